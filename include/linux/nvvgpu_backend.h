@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The contract between the nvvgpu front-end and its back-ends.
+ *
+ * The front-end, nvvgpu-vfio-pci, knows VFIO, iommufd and sysfs.  A back-end
+ * knows one kind of GPU.  This header is the only bridge between them.
+ */
+#ifndef _LINUX_NVVGPU_BACKEND_H
+#define _LINUX_NVVGPU_BACKEND_H
+
+#include <linux/types.h>
+
+struct iova_bitmap;
+struct module;
+struct pci_dev;
+
+/**
+ * DOC: Overview
+ *
+ * A back-end registers once for each physical function (PF) it manages with
+ * nvvgpu_backend_register() and hands over a constant table of operations.
+ * The virtual functions (VFs) of that PF that are bound to the front-end pull
+ * their vGPUs from it.  A VF is named by its number, counted from 0 as
+ * pci_iov_vf_id() does.  There is at most one vGPU on a VF.
+ *
+ * Calling rules, for every operation unless it says otherwise:
+ *
+ * - It is called in process context, may sleep, and should bound its time.
+ * - Calls for one VF are serialized by the front-end; calls for different VFs
+ *   run at the same time.
+ * - It returns 0 or a negative errno.  The front-end passes the errno on and
+ *   logs it once with the VF's name, so the back-end needs no message of its
+ *   own unless it knows more than the errno tells.
+ * - No operation is called once nvvgpu_backend_unregister() has returned.
+ * - @priv is the pointer given to nvvgpu_backend_register().
+ * - Strings and arrays travel with their capacity; strings are NUL terminated.
+ *   Sizes are in bytes.
+ * - Nothing is called from a file's release or from atomic context.
+ * - An operation must not call nvvgpu_backend_unregister().
+ *
+ * Life of a vGPU: create, then any number of (start, stop), then delete.
+ * Between start and stop the VF belongs to a user of its VFIO device.
+ */
+
+/* A table whose major differs is refused; an older minor has fewer operations. */
+#define NVVGPU_BACKEND_ABI_MAJOR	1
+#define NVVGPU_BACKEND_ABI_MINOR	0
+
+#define NVVGPU_NAME_LEN			64
+#define NVVGPU_PARAMS_LEN		1024
+#define NVVGPU_REASON_LEN		96
+#define NVVGPU_MAX_TYPES		128
+#define NVVGPU_MAX_BARS			6
+#define NVVGPU_MAX_AREAS		16
+#define NVVGPU_MAX_STATS		32
+
+/* As a wanted placement: the back-end takes the first one that is free. */
+#define NVVGPU_PLACEMENT_ANY		U32_MAX
+
+/**
+ * struct nvvgpu_type_info - what a vGPU type offers
+ * @id: number that users write to current_vgpu_type, not 0
+ * @name: for people and tools: no colon, single spaces, ends in "-<GB><class>"
+ * @vgpu_class: the class letter: 'Q', 'C', 'B' or 'A'
+ * @fb_bytes: framebuffer
+ * @bar_bytes: BAR sizes a guest will see, 0 where the VF's own size is kept
+ * @heads: displays
+ * @max_width: widest mode of a display, in pixels
+ * @max_height: highest mode of a display, in pixels
+ * @max_instances: the most that an empty GPU holds
+ * @weight: share of engine time against other vGPUs, 0 where not scheduled so
+ * @vendor: PCI vendor id the guest shall see, 0 to keep the VF's own
+ * @device: PCI device id, valid with @vendor
+ * @subsystem_vendor: PCI subsystem vendor id, 0 to keep the VF's own
+ * @subsystem_device: PCI subsystem id, valid with @subsystem_vendor
+ * @class_code: 24-bit PCI class code, 0 to keep the VF's own
+ */
+struct nvvgpu_type_info {
+	u32 id;
+	char name[NVVGPU_NAME_LEN];
+	char vgpu_class;
+	u64 fb_bytes;
+	u64 bar_bytes[NVVGPU_MAX_BARS];
+	u32 heads;
+	u32 max_width;
+	u32 max_height;
+	u32 max_instances;
+	u32 weight;
+	u16 vendor;
+	u16 device;
+	u16 subsystem_vendor;
+	u16 subsystem_device;
+	u32 class_code;
+};
+
+/**
+ * struct nvvgpu_range - a piece of a BAR or of an address space
+ * @offset: where it begins
+ * @length: bytes, not 0
+ */
+struct nvvgpu_range {
+	u64 offset;
+	u64 length;
+};
+
+#define NVVGPU_BAR_READ			0x1
+#define NVVGPU_BAR_WRITE		0x2
+#define NVVGPU_BAR_MMAP			0x4
+
+/**
+ * struct nvvgpu_bar_info - how one BAR of a vGPU looks to its user
+ * @size: a power of two, at most the VF's own BAR; 0 hides the BAR.  The
+ *        front-end fills in the VF's own size before it asks
+ * @flags: NVVGPU_BAR_*; the front-end fills in all that the VF's BAR allows,
+ *         the back-end may only take away
+ * @nr_sparse: number of areas in @sparse; 0 means that all may be mapped
+ * @sparse: the page-aligned areas that may be mapped, when only some may
+ * @nr_trapped: number of areas in @trapped
+ * @trapped: areas that are read and written by bar_read and bar_write instead
+ *           of the hardware; never mapped
+ */
+struct nvvgpu_bar_info {
+	u64 size;
+	u32 flags;
+	u32 nr_sparse;
+	struct nvvgpu_range sparse[NVVGPU_MAX_AREAS];
+	u32 nr_trapped;
+	struct nvvgpu_range trapped[NVVGPU_MAX_AREAS];
+};
+
+/**
+ * struct nvvgpu_vm_context - who starts a vGPU
+ * @pid: process that opens the device, as the initial PID namespace numbers it
+ * @params: "key=value,key=value" as written to vgpu_params, "" when none
+ */
+struct nvvgpu_vm_context {
+	pid_t pid;
+	const char *params;
+};
+
+/**
+ * struct nvvgpu_chunk - a piece of a vGPU's state on its way out or in
+ * @kind: chosen by the back-end, opaque to the front-end
+ * @flags: chosen by the back-end, opaque to the front-end
+ * @offset: of this piece within its @kind
+ * @span: bytes of the vGPU's state that the piece stands for; may exceed
+ *        @length, as for a run of zeroes
+ * @length: bytes in the buffer that goes with it
+ */
+struct nvvgpu_chunk {
+	u32 kind;
+	u32 flags;
+	u64 offset;
+	u64 span;
+	u32 length;
+};
+
+/**
+ * enum nvvgpu_suspend_level - how still a vGPU stands
+ * @NVVGPU_SUSPEND_P2P: begins no DMA and has drained what it began
+ * @NVVGPU_SUSPEND_ALL: and raises no interrupt and changes nothing inside
+ */
+enum nvvgpu_suspend_level {
+	NVVGPU_SUSPEND_P2P,
+	NVVGPU_SUSPEND_ALL,
+};
+
+/**
+ * struct nvvgpu_plane - what a display scans out
+ * @drm_format: DRM_FORMAT_*, 0 while the display is off
+ * @width: visible pixels
+ * @height: visible lines
+ * @stride: bytes from line to line
+ * @offset: of the first pixel in the framebuffer
+ */
+struct nvvgpu_plane {
+	u32 drm_format;
+	u32 width;
+	u32 height;
+	u32 stride;
+	u64 offset;
+};
+
+/**
+ * struct nvvgpu_stat - one counter
+ * @name: a word for it, lower case
+ * @value: only ever grows while the vGPU exists
+ */
+struct nvvgpu_stat {
+	const char *name;
+	u64 value;
+};
+
+/**
+ * struct nvvgpu_backend_ops - what a back-end can do
+ *
+ * The table is constant and is checked as a whole when it is registered.
+ * Operations marked optional may be NULL; those of a group come together.
+ */
+struct nvvgpu_backend_ops {
+	/** @name: of the back-end, a word */
+	const char *name;
+	/** @owner: THIS_MODULE; pinned while a vGPU is open */
+	struct module *owner;
+	/** @abi_major: NVVGPU_BACKEND_ABI_MAJOR */
+	u16 abi_major;
+	/** @abi_minor: NVVGPU_BACKEND_ABI_MINOR */
+	u16 abi_minor;
+	/** @size: sizeof(struct nvvgpu_backend_ops) */
+	u32 size;
+
+	/**
+	 * @get_types: fill in at most @capacity type ids; returns how many there
+	 * are.  More than @capacity is -EOVERFLOW.
+	 */
+	int (*get_types)(void *priv, u32 *ids, size_t capacity);
+	/** @get_type_info: fill in the zeroed @info; -ENOENT for an unknown type */
+	int (*get_type_info)(void *priv, u32 type,
+			     struct nvvgpu_type_info *info);
+	/**
+	 * @get_available: number of vGPUs of this type that could be created
+	 * now; when that is 0, says why in a few words in @reason.
+	 */
+	int (*get_available)(void *priv, u32 type, char *reason, size_t len);
+
+	/**
+	 * @create: make a vGPU on this VF and reserve its framebuffer, which
+	 * reads as zero.  *@placement is the wanted one or NVVGPU_PLACEMENT_ANY
+	 * and becomes the one it has got.  -ENOENT: no such type; -ENOSPC: no
+	 * room; -EBUSY: that placement is taken; -EINVAL: no such placement.
+	 * Undone by @delete.
+	 */
+	int (*create)(void *priv, unsigned int vf, u32 type, u32 *placement);
+	/**
+	 * @delete: remove the vGPU; its framebuffer is scrubbed before anybody
+	 * else can see it.  The VF's VFIO device is closed.  After a failure the
+	 * vGPU is in error and @delete may be called again.
+	 */
+	int (*delete)(void *priv, unsigned int vf);
+	/**
+	 * @start: a user has opened the VF's device; work may begin.  The VF has
+	 * been reset, and nothing of an earlier user may be visible.  Undone by
+	 * @stop.
+	 */
+	int (*start)(void *priv, unsigned int vf,
+		     const struct nvvgpu_vm_context *ctx);
+	/**
+	 * @stop: the user has gone; on return the vGPU does no DMA, raises no
+	 * interrupt, and nothing of the user's is left for the next one.
+	 */
+	int (*stop)(void *priv, unsigned int vf);
+	/**
+	 * @reset_prepare: optional, with @reset_done; the VF is about to be
+	 * reset, by its user or by the host, started or not.
+	 */
+	void (*reset_prepare)(void *priv, unsigned int vf);
+	/**
+	 * @reset_done: optional, with @reset_prepare; the VF has been reset; on
+	 * return the vGPU is as it was after @create or @start.
+	 */
+	int (*reset_done)(void *priv, unsigned int vf);
+
+	/**
+	 * @get_bar_info: optional; shape the BAR of a created vGPU.  Without it
+	 * a vGPU has the VF's own BARs.
+	 */
+	int (*get_bar_info)(void *priv, unsigned int vf, unsigned int bar,
+			    struct nvvgpu_bar_info *info);
+	/**
+	 * @bar_read: optional, with @bar_write; read @len bytes (1, 2, 4 or 8,
+	 * naturally aligned) of a trapped area.
+	 */
+	int (*bar_read)(void *priv, unsigned int vf, unsigned int bar,
+			u64 offset, void *buf, size_t len);
+	/** @bar_write: optional, with @bar_read; likewise */
+	int (*bar_write)(void *priv, unsigned int vf, unsigned int bar,
+			 u64 offset, const void *buf, size_t len);
+
+	/**
+	 * @suspend: optional, the migration group begins here.  Bring a started
+	 * vGPU to the level, which may be called with a rising or equal level.
+	 */
+	int (*suspend)(void *priv, unsigned int vf,
+		       enum nvvgpu_suspend_level level);
+	/** @resume: migration group; undo @suspend from any level */
+	int (*resume)(void *priv, unsigned int vf);
+	/** @state_size: migration group; estimate of the bytes left to be saved */
+	int (*state_size)(void *priv, unsigned int vf, u64 *bytes);
+	/** @save_begin: migration group; from here on changes are tracked */
+	int (*save_begin)(void *priv, unsigned int vf);
+	/**
+	 * @save: migration group; the next piece, in at most @capacity bytes.
+	 * Returns 1 with a piece, 0 when there is none for now.  While the vGPU
+	 * runs only what can be sent early is offered; at NVVGPU_SUSPEND_ALL
+	 * everything that is left, and 0 is then the end.
+	 */
+	int (*save)(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
+		    void *buf, size_t capacity);
+	/** @save_end: migration group; undo @save_begin, whether all was read or not */
+	void (*save_end)(void *priv, unsigned int vf);
+	/** @load_begin: migration group; the vGPU is at NVVGPU_SUSPEND_ALL */
+	int (*load_begin)(void *priv, unsigned int vf);
+	/** @load: migration group; take one piece; -EINVAL for one that cannot be */
+	int (*load)(void *priv, unsigned int vf,
+		    const struct nvvgpu_chunk *chunk, const void *buf);
+	/**
+	 * @load_end: migration group; with @commit check that the state is whole
+	 * and make it effective, else forget it
+	 */
+	int (*load_end)(void *priv, unsigned int vf, bool commit);
+	/**
+	 * @precopy_estimate: optional beside the migration group; bytes never
+	 * sent yet and bytes changed since they were sent
+	 */
+	int (*precopy_estimate)(void *priv, unsigned int vf, u64 *initial,
+				u64 *dirty);
+
+	/**
+	 * @dma_log_start: optional, the DMA log group begins here.  Log the
+	 * vGPU's DMA writes in these IOVA ranges; *@page_size is the wanted
+	 * granularity and becomes the one used.
+	 */
+	int (*dma_log_start)(void *priv, unsigned int vf,
+			     const struct nvvgpu_range *ranges, u32 nr_ranges,
+			     u64 *page_size);
+	/** @dma_log_stop: DMA log group; may be called when none is running */
+	int (*dma_log_stop)(void *priv, unsigned int vf);
+	/** @dma_log_read: DMA log group; set the bits of what was written, forget it */
+	int (*dma_log_read)(void *priv, unsigned int vf, u64 iova, u64 length,
+			    struct iova_bitmap *dirty);
+
+	/** @get_plane: optional, with @get_edid; what a display scans out now */
+	int (*get_plane)(void *priv, unsigned int vf, unsigned int head,
+			 struct nvvgpu_plane *plane);
+	/** @get_edid: optional, with @get_plane; returns the bytes written */
+	int (*get_edid)(void *priv, unsigned int vf, unsigned int head,
+			void *buf, size_t capacity);
+
+	/**
+	 * @get_stats: optional; fill in at most @capacity counters of the vGPU,
+	 * returns how many
+	 */
+	int (*get_stats)(void *priv, unsigned int vf, struct nvvgpu_stat *stats,
+			 size_t capacity);
+};
+
+/**
+ * enum nvvgpu_event - what a back-end reports about one VF
+ * @NVVGPU_EVENT_CRASHED: the vGPU is lost: its user is told by the ERR
+ *	interrupt, and only a reset or a delete brings the VF back.  On a reset
+ *	the front-end deletes and creates it again.
+ * @NVVGPU_EVENT_FAULT: the vGPU did a DMA that was refused
+ * @NVVGPU_EVENT_GUEST_UP: the guest's driver has come
+ * @NVVGPU_EVENT_GUEST_DOWN: the guest's driver has gone
+ * @NVVGPU_EVENT_DISPLAY: the mode of a display has changed
+ * @NVVGPU_EVENT_AVAILABLE: the types that can be created have changed
+ * @NVVGPU_NR_EVENTS: number of events, not one itself
+ */
+enum nvvgpu_event {
+	NVVGPU_EVENT_CRASHED,
+	NVVGPU_EVENT_FAULT,
+	NVVGPU_EVENT_GUEST_UP,
+	NVVGPU_EVENT_GUEST_DOWN,
+	NVVGPU_EVENT_DISPLAY,
+	NVVGPU_EVENT_AVAILABLE,
+	NVVGPU_NR_EVENTS,
+};
+
+struct nvvgpu_backend;
+
+struct nvvgpu_backend *
+nvvgpu_backend_register(struct pci_dev *pf,
+			const struct nvvgpu_backend_ops *ops, void *priv);
+void nvvgpu_backend_unregister(struct nvvgpu_backend *backend);
+void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
+			  enum nvvgpu_event event);
+
+#endif /* _LINUX_NVVGPU_BACKEND_H */
