@@ -353,7 +353,6 @@ struct nvvgpu_backend_ops {
  * @NVVGPU_EVENT_GUEST_UP: the guest's driver has come
  * @NVVGPU_EVENT_GUEST_DOWN: the guest's driver has gone
  * @NVVGPU_EVENT_DISPLAY: the mode of a display has changed
- * @NVVGPU_EVENT_AVAILABLE: the types that can be created have changed
  * @NVVGPU_NR_EVENTS: number of events, not one itself
  */
 enum nvvgpu_event {
@@ -362,7 +361,6 @@ enum nvvgpu_event {
 	NVVGPU_EVENT_GUEST_UP,
 	NVVGPU_EVENT_GUEST_DOWN,
 	NVVGPU_EVENT_DISPLAY,
-	NVVGPU_EVENT_AVAILABLE,
 	NVVGPU_NR_EVENTS,
 };
 
