@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# lib.sh - what the lab's scripts share: messages, the cache and its locks,
+# progress, and the plain one-line errors.
+
+set -euo pipefail
+
+LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+TOP=$(dirname "$LAB")
+CACHE=${NVVGPU_CACHE:-${XDG_CACHE_HOME:-${HOME:?"set HOME or NVVGPU_CACHE"}/.cache}/nvvgpu}
+JOBS=${NVVGPU_JOBS:-$(nproc)}
+export LAB TOP CACHE JOBS
+
+# The Debian release that the root is made of.
+# shellcheck disable=SC2034
+SUITE=trixie
+
+say()  { printf '%s\n' "$*" >&2; }
+warn() { say "lab: warning: $*"; }
+die()  { say "lab: error: $*"; exit 1; }
+
+# "[2/5] " when lab/setup runs the steps, else nothing.
+step() { say "${NVVGPU_STEP:+[$NVVGPU_STEP] }$*"; }
+
+# took SECONDS_AT_START: the time since then, for people
+took() {
+	local s=$((SECONDS - $1))
+	if ((s < 90)); then echo "$s s"; else echo "$((s / 60)) min $((s % 60)) s"; fi
+}
+
+# need_tools TOOL...: die naming every tool that is missing
+need_tools() {
+	local t missing=()
+	for t; do command -v "$t" >/dev/null || missing+=("$t"); done
+	[[ ${#missing[@]} -eq 0 ]] ||
+		die "missing on this host: ${missing[*]}; install them and run this again"
+}
+
+# cache_init: make the cache and resolve its path
+cache_init() {
+	mkdir -p "$CACHE/lock" 2>/dev/null ||
+		die "cannot create $CACHE; set NVVGPU_CACHE to a folder that can be written"
+	CACHE=$(cd "$CACHE" && pwd -P)
+	[[ $CACHE != *[:[:space:]]* ]] ||
+		die "the cache's path holds a blank or a colon, which make cannot take: $CACHE; set NVVGPU_CACHE"
+	[[ $TOP != *[:[:space:]]* ]] ||
+		die "the project's path holds a blank or a colon, which make cannot take: $TOP; move it"
+	export NVVGPU_CACHE=$CACHE
+}
+
+# need_space GIB WHAT: die unless the cache's file system has that much left
+need_space() {
+	local free
+	free=$(df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1048576) }')
+	((free >= $1)) ||
+		die "$2 needs about $1 GiB in $CACHE, $free GiB are free; make room or set NVVGPU_CACHE to another disk"
+}
+
+# hash_of FILE...: a short hash of names' last parts and contents; "=text" is
+# hashed as such
+hash_of() {
+	local f
+	for f; do
+		if [[ $f == =* ]]; then
+			printf '%s\n' "$f"
+		elif [[ -e $f ]]; then
+			printf '%s ' "${f##*/}"
+			sha256sum <"$f"
+		fi
+	done | sha256sum | cut -c1-12
+}
+
+# lock NAME [-s]: hold the named lock until this script ends. -s shares it.
+# Children that outlive the script must not inherit it: fd 9 is closed for them
+# by run_logged.
+lock() {
+	exec 9>"$CACHE/lock/$1"
+	if ! flock -n ${2:+"$2"} 9; then
+		say "waiting for another run that is making $1"
+		flock ${2:+"$2"} 9
+	fi
+}
+
+# prune KIND KEEP: remove all but the newest KEEP of $CACHE/KIND-<hash>, never one
+# younger than a day. Removal goes through `unshare` where ids are mapped.
+prune() {
+	local d n=0
+	while read -r d; do
+		n=$((n + 1))
+		((n > $2)) || continue
+		[[ -n $(find "$d" -maxdepth 0 -mmin +1440) ]] || continue
+		rm -rf "$d" 2>/dev/null || true
+	done < <(find "$CACHE" -maxdepth 1 -type d -regextype posix-extended \
+		-regex ".*/$1-[0-9a-f]{12}(\.tmp)?" -printf '%T@ %p\n' | sort -rn | cut -d' ' -f2-)
+}
+
+# explain LOG: turn a failure that has a plain cause into one line; else the log's
+# tail
+explain() {
+	if grep -q 'No space left on device' "$1"; then
+		die "the disk of $CACHE is full; make room or set NVVGPU_CACHE to another disk (log: $1)"
+	elif grep -qE 'NO_PUBKEY|not signed|unable to find keyring' "$1"; then
+		die "the mirror's signature cannot be checked; install a newer debian-archive-keyring (log: $1)"
+	elif grep -qE 'Could not (resolve|connect)|Temporary failure resolving|Failed to fetch|Connection (failed|timed out|refused)|Unable to connect|Network is unreachable' "$1"; then
+		die "the Debian mirror cannot be reached: $(grep -oE '(https?|ftp)://[^/ ]+' "$1" | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }'); check the network or set NVVGPU_MIRROR (log: $1)"
+	fi
+	tail -n 25 "$1" >&2
+	die "failed; the whole log is in $1"
+}
+
+# run_logged LOG PROBE COMMAND...: run COMMAND with its output in LOG. Meanwhile
+# show what PROBE (a shell command) prints: in place on a terminal, every 20
+# seconds otherwise. Returns COMMAND's status.
+run_logged() {
+	local log=$1 probe=$2 pid rc=0 since=$SECONDS last=$SECONDS tty=0 text
+	shift 2
+	mkdir -p "$(dirname "$log")"
+	[[ -t 2 ]] && tty=1
+	"$@" >"$log" 2>&1 </dev/null 9>&- &
+	pid=$!
+	# shellcheck disable=SC2064
+	trap "kill $pid 2>/dev/null || true; wait $pid 2>/dev/null || true; exit 130" INT TERM HUP
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 1
+		((SECONDS > last + (tty ? 0 : 19))) || continue
+		last=$SECONDS
+		text=$(eval "$probe" 2>/dev/null) || text=
+		if ((tty)); then
+			printf '\r\033[K      %s, %s' "$text" "$(took "$since")" >&2
+		else
+			say "      $text, $(took "$since")"
+		fi
+	done
+	((tty)) && printf '\r\033[K' >&2
+	wait "$pid" || rc=$?
+	trap - INT TERM HUP
+	return $rc
+}
