@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Lets the driver, which is written for the newest kernel, build out of tree
+ * on older ones.  Included by Kbuild before every source file, and by nothing
+ * in the sources: a kernel tree that is new enough takes them without it.
+ *
+ * What a kernel lacks is found out by Kbuild in the kernel's own headers, as
+ * distributions carry backports that a version number does not tell.
+ */
+#ifndef NVVGPU_COMPAT_H
+#define NVVGPU_COMPAT_H
+
+#include <linux/cleanup.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+#include <linux/vfio_pci_core.h>
+
+#ifndef kzalloc_obj
+#define kzalloc_obj(var, gfp)		kzalloc(sizeof(var), gfp)
+#define kzalloc_objs(var, nr, gfp)	kcalloc(nr, sizeof(var), gfp)
+#endif
+
+#ifndef NVVGPU_HAVE_REGION_INFO_CAPS
+
+/* struct vfio_device_ops of the newest kernel, as far as the driver fills it */
+struct nvvgpu_compat_vfio_ops {
+	char *name;
+	int (*init)(struct vfio_device *vdev);
+	void (*release)(struct vfio_device *vdev);
+	int (*bind_iommufd)(struct vfio_device *vdev, struct iommufd_ctx *ictx,
+			    u32 *out_device_id);
+	void (*unbind_iommufd)(struct vfio_device *vdev);
+	int (*attach_ioas)(struct vfio_device *vdev, u32 *pt_id);
+	void (*detach_ioas)(struct vfio_device *vdev);
+	int (*pasid_attach_ioas)(struct vfio_device *vdev, u32 pasid,
+				 u32 *pt_id);
+	void (*pasid_detach_ioas)(struct vfio_device *vdev, u32 pasid);
+	int (*open_device)(struct vfio_device *vdev);
+	void (*close_device)(struct vfio_device *vdev);
+	ssize_t (*read)(struct vfio_device *vdev, char __user *buf,
+			size_t count, loff_t *ppos);
+	ssize_t (*write)(struct vfio_device *vdev, const char __user *buf,
+			 size_t count, loff_t *size);
+	long (*ioctl)(struct vfio_device *vdev, unsigned int cmd,
+		      unsigned long arg);
+	int (*get_region_info_caps)(struct vfio_device *vdev,
+				    struct vfio_region_info *info,
+				    struct vfio_info_cap *caps);
+	int (*mmap)(struct vfio_device *vdev, struct vm_area_struct *vma);
+	void (*request)(struct vfio_device *vdev, unsigned int count);
+	int (*match)(struct vfio_device *vdev, char *buf);
+	int (*match_token_uuid)(struct vfio_device *vdev, const uuid_t *uuid);
+	int (*device_feature)(struct vfio_device *device, u32 flags,
+			      void __user *arg, size_t argsz);
+};
+
+/* The table that was asked for last; a module has one. */
+static const struct nvvgpu_compat_vfio_ops *nvvgpu_compat_ops;
+
+/* For BARs, as the newest kernel does it; others never get here. */
+static inline int
+vfio_pci_ioctl_get_region_info(struct vfio_device *core_vdev,
+			       struct vfio_region_info *info,
+			       struct vfio_info_cap *caps)
+{
+	struct vfio_pci_core_device *vdev =
+		container_of(core_vdev, struct vfio_pci_core_device, vdev);
+	struct vfio_info_cap_header header = {
+		.id = VFIO_REGION_INFO_CAP_MSIX_MAPPABLE,
+		.version = 1,
+	};
+
+	info->offset = VFIO_PCI_INDEX_TO_OFFSET(info->index);
+	info->size = pci_resource_len(vdev->pdev, info->index);
+	info->flags = 0;
+	if (!info->size)
+		return 0;
+
+	info->flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
+	if (!vdev->bar_mmap_supported[info->index])
+		return 0;
+	info->flags |= VFIO_REGION_INFO_FLAG_MMAP;
+	if (info->index != vdev->msix_bar)
+		return 0;
+
+	return vfio_info_add_capability(caps, &header, sizeof(header));
+}
+
+static inline long nvvgpu_compat_region_info(struct vfio_device *vdev,
+					     struct vfio_region_info __user *arg)
+{
+	unsigned long minsz = offsetofend(struct vfio_region_info, offset);
+	struct vfio_region_info info = {};
+	struct vfio_info_cap caps = {};
+	int ret;
+
+	if (copy_from_user(&info, arg, minsz))
+		return -EFAULT;
+	if (info.argsz < minsz)
+		return -EINVAL;
+	if (info.index > VFIO_PCI_BAR5_REGION_INDEX)
+		return vfio_pci_core_ioctl(vdev, VFIO_DEVICE_GET_REGION_INFO,
+					   (unsigned long)arg);
+
+	ret = nvvgpu_compat_ops->get_region_info_caps(vdev, &info, &caps);
+	if (ret)
+		goto out_free;
+
+	if (caps.size) {
+		info.flags |= VFIO_REGION_INFO_FLAG_CAPS;
+		if (info.argsz < sizeof(info) + caps.size) {
+			info.argsz = sizeof(info) + caps.size;
+			info.cap_offset = 0;
+		} else {
+			vfio_info_cap_shift(&caps, sizeof(info));
+			if (copy_to_user(arg + 1, caps.buf, caps.size)) {
+				ret = -EFAULT;
+				goto out_free;
+			}
+			info.cap_offset = sizeof(info);
+		}
+	}
+	if (copy_to_user(arg, &info, minsz))
+		ret = -EFAULT;
+
+out_free:
+	kfree(caps.buf);
+	return ret;
+}
+
+static inline long nvvgpu_compat_ioctl(struct vfio_device *vdev,
+				       unsigned int cmd, unsigned long arg)
+{
+	if (cmd == VFIO_DEVICE_GET_REGION_INFO)
+		return nvvgpu_compat_region_info(vdev, (void __user *)arg);
+
+	return nvvgpu_compat_ops->ioctl(vdev, cmd, arg);
+}
+
+static inline struct vfio_device *
+nvvgpu_compat_alloc_device(size_t size, struct device *dev,
+			   const struct nvvgpu_compat_vfio_ops *ops)
+{
+	static struct vfio_device_ops old;
+	static DEFINE_MUTEX(once);
+
+	guard(mutex)(&once);
+	if (nvvgpu_compat_ops)
+		return _vfio_alloc_device(size, dev, &old);
+
+	nvvgpu_compat_ops = ops;
+	old = (struct vfio_device_ops) {
+		.name = ops->name,
+		.init = ops->init,
+		.release = ops->release,
+		.bind_iommufd = ops->bind_iommufd,
+		.unbind_iommufd = ops->unbind_iommufd,
+		.attach_ioas = ops->attach_ioas,
+		.detach_ioas = ops->detach_ioas,
+		.open_device = ops->open_device,
+		.close_device = ops->close_device,
+		.read = ops->read,
+		.write = ops->write,
+		.ioctl = nvvgpu_compat_ioctl,
+		.mmap = ops->mmap,
+		.request = ops->request,
+		.match = ops->match,
+#ifdef NVVGPU_HAVE_MATCH_TOKEN_UUID
+		.match_token_uuid = ops->match_token_uuid,
+#endif
+		.device_feature = ops->device_feature,
+	};
+
+	return _vfio_alloc_device(size, dev, &old);
+}
+
+#define vfio_device_ops			nvvgpu_compat_vfio_ops
+#define _vfio_alloc_device		nvvgpu_compat_alloc_device
+#ifndef NVVGPU_HAVE_MATCH_TOKEN_UUID
+#define vfio_pci_core_match_token_uuid	NULL
+#endif
+#define vfio_iommufd_physical_pasid_attach_ioas	NULL
+#define vfio_iommufd_physical_pasid_detach_ioas	NULL
+
+#endif /* !NVVGPU_HAVE_REGION_INFO_CAPS */
+
+#endif /* NVVGPU_COMPAT_H */

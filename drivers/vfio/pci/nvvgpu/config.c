@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Config space of a vGPU: vfio-pci-core's, under the PCI ids of the vGPU's
+ * type and with BARs of the vGPU's sizes.
+ */
+#include <linux/pci.h>
+#include <linux/uaccess.h>
+#include <linux/vfio_pci_core.h>
+
+#include "nvvgpu.h"
+
+/* Low bits of a BAR's register, which say what it is */
+static u32 nvvgpu_bar_type(struct pci_dev *pdev, unsigned int bar)
+{
+	return pci_resource_flags(pdev, bar) &
+	       (PCI_BASE_ADDRESS_MEM_TYPE_MASK | PCI_BASE_ADDRESS_MEM_PREFETCH);
+}
+
+static size_t nvvgpu_bar_width(struct pci_dev *pdev, unsigned int bar)
+{
+	return pci_resource_flags(pdev, bar) & IORESOURCE_MEM_64 ?
+	       sizeof(u64) : sizeof(u32);
+}
+
+/**
+ * nvvgpu_config_init() - a new user finds the BARs where the host has them
+ * @vgpu: the VF, its device being opened
+ */
+void nvvgpu_config_init(struct nvvgpu *vgpu)
+{
+	unsigned int bar;
+
+	for (bar = 0; bar < NVVGPU_MAX_BARS; bar++)
+		vgpu->bars[bar].reg =
+			cpu_to_le64(pci_resource_start(vgpu->core.pdev, bar));
+}
+
+/* Lay @val, which is @size bytes at register @reg, over what was read */
+static int nvvgpu_config_overlay(char __user *buf, loff_t pos, size_t count,
+				 unsigned int reg, const void *val, size_t size)
+{
+	size_t len, from;
+	loff_t to;
+
+	if (!vfio_pci_core_range_intersect_range(pos, count, reg, size, &to,
+						 &len, &from))
+		return 0;
+
+	return copy_to_user(buf + to, val + from, len) ? -EFAULT : 0;
+}
+
+static int nvvgpu_config_overlay_id(char __user *buf, loff_t pos, size_t count,
+				    unsigned int reg, u16 id)
+{
+	__le16 val = cpu_to_le16(id);
+
+	return nvvgpu_config_overlay(buf, pos, count, reg, &val, sizeof(val));
+}
+
+static int nvvgpu_config_overlay_ids(const struct nvvgpu_type_info *type,
+				     char __user *buf, loff_t pos, size_t count)
+{
+	int ret = 0;
+
+	if (type->vendor) {
+		ret = nvvgpu_config_overlay_id(buf, pos, count, PCI_VENDOR_ID,
+					       type->vendor) ?:
+		      nvvgpu_config_overlay_id(buf, pos, count, PCI_DEVICE_ID,
+					       type->device);
+		if (ret)
+			return ret;
+	}
+	if (type->subsystem_vendor) {
+		ret = nvvgpu_config_overlay_id(buf, pos, count,
+					       PCI_SUBSYSTEM_VENDOR_ID,
+					       type->subsystem_vendor) ?:
+		      nvvgpu_config_overlay_id(buf, pos, count,
+					       PCI_SUBSYSTEM_ID,
+					       type->subsystem_device);
+		if (ret)
+			return ret;
+	}
+	if (type->class_code) {
+		__le32 class = cpu_to_le32(type->class_code);
+
+		ret = nvvgpu_config_overlay(buf, pos, count, PCI_CLASS_PROG,
+					    &class, 3);
+	}
+
+	return ret;
+}
+
+static int nvvgpu_config_overlay_bar(struct nvvgpu *vgpu, unsigned int bar,
+				     char __user *buf, loff_t pos, size_t count)
+{
+	struct pci_dev *pdev = vgpu->core.pdev;
+	u64 size = vgpu->bars[bar].info.size;
+	__le64 val = 0;
+
+	if (size)
+		val = cpu_to_le64((le64_to_cpu(vgpu->bars[bar].reg) &
+				   ~(size - 1)) | nvvgpu_bar_type(pdev, bar));
+
+	return nvvgpu_config_overlay(buf, pos, count,
+				     PCI_BASE_ADDRESS_0 + bar * sizeof(u32),
+				     &val, nvvgpu_bar_width(pdev, bar));
+}
+
+ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
+			   loff_t *ppos)
+{
+	loff_t pos = *ppos & VFIO_PCI_OFFSET_MASK;
+	unsigned int bar;
+	ssize_t done;
+	int ret;
+
+	done = vfio_pci_core_read(&vgpu->core.vdev, buf, count, ppos);
+	if (done <= 0)
+		return done;
+
+	ret = nvvgpu_config_overlay_ids(&vgpu->type, buf, pos, done);
+	for (bar = 0; !ret && bar < NVVGPU_MAX_BARS; bar++)
+		if (vgpu->bars[bar].shaped)
+			ret = nvvgpu_config_overlay_bar(vgpu, bar, buf, pos,
+							done);
+
+	return ret ?: done;
+}
+
+ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
+			    size_t count, loff_t *ppos)
+{
+	loff_t pos = *ppos & VFIO_PCI_OFFSET_MASK;
+	unsigned int bar;
+	size_t len, to;
+	ssize_t done;
+	loff_t from;
+
+	done = vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
+	if (done <= 0)
+		return done;
+
+	for (bar = 0; bar < NVVGPU_MAX_BARS; bar++) {
+		size_t width = nvvgpu_bar_width(vgpu->core.pdev, bar);
+
+		if (!vgpu->bars[bar].shaped ||
+		    !vfio_pci_core_range_intersect_range(pos, done,
+				PCI_BASE_ADDRESS_0 + bar * sizeof(u32), width,
+				&from, &len, &to))
+			continue;
+		if (copy_from_user((void *)&vgpu->bars[bar].reg + to,
+				   buf + from, len))
+			return -EFAULT;
+	}
+
+	return done;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the front-end share.  Back-ends see nothing of this.
+ */
+#ifndef NVVGPU_H
+#define NVVGPU_H
+
+#include <linux/cleanup.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/nvvgpu_backend.h>
+#include <linux/rwsem.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/vfio_pci_core.h>
+#include <linux/workqueue.h>
+
+/*
+ * Lock order
+ *
+ *   vfio_device_set::lock, vfio_pci_core_device::memory_lock, device_lock
+ *     nvvgpu_pf::gate
+ *       nvvgpu::state_mutex
+ *         nvvgpu::reset_lock
+ *
+ *   nvvgpu_pfs_mutex
+ *     nvvgpu_pf::lock (leaf, also taken in interrupts)
+ *
+ * User memory is never touched under state_mutex: VFIO resets the device with
+ * memory_lock held, which nests inside mmap_lock.
+ */
+
+/**
+ * struct nvvgpu_pf - a physical function that has VFs bound or a back-end
+ * @node: entry in nvvgpu_pfs
+ * @kref: held by each VF and by the back-end
+ * @pdev: the physical function, holds a reference
+ * @gate: protects @backend; held for read around every operation of it, for
+ *	  write to let it in or out, and for write to change @vgpus
+ * @backend: NULL while there is none
+ * @lock: protects @vgpus for those who cannot sleep
+ * @vgpus: head of nvvgpu::node
+ */
+struct nvvgpu_pf {
+	struct list_head node;
+	struct kref kref;
+	struct pci_dev *pdev;
+	struct rw_semaphore gate;
+	struct nvvgpu_backend *backend;
+	spinlock_t lock; /* see above */
+	struct list_head vgpus;
+};
+
+/**
+ * struct nvvgpu_backend - one registration of a back-end
+ * @pf: that it manages, holds a reference
+ * @ops: its table
+ * @priv: its own pointer, first argument of every operation
+ */
+struct nvvgpu_backend {
+	struct nvvgpu_pf *pf;
+	const struct nvvgpu_backend_ops *ops;
+	void *priv;
+};
+
+/**
+ * enum nvvgpu_state - where in its life a VF's vGPU is
+ * @NVVGPU_BOUND: there is none
+ * @NVVGPU_CREATED: there is one, its device is closed
+ * @NVVGPU_OPEN: its device is open and it is started
+ * @NVVGPU_ERROR: it is lost; a reset makes it anew, a delete removes it
+ */
+enum nvvgpu_state {
+	NVVGPU_BOUND,
+	NVVGPU_CREATED,
+	NVVGPU_OPEN,
+	NVVGPU_ERROR,
+};
+
+/**
+ * struct nvvgpu_bar - a BAR as the user of the vGPU sees it
+ * @info: its shape, checked
+ * @shaped: differs in size from the VF's own
+ * @reg: what the user has written to the BAR's register, when @shaped
+ */
+struct nvvgpu_bar {
+	struct nvvgpu_bar_info info;
+	bool shaped;
+	__le64 reg;
+};
+
+/**
+ * struct nvvgpu - a VF bound to the front-end, and the vGPU on it
+ * @core: must be first, vfio-pci-core finds it by drvdata
+ * @pf: the VF's PF, holds a reference
+ * @node: entry in nvvgpu_pf::vgpus
+ * @vf: number of the VF, from 0
+ * @state_mutex: protects everything down to @last_error
+ * @state: see there; changed by nvvgpu_set_state() only
+ * @opened: the VFIO device is open
+ * @started: the back-end has started the vGPU
+ * @reset_prepared: the back-end expects reset_done
+ * @backend: that holds the vGPU, NULL when there is none any more
+ * @pinned: the back-end's module while @opened
+ * @type: of the vGPU, .id is 0 when there is none
+ * @placement: of the vGPU
+ * @wanted_placement: for the next vGPU, or NVVGPU_PLACEMENT_ANY
+ * @bars: written when the vGPU is created, stable while @opened
+ * @params: for the next start
+ * @owner: process that opened the device, 0 when closed
+ * @owner_comm: and its name
+ * @last_error: in words, empty when the last action succeeded
+ * @reset_lock: protects @reset_pending
+ * @reset_pending: a reset is over that state_mutex's holder has to handle
+ * @event_work: handles @events
+ * @events: bits of enum nvvgpu_event that have come
+ */
+struct nvvgpu {
+	struct vfio_pci_core_device core;
+	struct nvvgpu_pf *pf;
+	struct list_head node;
+	unsigned int vf;
+
+	struct mutex state_mutex; /* see above */
+	enum nvvgpu_state state;
+	bool opened;
+	bool started;
+	bool reset_prepared;
+	struct nvvgpu_backend *backend;
+	struct module *pinned;
+	struct nvvgpu_type_info type;
+	u32 placement;
+	u32 wanted_placement;
+	struct nvvgpu_bar bars[NVVGPU_MAX_BARS];
+	char params[NVVGPU_PARAMS_LEN];
+	pid_t owner;
+	char owner_comm[TASK_COMM_LEN];
+	char last_error[128];
+
+	spinlock_t reset_lock; /* see above */
+	bool reset_pending;
+
+	struct work_struct event_work;
+	unsigned long events;
+};
+
+static inline struct nvvgpu *nvvgpu_from_vdev(struct vfio_device *core_vdev)
+{
+	return container_of(core_vdev, struct nvvgpu, core.vdev);
+}
+
+static inline struct device *nvvgpu_dev(struct nvvgpu *vgpu)
+{
+	return &vgpu->core.pdev->dev;
+}
+
+/* backend.c */
+int nvvgpu_backend_attach_vf(struct nvvgpu *vgpu);
+void nvvgpu_backend_detach_vf(struct nvvgpu *vgpu);
+int nvvgpu_backend_types(struct nvvgpu_backend *backend, u32 *ids);
+int nvvgpu_backend_type_info(struct nvvgpu_backend *backend, u32 type,
+			     struct nvvgpu_type_info *info);
+
+/* vgpu.c: the gate for read and the state, together */
+void nvvgpu_lock(struct nvvgpu *vgpu);
+void nvvgpu_unlock(struct nvvgpu *vgpu);
+DEFINE_GUARD(nvvgpu, struct nvvgpu *, nvvgpu_lock(_T), nvvgpu_unlock(_T))
+
+const char *nvvgpu_state_name(enum nvvgpu_state state);
+int nvvgpu_create(struct nvvgpu *vgpu, u32 type);
+int nvvgpu_delete(struct nvvgpu *vgpu);
+int nvvgpu_may_open(struct nvvgpu *vgpu);
+int nvvgpu_start(struct nvvgpu *vgpu);
+void nvvgpu_stop(struct nvvgpu *vgpu);
+void nvvgpu_drop_backend(struct nvvgpu *vgpu);
+void nvvgpu_reset_prepare(struct nvvgpu *vgpu);
+void nvvgpu_reset_done(struct nvvgpu *vgpu);
+void nvvgpu_event_work(struct work_struct *work);
+__printf(3, 4)
+int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...);
+
+/* region.c */
+int nvvgpu_region_shape(struct nvvgpu *vgpu);
+int nvvgpu_region_info(struct vfio_device *core_vdev,
+		       struct vfio_region_info *info,
+		       struct vfio_info_cap *caps);
+ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
+			 char __user *buf, size_t count, loff_t *ppos,
+			 bool iswrite);
+int nvvgpu_region_mmap(struct vfio_device *core_vdev,
+		       struct vm_area_struct *vma);
+int nvvgpu_region_check_ioeventfd(struct nvvgpu *vgpu, unsigned long arg);
+
+/* config.c */
+void nvvgpu_config_init(struct nvvgpu *vgpu);
+ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
+			   loff_t *ppos);
+ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
+			    size_t count, loff_t *ppos);
+
+/* sysfs.c */
+extern const struct attribute_group *nvvgpu_groups[];
+void nvvgpu_sysfs_changed(struct nvvgpu *vgpu, const char *event);
+
+/* vfio.c */
+extern const struct vfio_device_ops nvvgpu_vfio_ops;
+
+#endif /* NVVGPU_H */

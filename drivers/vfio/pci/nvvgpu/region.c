@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The BARs of a vGPU.  Region info, read, write, mmap and ioeventfd all ask
+ * the same shape, so that they cannot disagree.
+ */
+#include <linux/log2.h>
+#include <linux/overflow.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vfio_pci_core.h>
+
+#include "nvvgpu.h"
+
+static bool nvvgpu_areas_valid(const struct nvvgpu_range *areas, u32 nr,
+			       u64 size, u64 align)
+{
+	u64 end;
+	u32 i;
+
+	if (nr > NVVGPU_MAX_AREAS)
+		return false;
+
+	for (i = 0; i < nr; i++) {
+		if (!areas[i].length ||
+		    !IS_ALIGNED(areas[i].offset | areas[i].length, align) ||
+		    check_add_overflow(areas[i].offset, areas[i].length, &end) ||
+		    end > size)
+			return false;
+	}
+
+	return true;
+}
+
+static bool nvvgpu_overlaps(const struct nvvgpu_range *areas, u32 nr,
+			    u64 offset, u64 length)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		if (offset < areas[i].offset + areas[i].length &&
+		    areas[i].offset < offset + length)
+			return true;
+
+	return false;
+}
+
+static bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
+				u64 length)
+{
+	u32 i;
+
+	if (!(info->flags & NVVGPU_BAR_MMAP))
+		return false;
+	if (!info->nr_sparse)
+		return offset <= info->size && length <= info->size - offset;
+
+	for (i = 0; i < info->nr_sparse; i++)
+		if (offset >= info->sparse[i].offset &&
+		    length <= info->sparse[i].length &&
+		    offset - info->sparse[i].offset <=
+		    info->sparse[i].length - length)
+			return true;
+
+	return false;
+}
+
+static bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
+			     const struct nvvgpu_bar_info *info,
+			     u32 allowed)
+{
+	struct pci_dev *pdev = vgpu->core.pdev;
+	u64 whole = pci_resource_len(pdev, bar);
+	u32 i;
+
+	if (info->flags & ~allowed || info->size > whole)
+		return false;
+	if (info->size && !is_power_of_2(info->size))
+		return false;
+	/* What is left of a BAR must still be pages of its own. */
+	if (info->size != whole && !IS_ALIGNED(info->size, PAGE_SIZE))
+		return false;
+	/* The MSI-X table is emulated by vfio-pci-core where it is. */
+	if (info->size != whole && pdev->msix_cap) {
+		u32 table;
+
+		pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE,
+				      &table);
+		if ((table & PCI_MSIX_TABLE_BIR) == bar)
+			return false;
+	}
+	if (!nvvgpu_areas_valid(info->sparse, info->nr_sparse, info->size,
+				PAGE_SIZE) ||
+	    !nvvgpu_areas_valid(info->trapped, info->nr_trapped, info->size,
+				sizeof(u64)))
+		return false;
+	if (info->nr_trapped && !vgpu->backend->ops->bar_read)
+		return false;
+	if (info->nr_trapped && info->flags & NVVGPU_BAR_MMAP &&
+	    !info->nr_sparse)
+		return false;
+	for (i = 0; i < info->nr_sparse; i++)
+		if (nvvgpu_overlaps(info->trapped, info->nr_trapped,
+				    info->sparse[i].offset,
+				    info->sparse[i].length))
+			return false;
+
+	return true;
+}
+
+/**
+ * nvvgpu_region_shape() - ask the back-end how the BARs of a new vGPU look
+ * @vgpu: the VF, its vGPU just created, state_mutex held
+ *
+ * Return: 0; -EPROTO when the back-end's answer breaks the contract; else
+ * the back-end's
+ */
+int nvvgpu_region_shape(struct nvvgpu *vgpu)
+{
+	const struct nvvgpu_backend_ops *ops = vgpu->backend->ops;
+	struct pci_dev *pdev = vgpu->core.pdev;
+	unsigned int bar;
+	int ret;
+
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	for (bar = 0; bar < NVVGPU_MAX_BARS; bar++) {
+		struct nvvgpu_bar_info *info = &vgpu->bars[bar].info;
+		u64 whole = pci_resource_len(pdev, bar);
+		u32 allowed = 0;
+
+		memset(&vgpu->bars[bar], 0, sizeof(vgpu->bars[bar]));
+		if (!whole)
+			continue;
+
+		allowed = NVVGPU_BAR_READ | NVVGPU_BAR_WRITE;
+		if (pci_resource_flags(pdev, bar) & IORESOURCE_MEM)
+			allowed |= NVVGPU_BAR_MMAP;
+		info->size = whole;
+		info->flags = allowed;
+		if (!ops->get_bar_info)
+			continue;
+
+		ret = ops->get_bar_info(vgpu->backend->priv, vgpu->vf, bar,
+					info);
+		if (ret)
+			return ret;
+		if (!nvvgpu_bar_valid(vgpu, bar, info, allowed)) {
+			dev_err(nvvgpu_dev(vgpu),
+				"back-end %s: the shape of BAR %u is malformed\n",
+				ops->name, bar);
+			return -EPROTO;
+		}
+		vgpu->bars[bar].shaped = info->size != whole;
+	}
+
+	return 0;
+}
+
+static int nvvgpu_sparse_cap(const struct nvvgpu_bar_info *info,
+			     struct vfio_info_cap *caps)
+{
+	struct vfio_region_info_cap_sparse_mmap *sparse __free(kfree) = NULL;
+	size_t size = struct_size(sparse, areas, info->nr_sparse);
+	u32 i;
+
+	sparse = kzalloc(size, GFP_KERNEL);
+	if (!sparse)
+		return -ENOMEM;
+
+	sparse->header.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP;
+	sparse->header.version = 1;
+	sparse->nr_areas = info->nr_sparse;
+	for (i = 0; i < info->nr_sparse; i++) {
+		sparse->areas[i].offset = info->sparse[i].offset;
+		sparse->areas[i].size = info->sparse[i].length;
+	}
+
+	return vfio_info_add_capability(caps, &sparse->header, size);
+}
+
+int nvvgpu_region_info(struct vfio_device *core_vdev,
+		       struct vfio_region_info *info,
+		       struct vfio_info_cap *caps)
+{
+	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
+	const struct nvvgpu_bar_info *bar;
+	int ret;
+
+	ret = vfio_pci_ioctl_get_region_info(core_vdev, info, caps);
+	if (ret || info->index > VFIO_PCI_BAR5_REGION_INDEX)
+		return ret;
+
+	bar = &vgpu->bars[info->index].info;
+	info->size = bar->size;
+	if (!bar->size || !(bar->flags & NVVGPU_BAR_READ))
+		info->flags &= ~VFIO_REGION_INFO_FLAG_READ;
+	if (!bar->size || !(bar->flags & NVVGPU_BAR_WRITE))
+		info->flags &= ~VFIO_REGION_INFO_FLAG_WRITE;
+	if (!bar->size || !(bar->flags & NVVGPU_BAR_MMAP))
+		info->flags &= ~VFIO_REGION_INFO_FLAG_MMAP;
+	if (info->flags & VFIO_REGION_INFO_FLAG_MMAP && bar->nr_sparse)
+		return nvvgpu_sparse_cap(bar, caps);
+
+	return 0;
+}
+
+/* One naturally aligned access of 1, 2, 4 or 8 bytes to a trapped area */
+static int nvvgpu_trapped_access(struct nvvgpu *vgpu, unsigned int bar,
+				 u64 offset, void *val, size_t len,
+				 bool iswrite)
+{
+	struct nvvgpu_backend *backend;
+
+	guard(nvvgpu)(vgpu);
+
+	backend = vgpu->backend;
+	if (!backend)
+		return -ENODEV;
+	if (iswrite)
+		return backend->ops->bar_write(backend->priv, vgpu->vf, bar,
+					       offset, val, len);
+
+	return backend->ops->bar_read(backend->priv, vgpu->vf, bar, offset,
+				      val, len);
+}
+
+static ssize_t nvvgpu_trapped_rw(struct nvvgpu *vgpu, unsigned int bar,
+				 u64 offset, char __user *buf, size_t count,
+				 bool iswrite)
+{
+	size_t done = 0;
+	int ret;
+
+	while (done < count) {
+		size_t len = sizeof(u64);
+		u64 val = 0;
+
+		while (len > count - done || !IS_ALIGNED(offset + done, len))
+			len /= 2;
+
+		if (iswrite && copy_from_user(&val, buf + done, len))
+			return -EFAULT;
+		ret = nvvgpu_trapped_access(vgpu, bar, offset + done, &val, len,
+					    iswrite);
+		if (ret)
+			return ret;
+		if (!iswrite && copy_to_user(buf + done, &val, len))
+			return -EFAULT;
+		done += len;
+	}
+
+	return done;
+}
+
+/* Bytes from @offset on that are all trapped, or all not */
+static size_t nvvgpu_same_kind(const struct nvvgpu_bar_info *info, u64 offset,
+			       size_t count, bool *trapped)
+{
+	u32 i;
+
+	*trapped = false;
+	for (i = 0; i < info->nr_trapped; i++) {
+		const struct nvvgpu_range *area = &info->trapped[i];
+
+		if (offset >= area->offset &&
+		    offset - area->offset < area->length) {
+			*trapped = true;
+			return min_t(u64, count,
+				     area->offset + area->length - offset);
+		}
+		if (area->offset > offset)
+			count = min_t(u64, count, area->offset - offset);
+	}
+
+	return count;
+}
+
+/**
+ * nvvgpu_region_rw() - read or write a BAR
+ * @vgpu: the VF, its device open
+ * @bar: which
+ * @buf: user's buffer
+ * @count: bytes
+ * @ppos: VFIO's offset, advanced by what was done
+ * @iswrite: direction
+ *
+ * Return: bytes done, which may be less than @count; -EINVAL past the end or
+ * for a BAR that is hidden or not allowed that way
+ */
+ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
+			 char __user *buf, size_t count, loff_t *ppos,
+			 bool iswrite)
+{
+	const struct nvvgpu_bar_info *info = &vgpu->bars[bar].info;
+	u64 offset = *ppos & VFIO_PCI_OFFSET_MASK;
+	u32 flag = iswrite ? NVVGPU_BAR_WRITE : NVVGPU_BAR_READ;
+	bool trapped;
+	ssize_t ret;
+
+	if (offset >= info->size || !(info->flags & flag))
+		return -EINVAL;
+
+	count = min_t(u64, count, info->size - offset);
+	count = nvvgpu_same_kind(info, offset, count, &trapped);
+	if (trapped) {
+		ret = nvvgpu_trapped_rw(vgpu, bar, offset, buf, count, iswrite);
+		if (ret > 0)
+			*ppos += ret;
+		return ret;
+	}
+
+	if (iswrite)
+		return vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
+
+	return vfio_pci_core_read(&vgpu->core.vdev, buf, count, ppos);
+}
+
+int nvvgpu_region_mmap(struct vfio_device *core_vdev,
+		       struct vm_area_struct *vma)
+{
+	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
+	unsigned int shift = VFIO_PCI_OFFSET_SHIFT - PAGE_SHIFT;
+	unsigned int index = vma->vm_pgoff >> shift;
+	u64 offset = (u64)(vma->vm_pgoff & ((1UL << shift) - 1)) << PAGE_SHIFT;
+
+	/* A BAR smaller than a page can only be whole, and is mapped so. */
+	if (index <= VFIO_PCI_BAR5_REGION_INDEX &&
+	    vgpu->bars[index].info.size >= PAGE_SIZE &&
+	    !nvvgpu_bar_mappable(&vgpu->bars[index].info, offset,
+				 vma->vm_end - vma->vm_start))
+		return -EINVAL;
+
+	return vfio_pci_core_mmap(core_vdev, vma);
+}
+
+/**
+ * nvvgpu_region_check_ioeventfd() - keep ioeventfds inside the vGPU's BARs
+ * @vgpu: the VF, its device open
+ * @arg: the ioctl's
+ *
+ * Return: 0 when vfio-pci-core may look at it, else a negative errno
+ */
+int nvvgpu_region_check_ioeventfd(struct nvvgpu *vgpu, unsigned long arg)
+{
+	struct vfio_device_ioeventfd ioeventfd;
+	const struct nvvgpu_bar_info *info;
+	u64 index, offset, count;
+
+	if (copy_from_user(&ioeventfd, (void __user *)arg,
+			   offsetofend(struct vfio_device_ioeventfd, fd)))
+		return -EFAULT;
+
+	index = ioeventfd.offset >> VFIO_PCI_OFFSET_SHIFT;
+	offset = ioeventfd.offset & VFIO_PCI_OFFSET_MASK;
+	count = ioeventfd.flags & VFIO_DEVICE_IOEVENTFD_SIZE_MASK;
+	if (index > VFIO_PCI_BAR5_REGION_INDEX)
+		return -EINVAL;
+
+	info = &vgpu->bars[index].info;
+	if (!(info->flags & NVVGPU_BAR_WRITE) || offset + count > info->size ||
+	    nvvgpu_overlaps(info->trapped, info->nr_trapped, offset, count))
+		return -EINVAL;
+
+	return 0;
+}
