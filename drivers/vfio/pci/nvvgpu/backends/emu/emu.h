@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * nvvgpu-emu: PF driver of the emulated SR-IOV GPU, what its files share.
+ */
+#ifndef NVVGPU_EMU_PRIVATE_H
+#define NVVGPU_EMU_PRIVATE_H
+
+#include <linux/mutex.h>
+#include <linux/nvvgpu_backend.h>
+#include <linux/pci.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include <uapi/linux/nvvgpu_emu.h>
+
+/*
+ * Entries of the rings, powers of two.  There are never more commands without
+ * an answer than the command ring has entries; the message ring also has room
+ * for events.
+ */
+#define EMU_CMD_SLOTS		128
+#define EMU_MSG_SLOTS		256
+
+struct emu_req;
+
+/**
+ * enum emu_fw_state - whether the firmware can be talked to
+ * @EMU_FW_DOWN: no; commands fail at once with &emu_dev.down_err
+ * @EMU_FW_BOOTING: only emu_fw_start() itself talks to it
+ * @EMU_FW_UP: everybody may
+ */
+enum emu_fw_state {
+	EMU_FW_DOWN,
+	EMU_FW_BOOTING,
+	EMU_FW_UP,
+};
+
+/**
+ * struct emu_cmd - a command as the rest of the driver sees it
+ * @opcode: NVVGPU_EMU_CMD_*
+ * @vf: for a command about a virtual function
+ * @arg: arguments
+ * @in: goes to the firmware in the command's buffer
+ * @in_len: bytes at @in
+ * @out: receives what the firmware has put into the command's buffer
+ * @out_len: bytes at @out
+ * @res: results, valid once the firmware has answered, even with an error
+ * @len: bytes that the firmware has put into the buffer
+ * @epoch: of the firmware that has answered, see &emu_dev.epoch
+ */
+struct emu_cmd {
+	u16 opcode;
+	u16 vf;
+	u64 arg[5];
+	const void *in;
+	size_t in_len;
+	void *out;
+	size_t out_len;
+	u64 res[6];
+	u32 len;
+	unsigned int epoch;
+};
+
+/**
+ * struct emu_vgpu - the vGPU of one virtual function
+ * @lock: serializes CREATE and DELETE of the front-end and of the reaper
+ * @type: NULL where there is no vGPU; changed under @lock and &emu_dev.lock
+ * @fb_offset: of the framebuffer in VRAM, under &emu_dev.lock
+ * @started: between start and stop; the front-end serializes those
+ */
+struct emu_vgpu {
+	struct mutex lock;	/* one CREATE or DELETE at a time */
+	const struct nvvgpu_type_info *type;
+	u64 fb_offset;
+	bool started;
+};
+
+/**
+ * struct emu_dev - one emulated GPU
+ * @pdev: the physical function
+ * @regs: its registers
+ * @cmd_ring: commands to the firmware, written under @lock
+ * @cmd_dma: where the device finds @cmd_ring
+ * @msg_ring: responses and events, read under @msg_mutex
+ * @msg_dma: where the device finds @msg_ring
+ *
+ * @vram_bytes: all of VRAM; this and the following are fixed once probed
+ * @granule: in which VRAM is handed out
+ * @nr_vfs: virtual functions the firmware can serve
+ * @nr_types: entries of @types
+ * @types: what the firmware offers, checked
+ *
+ * @msg_mutex: one reader of the message ring at a time
+ * @msg_head: under @msg_mutex, messages consumed
+ *
+ * @lock: protects what follows; only taken in process context.  It is held
+ *	around nvvgpu_backend_event(), so that an event can neither overtake
+ *	what it is about nor come after the back-end is gone.
+ * @backend: NULL unless registered with the front-end
+ * @state: of the firmware
+ * @down_err: why commands fail while @state is EMU_FW_DOWN
+ * @epoch: counts how often the firmware has gone down
+ * @cmd_tail: commands written
+ * @seq: counts sequence numbers
+ * @reqs: requests whose buffer the firmware may still write to.  Index is the
+ *	low part of the sequence number.
+ * @alive: VFs with a vGPU that is believed to be well
+ *
+ * @slot_wait: for an entry in @reqs
+ * @unsure: VFs on which the firmware may have a vGPU that nobody knows of;
+ *	atomic bits
+ * @reaper: deletes those when a late answer has told of them
+ * @vgpus: by number of the VF
+ *
+ * Lock order: the front-end's gate and its lock of one VF, &emu_vgpu.lock,
+ * @msg_mutex, @lock.  emu_fw_start() and emu_fw_stop() need the device lock
+ * of @pdev, which is outside of all these.
+ */
+struct emu_dev {
+	struct pci_dev *pdev;
+	void __iomem *regs;
+	struct nvvgpu_emu_cmd *cmd_ring;
+	dma_addr_t cmd_dma;
+	struct nvvgpu_emu_msg *msg_ring;
+	dma_addr_t msg_dma;
+
+	u64 vram_bytes;
+	u64 granule;
+	unsigned int nr_vfs;
+	unsigned int nr_types;
+	struct nvvgpu_type_info *types;
+
+	struct mutex msg_mutex;	/* one reader of the message ring */
+	u32 msg_head;
+
+	spinlock_t lock;	/* see above */
+	struct nvvgpu_backend *backend;
+	enum emu_fw_state state;
+	int down_err;
+	unsigned int epoch;
+	u32 cmd_tail;
+	u32 seq;
+	struct emu_req *reqs[EMU_CMD_SLOTS];
+	DECLARE_BITMAP(alive, NVVGPU_EMU_MAX_VFS);
+
+	wait_queue_head_t slot_wait;
+	DECLARE_BITMAP(unsure, NVVGPU_EMU_MAX_VFS);
+	struct work_struct reaper;
+	struct emu_vgpu vgpus[NVVGPU_EMU_MAX_VFS];
+};
+
+/* fw.c: the firmware and the way to it */
+int emu_fw_init(struct emu_dev *emu);
+int emu_fw_start(struct emu_dev *emu);
+void emu_fw_stop(struct emu_dev *emu);
+void emu_fw_down(struct emu_dev *emu, int err, const char *why);
+bool emu_fw_is_up(struct emu_dev *emu);
+int emu_fw_cmd(struct emu_dev *emu, struct emu_cmd *cmd);
+
+/* types.c: what the firmware offers */
+int emu_types_load(struct emu_dev *emu);
+const struct nvvgpu_type_info *emu_type_find(struct emu_dev *emu, u32 id);
+const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
+			   u64 granule, struct nvvgpu_type_info *info);
+
+/* ops.c: the contract with the front-end */
+extern const struct nvvgpu_backend_ops emu_backend_ops;
+
+void emu_vgpus_init(struct emu_dev *emu);
+void emu_vgpus_lost(struct emu_dev *emu);
+void emu_vgpu_lost(struct emu_dev *emu, unsigned int vf);
+void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event);
+void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf);
+
+#endif /* NVVGPU_EMU_PRIVATE_H */

@@ -1,0 +1,765 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpu-emu: the firmware and the way to it.
+ *
+ * A command is a request object with a sequence number, which owns the DMA
+ * buffer that goes with it.  Once submitted, the request belongs to the table
+ * of requests as well as to its caller, and leaves the table in two ways only:
+ * the firmware has answered it, or the firmware has been stopped.  A caller
+ * whose time is up goes away; the request and its buffer stay in the table, so
+ * that the firmware writes to memory that is still its own and the answer is
+ * recognized as late.
+ */
+#include <linux/bitmap.h>
+#include <linux/cleanup.h>
+#include <linux/completion.h>
+#include <linux/dma-mapping.h>
+#include <linux/interrupt.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/iopoll.h>
+#include <linux/kref.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "emu.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+#define EMU_FW_POLL_US		1000
+#define EMU_FW_VERSION(major, minor)	((major) << 16 | (minor))
+#define EMU_FW_VERSION_MAJOR(version)	((u32)(version) >> 16)
+#define EMU_FW_VERSION_MINOR(version)	((u32)(version) & 0xffff)
+
+#define EMU_FW_TIMEOUT_MIN_MS	10
+#define EMU_FW_TIMEOUT_MAX_MS	600000
+
+#define EMU_GONE		"is gone with the device"
+
+static unsigned int fw_timeout_ms = 5000;
+
+static int emu_fw_timeout_set(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, EMU_FW_TIMEOUT_MIN_MS,
+				     EMU_FW_TIMEOUT_MAX_MS);
+}
+
+static const struct kernel_param_ops emu_fw_timeout_ops = {
+	.set = emu_fw_timeout_set,
+	.get = param_get_uint,
+};
+
+module_param_cb(fw_timeout_ms, &emu_fw_timeout_ops, &fw_timeout_ms, 0644);
+MODULE_PARM_DESC(fw_timeout_ms,
+		 "Milliseconds a plain firmware command may take, 10 to 600000 (default 5000)");
+
+/* What the driver knows about each command it uses */
+#define EMU_CMD_BOOT	0x1	/* part of the handshake */
+#define EMU_CMD_VF	0x2	/* about a VF, and changes the vGPU on it */
+
+/* Time-outs, in units of fw_timeout_ms */
+#define EMU_TIME_PLAIN	1	/* looks something up or flips a switch */
+#define EMU_TIME_ENGINE	2	/* waits for engines to let go of a descriptor */
+#define EMU_TIME_SCRUB	4	/* clears a framebuffer */
+#define EMU_TIME_BOOT	4	/* start and stop of the firmware itself */
+
+static const struct {
+	const char *name;
+	unsigned int time;
+	unsigned int flags;
+} emu_cmds[NVVGPU_EMU_CMD_LAST + 1] = {
+	[NVVGPU_EMU_CMD_HELLO] = { "HELLO", EMU_TIME_PLAIN, EMU_CMD_BOOT },
+	[NVVGPU_EMU_CMD_INFO] = { "INFO", EMU_TIME_PLAIN, EMU_CMD_BOOT },
+	[NVVGPU_EMU_CMD_TYPES] = { "TYPES", EMU_TIME_PLAIN, EMU_CMD_BOOT },
+	[NVVGPU_EMU_CMD_AVAILABLE] = { "AVAILABLE", EMU_TIME_PLAIN },
+	[NVVGPU_EMU_CMD_CREATE] = { "CREATE", EMU_TIME_SCRUB, EMU_CMD_VF },
+	[NVVGPU_EMU_CMD_DELETE] = { "DELETE", EMU_TIME_SCRUB, EMU_CMD_VF },
+	[NVVGPU_EMU_CMD_START] = { "START", EMU_TIME_PLAIN, EMU_CMD_VF },
+	[NVVGPU_EMU_CMD_STOP] = { "STOP", EMU_TIME_ENGINE, EMU_CMD_VF },
+	[NVVGPU_EMU_CMD_RESET] = { "RESET", EMU_TIME_ENGINE, EMU_CMD_VF },
+	[NVVGPU_EMU_CMD_SCRUB] = { "SCRUB", EMU_TIME_SCRUB, EMU_CMD_VF },
+	[NVVGPU_EMU_CMD_STATS] = { "STATS", EMU_TIME_PLAIN },
+};
+
+static const int emu_fw_errno[] = {
+	[NVVGPU_EMU_OK] = 0,
+	[NVVGPU_EMU_ERR_INVALID] = -EINVAL,
+	[NVVGPU_EMU_ERR_NO_SPACE] = -ENOSPC,
+	[NVVGPU_EMU_ERR_BUSY] = -EBUSY,
+	[NVVGPU_EMU_ERR_NOT_FOUND] = -ENOENT,
+	[NVVGPU_EMU_ERR_UNSUPPORTED] = -EOPNOTSUPP,
+	[NVVGPU_EMU_ERR_STATE] = -EBADFD,
+	[NVVGPU_EMU_ERR_VERSION] = -EPROTONOSUPPORT,
+	[NVVGPU_EMU_ERR_DMA] = -EFAULT,
+	[NVVGPU_EMU_ERR_INTERNAL] = -EIO,
+	[NVVGPU_EMU_ERR_DATA] = -EBADMSG,
+};
+
+/**
+ * struct emu_req - a command on its way
+ * @ref: one for the caller, one for &emu_dev.reqs
+ * @emu: the GPU
+ * @buf: the command's buffer, may be NULL
+ * @dma: where the device finds @buf
+ * @buf_len: bytes at @buf
+ * @opcode: NVVGPU_EMU_CMD_*
+ * @vf: as in the command
+ * @seq: sequence number
+ * @done: completed once @finished
+ * @finished: under &emu_dev.lock: answered, failed or given up by the caller
+ * @err: valid when @finished
+ * @res: results of the answer
+ * @len: bytes the firmware has put into @buf
+ * @epoch: of the firmware that has answered
+ */
+struct emu_req {
+	struct kref ref;
+	struct emu_dev *emu;
+	void *buf;
+	dma_addr_t dma;
+	size_t buf_len;
+	u16 opcode;
+	u16 vf;
+	u32 seq;
+	struct completion done;
+	bool finished;
+	int err;
+	u64 res[6];
+	u32 len;
+	unsigned int epoch;
+};
+
+static void emu_req_release(struct kref *ref)
+{
+	struct emu_req *req = container_of(ref, struct emu_req, ref);
+
+	if (req->buf)
+		dma_free_coherent(&req->emu->pdev->dev, req->buf_len, req->buf,
+				  req->dma);
+	kfree(req);
+}
+
+static void emu_req_put(struct emu_req *req)
+{
+	kref_put(&req->ref, emu_req_release);
+}
+
+static struct emu_req *emu_req_alloc(struct emu_dev *emu,
+				     const struct emu_cmd *cmd)
+{
+	struct emu_req *req;
+
+	req = kzalloc_obj(*req, GFP_KERNEL);
+	if (!req)
+		return NULL;
+
+	kref_init(&req->ref);
+	init_completion(&req->done);
+	req->emu = emu;
+	req->opcode = cmd->opcode;
+	req->vf = cmd->vf;
+
+	req->buf_len = max(cmd->in_len, cmd->out_len);
+	if (!req->buf_len)
+		return req;
+
+	req->buf = dma_alloc_coherent(&emu->pdev->dev, req->buf_len, &req->dma,
+				      GFP_KERNEL);
+	if (!req->buf) {
+		kfree(req);
+		return NULL;
+	}
+	if (cmd->in_len)
+		memcpy(req->buf, cmd->in, cmd->in_len);
+
+	return req;
+}
+
+static void emu_req_finish(struct emu_req *req, int err)
+{
+	lockdep_assert_held(&req->emu->lock);
+
+	req->err = err;
+	req->finished = true;
+	complete(&req->done);
+}
+
+static unsigned long emu_fw_timeout(unsigned int units)
+{
+	return msecs_to_jiffies(READ_ONCE(fw_timeout_ms) * units);
+}
+
+/* Reads of a device that is gone, or in the midst of a bus error, are all ones. */
+static bool emu_is_gone(struct emu_dev *emu)
+{
+	return readl(emu->regs + NVVGPU_EMU_PF_REG_MAGIC) !=
+	       NVVGPU_EMU_PF_MAGIC;
+}
+
+static void emu_fw_cut_off(struct emu_dev *emu, int err, const char *why)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&emu->lock);
+
+	if (emu->state == EMU_FW_DOWN)
+		return;
+
+	emu->state = EMU_FW_DOWN;
+	emu->down_err = err;
+	emu->epoch++;
+
+	/* The buffers stay in the table: the firmware may still write to them */
+	for (i = 0; i < EMU_CMD_SLOTS; i++)
+		if (emu->reqs[i] && !emu->reqs[i]->finished)
+			emu_req_finish(emu->reqs[i], err);
+
+	wake_up_all(&emu->slot_wait);
+
+	if (why)
+		dev_err(&emu->pdev->dev,
+			"firmware %s, reset this device to bring it back\n",
+			why);
+}
+
+static void emu_fw_down_locked(struct emu_dev *emu, int err, const char *why)
+{
+	emu_fw_cut_off(emu, err, why);
+	emu_vgpus_lost(emu);
+}
+
+/**
+ * emu_fw_down() - give the firmware up
+ * @emu: the GPU
+ * @err: what commands in flight and new ones fail with
+ * @why: goes on "firmware ..." in the log; NULL for silence
+ *
+ * Every vGPU is reported as crashed.  Does not touch the device.  The memory
+ * shared with the firmware stays, until emu_fw_stop().
+ */
+void emu_fw_down(struct emu_dev *emu, int err, const char *why)
+{
+	spin_lock(&emu->lock);
+	emu_fw_down_locked(emu, err, why);
+	spin_unlock(&emu->lock);
+}
+
+/**
+ * emu_fw_is_up() - may commands be sent
+ * @emu: the GPU
+ *
+ * Return: true when so.
+ */
+bool emu_fw_is_up(struct emu_dev *emu)
+{
+	bool up;
+
+	spin_lock(&emu->lock);
+	up = emu->state == EMU_FW_UP;
+	spin_unlock(&emu->lock);
+
+	return up;
+}
+
+static void emu_fw_lost_track(struct emu_dev *emu, const char *why)
+{
+	if (emu_is_gone(emu))
+		emu_fw_down(emu, -ENODEV, EMU_GONE);
+	else
+		emu_fw_down(emu, -EIO, why);
+}
+
+/*
+ * The firmware listens to nobody any more.  Commands need not wait for it, but
+ * vGPUs that need nothing of it are left to their users.
+ */
+static void emu_fw_deaf(struct emu_dev *emu, const char *why)
+{
+	if (emu_is_gone(emu)) {
+		emu_fw_down(emu, -ENODEV, EMU_GONE);
+		return;
+	}
+
+	spin_lock(&emu->lock);
+	emu_fw_cut_off(emu, -EIO, why);
+	spin_unlock(&emu->lock);
+}
+
+/* Has the firmware died without being asked to? */
+static void emu_fw_check(struct emu_dev *emu)
+{
+	bool was_up = emu_fw_is_up(emu);
+	u32 status = readl(emu->regs + NVVGPU_EMU_PF_REG_FW_STATUS);
+
+	if (status == NVVGPU_EMU_FW_CRASHED)
+		emu_fw_down(emu, -EIO, "has crashed");
+	else if (status != NVVGPU_EMU_FW_READY && was_up)
+		emu_fw_lost_track(emu, "was reset behind the driver's back");
+}
+
+static void emu_fw_event(struct emu_dev *emu, const struct nvvgpu_emu_msg *msg)
+{
+	u16 opcode = le16_to_cpu(msg->opcode);
+	u16 vf = le16_to_cpu(msg->vf);
+
+	trace_nvvgpu_emu_event(&emu->pdev->dev, 0, opcode, vf,
+			       le32_to_cpu(msg->status),
+			       le64_to_cpu(msg->res[0]), le32_to_cpu(msg->len));
+
+	spin_lock(&emu->lock);
+	if (emu->state == EMU_FW_UP && vf < NVVGPU_EMU_MAX_VFS)
+		emu_vgpu_event(emu, vf, opcode);
+	spin_unlock(&emu->lock);
+}
+
+static void emu_fw_answer(struct emu_dev *emu, const struct nvvgpu_emu_msg *msg)
+{
+	u32 seq = le32_to_cpu(msg->seq);
+	u16 opcode = le16_to_cpu(msg->opcode);
+	u16 vf = le16_to_cpu(msg->vf);
+	u32 status = le32_to_cpu(msg->status);
+	u32 len = le32_to_cpu(msg->len);
+	struct emu_req *req;
+	bool late;
+	int i;
+
+	scoped_guard(spinlock, &emu->lock) {
+		if (emu->state == EMU_FW_DOWN)
+			return;
+
+		req = emu->reqs[seq % EMU_CMD_SLOTS];
+		if (!req || req->seq != seq) {
+			emu_fw_down_locked(emu, -EIO,
+					   "has answered what was not asked");
+			return;
+		}
+		if (req->opcode != opcode || req->vf != vf ||
+		    len > req->buf_len) {
+			emu_fw_down_locked(emu, -EIO,
+					   "has given an answer that makes no sense");
+			return;
+		}
+
+		emu->reqs[seq % EMU_CMD_SLOTS] = NULL;
+		late = req->finished;
+		if (!late) {
+			for (i = 0; i < ARRAY_SIZE(req->res); i++)
+				req->res[i] = le64_to_cpu(msg->res[i]);
+			req->len = len;
+			req->epoch = emu->epoch;
+			emu_req_finish(req, status < ARRAY_SIZE(emu_fw_errno) ?
+					    emu_fw_errno[status] : -EPROTO);
+		}
+	}
+	wake_up(&emu->slot_wait);
+
+	if (late) {
+		trace_nvvgpu_emu_late_response(&emu->pdev->dev, seq, opcode, vf,
+					       status, le64_to_cpu(msg->res[0]),
+					       len);
+		if (opcode == NVVGPU_EMU_CMD_CREATE && status == NVVGPU_EMU_OK)
+			emu_vgpu_late_create(emu, vf);
+	} else {
+		trace_nvvgpu_emu_response(&emu->pdev->dev, seq, opcode, vf,
+					  status, le64_to_cpu(msg->res[0]),
+					  len);
+	}
+	emu_req_put(req);
+}
+
+static void emu_fw_drain(struct emu_dev *emu)
+{
+	struct nvvgpu_emu_msg msg;
+	u32 tail;
+
+	guard(mutex)(&emu->msg_mutex);
+
+	scoped_guard(spinlock, &emu->lock)
+		if (emu->state == EMU_FW_DOWN)
+			return;
+
+	tail = readl(emu->regs + NVVGPU_EMU_PF_REG_MSG_TAIL);
+	if (tail - emu->msg_head > EMU_MSG_SLOTS) {
+		emu_fw_lost_track(emu, "has broken the message ring");
+		return;
+	}
+
+	while (emu->msg_head != tail) {
+		/* A copy, so that what has been checked cannot change any more */
+		msg = emu->msg_ring[emu->msg_head++ % EMU_MSG_SLOTS];
+		if (msg.seq)
+			emu_fw_answer(emu, &msg);
+		else
+			emu_fw_event(emu, &msg);
+	}
+	writel(emu->msg_head, emu->regs + NVVGPU_EMU_PF_REG_MSG_HEAD);
+}
+
+static irqreturn_t emu_fw_msg_irq(int irq, void *data)
+{
+	emu_fw_drain(data);
+	return IRQ_HANDLED;
+}
+
+static irqreturn_t emu_fw_status_irq(int irq, void *data)
+{
+	emu_fw_check(data);
+	return IRQ_HANDLED;
+}
+
+/* Returns false when the rings are full, else the request is on its way or failed. */
+static bool emu_fw_submit_locked(struct emu_dev *emu, const struct emu_cmd *cmd,
+				 struct emu_req *req)
+{
+	struct nvvgpu_emu_cmd entry = {};
+	unsigned int slot;
+	u32 head;
+	int i;
+
+	lockdep_assert_held(&emu->lock);
+
+	if (emu->state == EMU_FW_DOWN) {
+		emu_req_finish(req, emu->down_err);
+		return true;
+	}
+	if (emu->state == EMU_FW_BOOTING &&
+	    !(emu_cmds[req->opcode].flags & EMU_CMD_BOOT)) {
+		emu_req_finish(req, -EIO);
+		return true;
+	}
+
+	for (slot = 0; slot < EMU_CMD_SLOTS; slot++)
+		if (!emu->reqs[slot])
+			break;
+	head = readl(emu->regs + NVVGPU_EMU_PF_REG_CMD_HEAD);
+	if (PCI_POSSIBLE_ERROR(head) && emu_is_gone(emu)) {
+		emu_fw_down_locked(emu, -ENODEV, EMU_GONE);
+		emu_req_finish(req, -ENODEV);
+		return true;
+	}
+	if (slot == EMU_CMD_SLOTS || emu->cmd_tail - head >= EMU_CMD_SLOTS)
+		return false;
+
+	/* Differs from all that are in the table, even after wrapping round */
+	do {
+		req->seq = emu->seq++ * EMU_CMD_SLOTS + slot;
+	} while (!req->seq);
+
+	entry.seq = cpu_to_le32(req->seq);
+	entry.opcode = cpu_to_le16(req->opcode);
+	entry.vf = cpu_to_le16(req->vf);
+	entry.addr = cpu_to_le64(req->dma);
+	entry.len = cpu_to_le32(req->buf_len);
+	for (i = 0; i < ARRAY_SIZE(entry.arg); i++)
+		entry.arg[i] = cpu_to_le64(cmd->arg[i]);
+
+	kref_get(&req->ref);
+	emu->reqs[slot] = req;
+	trace_nvvgpu_emu_cmd(&emu->pdev->dev, req->seq, req->opcode, req->vf,
+			     cmd->arg[0], req->buf_len);
+
+	emu->cmd_ring[emu->cmd_tail++ % EMU_CMD_SLOTS] = entry;
+	writel(emu->cmd_tail, emu->regs + NVVGPU_EMU_PF_REG_CMD_TAIL);
+	return true;
+}
+
+static bool emu_fw_submit(struct emu_dev *emu, const struct emu_cmd *cmd,
+			  struct emu_req *req)
+{
+	bool done;
+
+	spin_lock(&emu->lock);
+	done = emu_fw_submit_locked(emu, cmd, req);
+	spin_unlock(&emu->lock);
+
+	return done;
+}
+
+/* The caller's time is up, unless the answer has come just now. */
+static bool emu_fw_give_up(struct emu_dev *emu, struct emu_req *req)
+{
+	scoped_guard(spinlock, &emu->lock) {
+		if (req->finished)
+			return false;
+
+		emu_req_finish(req, -ETIMEDOUT);
+		if (emu_cmds[req->opcode].flags & EMU_CMD_VF)
+			emu_vgpu_lost(emu, req->vf);
+	}
+
+	dev_warn(&emu->pdev->dev, "firmware has not answered %s (VF %u) in time\n",
+		 emu_cmds[req->opcode].name, req->vf);
+	return true;
+}
+
+/*
+ * A command has not been answered: is it this one, or all of them?  With all,
+ * whoever has a lot to take down would wait for each single one in turn.
+ */
+static void emu_fw_ping(struct emu_dev *emu)
+{
+	struct emu_cmd cmd = { .opcode = NVVGPU_EMU_CMD_INFO };
+
+	if (emu_fw_cmd(emu, &cmd) == -ETIMEDOUT)
+		emu_fw_deaf(emu, "answers nothing");
+}
+
+/**
+ * emu_fw_cmd() - have the firmware do something
+ * @emu: the GPU
+ * @cmd: what to do; receives the results
+ *
+ * The only way to the firmware.  Any number of commands may be under way at
+ * once.  Sleeps until the answer is there, for a bounded time.
+ *
+ * When a command that changes a vGPU is not answered, nobody knows what that
+ * vGPU is like, and it is reported as crashed.
+ *
+ * Return: 0; what the firmware has answered; -ETIMEDOUT when it has not; -EIO
+ * or -ENODEV while the firmware is down or when it goes down; -ENOMEM.
+ */
+int emu_fw_cmd(struct emu_dev *emu, struct emu_cmd *cmd)
+{
+	unsigned long timeout = emu_fw_timeout(emu_cmds[cmd->opcode].time);
+	struct emu_req *req;
+	int err;
+
+	req = emu_req_alloc(emu, cmd);
+	if (!req)
+		return -ENOMEM;
+
+	/*
+	 * Commands that were given up hold their slots, so this fails only
+	 * when the firmware has left a whole ring of commands unanswered.
+	 */
+	if (!wait_event_timeout(emu->slot_wait, emu_fw_submit(emu, cmd, req),
+				timeout)) {
+		emu_fw_deaf(emu, "takes no more commands");
+		emu_req_put(req);
+		return -EIO;
+	}
+
+	if (!wait_for_completion_timeout(&req->done, timeout)) {
+		/* A lost interrupt shall not cost a vGPU */
+		emu_fw_check(emu);
+		emu_fw_drain(emu);
+		if (emu_fw_give_up(emu, req) &&
+		    !(emu_cmds[cmd->opcode].flags & EMU_CMD_BOOT))
+			emu_fw_ping(emu);
+	}
+
+	err = req->err;
+	memcpy(cmd->res, req->res, sizeof(cmd->res));
+	cmd->len = req->len;
+	cmd->epoch = req->epoch;
+	if (!err && cmd->out_len)
+		memcpy(cmd->out, req->buf, min_t(size_t, req->len, cmd->out_len));
+	emu_req_put(req);
+
+	return err;
+}
+
+static int emu_fw_hello(struct emu_dev *emu)
+{
+	u32 ours = EMU_FW_VERSION(NVVGPU_EMU_FW_MAJOR, NVVGPU_EMU_FW_MINOR);
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_HELLO,
+		.arg[0] = ours,
+	};
+	int err;
+
+	err = emu_fw_cmd(emu, &cmd);
+	if (err && err != -EPROTONOSUPPORT)
+		return err;
+
+	if (err || EMU_FW_VERSION_MAJOR(cmd.res[0]) != NVVGPU_EMU_FW_MAJOR) {
+		dev_err(&emu->pdev->dev,
+			"firmware speaks version %u.%u, this driver %u.%u\n",
+			EMU_FW_VERSION_MAJOR(cmd.res[0]),
+			EMU_FW_VERSION_MINOR(cmd.res[0]),
+			NVVGPU_EMU_FW_MAJOR, NVVGPU_EMU_FW_MINOR);
+		return -EPROTONOSUPPORT;
+	}
+
+	dev_dbg(&emu->pdev->dev, "firmware speaks version %u.%u\n",
+		EMU_FW_VERSION_MAJOR(cmd.res[0]),
+		EMU_FW_VERSION_MINOR(cmd.res[0]));
+	return 0;
+}
+
+/* Have the firmware off, without an eye on what it is doing. */
+static int emu_fw_off(struct emu_dev *emu)
+{
+	u32 status;
+
+	writel(NVVGPU_EMU_FW_CTRL_RESET, emu->regs + NVVGPU_EMU_PF_REG_FW_CTRL);
+
+	return readl_poll_timeout(emu->regs + NVVGPU_EMU_PF_REG_FW_STATUS,
+				  status,
+				  status == NVVGPU_EMU_FW_OFF ||
+				  PCI_POSSIBLE_ERROR(status), EMU_FW_POLL_US,
+				  jiffies_to_usecs(emu_fw_timeout(EMU_TIME_BOOT)));
+}
+
+static int emu_fw_boot(struct emu_dev *emu)
+{
+	void __iomem *regs = emu->regs;
+	u32 status;
+	int err;
+
+	/* The last user may have left it in any state */
+	err = emu_fw_off(emu);
+	if (err)
+		return err;
+	if (emu_is_gone(emu))
+		return -ENODEV;
+
+	lo_hi_writeq(emu->cmd_dma, regs + NVVGPU_EMU_PF_REG_CMD_BASE);
+	writel(EMU_CMD_SLOTS, regs + NVVGPU_EMU_PF_REG_CMD_SIZE);
+	lo_hi_writeq(emu->msg_dma, regs + NVVGPU_EMU_PF_REG_MSG_BASE);
+	writel(EMU_MSG_SLOTS, regs + NVVGPU_EMU_PF_REG_MSG_SIZE);
+
+	scoped_guard(mutex, &emu->msg_mutex) {
+		spin_lock(&emu->lock);
+		emu->msg_head = readl(regs + NVVGPU_EMU_PF_REG_MSG_TAIL);
+		writel(emu->msg_head, regs + NVVGPU_EMU_PF_REG_MSG_HEAD);
+		emu->cmd_tail = readl(regs + NVVGPU_EMU_PF_REG_CMD_HEAD);
+		writel(emu->cmd_tail, regs + NVVGPU_EMU_PF_REG_CMD_TAIL);
+		emu->state = EMU_FW_BOOTING;
+		spin_unlock(&emu->lock);
+	}
+
+	pci_set_master(emu->pdev);
+	writel(NVVGPU_EMU_FW_CTRL_BOOT, regs + NVVGPU_EMU_PF_REG_FW_CTRL);
+	err = readl_poll_timeout(regs + NVVGPU_EMU_PF_REG_FW_STATUS, status,
+				 status != NVVGPU_EMU_FW_OFF &&
+				 status != NVVGPU_EMU_FW_BOOTING,
+				 EMU_FW_POLL_US,
+				 jiffies_to_usecs(emu_fw_timeout(EMU_TIME_BOOT)));
+	if (err)
+		return err;
+	if (status != NVVGPU_EMU_FW_READY)
+		return -EIO;
+
+	err = emu_fw_hello(emu);
+	if (err)
+		return err;
+
+	err = emu_types_load(emu);
+	if (err)
+		return err;
+
+	spin_lock(&emu->lock);
+	if (emu->state == EMU_FW_BOOTING)
+		emu->state = EMU_FW_UP;
+	else
+		err = emu->down_err;
+	spin_unlock(&emu->lock);
+
+	return err;
+}
+
+/**
+ * emu_fw_start() - boot the firmware and shake hands with it
+ * @emu: the GPU, whose firmware is down
+ *
+ * Undone by emu_fw_stop().
+ *
+ * Return: 0 or a negative errno, with the firmware down and a message logged.
+ */
+int emu_fw_start(struct emu_dev *emu)
+{
+	int err;
+
+	device_lock_assert(&emu->pdev->dev);
+
+	err = emu_fw_boot(emu);
+	if (err) {
+		dev_err(&emu->pdev->dev, "firmware does not start: %pe\n",
+			ERR_PTR(err));
+		emu_fw_stop(emu);
+	}
+	return err;
+}
+
+/**
+ * emu_fw_stop() - put the firmware down and take back what it has used
+ * @emu: the GPU, whose firmware may be in any state
+ *
+ * Every vGPU is reported as crashed.  On return the device does no DMA to
+ * memory of this driver.
+ */
+void emu_fw_stop(struct emu_dev *emu)
+{
+	struct emu_req *req;
+	unsigned int i;
+	int err;
+
+	device_lock_assert(&emu->pdev->dev);
+
+	emu_fw_down(emu, -EIO, NULL);
+
+	err = emu_fw_off(emu);
+	if (err)
+		dev_err(&emu->pdev->dev, "firmware does not stop: %pe\n",
+			ERR_PTR(err));
+	/* Even if it has not: it reaches no memory without */
+	pci_clear_master(emu->pdev);
+
+	for (i = 0; i < EMU_CMD_SLOTS; i++) {
+		scoped_guard(spinlock, &emu->lock) {
+			req = emu->reqs[i];
+			emu->reqs[i] = NULL;
+		}
+		if (req)
+			emu_req_put(req);
+	}
+}
+
+/**
+ * emu_fw_init() - get what it takes to talk to the firmware
+ * @emu: the GPU, its registers mapped
+ *
+ * All of it is released with the device.
+ *
+ * Return: 0 or a negative errno.
+ */
+int emu_fw_init(struct emu_dev *emu)
+{
+	struct device *dev = &emu->pdev->dev;
+	int err;
+
+	mutex_init(&emu->msg_mutex);
+	spin_lock_init(&emu->lock);
+	init_waitqueue_head(&emu->slot_wait);
+	emu->state = EMU_FW_DOWN;
+	emu->down_err = -EIO;
+
+	emu->cmd_ring = dmam_alloc_coherent(dev, EMU_CMD_SLOTS *
+					    sizeof(*emu->cmd_ring),
+					    &emu->cmd_dma, GFP_KERNEL);
+	emu->msg_ring = dmam_alloc_coherent(dev, EMU_MSG_SLOTS *
+					    sizeof(*emu->msg_ring),
+					    &emu->msg_dma, GFP_KERNEL);
+	if (!emu->cmd_ring || !emu->msg_ring)
+		return -ENOMEM;
+
+	err = pci_alloc_irq_vectors(emu->pdev, NVVGPU_EMU_PF_VECTORS,
+				    NVVGPU_EMU_PF_VECTORS, PCI_IRQ_MSIX);
+	if (err < 0)
+		return err;
+
+	err = devm_request_threaded_irq(dev,
+					pci_irq_vector(emu->pdev,
+						       NVVGPU_EMU_PF_VECTOR_MSG),
+					NULL, emu_fw_msg_irq, IRQF_ONESHOT,
+					"nvvgpu-emu-msg", emu);
+	if (err)
+		return err;
+
+	return devm_request_threaded_irq(dev,
+					 pci_irq_vector(emu->pdev,
+							NVVGPU_EMU_PF_VECTOR_STATUS),
+					 NULL, emu_fw_status_irq, IRQF_ONESHOT,
+					 "nvvgpu-emu-status", emu);
+}

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpu-emu: the contract with the front-end, in terms of firmware commands.
+ */
+#include <linux/bitmap.h>
+#include <linux/cleanup.h>
+#include <linux/module.h>
+#include <linux/sizes.h>
+#include <linux/string.h>
+
+#include "emu.h"
+
+static int emu_vf_cmd(struct emu_dev *emu, unsigned int vf, u16 opcode)
+{
+	struct emu_cmd cmd = { .opcode = opcode, .vf = vf };
+
+	return emu_fw_cmd(emu, &cmd);
+}
+
+/**
+ * emu_vgpu_lost() - a vGPU is not well any more
+ * @emu: the GPU
+ * @vf: its virtual function
+ *
+ * Told to the front-end once, and only where there is a vGPU.
+ */
+void emu_vgpu_lost(struct emu_dev *emu, unsigned int vf)
+{
+	lockdep_assert_held(&emu->lock);
+
+	if (__test_and_clear_bit(vf, emu->alive) && emu->backend)
+		nvvgpu_backend_event(emu->backend, vf, NVVGPU_EVENT_CRASHED);
+}
+
+/**
+ * emu_vgpus_lost() - all vGPUs are gone with the firmware
+ * @emu: the GPU
+ */
+void emu_vgpus_lost(struct emu_dev *emu)
+{
+	unsigned int vf;
+
+	lockdep_assert_held(&emu->lock);
+
+	for_each_set_bit(vf, emu->alive, NVVGPU_EMU_MAX_VFS)
+		emu_vgpu_lost(emu, vf);
+}
+
+/**
+ * emu_vgpu_event() - the firmware has something to tell of a vGPU
+ * @emu: the GPU
+ * @vf: its virtual function
+ * @event: NVVGPU_EMU_EVENT_*; one that is not known is ignored
+ */
+void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event)
+{
+	static const enum nvvgpu_event events[] = {
+		[NVVGPU_EMU_EVENT_FAULT - NVVGPU_EMU_EVENT_CRASHED] =
+			NVVGPU_EVENT_FAULT,
+		[NVVGPU_EMU_EVENT_GUEST_UP - NVVGPU_EMU_EVENT_CRASHED] =
+			NVVGPU_EVENT_GUEST_UP,
+		[NVVGPU_EMU_EVENT_GUEST_DOWN - NVVGPU_EMU_EVENT_CRASHED] =
+			NVVGPU_EVENT_GUEST_DOWN,
+		[NVVGPU_EMU_EVENT_DISPLAY - NVVGPU_EMU_EVENT_CRASHED] =
+			NVVGPU_EVENT_DISPLAY,
+	};
+
+	lockdep_assert_held(&emu->lock);
+
+	if (event == NVVGPU_EMU_EVENT_CRASHED)
+		emu_vgpu_lost(emu, vf);
+	else if (event > NVVGPU_EMU_EVENT_CRASHED &&
+		 event < NVVGPU_EMU_EVENT_CRASHED + ARRAY_SIZE(events) &&
+		 test_bit(vf, emu->alive) && emu->backend)
+		nvvgpu_backend_event(emu->backend, vf,
+				     events[event - NVVGPU_EMU_EVENT_CRASHED]);
+}
+
+static int emu_get_types(void *priv, u32 *ids, size_t capacity)
+{
+	struct emu_dev *emu = priv;
+	unsigned int i;
+
+	if (emu->nr_types > capacity)
+		return -EOVERFLOW;
+
+	for (i = 0; i < emu->nr_types; i++)
+		ids[i] = emu->types[i].id;
+
+	return emu->nr_types;
+}
+
+static int emu_get_type_info(void *priv, u32 type,
+			     struct nvvgpu_type_info *info)
+{
+	const struct nvvgpu_type_info *found = emu_type_find(priv, type);
+
+	if (!found)
+		return -ENOENT;
+
+	*info = *found;
+	return 0;
+}
+
+static int emu_get_available(void *priv, u32 type, char *reason, size_t len)
+{
+	const struct nvvgpu_type_info *info = emu_type_find(priv, type);
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_AVAILABLE,
+		.arg[0] = type,
+	};
+	struct emu_dev *emu = priv;
+	unsigned int others;
+	int err;
+
+	if (!info)
+		return -ENOENT;
+
+	if (!emu_fw_is_up(emu)) {
+		strscpy(reason, "the GPU's firmware is down, reset the GPU", len);
+		return 0;
+	}
+
+	err = emu_fw_cmd(emu, &cmd);
+	if (err)
+		return err;
+	if (cmd.res[0] > info->max_instances)
+		return -EPROTO;
+
+	if (!cmd.res[0]) {
+		spin_lock(&emu->lock);
+		others = bitmap_weight(emu->alive, NVVGPU_EMU_MAX_VFS);
+		spin_unlock(&emu->lock);
+		snprintf(reason, len,
+			 "no %llu MiB of framebuffer free in one piece beside %u other vGPUs",
+			 info->fb_bytes / SZ_1M, others);
+	}
+	return cmd.res[0];
+}
+
+/* Delete what the firmware may have on this VF. */
+static int emu_vgpu_discard(struct emu_dev *emu, unsigned int vf)
+{
+	int err;
+
+	lockdep_assert_held(&emu->vgpus[vf].lock);
+
+	set_bit(vf, emu->unsure);
+	err = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_DELETE);
+	if (err && err != -ENOENT)
+		return err;
+
+	clear_bit(vf, emu->unsure);
+	return 0;
+}
+
+static void emu_reap(struct work_struct *work)
+{
+	struct emu_dev *emu = container_of(work, struct emu_dev, reaper);
+	unsigned int vf;
+
+	for_each_set_bit(vf, emu->unsure, NVVGPU_EMU_MAX_VFS) {
+		guard(mutex)(&emu->vgpus[vf].lock);
+		if (test_bit(vf, emu->unsure) && !emu->vgpus[vf].type)
+			emu_vgpu_discard(emu, vf);
+	}
+}
+
+/**
+ * emu_vgpu_late_create() - a vGPU has been created after all
+ * @emu: the GPU
+ * @vf: its virtual function
+ *
+ * Whoever wanted it has been told that it failed, so it goes again.
+ */
+void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf)
+{
+	set_bit(vf, emu->unsure);
+	schedule_work(&emu->reaper);
+}
+
+/* Do the two pieces of VRAM have a byte in common? */
+static bool emu_vgpus_overlap(const struct emu_vgpu *a, const struct emu_vgpu *b)
+{
+	return a->fb_offset < b->fb_offset + b->type->fb_bytes &&
+	       b->fb_offset < a->fb_offset + a->type->fb_bytes;
+}
+
+/* Take a new vGPU on, if the firmware has placed it where it belongs. */
+static int emu_vgpu_adopt(struct emu_dev *emu, unsigned int vf,
+			  const struct nvvgpu_type_info *type, u32 wanted,
+			  const struct emu_cmd *cmd)
+{
+	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	u64 placement = cmd->res[0];
+	u64 offset = cmd->res[1];
+	unsigned int other;
+
+	lockdep_assert_held(&vgpu->lock);
+	lockdep_assert_held(&emu->lock);
+
+	/* The firmware that has created it is no more */
+	if (cmd->epoch != emu->epoch)
+		return -EIO;
+
+	if (placement >= NVVGPU_PLACEMENT_ANY ||
+	    (wanted != NVVGPU_PLACEMENT_ANY && placement != wanted) ||
+	    offset > emu->vram_bytes - type->fb_bytes) {
+		dev_err(&emu->pdev->dev,
+			"firmware has put VF %u at placement %llu, offset %#llx, wanted was %u\n",
+			vf, placement, offset, wanted);
+		return -EPROTO;
+	}
+
+	vgpu->type = type;
+	vgpu->fb_offset = offset;
+	vgpu->started = false;
+	for_each_set_bit(other, emu->alive, NVVGPU_EMU_MAX_VFS) {
+		if (!emu_vgpus_overlap(vgpu, &emu->vgpus[other]))
+			continue;
+		dev_err(&emu->pdev->dev,
+			"firmware has put VF %u into the framebuffer of VF %u\n",
+			vf, other);
+		vgpu->type = NULL;
+		return -EPROTO;
+	}
+	__set_bit(vf, emu->alive);
+	return 0;
+}
+
+static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement)
+{
+	const struct nvvgpu_type_info *info = emu_type_find(priv, type);
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_CREATE,
+		.vf = vf,
+		.arg[0] = type,
+		.arg[1] = *placement,
+	};
+	struct emu_dev *emu = priv;
+	int err;
+
+	if (!info)
+		return -ENOENT;
+
+	guard(mutex)(&emu->vgpus[vf].lock);
+
+	if (test_bit(vf, emu->unsure)) {
+		err = emu_vgpu_discard(emu, vf);
+		if (err)
+			return err;
+	}
+
+	if (*placement == NVVGPU_PLACEMENT_ANY)
+		cmd.arg[1] = NVVGPU_EMU_PLACEMENT_ANY;
+	err = emu_fw_cmd(emu, &cmd);
+	if (err == -ETIMEDOUT)
+		set_bit(vf, emu->unsure);
+	if (err)
+		return err;
+
+	spin_lock(&emu->lock);
+	err = emu_vgpu_adopt(emu, vf, info, *placement, &cmd);
+	spin_unlock(&emu->lock);
+	if (err) {
+		emu_vgpu_discard(emu, vf);
+		return err;
+	}
+
+	*placement = cmd.res[0];
+	return 0;
+}
+
+static int emu_delete(void *priv, unsigned int vf)
+{
+	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+
+	guard(mutex)(&vgpu->lock);
+
+	/* From here on nobody is interested in what becomes of it */
+	spin_lock(&emu->lock);
+	__clear_bit(vf, emu->alive);
+	vgpu->type = NULL;
+	spin_unlock(&emu->lock);
+	vgpu->started = false;
+
+	/* A firmware that has been reset knows of no vGPU, which is as good */
+	return emu_vgpu_discard(emu, vf);
+}
+
+static int emu_start(void *priv, unsigned int vf,
+		     const struct nvvgpu_vm_context *ctx)
+{
+	struct emu_dev *emu = priv;
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_START,
+		.vf = vf,
+		.in = ctx->params,
+		.in_len = strnlen(ctx->params, NVVGPU_PARAMS_LEN),
+	};
+	int err;
+
+	err = emu_fw_cmd(emu, &cmd);
+	if (!err)
+		emu->vgpus[vf].started = true;
+	return err;
+}
+
+static int emu_stop(void *priv, unsigned int vf)
+{
+	struct emu_dev *emu = priv;
+	int err;
+
+	emu->vgpus[vf].started = false;
+
+	/* One that is not running, or not there, need not be stopped */
+	err = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_STOP);
+	if (err && err != -EBADFD && err != -ENOENT)
+		return err;
+
+	err = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_SCRUB);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* A function should do no DMA while it is being reset */
+static void emu_reset_prepare(void *priv, unsigned int vf)
+{
+	struct emu_dev *emu = priv;
+
+	if (emu->vgpus[vf].started)
+		emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_RESET);
+}
+
+static int emu_reset_done(void *priv, unsigned int vf)
+{
+	struct emu_dev *emu = priv;
+
+	if (!emu->vgpus[vf].started)
+		return 0;
+
+	return emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_RESET);
+}
+
+static int emu_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
+			    struct nvvgpu_bar_info *info)
+{
+	struct emu_dev *emu = priv;
+	const struct nvvgpu_type_info *type = emu->vgpus[vf].type;
+
+	if (!type)
+		return -ENOENT;
+	if (bar >= NVVGPU_MAX_BARS || !type->bar_bytes[bar])
+		return 0;
+	if (type->bar_bytes[bar] > info->size)
+		return -EPROTO;
+
+	info->size = type->bar_bytes[bar];
+	return 0;
+}
+
+static int emu_get_stats(void *priv, unsigned int vf, struct nvvgpu_stat *stats,
+			 size_t capacity)
+{
+	struct nvvgpu_emu_stats raw;
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_STATS,
+		.vf = vf,
+		.out = &raw,
+		.out_len = sizeof(raw),
+	};
+	const struct {
+		const char *name;
+		const __le64 *value;
+	} all[] = {
+		{ "descriptors", &raw.descriptors },
+		{ "bytes", &raw.bytes },
+		{ "dma_read_bytes", &raw.dma_read_bytes },
+		{ "dma_write_bytes", &raw.dma_write_bytes },
+		{ "interrupts", &raw.interrupts },
+		{ "errors", &raw.errors },
+		{ "dma_faults", &raw.dma_faults },
+		{ "resets", &raw.resets },
+	};
+	size_t i;
+	int err;
+
+	err = emu_fw_cmd(priv, &cmd);
+	if (err)
+		return err;
+	if (cmd.len != sizeof(raw))
+		return -EPROTO;
+
+	for (i = 0; i < min(capacity, ARRAY_SIZE(all)); i++) {
+		stats[i].name = all[i].name;
+		stats[i].value = le64_to_cpu(*all[i].value);
+	}
+	return i;
+}
+
+const struct nvvgpu_backend_ops emu_backend_ops = {
+	.name = "emu",
+	.owner = THIS_MODULE,
+	.abi_major = NVVGPU_BACKEND_ABI_MAJOR,
+	.abi_minor = NVVGPU_BACKEND_ABI_MINOR,
+	.size = sizeof(struct nvvgpu_backend_ops),
+	.get_types = emu_get_types,
+	.get_type_info = emu_get_type_info,
+	.get_available = emu_get_available,
+	.create = emu_create,
+	.delete = emu_delete,
+	.start = emu_start,
+	.stop = emu_stop,
+	.reset_prepare = emu_reset_prepare,
+	.reset_done = emu_reset_done,
+	.get_bar_info = emu_get_bar_info,
+	.get_stats = emu_get_stats,
+};
+
+/**
+ * emu_vgpus_init() - get ready for vGPUs
+ * @emu: the GPU
+ */
+void emu_vgpus_init(struct emu_dev *emu)
+{
+	unsigned int vf;
+
+	INIT_WORK(&emu->reaper, emu_reap);
+	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++)
+		mutex_init(&emu->vgpus[vf].lock);
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpu-emu: what the firmware offers, none of it taken on trust.
+ */
+#include <linux/cleanup.h>
+#include <linux/ctype.h>
+#include <linux/log2.h>
+#include <linux/math64.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "emu.h"
+
+/* Beyond any display there is */
+#define EMU_MAX_HEADS		16
+#define EMU_MAX_PIXELS		65536
+#define EMU_MAX_CLASS_CODE	0xffffff
+
+static_assert(sizeof_field(struct nvvgpu_emu_type, name) == NVVGPU_NAME_LEN);
+
+/* "<some words>-<GB><class>", no colon, single spaces */
+static bool emu_name_ok(const char *name, size_t len, char vgpu_class)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (!isascii(name[i]) || !isprint(name[i]) || name[i] == ':')
+			return false;
+		if (name[i] == ' ' && (i == 0 || name[i - 1] == ' '))
+			return false;
+	}
+
+	if (len < 3 || name[len - 1] != vgpu_class || !isdigit(name[len - 2]))
+		return false;
+	for (i = len - 2; i > 0 && isdigit(name[i - 1]); i--)
+		;
+	return i > 1 && name[i - 1] == '-';
+}
+
+/**
+ * emu_type_parse() - check and translate one vGPU type
+ * @raw: as the firmware tells it
+ * @vram_bytes: all of the GPU's VRAM
+ * @granule: in which it is handed out
+ * @info: zeroed; receives the type, of use only when nothing is wrong
+ *
+ * Return: NULL, or in words what is wrong with the type.
+ */
+const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
+			   u64 granule, struct nvvgpu_type_info *info)
+{
+	u64 bar0_bytes = le64_to_cpu(raw->bar0_bytes);
+	size_t name_len;
+	u64 total, rest;
+
+	info->id = le32_to_cpu(raw->id);
+	if (!info->id)
+		return "id 0";
+
+	info->vgpu_class = raw->vgpu_class[0];
+	if (!info->vgpu_class || !strchr("QCBA", info->vgpu_class) ||
+	    raw->vgpu_class[1])
+		return "unknown class";
+
+	name_len = strnlen(raw->name, sizeof(raw->name));
+	if (name_len == sizeof(raw->name) ||
+	    !emu_name_ok(raw->name, name_len, info->vgpu_class))
+		return "bad name";
+	memcpy(info->name, raw->name, name_len);
+
+	info->fb_bytes = le64_to_cpu(raw->fb_bytes);
+	info->max_instances = le32_to_cpu(raw->max_instances);
+	div64_u64_rem(info->fb_bytes, granule, &rest);
+	if (!info->fb_bytes || rest || !info->max_instances ||
+	    check_mul_overflow(info->fb_bytes, info->max_instances, &total) ||
+	    total > vram_bytes)
+		return "impossible framebuffer";
+
+	if (!is_power_of_2(bar0_bytes) || bar0_bytes < PAGE_SIZE ||
+	    bar0_bytes > NVVGPU_EMU_VF_FB_SIZE)
+		return "impossible aperture";
+	info->bar_bytes[NVVGPU_EMU_VF_BAR_FB] = bar0_bytes;
+
+	info->heads = le32_to_cpu(raw->heads);
+	info->max_width = le32_to_cpu(raw->max_width);
+	info->max_height = le32_to_cpu(raw->max_height);
+	if (info->heads > EMU_MAX_HEADS || info->max_width > EMU_MAX_PIXELS ||
+	    info->max_height > EMU_MAX_PIXELS)
+		return "impossible display";
+
+	info->class_code = le32_to_cpu(raw->class_code);
+	if (info->class_code > EMU_MAX_CLASS_CODE)
+		return "impossible PCI class";
+
+	info->weight = le32_to_cpu(raw->weight);
+	info->vendor = le16_to_cpu(raw->vendor);
+	info->device = le16_to_cpu(raw->device);
+	info->subsystem_vendor = le16_to_cpu(raw->subsystem_vendor);
+	info->subsystem_device = le16_to_cpu(raw->subsystem_device);
+	return NULL;
+}
+
+/**
+ * emu_type_find() - look a vGPU type up
+ * @emu: the GPU
+ * @id: of the type
+ *
+ * Return: the type, or NULL where there is none with that id.
+ */
+const struct nvvgpu_type_info *emu_type_find(struct emu_dev *emu, u32 id)
+{
+	unsigned int i;
+
+	for (i = 0; i < emu->nr_types; i++)
+		if (emu->types[i].id == id)
+			return &emu->types[i];
+
+	return NULL;
+}
+
+static struct nvvgpu_type_info *emu_types_read(struct emu_dev *emu,
+					       unsigned int nr, u64 granule)
+{
+	struct device *dev = &emu->pdev->dev;
+	struct nvvgpu_emu_type *raw __free(kfree) = NULL;
+	struct nvvgpu_type_info *types __free(kfree) = NULL;
+	struct emu_cmd cmd = { .opcode = NVVGPU_EMU_CMD_TYPES };
+	const char *wrong;
+	unsigned int i, j;
+	int err;
+
+	raw = kzalloc_objs(*raw, nr, GFP_KERNEL);
+	types = kzalloc_objs(*types, nr, GFP_KERNEL);
+	if (!raw || !types)
+		return ERR_PTR(-ENOMEM);
+
+	cmd.out = raw;
+	cmd.out_len = nr * sizeof(*raw);
+	err = emu_fw_cmd(emu, &cmd);
+	if (err)
+		return ERR_PTR(err);
+	if (cmd.res[0] != nr || cmd.len != cmd.out_len) {
+		dev_err(dev, "firmware offers %u types, but tells of %llu in %u bytes\n",
+			nr, cmd.res[0], cmd.len);
+		return ERR_PTR(-EPROTO);
+	}
+
+	for (i = 0; i < nr; i++) {
+		wrong = emu_type_parse(&raw[i], emu->vram_bytes, granule,
+				       &types[i]);
+		for (j = 0; j < i; j++)
+			if (types[j].id == types[i].id)
+				wrong = "id used twice";
+		if (wrong) {
+			dev_err(dev, "firmware offers a bad type %u: %s\n",
+				types[i].id, wrong);
+			return ERR_PTR(-EPROTO);
+		}
+	}
+
+	return no_free_ptr(types);
+}
+
+/**
+ * emu_types_load() - ask the firmware what it has to offer
+ * @emu: the GPU, whose firmware is booting
+ *
+ * What is learnt at the first boot holds as long as the driver is bound: the
+ * front-end and its users rely on it.  A firmware that offers something else
+ * after a reset is refused.
+ *
+ * Return: 0 or a negative errno.
+ */
+int emu_types_load(struct emu_dev *emu)
+{
+	struct nvvgpu_type_info *types __free(kfree) = NULL;
+	struct emu_cmd cmd = { .opcode = NVVGPU_EMU_CMD_INFO };
+	struct device *dev = &emu->pdev->dev;
+	u64 vram_bytes, granule, granules, nr_vfs, nr_types, total;
+	int err;
+
+	err = emu_fw_cmd(emu, &cmd);
+	if (err)
+		return err;
+
+	vram_bytes = cmd.res[0];
+	granule = cmd.res[1];
+	granules = cmd.res[2];
+	nr_vfs = cmd.res[3];
+	nr_types = cmd.res[4];
+	if (vram_bytes != emu->vram_bytes || !granule || !granules ||
+	    check_mul_overflow(granule, granules, &total) ||
+	    total > vram_bytes || !nr_vfs || nr_vfs > NVVGPU_EMU_MAX_VFS ||
+	    !nr_types || nr_types > NVVGPU_MAX_TYPES) {
+		dev_err(dev,
+			"firmware tells of %#llx bytes of VRAM, %llu pieces of %#llx, %llu VFs, %llu types\n",
+			vram_bytes, granules, granule, nr_vfs, nr_types);
+		return -EPROTO;
+	}
+
+	types = emu_types_read(emu, nr_types, granule);
+	if (IS_ERR(types))
+		return PTR_ERR(types);
+
+	if (!emu->types) {
+		emu->granule = granule;
+		emu->nr_vfs = nr_vfs;
+		emu->nr_types = nr_types;
+		emu->types = devm_kmemdup(dev, types, nr_types * sizeof(*types),
+					  GFP_KERNEL);
+		return emu->types ? 0 : -ENOMEM;
+	}
+
+	if (granule != emu->granule || nr_vfs != emu->nr_vfs ||
+	    nr_types != emu->nr_types ||
+	    memcmp(types, emu->types, nr_types * sizeof(*types))) {
+		dev_err(dev, "firmware offers something else than before, unbind and bind this driver\n");
+		return -EPROTO;
+	}
+	return 0;
+}
