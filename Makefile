@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# For people; the kernel's build reads Kbuild.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+export KDIR
+
+help:
+	@echo 'make demo      show it: two vGPUs in two VMs on an emulated SR-IOV GPU'
+	@echo 'make check     run all tests, in machines with the 6.12 and the newest kernel'
+	@echo 'make lint      only the static gates of make check'
+	@echo 'make shell     a shell in the emulated machine'
+	@echo 'make modules   build the driver for the running kernel, or KDIR=<kernel build>'
+	@echo 'make modules_install, make clean    likewise'
+
+demo:
+	@lab/setup qemu modules:6.12:plain
+	@lab/guest/initramfs >/dev/null
+	@lab/vm -- lab/demo
+
+check:
+	@lab/check
+
+lint:
+	@lab/lint
+
+shell:
+	@lab/vm
+
+modules modules_install clean:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+
+.PHONY: help demo check lint shell modules modules_install clean
