@@ -48,7 +48,7 @@ enum emu_fw_state {
  * @out_len: bytes at @out
  * @res: results, valid once the firmware has answered, even with an error
  * @len: bytes that the firmware has put into the buffer
- * @epoch: of the firmware that has answered, see &emu_dev.epoch
+ * @epoch: of the firmware that it was given to, see &emu_dev.epoch
  */
 struct emu_cmd {
 	u16 opcode;
@@ -92,7 +92,8 @@ struct emu_vgpu {
  * @nr_types: entries of @types
  * @types: what the firmware offers, checked
  *
- * @msg_mutex: one reader of the message ring at a time
+ * @msg_mutex: one listener to the firmware at a time, so that none can act on
+ *	what was true before a reset
  * @msg_head: under @msg_mutex, messages consumed
  *
  * @lock: protects what follows; only taken in process context.  It is held
@@ -132,7 +133,7 @@ struct emu_dev {
 	unsigned int nr_types;
 	struct nvvgpu_type_info *types;
 
-	struct mutex msg_mutex;	/* one reader of the message ring */
+	struct mutex msg_mutex;	/* one listener to the firmware */
 	u32 msg_head;
 
 	spinlock_t lock;	/* see above */

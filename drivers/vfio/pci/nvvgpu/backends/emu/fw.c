@@ -110,7 +110,7 @@ static const int emu_fw_errno[] = {
  * @err: valid when @finished
  * @res: results of the answer
  * @len: bytes the firmware has put into @buf
- * @epoch: of the firmware that has answered
+ * @epoch: of the firmware that it was given to
  */
 struct emu_req {
 	struct kref ref;
@@ -261,40 +261,23 @@ bool emu_fw_is_up(struct emu_dev *emu)
 	return up;
 }
 
-static void emu_fw_lost_track(struct emu_dev *emu, const char *why)
-{
-	if (emu_is_gone(emu))
-		emu_fw_down(emu, -ENODEV, EMU_GONE);
-	else
-		emu_fw_down(emu, -EIO, why);
-}
-
 /*
- * The firmware listens to nobody any more.  Commands need not wait for it, but
- * vGPUs that need nothing of it are left to their users.
+ * The firmware of that epoch listens to nobody any more.  Commands need not
+ * wait for it, but vGPUs that need nothing of it are left to their users.
  */
-static void emu_fw_deaf(struct emu_dev *emu, const char *why)
+static void emu_fw_deaf(struct emu_dev *emu, unsigned int epoch,
+			const char *why)
 {
-	if (emu_is_gone(emu)) {
-		emu_fw_down(emu, -ENODEV, EMU_GONE);
-		return;
-	}
+	bool gone = emu_is_gone(emu);
 
 	spin_lock(&emu->lock);
-	emu_fw_cut_off(emu, -EIO, why);
+	if (epoch != emu->epoch)
+		; /* it has been reset meanwhile */
+	else if (gone)
+		emu_fw_down_locked(emu, -ENODEV, EMU_GONE);
+	else
+		emu_fw_cut_off(emu, -EIO, why);
 	spin_unlock(&emu->lock);
-}
-
-/* Has the firmware died without being asked to? */
-static void emu_fw_check(struct emu_dev *emu)
-{
-	bool was_up = emu_fw_is_up(emu);
-	u32 status = readl(emu->regs + NVVGPU_EMU_PF_REG_FW_STATUS);
-
-	if (status == NVVGPU_EMU_FW_CRASHED)
-		emu_fw_down(emu, -EIO, "has crashed");
-	else if (status != NVVGPU_EMU_FW_READY && was_up)
-		emu_fw_lost_track(emu, "was reset behind the driver's back");
 }
 
 static void emu_fw_event(struct emu_dev *emu, const struct nvvgpu_emu_msg *msg)
@@ -346,7 +329,6 @@ static void emu_fw_answer(struct emu_dev *emu, const struct nvvgpu_emu_msg *msg)
 			for (i = 0; i < ARRAY_SIZE(req->res); i++)
 				req->res[i] = le64_to_cpu(msg->res[i]);
 			req->len = len;
-			req->epoch = emu->epoch;
 			emu_req_finish(req, status < ARRAY_SIZE(emu_fw_errno) ?
 					    emu_fw_errno[status] : -EPROTO);
 		}
@@ -367,16 +349,22 @@ static void emu_fw_answer(struct emu_dev *emu, const struct nvvgpu_emu_msg *msg)
 	emu_req_put(req);
 }
 
-static void emu_fw_drain(struct emu_dev *emu)
+static void emu_fw_lost_track(struct emu_dev *emu, const char *why)
+{
+	lockdep_assert_held(&emu->msg_mutex);
+
+	if (emu_is_gone(emu))
+		emu_fw_down(emu, -ENODEV, EMU_GONE);
+	else
+		emu_fw_down(emu, -EIO, why);
+}
+
+static void emu_fw_read_messages(struct emu_dev *emu)
 {
 	struct nvvgpu_emu_msg msg;
 	u32 tail;
 
-	guard(mutex)(&emu->msg_mutex);
-
-	scoped_guard(spinlock, &emu->lock)
-		if (emu->state == EMU_FW_DOWN)
-			return;
+	lockdep_assert_held(&emu->msg_mutex);
 
 	tail = readl(emu->regs + NVVGPU_EMU_PF_REG_MSG_TAIL);
 	if (tail - emu->msg_head > EMU_MSG_SLOTS) {
@@ -395,15 +383,30 @@ static void emu_fw_drain(struct emu_dev *emu)
 	writel(emu->msg_head, emu->regs + NVVGPU_EMU_PF_REG_MSG_HEAD);
 }
 
-static irqreturn_t emu_fw_msg_irq(int irq, void *data)
+/* Hear what the firmware has to say, and whether it is well. */
+static void emu_fw_listen(struct emu_dev *emu)
 {
-	emu_fw_drain(data);
-	return IRQ_HANDLED;
+	enum emu_fw_state state;
+	u32 status;
+
+	guard(mutex)(&emu->msg_mutex);
+
+	scoped_guard(spinlock, &emu->lock)
+		state = emu->state;
+
+	if (state != EMU_FW_DOWN)
+		emu_fw_read_messages(emu);
+
+	status = readl(emu->regs + NVVGPU_EMU_PF_REG_FW_STATUS);
+	if (status == NVVGPU_EMU_FW_CRASHED)
+		emu_fw_down(emu, -EIO, "has crashed");
+	else if (status != NVVGPU_EMU_FW_READY && state == EMU_FW_UP)
+		emu_fw_lost_track(emu, "was reset behind the driver's back");
 }
 
-static irqreturn_t emu_fw_status_irq(int irq, void *data)
+static irqreturn_t emu_fw_irq(int irq, void *data)
 {
-	emu_fw_check(data);
+	emu_fw_listen(data);
 	return IRQ_HANDLED;
 }
 
@@ -431,6 +434,7 @@ static bool emu_fw_submit_locked(struct emu_dev *emu, const struct emu_cmd *cmd,
 	for (slot = 0; slot < EMU_CMD_SLOTS; slot++)
 		if (!emu->reqs[slot])
 			break;
+	req->epoch = emu->epoch;
 	head = readl(emu->regs + NVVGPU_EMU_PF_REG_CMD_HEAD);
 	if (PCI_POSSIBLE_ERROR(head) && emu_is_gone(emu)) {
 		emu_fw_down_locked(emu, -ENODEV, EMU_GONE);
@@ -487,8 +491,8 @@ static bool emu_fw_give_up(struct emu_dev *emu, struct emu_req *req)
 			emu_vgpu_lost(emu, req->vf);
 	}
 
-	dev_warn(&emu->pdev->dev, "firmware has not answered %s (VF %u) in time\n",
-		 emu_cmds[req->opcode].name, req->vf);
+	dev_warn(&emu->pdev->dev, "firmware has not answered %s in time\n",
+		 emu_cmds[req->opcode].name);
 	return true;
 }
 
@@ -501,7 +505,7 @@ static void emu_fw_ping(struct emu_dev *emu)
 	struct emu_cmd cmd = { .opcode = NVVGPU_EMU_CMD_INFO };
 
 	if (emu_fw_cmd(emu, &cmd) == -ETIMEDOUT)
-		emu_fw_deaf(emu, "answers nothing");
+		emu_fw_deaf(emu, cmd.epoch, "answers nothing");
 }
 
 /**
@@ -534,15 +538,14 @@ int emu_fw_cmd(struct emu_dev *emu, struct emu_cmd *cmd)
 	 */
 	if (!wait_event_timeout(emu->slot_wait, emu_fw_submit(emu, cmd, req),
 				timeout)) {
-		emu_fw_deaf(emu, "takes no more commands");
+		emu_fw_deaf(emu, req->epoch, "takes no more commands");
 		emu_req_put(req);
 		return -EIO;
 	}
 
 	if (!wait_for_completion_timeout(&req->done, timeout)) {
 		/* A lost interrupt shall not cost a vGPU */
-		emu_fw_check(emu);
-		emu_fw_drain(emu);
+		emu_fw_listen(emu);
 		if (emu_fw_give_up(emu, req) &&
 		    !(emu_cmds[cmd->opcode].flags & EMU_CMD_BOOT))
 			emu_fw_ping(emu);
@@ -697,7 +700,9 @@ void emu_fw_stop(struct emu_dev *emu)
 
 	device_lock_assert(&emu->pdev->dev);
 
-	emu_fw_down(emu, -EIO, NULL);
+	/* Whoever listens finishes first, and nobody begins any more */
+	scoped_guard(mutex, &emu->msg_mutex)
+		emu_fw_down(emu, -EIO, NULL);
 
 	err = emu_fw_off(emu);
 	if (err)
@@ -752,7 +757,7 @@ int emu_fw_init(struct emu_dev *emu)
 	err = devm_request_threaded_irq(dev,
 					pci_irq_vector(emu->pdev,
 						       NVVGPU_EMU_PF_VECTOR_MSG),
-					NULL, emu_fw_msg_irq, IRQF_ONESHOT,
+					NULL, emu_fw_irq, IRQF_ONESHOT,
 					"nvvgpu-emu-msg", emu);
 	if (err)
 		return err;
@@ -760,6 +765,6 @@ int emu_fw_init(struct emu_dev *emu)
 	return devm_request_threaded_irq(dev,
 					 pci_irq_vector(emu->pdev,
 							NVVGPU_EMU_PF_VECTOR_STATUS),
-					 NULL, emu_fw_status_irq, IRQF_ONESHOT,
+					 NULL, emu_fw_irq, IRQF_ONESHOT,
 					 "nvvgpu-emu-status", emu);
 }

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpu-emu: KUnit tests of what is believed of the firmware's types.
+ */
+#include <kunit/test.h>
+#include <linux/sizes.h>
+#include <linux/string.h>
+
+#include "emu.h"
+
+#define TEST_VRAM	(4ULL * SZ_1G)
+#define TEST_GRANULE	SZ_16M
+
+static const struct nvvgpu_emu_type good = {
+	.id = cpu_to_le32(258),
+	.max_instances = cpu_to_le32(2),
+	.fb_bytes = cpu_to_le64(SZ_2G),
+	.bar0_bytes = cpu_to_le64(SZ_64M),
+	.heads = cpu_to_le32(1),
+	.max_width = cpu_to_le32(5120),
+	.max_height = cpu_to_le32(2880),
+	.weight = cpu_to_le32(2),
+	.vendor = cpu_to_le16(0x1234),
+	.device = cpu_to_le16(0x1111),
+	.class_code = cpu_to_le32(0x030200),
+	.name = "NVIDIA EMU-2Q",
+	.vgpu_class = "Q",
+};
+
+static const char *parse(const struct nvvgpu_emu_type *raw)
+{
+	struct nvvgpu_type_info info = {};
+
+	return emu_type_parse(raw, TEST_VRAM, TEST_GRANULE, &info);
+}
+
+static void types_good(struct kunit *test)
+{
+	struct nvvgpu_type_info info = {};
+
+	KUNIT_ASSERT_NULL(test, emu_type_parse(&good, TEST_VRAM, TEST_GRANULE,
+					       &info));
+	KUNIT_EXPECT_EQ(test, info.id, 258);
+	KUNIT_EXPECT_STREQ(test, info.name, "NVIDIA EMU-2Q");
+	KUNIT_EXPECT_EQ(test, info.vgpu_class, 'Q');
+	KUNIT_EXPECT_EQ(test, info.fb_bytes, SZ_2G);
+	KUNIT_EXPECT_EQ(test, info.bar_bytes[0], SZ_64M);
+	KUNIT_EXPECT_EQ(test, info.bar_bytes[2], 0);
+	KUNIT_EXPECT_EQ(test, info.max_instances, 2);
+	KUNIT_EXPECT_EQ(test, info.max_width, 5120);
+	KUNIT_EXPECT_EQ(test, info.max_height, 2880);
+	KUNIT_EXPECT_EQ(test, info.vendor, 0x1234);
+	KUNIT_EXPECT_EQ(test, info.device, 0x1111);
+	KUNIT_EXPECT_EQ(test, info.subsystem_vendor, 0);
+	KUNIT_EXPECT_EQ(test, info.class_code, 0x030200);
+}
+
+static void types_names(struct kunit *test)
+{
+	static const char * const bad[] = {
+		"", "Q", "2Q", "-2Q", "EMU-Q", "EMU2Q", "EMU-2B", "EMU-2q",
+		"EMU-2Q ", " EMU-2Q", "NVIDIA  EMU-2Q", "NVIDIA:EMU-2Q",
+		"NVIDIA\tEMU-2Q", "NVIDIA\nEMU-2Q", "NVIDI\xc4 EMU-2Q",
+	};
+	struct nvvgpu_emu_type raw = good;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		memset(raw.name, 0, sizeof(raw.name));
+		strscpy(raw.name, bad[i], sizeof(raw.name));
+		KUNIT_EXPECT_STREQ_MSG(test, parse(&raw), "bad name", "'%s'",
+				       bad[i]);
+	}
+
+	memset(raw.name, 'x', sizeof(raw.name));
+	KUNIT_EXPECT_STREQ(test, parse(&raw), "bad name");
+	memcpy(raw.name + sizeof(raw.name) - 3, "-2Q", 3);
+	KUNIT_EXPECT_STREQ(test, parse(&raw), "bad name");
+	memcpy(raw.name + sizeof(raw.name) - 4, "-2Q", 4);
+	KUNIT_EXPECT_NULL(test, parse(&raw));
+}
+
+#define expect_refused(test, why, field, value) do {	\
+	struct nvvgpu_emu_type raw = good;		\
+							\
+	raw.field = (value);				\
+	KUNIT_EXPECT_STREQ(test, parse(&raw), why);	\
+} while (0)
+
+static void types_refused(struct kunit *test)
+{
+	expect_refused(test, "id 0", id, 0);
+
+	expect_refused(test, "unknown class", vgpu_class[0], 'X');
+	expect_refused(test, "unknown class", vgpu_class[0], 0);
+	expect_refused(test, "unknown class", vgpu_class[1], 'Q');
+
+	expect_refused(test, "impossible framebuffer", fb_bytes, 0);
+	expect_refused(test, "impossible framebuffer", fb_bytes,
+		       cpu_to_le64(SZ_2G + 1));
+	expect_refused(test, "impossible framebuffer", fb_bytes,
+		       cpu_to_le64(SZ_2G + TEST_GRANULE));
+	expect_refused(test, "impossible framebuffer", fb_bytes,
+		       cpu_to_le64(1ULL << 63));
+	expect_refused(test, "impossible framebuffer", max_instances, 0);
+	expect_refused(test, "impossible framebuffer", max_instances,
+		       cpu_to_le32(3));
+
+	expect_refused(test, "impossible aperture", bar0_bytes, 0);
+	expect_refused(test, "impossible aperture", bar0_bytes,
+		       cpu_to_le64(SZ_64M + PAGE_SIZE));
+	expect_refused(test, "impossible aperture", bar0_bytes,
+		       cpu_to_le64(PAGE_SIZE / 2));
+	expect_refused(test, "impossible aperture", bar0_bytes,
+		       cpu_to_le64(2ULL * NVVGPU_EMU_VF_FB_SIZE));
+
+	expect_refused(test, "impossible display", heads, cpu_to_le32(~0));
+	expect_refused(test, "impossible display", max_width, cpu_to_le32(~0));
+	expect_refused(test, "impossible display", max_height, cpu_to_le32(~0));
+	expect_refused(test, "impossible PCI class", class_code,
+		       cpu_to_le32(0x1000000));
+}
+
+static struct kunit_case types_cases[] = {
+	KUNIT_CASE(types_good),
+	KUNIT_CASE(types_names),
+	KUNIT_CASE(types_refused),
+	{ }
+};
+
+static struct kunit_suite types_suite = {
+	.name = "nvvgpu-emu-types",
+	.test_cases = types_cases,
+};
+
+kunit_test_suite(types_suite);
