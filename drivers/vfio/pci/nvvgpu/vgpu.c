@@ -433,36 +433,39 @@ static int nvvgpu_recreate(struct nvvgpu *vgpu)
 static void nvvgpu_handle_reset(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_backend *backend = vgpu->backend;
-	int ret = 0;
+	bool crashed;
+	int ret;
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
 	if (vgpu->state == NVVGPU_BOUND)
 		return;
 
-	if (vgpu->state != NVVGPU_ERROR && backend->ops->reset_done) {
+	/* It may have crashed without event_work having seen it yet. */
+	crashed = vgpu->state == NVVGPU_ERROR ||
+		  test_bit(NVVGPU_EVENT_CRASHED, &vgpu->events);
+	if (!crashed && backend->ops->reset_done) {
 		if (!vgpu->reset_prepared)
 			backend->ops->reset_prepare(backend->priv, vgpu->vf);
-		ret = nvvgpu_traced(vgpu, "reset_done",
-				    backend->ops->reset_done(backend->priv,
-							     vgpu->vf));
+		crashed = nvvgpu_traced(vgpu, "reset_done",
+					backend->ops->reset_done(backend->priv,
+								 vgpu->vf));
 	}
 	vgpu->reset_prepared = false;
+	if (!crashed)
+		return;
 
-	/* It may have crashed without anybody having noticed yet. */
-	if (vgpu->state == NVVGPU_ERROR || ret)
-		ret = nvvgpu_recreate(vgpu);
-
-	if (!ret) {
-		bitmap_zero(&vgpu->events, NVVGPU_NR_EVENTS);
-		vgpu->last_error[0] = '\0';
-		nvvgpu_set_state(vgpu, vgpu->opened ? NVVGPU_OPEN :
-						      NVVGPU_CREATED, "reset");
+	if (vgpu->state != NVVGPU_ERROR)
+		nvvgpu_set_state(vgpu, NVVGPU_ERROR, "crashed");
+	ret = nvvgpu_recreate(vgpu);
+	if (ret) {
+		nvvgpu_fail(vgpu, ret, "cannot bring the vGPU back by a reset");
 		return;
 	}
-	if (vgpu->state != NVVGPU_ERROR)
-		nvvgpu_set_error(vgpu);
-	nvvgpu_fail(vgpu, ret, "cannot bring the vGPU back after a reset");
+	bitmap_zero(&vgpu->events, NVVGPU_NR_EVENTS);
+	vgpu->last_error[0] = '\0';
+	nvvgpu_set_state(vgpu, vgpu->opened ? NVVGPU_OPEN : NVVGPU_CREATED,
+			 "reset");
 }
 
 /**
