@@ -1,0 +1,689 @@
+/*
+ * nvvgpu-emu: the firmware's commands
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bitmap.h"
+#include "qemu/cutils.h"
+#include "nvvgpu-emu.h"
+
+/* How much of VRAM one step of SAVE or LOAD goes over */
+#define NVVGPU_CMD_STEP         (1 * MiB)
+
+#define NVVGPU_FW_VERSION       (NVVGPU_EMU_FW_MAJOR << 16 | \
+                                 NVVGPU_EMU_FW_MINOR)
+
+/* A handler that is not done yet; it is no status */
+#define NVVGPU_CMD_AGAIN        (~0U)
+
+typedef uint32_t NvvgpuCmdFn(NvvgpuState *s, NvvgpuVgpu *v,
+                             const NvvgpuCmd *cmd, NvvgpuMsg *msg);
+
+/*
+ * The GPU
+ */
+
+static uint32_t nvvgpu_cmd_hello(NvvgpuState *s, NvvgpuVgpu *v,
+                                 const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    msg->res[0] = NVVGPU_FW_VERSION;
+    if (cmd->arg[0] >> 16 != NVVGPU_EMU_FW_MAJOR) {
+        return NVVGPU_EMU_ERR_VERSION;
+    }
+    s->fw.hello = true;
+
+    return NVVGPU_EMU_OK;
+}
+
+static uint32_t nvvgpu_cmd_info(NvvgpuState *s, NvvgpuVgpu *v,
+                                const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    msg->res[0] = s->vram_size;
+    msg->res[1] = NVVGPU_GRANULE;
+    msg->res[2] = s->num_granules;
+    msg->res[3] = s->num_vfs;
+    msg->res[4] = nvvgpu_num_types;
+
+    return NVVGPU_EMU_OK;
+}
+
+static void nvvgpu_cmd_put_type(NvvgpuState *s, const NvvgpuType *type,
+                                struct nvvgpu_emu_type *raw)
+{
+    memset(raw, 0, sizeof(*raw));
+    raw->id = cpu_to_le32(type->id);
+    raw->max_instances = cpu_to_le32(nvvgpu_vram_instances(s, type));
+    raw->fb_bytes = cpu_to_le64(type->fb_bytes);
+    raw->bar0_bytes = cpu_to_le64(type->bar0_bytes);
+    raw->heads = cpu_to_le32(type->heads);
+    raw->max_width = cpu_to_le32(type->max_width);
+    raw->max_height = cpu_to_le32(type->max_height);
+    raw->weight = cpu_to_le32(type->weight);
+    raw->vendor = cpu_to_le16(type->vendor);
+    raw->device = cpu_to_le16(type->device);
+    raw->subsystem_vendor = cpu_to_le16(type->subsystem_vendor);
+    raw->subsystem_device = cpu_to_le16(type->subsystem_device);
+    raw->class_code = cpu_to_le32(type->class_code);
+    raw->available = cpu_to_le32(nvvgpu_vram_available(s, type));
+    pstrcpy((char *)raw->name, sizeof(raw->name), type->name);
+    pstrcpy((char *)raw->vgpu_class, sizeof(raw->vgpu_class),
+            type->vgpu_class);
+}
+
+static uint32_t nvvgpu_cmd_types(NvvgpuState *s, NvvgpuVgpu *v,
+                                 const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    struct nvvgpu_emu_type raw;
+    uint32_t status = NVVGPU_EMU_OK;
+
+    msg->res[0] = nvvgpu_num_types;
+    for (unsigned int i = 0; i < nvvgpu_num_types && !status &&
+         cmd->len - msg->len >= sizeof(raw); i++) {
+        nvvgpu_cmd_put_type(s, &nvvgpu_types[i], &raw);
+        status = nvvgpu_fw_write(s, msg->len, &raw, sizeof(raw));
+        msg->len += sizeof(raw);
+    }
+
+    return status;
+}
+
+static uint32_t nvvgpu_cmd_available(NvvgpuState *s, NvvgpuVgpu *v,
+                                     const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    const NvvgpuType *type = nvvgpu_type_find(cmd->arg[0]);
+
+    if (!type) {
+        return NVVGPU_EMU_ERR_NOT_FOUND;
+    }
+    msg->res[0] = nvvgpu_vram_available(s, type);
+
+    return NVVGPU_EMU_OK;
+}
+
+/*
+ * Life of a vGPU
+ */
+
+static uint32_t nvvgpu_cmd_create(NvvgpuState *s, NvvgpuVgpu *v,
+                                  const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    const NvvgpuType *type = nvvgpu_type_find(cmd->arg[0]);
+    uint32_t status;
+
+    if (!type) {
+        return NVVGPU_EMU_ERR_NOT_FOUND;
+    }
+    if (nvvgpu_vgpu_exists(v)) {
+        return NVVGPU_EMU_ERR_STATE;
+    }
+
+    status = nvvgpu_vgpu_create(v, type, cmd->arg[1]);
+    if (!status) {
+        msg->res[0] = v->placement;
+        msg->res[1] = v->fb_offset;
+    }
+
+    return status;
+}
+
+static uint32_t nvvgpu_cmd_delete(NvvgpuState *s, NvvgpuVgpu *v,
+                                  const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    nvvgpu_vgpu_delete(v);
+
+    return NVVGPU_EMU_OK;
+}
+
+static uint32_t nvvgpu_cmd_start(NvvgpuState *s, NvvgpuVgpu *v,
+                                 const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    g_autofree char *params = NULL;
+    uint32_t status;
+
+    if (v->state != NVVGPU_CREATED) {
+        return NVVGPU_EMU_ERR_STATE;
+    }
+    if (cmd->len > NVVGPU_PARAMS_MAX) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+
+    params = g_malloc0(cmd->len + 1);
+    status = nvvgpu_fw_read(s, 0, params, cmd->len);
+    if (status) {
+        return status;
+    }
+    for (const char *p = params; *p; p++) {
+        if (*p < ' ' || *p > '~') {
+            return NVVGPU_EMU_ERR_INVALID;
+        }
+    }
+    nvvgpu_vgpu_start(v, g_steal_pointer(&params));
+
+    return NVVGPU_EMU_OK;
+}
+
+static uint32_t nvvgpu_cmd_stop(NvvgpuState *s, NvvgpuVgpu *v,
+                                const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    if (v->state != NVVGPU_STARTED) {
+        return NVVGPU_EMU_ERR_STATE;
+    }
+    nvvgpu_vgpu_stop(v);
+
+    return NVVGPU_EMU_OK;
+}
+
+static uint32_t nvvgpu_cmd_reset(NvvgpuState *s, NvvgpuVgpu *v,
+                                 const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    nvvgpu_vgpu_reset(v);
+
+    return NVVGPU_EMU_OK;
+}
+
+static uint32_t nvvgpu_cmd_scrub(NvvgpuState *s, NvvgpuVgpu *v,
+                                 const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    if (v->state == NVVGPU_STARTED) {
+        return NVVGPU_EMU_ERR_BUSY;
+    }
+    nvvgpu_vram_scrub(s, v->fb_offset, v->type->fb_bytes);
+
+    return NVVGPU_EMU_OK;
+}
+
+/*
+ * Migration
+ */
+
+static uint32_t nvvgpu_cmd_suspend(NvvgpuState *s, NvvgpuVgpu *v,
+                                   const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    if (cmd->arg[0] != NVVGPU_EMU_SUSPEND_P2P &&
+        cmd->arg[0] != NVVGPU_EMU_SUSPEND_ALL) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+    if (v->state != NVVGPU_STARTED) {
+        return NVVGPU_EMU_ERR_STATE;
+    }
+    nvvgpu_vgpu_suspend(v, cmd->arg[0]);
+
+    return NVVGPU_EMU_OK;
+}
+
+static uint32_t nvvgpu_cmd_resume(NvvgpuState *s, NvvgpuVgpu *v,
+                                  const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    if (v->state != NVVGPU_STARTED) {
+        return NVVGPU_EMU_ERR_STATE;
+    }
+    nvvgpu_vgpu_resume(v);
+
+    return NVVGPU_EMU_OK;
+}
+
+static uint32_t nvvgpu_cmd_state_size(NvvgpuState *s, NvvgpuVgpu *v,
+                                      const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    msg->res[0] = nvvgpu_state_size();
+    msg->res[1] = v->type->fb_bytes;
+
+    return NVVGPU_EMU_OK;
+}
+
+static uint32_t nvvgpu_cmd_save_regs(NvvgpuState *s, NvvgpuVgpu *v,
+                                     const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    uint64_t size = nvvgpu_state_size();
+    uint64_t off = cmd->arg[1];
+    uint64_t len;
+
+    if (v->state != NVVGPU_STARTED ||
+        v->suspended != NVVGPU_EMU_SUSPEND_ALL) {
+        return NVVGPU_EMU_ERR_STATE;
+    }
+    if (off > size) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+
+    len = MIN(size - off, cmd->len);
+    nvvgpu_state_save(v, s->fw_buf);
+    msg->len = len;
+
+    return nvvgpu_fw_write(s, 0, s->fw_buf + off, len);
+}
+
+static uint32_t nvvgpu_cmd_save_vram(NvvgpuState *s, NvvgpuVgpu *v,
+                                     const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    uint64_t off = cmd->arg[1];
+    uint64_t len, n;
+    uint32_t status;
+
+    if (off > v->type->fb_bytes) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+    len = MIN(v->type->fb_bytes - off, cmd->len);
+    n = MIN(len - s->fw.done, NVVGPU_CMD_STEP);
+
+    /* As long as all is zero nothing is written: msg->len tells of the rest */
+    if (!msg->len) {
+        if (!n || buffer_is_zero(nvvgpu_vram_at(v, off + s->fw.done), n)) {
+            s->fw.done += n;
+            msg->res[0] = s->fw.done;
+            return s->fw.done < len ? NVVGPU_CMD_AGAIN : NVVGPU_EMU_OK;
+        }
+        s->fw.done = 0;
+        msg->res[0] = msg->len = len;
+        n = MIN(len, NVVGPU_CMD_STEP);
+    }
+
+    status = nvvgpu_fw_write(s, s->fw.done,
+                             nvvgpu_vram_at(v, off + s->fw.done), n);
+    if (status) {
+        return status;
+    }
+    s->fw.done += n;
+
+    return s->fw.done < len ? NVVGPU_CMD_AGAIN : NVVGPU_EMU_OK;
+}
+
+static uint32_t nvvgpu_cmd_save(NvvgpuState *s, NvvgpuVgpu *v,
+                                const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    switch (cmd->arg[0]) {
+    case NVVGPU_EMU_STATE_REGS:
+        return nvvgpu_cmd_save_regs(s, v, cmd, msg);
+    case NVVGPU_EMU_STATE_VRAM:
+        return nvvgpu_cmd_save_vram(s, v, cmd, msg);
+    default:
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+}
+
+static uint32_t nvvgpu_cmd_load_regs(NvvgpuState *s, NvvgpuVgpu *v,
+                                     const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    uint32_t status;
+
+    if (v->state != NVVGPU_STARTED ||
+        v->suspended != NVVGPU_EMU_SUSPEND_ALL) {
+        return NVVGPU_EMU_ERR_STATE;
+    }
+    if (!cmd->len || cmd->arg[1] > nvvgpu_state_size()) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+    if (cmd->len > nvvgpu_state_size() - cmd->arg[1]) {
+        return NVVGPU_EMU_ERR_DATA;
+    }
+
+    status = nvvgpu_fw_read(s, 0, s->fw_buf, cmd->len);
+    if (status) {
+        return status;
+    }
+
+    return nvvgpu_state_load(v, cmd->arg[1], s->fw_buf, cmd->len);
+}
+
+/* Zero a piece of VRAM, whole pages in a way that gives them back */
+static void nvvgpu_cmd_zero_vram(NvvgpuVgpu *v, uint64_t off, uint64_t len)
+{
+    uint64_t first = QEMU_ALIGN_UP(off, NVVGPU_EMU_VRAM_PAGE);
+    uint64_t last = QEMU_ALIGN_DOWN(off + len, NVVGPU_EMU_VRAM_PAGE);
+
+    if (first < last) {
+        memset(nvvgpu_vram_at(v, off), 0, first - off);
+        memset(nvvgpu_vram_at(v, last), 0, off + len - last);
+        nvvgpu_vram_scrub(v->gpu, v->fb_offset + first, last - first);
+    } else {
+        memset(nvvgpu_vram_at(v, off), 0, len);
+    }
+    nvvgpu_vram_written(v, off, len);
+}
+
+static uint32_t nvvgpu_cmd_load_vram(NvvgpuState *s, NvvgpuVgpu *v,
+                                     const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    uint64_t len = cmd->len ? cmd->len : cmd->arg[2];
+    uint64_t off = cmd->arg[1];
+    uint64_t n;
+    uint32_t status;
+
+    if (!len || !nvvgpu_vram_check(v, off, len)) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+    if (!cmd->len) {
+        nvvgpu_cmd_zero_vram(v, off, len);
+        return NVVGPU_EMU_OK;
+    }
+
+    off += s->fw.done;
+    n = MIN(len - s->fw.done, NVVGPU_CMD_STEP);
+    status = nvvgpu_fw_read(s, s->fw.done, nvvgpu_vram_at(v, off), n);
+    nvvgpu_vram_written(v, off, n);
+    if (status) {
+        return status;
+    }
+    s->fw.done += n;
+
+    return s->fw.done < len ? NVVGPU_CMD_AGAIN : NVVGPU_EMU_OK;
+}
+
+static uint32_t nvvgpu_cmd_load(NvvgpuState *s, NvvgpuVgpu *v,
+                                const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    switch (cmd->arg[0]) {
+    case NVVGPU_EMU_STATE_REGS:
+        return nvvgpu_cmd_load_regs(s, v, cmd, msg);
+    case NVVGPU_EMU_STATE_VRAM:
+        return nvvgpu_cmd_load_vram(s, v, cmd, msg);
+    default:
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+}
+
+/*
+ * Dirty logs
+ */
+
+static uint32_t nvvgpu_cmd_dirty_start(NvvgpuState *s, NvvgpuVgpu *v,
+                                       const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    struct nvvgpu_emu_range ranges[NVVGPU_EMU_DIRTY_RANGES_MAX];
+    uint32_t status;
+
+    switch (cmd->arg[0]) {
+    case NVVGPU_EMU_DIRTY_VRAM:
+        if (v->vram_log.on) {
+            return NVVGPU_EMU_ERR_STATE;
+        }
+        nvvgpu_vram_log_start(v);
+        return NVVGPU_EMU_OK;
+    case NVVGPU_EMU_DIRTY_DMA:
+        if (v->dma_log.on) {
+            return NVVGPU_EMU_ERR_STATE;
+        }
+        if (cmd->len > sizeof(ranges) || cmd->len % sizeof(ranges[0])) {
+            return NVVGPU_EMU_ERR_INVALID;
+        }
+        status = nvvgpu_fw_read(s, 0, ranges, cmd->len);
+        if (status) {
+            return status;
+        }
+        status = nvvgpu_dma_log_start(v, ranges, cmd->len / sizeof(ranges[0]),
+                                      cmd->arg[1]);
+        if (!status) {
+            msg->res[0] = BIT_ULL(v->dma_log.shift);
+        }
+        return status;
+    default:
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+}
+
+static uint32_t nvvgpu_cmd_dirty_stop(NvvgpuState *s, NvvgpuVgpu *v,
+                                      const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    switch (cmd->arg[0]) {
+    case NVVGPU_EMU_DIRTY_VRAM:
+        if (!v->vram_log.on) {
+            return NVVGPU_EMU_ERR_STATE;
+        }
+        nvvgpu_vram_log_stop(v);
+        return NVVGPU_EMU_OK;
+    case NVVGPU_EMU_DIRTY_DMA:
+        if (!v->dma_log.on) {
+            return NVVGPU_EMU_ERR_STATE;
+        }
+        nvvgpu_dma_log_stop(v);
+        return NVVGPU_EMU_OK;
+    default:
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+}
+
+/* Read up to NVVGPU_SLICE bytes of bits, from fw.done on */
+static uint32_t nvvgpu_cmd_dirty_slice(NvvgpuState *s, NvvgpuVgpu *v,
+                                       const NvvgpuCmd *cmd, NvvgpuMsg *msg,
+                                       unsigned int shift)
+{
+    bool vram = cmd->arg[0] == NVVGPU_EMU_DIRTY_VRAM;
+    uint64_t first = cmd->arg[1] >> shift;
+    uint64_t pages = ((cmd->arg[1] + cmd->arg[2] - 1) >> shift) - first + 1;
+    uint64_t bytes = DIV_ROUND_UP(pages, 8);
+    uint64_t n = MIN(bytes - s->fw.done, NVVGPU_SLICE);
+    uint32_t status;
+
+    if (cmd->len < bytes) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+
+    first += s->fw.done * 8;
+    pages = MIN(pages - s->fw.done * 8, n * 8);
+    if (vram) {
+        msg->res[0] += nvvgpu_vram_log_read(v, first, pages, s->fw_buf);
+    } else {
+        msg->res[0] += nvvgpu_dma_log_read(v, first, pages, s->fw_buf);
+    }
+
+    status = nvvgpu_fw_write(s, s->fw.done, s->fw_buf, n);
+    if (status) {
+        /* The host has not seen them: they are still dirty */
+        if (vram && v->vram_log.on) {
+            bitmap_set(v->vram_log.bitmap, first, pages);
+        } else if (!vram) {
+            nvvgpu_dma_log_mark(v, first << shift, pages << shift);
+        }
+        return status;
+    }
+    s->fw.done += n;
+    msg->len = s->fw.done;
+
+    return s->fw.done < bytes ? NVVGPU_CMD_AGAIN : NVVGPU_EMU_OK;
+}
+
+static uint32_t nvvgpu_cmd_dirty_read(NvvgpuState *s, NvvgpuVgpu *v,
+                                      const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    uint64_t off = cmd->arg[1];
+    uint64_t len = cmd->arg[2];
+
+    switch (cmd->arg[0]) {
+    case NVVGPU_EMU_DIRTY_VRAM:
+        if (!v->vram_log.on) {
+            return NVVGPU_EMU_ERR_STATE;
+        }
+        if (!len || off % NVVGPU_EMU_VRAM_PAGE ||
+            !nvvgpu_vram_check(v, off, len)) {
+            return NVVGPU_EMU_ERR_INVALID;
+        }
+        return nvvgpu_cmd_dirty_slice(s, v, cmd, msg,
+                                      ctz32(NVVGPU_EMU_VRAM_PAGE));
+    case NVVGPU_EMU_DIRTY_DMA:
+        if (!v->dma_log.on) {
+            return NVVGPU_EMU_ERR_STATE;
+        }
+        if (!len || off % BIT_ULL(v->dma_log.shift) ||
+            len - 1 > UINT64_MAX - off) {
+            return NVVGPU_EMU_ERR_INVALID;
+        }
+        return nvvgpu_cmd_dirty_slice(s, v, cmd, msg, v->dma_log.shift);
+    default:
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+}
+
+/*
+ * What there is to know about a vGPU
+ */
+
+static uint32_t nvvgpu_cmd_stats(NvvgpuState *s, NvvgpuVgpu *v,
+                                 const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    struct nvvgpu_emu_stats raw = {
+        .descriptors = cpu_to_le64(v->stats.descriptors),
+        .bytes = cpu_to_le64(v->stats.bytes),
+        .dma_read_bytes = cpu_to_le64(v->stats.dma_read_bytes),
+        .dma_write_bytes = cpu_to_le64(v->stats.dma_write_bytes),
+        .interrupts = cpu_to_le64(v->stats.interrupts),
+        .errors = cpu_to_le64(v->stats.errors),
+        .dma_faults = cpu_to_le64(v->stats.dma_faults),
+        .resets = cpu_to_le64(v->stats.resets),
+    };
+
+    if (cmd->len < sizeof(raw)) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+    msg->len = sizeof(raw);
+
+    return nvvgpu_fw_write(s, 0, &raw, sizeof(raw));
+}
+
+static uint32_t nvvgpu_cmd_display(NvvgpuState *s, NvvgpuVgpu *v,
+                                   const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    struct nvvgpu_emu_plane raw = {
+        .enabled = cpu_to_le32(v->plane.enabled),
+        .width = cpu_to_le32(v->plane.width),
+        .height = cpu_to_le32(v->plane.height),
+        .stride = cpu_to_le32(v->plane.stride),
+        .bpp = cpu_to_le32(v->plane.bpp),
+        .offset = cpu_to_le64(v->plane.offset),
+    };
+    uint32_t status;
+
+    if (!v->type->heads) {
+        return NVVGPU_EMU_ERR_UNSUPPORTED;
+    }
+    if (cmd->len < sizeof(raw) + sizeof(v->edid)) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+    msg->len = sizeof(raw) + sizeof(v->edid);
+
+    status = nvvgpu_fw_write(s, 0, &raw, sizeof(raw));
+    if (status) {
+        return status;
+    }
+
+    return nvvgpu_fw_write(s, sizeof(raw), v->edid, sizeof(v->edid));
+}
+
+/*
+ * Dispatch
+ */
+
+#define NVVGPU_CMD_VF       0x1     /* about one VF */
+#define NVVGPU_CMD_VGPU     0x2     /* which has to hold a vGPU */
+#define NVVGPU_CMD_CRASHED  0x4     /* that may have crashed */
+
+static const struct {
+    const char *name;
+    NvvgpuCmdFn *fn;
+    unsigned int flags;
+} nvvgpu_cmds[] = {
+#define CMD(opcode, name, flags) \
+    [NVVGPU_EMU_CMD_##opcode] = { #name, nvvgpu_cmd_##name, flags }
+#define CMD_DASH(opcode, dash, fn, flags) \
+    [NVVGPU_EMU_CMD_##opcode] = { dash, nvvgpu_cmd_##fn, flags }
+#define VGPU    (NVVGPU_CMD_VF | NVVGPU_CMD_VGPU)
+    CMD(HELLO, hello, 0),
+    CMD(INFO, info, 0),
+    CMD(TYPES, types, 0),
+    CMD(AVAILABLE, available, 0),
+    CMD(CREATE, create, NVVGPU_CMD_VF),
+    CMD(DELETE, delete, VGPU | NVVGPU_CMD_CRASHED),
+    CMD(START, start, VGPU),
+    CMD(STOP, stop, VGPU),
+    CMD(RESET, reset, VGPU),
+    CMD(SUSPEND, suspend, VGPU),
+    CMD(RESUME, resume, VGPU),
+    CMD_DASH(STATE_SIZE, "state-size", state_size, VGPU),
+    CMD(SAVE, save, VGPU),
+    CMD(LOAD, load, VGPU),
+    CMD_DASH(DIRTY_START, "dirty-start", dirty_start, VGPU),
+    CMD_DASH(DIRTY_STOP, "dirty-stop", dirty_stop, VGPU | NVVGPU_CMD_CRASHED),
+    CMD_DASH(DIRTY_READ, "dirty-read", dirty_read, VGPU),
+    CMD(SCRUB, scrub, VGPU),
+    CMD(STATS, stats, VGPU | NVVGPU_CMD_CRASHED),
+    CMD(DISPLAY, display, VGPU),
+#undef VGPU
+#undef CMD_DASH
+#undef CMD
+};
+
+QEMU_BUILD_BUG_ON(ARRAY_SIZE(nvvgpu_cmds) != NVVGPU_EMU_CMD_LAST + 1);
+
+const char *nvvgpu_cmd_name(uint16_t opcode)
+{
+    return opcode < ARRAY_SIZE(nvvgpu_cmds) ? nvvgpu_cmds[opcode].name : NULL;
+}
+
+uint16_t nvvgpu_cmd_opcode(const char *name)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(nvvgpu_cmds); i++) {
+        if (nvvgpu_cmds[i].name && !strcmp(nvvgpu_cmds[i].name, name)) {
+            return i;
+        }
+    }
+
+    return 0;
+}
+
+bool nvvgpu_cmd_has_vf(uint16_t opcode)
+{
+    return opcode < ARRAY_SIZE(nvvgpu_cmds) &&
+           nvvgpu_cmds[opcode].flags & NVVGPU_CMD_VF;
+}
+
+static uint32_t nvvgpu_cmd_run(NvvgpuState *s, const NvvgpuCmd *cmd,
+                               NvvgpuMsg *msg)
+{
+    NvvgpuVgpu *v = NULL;
+    unsigned int flags;
+
+    if (!nvvgpu_cmd_name(cmd->opcode)) {
+        return NVVGPU_EMU_ERR_UNSUPPORTED;
+    }
+    if (!cmd->seq || cmd->flags ||
+        (cmd->len && cmd->len - 1 > UINT64_MAX - cmd->addr)) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+    if (!s->fw.hello && cmd->opcode != NVVGPU_EMU_CMD_HELLO) {
+        return NVVGPU_EMU_ERR_STATE;
+    }
+
+    flags = nvvgpu_cmds[cmd->opcode].flags;
+    if (flags & NVVGPU_CMD_VF) {
+        if (cmd->vf >= s->num_vfs) {
+            return NVVGPU_EMU_ERR_INVALID;
+        }
+        v = &s->vgpu[cmd->vf];
+        if (flags & NVVGPU_CMD_VGPU) {
+            if (!nvvgpu_vgpu_exists(v)) {
+                return NVVGPU_EMU_ERR_NOT_FOUND;
+            }
+            if (v->state == NVVGPU_CRASHED && !(flags & NVVGPU_CMD_CRASHED)) {
+                return NVVGPU_EMU_ERR_STATE;
+            }
+        }
+    }
+
+    return nvvgpu_cmds[cmd->opcode].fn(s, v, cmd, msg);
+}
+
+bool nvvgpu_cmd_exec(NvvgpuState *s, const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    uint32_t status = nvvgpu_cmd_run(s, cmd, msg);
+
+    if (status == NVVGPU_CMD_AGAIN) {
+        return false;
+    }
+
+    msg->status = status;
+    if (status) {
+        msg->len = 0;
+    }
+    return true;
+}
