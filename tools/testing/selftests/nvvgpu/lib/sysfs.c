@@ -1,0 +1,593 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The host's view of an SR-IOV GPU and its vGPUs: sysfs.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "sysfs.h"
+
+#define PCI_DEVICES	"/sys/bus/pci/devices"
+#define PCI_DRIVERS	"/sys/bus/pci/drivers"
+
+static int file_read(const char *path, char *buf, size_t size)
+{
+	size_t len = 0;
+	ssize_t n = 0;
+	int fd, err = 0;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+
+	while (len < size - 1) {
+		n = read(fd, buf + len, size - 1 - len);
+		if (n <= 0)
+			break;
+		len += n;
+	}
+	if (n < 0)
+		err = -errno;
+	buf[len] = '\0';
+	close(fd);
+
+	return err ?: (int)len;
+}
+
+static int file_write(const char *path, const void *data, size_t len)
+{
+	ssize_t n;
+	int fd, ret = 0;
+
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+
+	n = write(fd, data, len);
+	if (n < 0)
+		ret = -errno;
+	else if ((size_t)n != len)
+		ret = -EIO;
+	close(fd);
+
+	return ret;
+}
+
+static void pci_path(char *path, const char *bdf, const char *file)
+{
+	snprintf(path, PATH_MAX, PCI_DEVICES "/%s/%s", bdf, file);
+}
+
+/**
+ * pci_read() - read a file of a device
+ * @bdf: PCI name
+ * @file: in the device's directory
+ * @buf: where to; always terminated
+ * @size: of the buffer
+ *
+ * Return: the length or a negative errno.
+ */
+int pci_read(const char *bdf, const char *file, char *buf, size_t size)
+{
+	char path[PATH_MAX];
+
+	pci_path(path, bdf, file);
+	buf[0] = '\0';
+
+	return file_read(path, buf, size);
+}
+
+/**
+ * pci_write_len() - write any bytes to a file of a device, in one write
+ * @bdf: PCI name
+ * @file: in the device's directory
+ * @data: what
+ * @len: how much of it
+ *
+ * Return: 0 or a negative errno; -EIO also where less was taken.
+ */
+int pci_write_len(const char *bdf, const char *file, const void *data,
+		  size_t len)
+{
+	char path[PATH_MAX];
+
+	pci_path(path, bdf, file);
+
+	return file_write(path, data, len);
+}
+
+/**
+ * pci_write() - write text to a file of a device, as it stands
+ * @bdf: PCI name
+ * @file: in the device's directory
+ * @text: no newline is added
+ *
+ * Return: 0 or a negative errno.
+ */
+int pci_write(const char *bdf, const char *file, const char *text)
+{
+	return pci_write_len(bdf, file, text, strlen(text));
+}
+
+/**
+ * pci_read_u64() - read a number from a file of a device
+ * @bdf: PCI name
+ * @file: in the device's directory
+ * @val: the number
+ *
+ * Return: 0 or a negative errno.
+ */
+int pci_read_u64(const char *bdf, const char *file, __u64 *val)
+{
+	char buf[64], *end;
+	int ret;
+
+	ret = pci_read(bdf, file, buf, sizeof(buf));
+	if (ret < 0)
+		return ret;
+	*val = strtoull(buf, &end, 0);
+
+	return end == buf ? -EINVAL : 0;
+}
+
+/**
+ * pci_mode() - permission bits of a file of a device
+ * @bdf: PCI name
+ * @file: in the device's directory
+ *
+ * Return: the bits or a negative errno.
+ */
+int pci_mode(const char *bdf, const char *file)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	pci_path(path, bdf, file);
+	if (stat(path, &st))
+		return -errno;
+
+	return st.st_mode & 07777;
+}
+
+/**
+ * pci_exists() - is there such a file of a device
+ * @bdf: PCI name
+ * @file: in the device's directory
+ *
+ * Return: true when it is there.
+ */
+bool pci_exists(const char *bdf, const char *file)
+{
+	char path[PATH_MAX];
+
+	pci_path(path, bdf, file);
+
+	return !access(path, F_OK);
+}
+
+static int pci_link(const char *bdf, const char *file, char *buf, size_t size)
+{
+	char path[PATH_MAX], link[PATH_MAX];
+	ssize_t len;
+
+	pci_path(path, bdf, file);
+	len = readlink(path, link, sizeof(link) - 1);
+	if (len < 0)
+		return -errno;
+	link[len] = '\0';
+	snprintf(buf, size, "%s", basename(link));
+
+	return 0;
+}
+
+/**
+ * pci_driver() - name of the driver that a device is bound to
+ * @bdf: PCI name
+ * @buf: where to
+ * @size: of the buffer
+ *
+ * Return: 0 or a negative errno; -ENOENT where there is none.
+ */
+int pci_driver(const char *bdf, char *buf, size_t size)
+{
+	return pci_link(bdf, "driver", buf, size);
+}
+
+/**
+ * pci_unbind() - take the driver from a device
+ * @bdf: PCI name
+ *
+ * Return: 0, also where it has none, or a negative errno.
+ */
+int pci_unbind(const char *bdf)
+{
+	int ret = pci_write(bdf, "driver/unbind", bdf);
+
+	return ret == -ENOENT ? 0 : ret;
+}
+
+/**
+ * pci_bind() - bind a device to a driver by driver_override
+ * @bdf: PCI name
+ * @driver: name
+ *
+ * Return: 0, also where it is bound so already, or a negative errno.
+ */
+int pci_bind(const char *bdf, const char *driver)
+{
+	char now[64];
+	int ret;
+
+	ret = pci_driver(bdf, now, sizeof(now));
+	if (!ret && !strcmp(now, driver))
+		return 0;
+	if (!ret) {
+		ret = pci_unbind(bdf);
+		if (ret)
+			return ret;
+	}
+
+	ret = pci_write(bdf, "driver_override", driver);
+	if (ret)
+		return ret;
+	ret = file_write("/sys/bus/pci/drivers_probe", bdf, strlen(bdf));
+	if (ret)
+		return ret;
+
+	ret = pci_driver(bdf, now, sizeof(now));
+	if (ret)
+		return ret == -ENOENT ? -ENODEV : ret;
+
+	return strcmp(now, driver) ? -EBUSY : 0;
+}
+
+static int driver_file(const char *driver, const char *file, const char *bdf)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), PCI_DRIVERS "/%s/%s", driver, file);
+
+	return file_write(path, bdf, strlen(bdf));
+}
+
+/**
+ * driver_bind() - bind a device to a driver that knows its ids
+ * @driver: name
+ * @bdf: PCI name
+ *
+ * Return: 0 or a negative errno.
+ */
+int driver_bind(const char *driver, const char *bdf)
+{
+	return driver_file(driver, "bind", bdf);
+}
+
+/**
+ * driver_unbind() - take a driver from a device
+ * @driver: name
+ * @bdf: PCI name
+ *
+ * Return: 0 or a negative errno; -ENODEV where it is bound otherwise.
+ */
+int driver_unbind(const char *driver, const char *bdf)
+{
+	return driver_file(driver, "unbind", bdf);
+}
+
+/**
+ * module_param_set() - write a parameter of a loaded module
+ * @module: name, with underscores
+ * @param: name
+ * @val: text
+ *
+ * Return: 0 or a negative errno.
+ */
+int module_param_set(const char *module, const char *param, const char *val)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module,
+		 param);
+
+	return file_write(path, val, strlen(val));
+}
+
+/**
+ * module_remove() - unload a module
+ * @module: name, with underscores
+ *
+ * Return: 0 or a negative errno.
+ */
+int module_remove(const char *module)
+{
+	return syscall(SYS_delete_module, module, O_NONBLOCK) ? -errno : 0;
+}
+
+/**
+ * module_load() - load a module that has just been unloaded
+ * @file: its file's name, in the folder that NVVGPU_MODULES names
+ *
+ * Return: 0 or a negative errno.
+ */
+int module_load(const char *file)
+{
+	const char *dir = getenv("NVVGPU_MODULES");
+	char path[PATH_MAX];
+	int fd, ret = 0;
+
+	if (!dir)
+		return -ENOENT;
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (syscall(SYS_finit_module, fd, "", 0))
+		ret = -errno;
+	close(fd);
+
+	return ret;
+}
+
+/**
+ * pf_scan() - look again at a PF's VFs
+ * @pf: from pf_find()
+ *
+ * Return: 0 or a negative errno.
+ */
+int pf_scan(struct pf *pf)
+{
+	char name[32];
+	unsigned int i;
+	__u64 val;
+	int ret;
+
+	ret = pci_read_u64(pf->bdf, "sriov_totalvfs", &val);
+	if (ret)
+		return ret;
+	pf->total = val;
+
+	for (i = 0; i < MAX_VFS; i++) {
+		snprintf(name, sizeof(name), "virtfn%u", i);
+		if (pci_link(pf->bdf, name, pf->vf[i], BDF_LEN))
+			break;
+	}
+	pf->nr_vfs = i;
+
+	return 0;
+}
+
+/**
+ * pf_find() - find the GPU to test
+ * @pf: to be filled in
+ *
+ * It is the one that NVVGPU_PF names, else the first that the emulated GPU's
+ * driver is bound to.
+ *
+ * Return: 0 or a negative errno; -ENODEV where there is none.
+ */
+int pf_find(struct pf *pf)
+{
+	const char *env = getenv("NVVGPU_PF");
+	struct dirent *entry;
+	DIR *dir;
+
+	memset(pf, 0, sizeof(*pf));
+	if (env && *env) {
+		snprintf(pf->bdf, sizeof(pf->bdf), "%s", env);
+		return pf_scan(pf);
+	}
+
+	dir = opendir(PCI_DEVICES);
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		char driver[64];
+
+		/* The driver core has it as the module's author wrote it. */
+		if (pf->bdf[0] ||
+		    pci_driver(entry->d_name, driver, sizeof(driver)) ||
+		    (strcmp(driver, "nvvgpu-emu") &&
+		     strcmp(driver, "nvvgpu_emu")))
+			continue;
+		snprintf(pf->bdf, sizeof(pf->bdf), "%.15s", entry->d_name);
+	}
+	closedir(dir);
+
+	return pf->bdf[0] ? pf_scan(pf) : -ENODEV;
+}
+
+/**
+ * pf_set_vfs() - give a PF this number of VFs
+ * @pf: from pf_find()
+ * @nr: 0 disables SR-IOV
+ *
+ * Return: 0 or a negative errno.
+ */
+int pf_set_vfs(struct pf *pf, unsigned int nr)
+{
+	char text[16];
+	int ret;
+
+	ret = pf_scan(pf);
+	if (ret)
+		return ret;
+	if (pf->nr_vfs == nr)
+		return 0;
+	if (pf->nr_vfs && nr) {
+		ret = pci_write(pf->bdf, "sriov_numvfs", "0");
+		if (ret)
+			return ret;
+	}
+	snprintf(text, sizeof(text), "%u", nr);
+	ret = pci_write(pf->bdf, "sriov_numvfs", text);
+
+	return ret ?: pf_scan(pf);
+}
+
+/* Copy the value of key=value or key="value" to @buf. */
+static bool line_value(const char *line, const char *key, char *buf,
+		       size_t size)
+{
+	size_t n = 0, keylen = strlen(key);
+	const char *p = line;
+	char end = ' ';
+
+	for (;; p++) {
+		p = strstr(p, key);
+		if (!p)
+			return false;
+		if ((p == line || p[-1] == ' ') && p[keylen] == '=')
+			break;
+	}
+	p += keylen + 1;
+	if (*p == '"') {
+		end = '"';
+		p++;
+	}
+	while (*p && *p != end && n < size - 1)
+		buf[n++] = *p++;
+	buf[n] = '\0';
+
+	return true;
+}
+
+static __u64 line_number(const char *line, const char *key)
+{
+	char buf[32];
+
+	if (!line_value(line, key, buf, sizeof(buf)))
+		return 0;
+
+	return strtoull(buf, NULL, 0);
+}
+
+/**
+ * vf_types() - read nvvgpu/supported_types
+ * @vf: PCI name
+ * @types: to be filled in
+ * @capacity: of @types
+ *
+ * Return: number of types or a negative errno.
+ */
+int vf_types(const char *vf, struct vgpu_type *types, unsigned int capacity)
+{
+	char *buf, *line, *save = NULL;
+	unsigned int n = 0;
+	int ret;
+
+	buf = malloc(65536);
+	if (!buf)
+		return -ENOMEM;
+	ret = pci_read(vf, "nvvgpu/supported_types", buf, 65536);
+	if (ret < 0)
+		goto out;
+
+	for (line = strtok_r(buf, "\n", &save); line && n < capacity;
+	     line = strtok_r(NULL, "\n", &save)) {
+		struct vgpu_type *t = &types[n++];
+
+		memset(t, 0, sizeof(*t));
+		t->id = line_number(line, "id");
+		line_value(line, "name", t->name, sizeof(t->name));
+		line_value(line, "class", t->vgpu_class,
+			   sizeof(t->vgpu_class));
+		t->framebuffer = line_number(line, "framebuffer");
+		t->bar0 = line_number(line, "bar0");
+		t->heads = line_number(line, "heads");
+		line_value(line, "max_resolution", t->max_resolution,
+			   sizeof(t->max_resolution));
+		t->max_instances = line_number(line, "max_instances");
+		t->weight = line_number(line, "weight");
+		t->available = line_number(line, "available");
+		line_value(line, "reason", t->reason, sizeof(t->reason));
+	}
+	ret = n;
+out:
+	free(buf);
+
+	return ret;
+}
+
+/**
+ * vf_set_type() - write nvidia/current_vgpu_type
+ * @vf: PCI name
+ * @id: of the type, 0 removes
+ *
+ * Return: 0 or a negative errno.
+ */
+int vf_set_type(const char *vf, unsigned int id)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u\n", id);
+
+	return pci_write(vf, "nvidia/current_vgpu_type", text);
+}
+
+/**
+ * vf_type() - read nvidia/current_vgpu_type
+ * @vf: PCI name
+ *
+ * Return: the id, 0 for none, or a negative errno.
+ */
+int vf_type(const char *vf)
+{
+	__u64 val;
+	int ret = pci_read_u64(vf, "nvidia/current_vgpu_type", &val);
+
+	return ret ?: (int)val;
+}
+
+/**
+ * vf_creatable() - look for a type in nvidia/creatable_vgpu_types
+ * @vf: PCI name
+ * @id: of the type, 0 counts all
+ *
+ * Return: how many lines there are for it, or a negative errno.
+ */
+int vf_creatable(const char *vf, unsigned int id)
+{
+	char buf[8192], *line, *save = NULL;
+	int ret, n = 0;
+
+	ret = pci_read(vf, "nvidia/creatable_vgpu_types", buf, sizeof(buf));
+	if (ret < 0)
+		return ret;
+	for (line = strtok_r(buf, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		if (!strncmp(line, "ID", 2))
+			continue;
+		if (!id || strtoul(line, NULL, 10) == id)
+			n++;
+	}
+
+	return n;
+}
+
+/**
+ * vf_state() - read nvvgpu/state without its newline
+ * @vf: PCI name
+ * @buf: where to
+ * @size: of the buffer
+ *
+ * Return: the length or a negative errno.
+ */
+int vf_state(const char *vf, char *buf, size_t size)
+{
+	int ret = pci_read(vf, "nvvgpu/state", buf, size);
+
+	if (ret > 0 && buf[ret - 1] == '\n')
+		buf[--ret] = '\0';
+
+	return ret;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The host's view of an SR-IOV GPU and its vGPUs: sysfs.
+ *
+ * Every function returns 0, a length or a count, or a negative errno.
+ */
+#ifndef _NVVGPU_SELFTEST_SYSFS_H
+#define _NVVGPU_SELFTEST_SYSFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <linux/types.h>
+
+#define FRONT_END_DRIVER	"nvvgpu-vfio-pci"
+
+#define BDF_LEN			16
+#define MAX_VFS			256
+#define MAX_TYPES		128
+
+/* Files of any PCI device; @file is relative to its directory */
+int pci_read(const char *bdf, const char *file, char *buf, size_t size);
+int pci_write(const char *bdf, const char *file, const char *text);
+int pci_write_len(const char *bdf, const char *file, const void *data,
+		  size_t len);
+int pci_read_u64(const char *bdf, const char *file, __u64 *val);
+int pci_mode(const char *bdf, const char *file);
+bool pci_exists(const char *bdf, const char *file);
+int pci_driver(const char *bdf, char *buf, size_t size);
+int pci_bind(const char *bdf, const char *driver);
+int pci_unbind(const char *bdf);
+
+/* Drivers and modules */
+int driver_bind(const char *driver, const char *bdf);
+int driver_unbind(const char *driver, const char *bdf);
+int module_param_set(const char *module, const char *param, const char *val);
+int module_remove(const char *module);
+int module_load(const char *file);
+
+/**
+ * struct pf - a physical function and its VFs
+ * @bdf: PCI name
+ * @total: VFs that it can have
+ * @nr_vfs: VFs that it has
+ * @vf: their PCI names
+ */
+struct pf {
+	char bdf[BDF_LEN];
+	unsigned int total;
+	unsigned int nr_vfs;
+	char vf[MAX_VFS][BDF_LEN];
+};
+
+int pf_find(struct pf *pf);
+int pf_scan(struct pf *pf);
+int pf_set_vfs(struct pf *pf, unsigned int nr);
+
+/**
+ * struct vgpu_type - a line of nvvgpu/supported_types
+ * @id: what current_vgpu_type takes
+ * @name: for people
+ * @vgpu_class: "Q", "C", "B" or "A"
+ * @framebuffer: bytes
+ * @bar0: bytes
+ * @heads: displays
+ * @max_resolution: "<width>x<height>"
+ * @max_instances: the most that an empty GPU holds
+ * @weight: share of engine time
+ * @available: instances that could be created now
+ * @reason: why there are none
+ */
+struct vgpu_type {
+	unsigned int id;
+	char name[64];
+	char vgpu_class[8];
+	__u64 framebuffer;
+	__u64 bar0;
+	unsigned int heads;
+	char max_resolution[16];
+	unsigned int max_instances;
+	unsigned int weight;
+	unsigned int available;
+	char reason[96];
+};
+
+int vf_types(const char *vf, struct vgpu_type *types, unsigned int capacity);
+int vf_set_type(const char *vf, unsigned int id);
+int vf_type(const char *vf);
+int vf_creatable(const char *vf, unsigned int id);
+int vf_state(const char *vf, char *buf, size_t size);
+
+#endif /* _NVVGPU_SELFTEST_SYSFS_H */

@@ -1,0 +1,791 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VFIO and IOMMU set-up for the nvvgpu selftests and guest programs.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include <linux/iommufd.h>
+#include <linux/pci_regs.h>
+
+#include "vfio.h"
+
+static int do_ioctl(int fd, unsigned long req, void *arg)
+{
+	int ret = ioctl(fd, req, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static int do_open(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/**
+ * ioas_open() - make a new I/O address space
+ * @ioas: to be filled in
+ * @mode: what kind
+ *
+ * Return: 0 or a negative errno.
+ */
+int ioas_open(struct ioas *ioas, enum iommu_mode mode)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+	bool native = mode == IOMMU_IOMMUFD || mode == IOMMU_COMPAT;
+	int ret;
+
+	memset(ioas, 0, sizeof(*ioas));
+	ioas->mode = mode;
+	ioas->fd = do_open(native ? "/dev/iommu" : "/dev/vfio/vfio");
+	if (ioas->fd < 0)
+		return ioas->fd;
+
+	if (mode != IOMMU_IOMMUFD)
+		return 0;
+
+	ret = do_ioctl(ioas->fd, IOMMU_IOAS_ALLOC, &alloc);
+	if (ret < 0) {
+		close(ioas->fd);
+		ioas->fd = -1;
+		return ret;
+	}
+	ioas->id = alloc.out_ioas_id;
+
+	return 0;
+}
+
+/**
+ * ioas_open_sibling() - make another IOAS in the same iommufd context
+ * @ioas: to be filled in
+ * @other: an open one with IOMMU_IOMMUFD, which must be closed last
+ *
+ * Return: 0 or a negative errno.
+ */
+int ioas_open_sibling(struct ioas *ioas, const struct ioas *other)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+	int ret;
+
+	memset(ioas, 0, sizeof(*ioas));
+	ioas->fd = -1;
+	if (other->mode != IOMMU_IOMMUFD)
+		return -EINVAL;
+
+	ret = do_ioctl(other->fd, IOMMU_IOAS_ALLOC, &alloc);
+	if (ret < 0)
+		return ret;
+
+	*ioas = *other;
+	ioas->id = alloc.out_ioas_id;
+	ioas->sibling = true;
+
+	return 0;
+}
+
+/**
+ * ioas_close() - give an I/O address space back
+ * @ioas: may have failed to open
+ */
+void ioas_close(struct ioas *ioas)
+{
+	struct iommu_destroy destroy = {
+		.size = sizeof(destroy),
+		.id = ioas->id,
+	};
+
+	if (ioas->fd <= 0)
+		return;
+	if (ioas->sibling)
+		do_ioctl(ioas->fd, IOMMU_DESTROY, &destroy);
+	else
+		close(ioas->fd);
+	ioas->fd = -1;
+}
+
+/**
+ * ioas_map() - let devices reach memory
+ * @ioas: where
+ * @vaddr: the memory, page aligned
+ * @iova: the address that devices use
+ * @len: bytes
+ * @prot: PROT_READ and PROT_WRITE, from the device's point of view
+ *
+ * Return: 0 or a negative errno.
+ */
+int ioas_map(struct ioas *ioas, void *vaddr, __u64 iova, __u64 len, int prot)
+{
+	struct vfio_iommu_type1_dma_map dma_map = {
+		.argsz = sizeof(dma_map),
+		.vaddr = (uintptr_t)vaddr,
+		.iova = iova,
+		.size = len,
+	};
+	struct iommu_ioas_map map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA,
+		.ioas_id = ioas->id,
+		.user_va = (uintptr_t)vaddr,
+		.iova = iova,
+		.length = len,
+	};
+
+	if (ioas->mode == IOMMU_NONE)
+		return -EOPNOTSUPP;
+	if (ioas->mode != IOMMU_IOMMUFD) {
+		if (prot & PROT_READ)
+			dma_map.flags |= VFIO_DMA_MAP_FLAG_READ;
+		if (prot & PROT_WRITE)
+			dma_map.flags |= VFIO_DMA_MAP_FLAG_WRITE;
+		return do_ioctl(ioas->fd, VFIO_IOMMU_MAP_DMA, &dma_map);
+	}
+
+	if (prot & PROT_READ)
+		map.flags |= IOMMU_IOAS_MAP_READABLE;
+	if (prot & PROT_WRITE)
+		map.flags |= IOMMU_IOAS_MAP_WRITEABLE;
+
+	return do_ioctl(ioas->fd, IOMMU_IOAS_MAP, &map);
+}
+
+/**
+ * ioas_unmap() - take memory away from devices
+ * @ioas: where
+ * @iova: first address of a mapping
+ * @len: bytes
+ *
+ * Return: 0 or a negative errno.
+ */
+int ioas_unmap(struct ioas *ioas, __u64 iova, __u64 len)
+{
+	struct vfio_iommu_type1_dma_unmap dma_unmap = {
+		.argsz = sizeof(dma_unmap),
+		.iova = iova,
+		.size = len,
+	};
+	struct iommu_ioas_unmap unmap = {
+		.size = sizeof(unmap),
+		.ioas_id = ioas->id,
+		.iova = iova,
+		.length = len,
+	};
+
+	if (ioas->mode == IOMMU_NONE)
+		return -EOPNOTSUPP;
+	if (ioas->mode != IOMMU_IOMMUFD)
+		return do_ioctl(ioas->fd, VFIO_IOMMU_UNMAP_DMA, &dma_unmap);
+
+	return do_ioctl(ioas->fd, IOMMU_IOAS_UNMAP, &unmap);
+}
+
+/**
+ * vdev_init() - prepare for vdev_bind()
+ * @vdev: to be filled in
+ * @bdf: PCI name, such as 0000:01:00.2
+ * @ioas: what to open it with
+ */
+void vdev_init(struct vdev *vdev, const char *bdf, struct ioas *ioas)
+{
+	memset(vdev, 0, sizeof(*vdev));
+	snprintf(vdev->bdf, sizeof(vdev->bdf), "%s", bdf);
+	vdev->ioas = ioas;
+	vdev->fd = -1;
+	vdev->group = -1;
+}
+
+/**
+ * vdev_cdev_open() - open a device's character device and nothing else
+ * @bdf: PCI name
+ *
+ * Return: a file descriptor or a negative errno; -ENOENT where the device is
+ * not bound to a VFIO driver.
+ */
+int vdev_cdev_open(const char *bdf)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	DIR *dir;
+	int fd = -ENOENT;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+
+	while ((entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "vfio", 4))
+			continue;
+		snprintf(path, sizeof(path), "/dev/vfio/devices/%s",
+			 entry->d_name);
+		fd = do_open(path);
+		break;
+	}
+	closedir(dir);
+
+	return fd;
+}
+
+static int group_open(const char *bdf, bool noiommu)
+{
+	char path[PATH_MAX], link[PATH_MAX];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group",
+		 bdf);
+	len = readlink(path, link, sizeof(link) - 1);
+	if (len < 0)
+		return -errno;
+	link[len] = '\0';
+
+	snprintf(path, sizeof(path), "/dev/vfio/%s%.32s",
+		 noiommu ? "noiommu-" : "", basename(link));
+
+	return do_open(path);
+}
+
+static int group_bind(struct vdev *vdev)
+{
+	struct vfio_group_status status = { .argsz = sizeof(status) };
+	struct ioas *ioas = vdev->ioas;
+	bool noiommu = ioas->mode == IOMMU_NONE;
+	int ret;
+
+	vdev->group = group_open(vdev->bdf, noiommu);
+	if (vdev->group < 0)
+		return vdev->group;
+
+	ret = do_ioctl(vdev->group, VFIO_GROUP_GET_STATUS, &status);
+	if (ret < 0)
+		return ret;
+	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE))
+		return -EPERM;
+
+	ret = do_ioctl(vdev->group, VFIO_GROUP_SET_CONTAINER, &ioas->fd);
+	if (ret < 0)
+		return ret;
+
+	if (!ioas->groups++) {
+		unsigned long type = noiommu ? VFIO_NOIOMMU_IOMMU :
+					       VFIO_TYPE1v2_IOMMU;
+
+		if (ioctl(ioas->fd, VFIO_SET_IOMMU, type))
+			return -errno;
+	}
+
+	ret = do_ioctl(vdev->group, VFIO_GROUP_GET_DEVICE_FD, vdev->bdf);
+	if (ret < 0)
+		return ret;
+	vdev->fd = ret;
+
+	return 0;
+}
+
+/**
+ * vdev_bind() - open a device without giving it any memory
+ * @vdev: from vdev_init()
+ *
+ * With a group this includes the container, which is attached from then on.
+ * After a failure vdev_close() is still to be called.
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_bind(struct vdev *vdev)
+{
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = vdev->ioas->fd,
+	};
+	int ret;
+
+	if (vdev->ioas->mode != IOMMU_IOMMUFD)
+		return group_bind(vdev);
+
+	vdev->fd = vdev_cdev_open(vdev->bdf);
+	if (vdev->fd < 0)
+		return vdev->fd;
+
+	ret = do_ioctl(vdev->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
+	if (ret < 0)
+		return ret;
+	vdev->id = bind.out_devid;
+
+	return 0;
+}
+
+/**
+ * vdev_attach() - let a device do DMA in an IOAS; a second time replaces the first
+ * @vdev: bound, with IOMMU_IOMMUFD
+ * @pt_id: of an IOAS or a HWPT
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_attach(struct vdev *vdev, __u32 pt_id)
+{
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = pt_id,
+	};
+
+	return do_ioctl(vdev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+}
+
+/**
+ * vdev_detach() - take all memory away from a device
+ * @vdev: attached, with IOMMU_IOMMUFD
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_detach(struct vdev *vdev)
+{
+	struct vfio_device_detach_iommufd_pt detach = {
+		.argsz = sizeof(detach),
+	};
+
+	return do_ioctl(vdev->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach);
+}
+
+/**
+ * vdev_open() - open a device and let it do DMA
+ * @vdev: to be filled in
+ * @bdf: PCI name
+ * @ioas: what to open it with
+ *
+ * Return: 0 or a negative errno; everything is closed again after a failure.
+ */
+int vdev_open(struct vdev *vdev, const char *bdf, struct ioas *ioas)
+{
+	int ret;
+
+	vdev_init(vdev, bdf, ioas);
+	ret = vdev_bind(vdev);
+	if (!ret && ioas->mode == IOMMU_IOMMUFD)
+		ret = vdev_attach(vdev, ioas->id);
+	if (ret)
+		vdev_close(vdev);
+
+	return ret;
+}
+
+/**
+ * vdev_close() - undo vdev_open() or vdev_bind()
+ * @vdev: may have failed to open
+ */
+void vdev_close(struct vdev *vdev)
+{
+	unsigned int i;
+
+	for (i = 0; i < VDEV_NR_BARS; i++)
+		vdev_unmap_bar(vdev, i);
+	for (i = 0; i < vdev->nr_irqs; i++)
+		close(vdev->irq[i]);
+	vdev->nr_irqs = 0;
+
+	if (vdev->fd >= 0)
+		close(vdev->fd);
+	vdev->fd = -1;
+	if (vdev->group >= 0) {
+		if (!ioctl(vdev->group, VFIO_GROUP_UNSET_CONTAINER))
+			vdev->ioas->groups--;
+		close(vdev->group);
+	}
+	vdev->group = -1;
+}
+
+/**
+ * vdev_info() - VFIO_DEVICE_GET_INFO
+ * @vdev: an open device
+ * @info: to be filled in
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_info(const struct vdev *vdev, struct vfio_device_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->argsz = sizeof(*info);
+
+	return do_ioctl(vdev->fd, VFIO_DEVICE_GET_INFO, info);
+}
+
+/**
+ * vdev_reset() - VFIO_DEVICE_RESET
+ * @vdev: an open device
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_reset(const struct vdev *vdev)
+{
+	return do_ioctl(vdev->fd, VFIO_DEVICE_RESET, NULL);
+}
+
+/**
+ * vdev_region_info() - VFIO_DEVICE_GET_REGION_INFO without capabilities
+ * @vdev: an open device
+ * @index: of the region
+ * @info: to be filled in
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_region_info(const struct vdev *vdev, unsigned int index,
+		     struct vfio_region_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->argsz = sizeof(*info);
+	info->index = index;
+
+	return do_ioctl(vdev->fd, VFIO_DEVICE_GET_REGION_INFO, info);
+}
+
+static int region_pos(const struct vdev *vdev, unsigned int region,
+		      __u64 offset, off_t *pos)
+{
+	struct vfio_region_info info;
+	int ret = vdev_region_info(vdev, region, &info);
+
+	*pos = info.offset + offset;
+
+	return ret;
+}
+
+/**
+ * vdev_read() - read from a region
+ * @vdev: an open device
+ * @region: index
+ * @offset: in the region, not checked here
+ * @buf: where to
+ * @len: bytes
+ *
+ * Return: bytes read or a negative errno.
+ */
+int vdev_read(const struct vdev *vdev, unsigned int region, __u64 offset,
+	      void *buf, size_t len)
+{
+	ssize_t n;
+	off_t pos;
+	int ret;
+
+	ret = region_pos(vdev, region, offset, &pos);
+	if (ret < 0)
+		return ret;
+	n = pread(vdev->fd, buf, len, pos);
+
+	return n < 0 ? -errno : (int)n;
+}
+
+/**
+ * vdev_write() - write to a region
+ * @vdev: an open device
+ * @region: index
+ * @offset: in the region, not checked here
+ * @buf: where from
+ * @len: bytes
+ *
+ * Return: bytes written or a negative errno.
+ */
+int vdev_write(const struct vdev *vdev, unsigned int region, __u64 offset,
+	       const void *buf, size_t len)
+{
+	ssize_t n;
+	off_t pos;
+	int ret;
+
+	ret = region_pos(vdev, region, offset, &pos);
+	if (ret < 0)
+		return ret;
+	n = pwrite(vdev->fd, buf, len, pos);
+
+	return n < 0 ? -errno : (int)n;
+}
+
+/**
+ * vdev_map_bar() - map a whole BAR, until vdev_close()
+ * @vdev: an open device
+ * @bar: 0 to 5
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_map_bar(struct vdev *vdev, unsigned int bar)
+{
+	struct vfio_region_info info;
+	void *map;
+	int ret;
+
+	if (vdev->bar[bar])
+		return 0;
+	ret = vdev_region_info(vdev, bar, &info);
+	if (ret < 0)
+		return ret;
+	if (!info.size || !(info.flags & VFIO_REGION_INFO_FLAG_MMAP))
+		return -ENODEV;
+
+	map = mmap(NULL, info.size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   vdev->fd, info.offset);
+	if (map == MAP_FAILED)
+		return -errno;
+	vdev->bar[bar] = map;
+	vdev->bar_len[bar] = info.size;
+
+	return 0;
+}
+
+/**
+ * vdev_unmap_bar() - undo vdev_map_bar()
+ * @vdev: an open device
+ * @bar: 0 to 5, mapped or not
+ */
+void vdev_unmap_bar(struct vdev *vdev, unsigned int bar)
+{
+	if (vdev->bar[bar])
+		munmap(vdev->bar[bar], vdev->bar_len[bar]);
+	vdev->bar[bar] = NULL;
+}
+
+static int cfg_read(const struct vdev *vdev, unsigned int offset, void *buf,
+		    size_t len)
+{
+	int ret;
+
+	memset(buf, 0xff, len);
+	ret = vdev_read(vdev, VFIO_PCI_CONFIG_REGION_INDEX, offset, buf, len);
+
+	return ret;
+}
+
+static int cfg_write(const struct vdev *vdev, unsigned int offset,
+		     const void *buf, size_t len)
+{
+	int ret;
+
+	ret = vdev_write(vdev, VFIO_PCI_CONFIG_REGION_INDEX, offset, buf, len);
+	if (ret < 0)
+		return ret;
+
+	return (size_t)ret == len ? 0 : -EIO;
+}
+
+__u8 vdev_cfg_read8(const struct vdev *vdev, unsigned int offset)
+{
+	__u8 val;
+
+	cfg_read(vdev, offset, &val, sizeof(val));
+
+	return val;
+}
+
+__u16 vdev_cfg_read16(const struct vdev *vdev, unsigned int offset)
+{
+	__u16 val;
+
+	cfg_read(vdev, offset, &val, sizeof(val));
+
+	return val;
+}
+
+__u32 vdev_cfg_read32(const struct vdev *vdev, unsigned int offset)
+{
+	__u32 val;
+
+	cfg_read(vdev, offset, &val, sizeof(val));
+
+	return val;
+}
+
+int vdev_cfg_write8(const struct vdev *vdev, unsigned int offset, __u8 val)
+{
+	return cfg_write(vdev, offset, &val, sizeof(val));
+}
+
+int vdev_cfg_write16(const struct vdev *vdev, unsigned int offset, __u16 val)
+{
+	return cfg_write(vdev, offset, &val, sizeof(val));
+}
+
+int vdev_cfg_write32(const struct vdev *vdev, unsigned int offset, __u32 val)
+{
+	return cfg_write(vdev, offset, &val, sizeof(val));
+}
+
+/**
+ * vdev_find_cap() - look for a capability in configuration space
+ * @vdev: an open device
+ * @id: PCI_CAP_ID_*
+ *
+ * Return: its offset, 0 when it is not there.
+ */
+unsigned int vdev_find_cap(const struct vdev *vdev, __u8 id)
+{
+	unsigned int pos, tries = 48;
+
+	pos = vdev_cfg_read8(vdev, PCI_CAPABILITY_LIST) & ~3;
+	while (pos && tries--) {
+		if (vdev_cfg_read8(vdev, pos) == id)
+			return pos;
+		pos = vdev_cfg_read8(vdev, pos + PCI_CAP_LIST_NEXT) & ~3;
+	}
+
+	return 0;
+}
+
+/**
+ * vdev_enable() - let the BARs answer and the device do DMA
+ * @vdev: an open device
+ * @master: whether to allow DMA, and with it interrupts
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_enable(const struct vdev *vdev, bool master)
+{
+	__u16 cmd = vdev_cfg_read16(vdev, PCI_COMMAND);
+
+	cmd |= PCI_COMMAND_MEMORY;
+	if (master)
+		cmd |= PCI_COMMAND_MASTER;
+	else
+		cmd &= ~PCI_COMMAND_MASTER;
+
+	return vdev_cfg_write16(vdev, PCI_COMMAND, cmd);
+}
+
+/**
+ * vdev_irq_info() - VFIO_DEVICE_GET_IRQ_INFO
+ * @vdev: an open device
+ * @index: VFIO_PCI_*_IRQ_INDEX
+ * @info: to be filled in
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_irq_info(const struct vdev *vdev, unsigned int index,
+		  struct vfio_irq_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->argsz = sizeof(*info);
+	info->index = index;
+
+	return do_ioctl(vdev->fd, VFIO_DEVICE_GET_IRQ_INFO, info);
+}
+
+static int set_irqs(const struct vdev *vdev, unsigned int index,
+		    const int *fds, unsigned int nr)
+{
+	union {
+		struct vfio_irq_set set;
+		char room[sizeof(struct vfio_irq_set) +
+			  VDEV_MAX_IRQS * sizeof(int)];
+	} u = {
+		.set = {
+			.argsz = sizeof(u.set) + nr * sizeof(int),
+			.index = index,
+			.count = nr,
+			.flags = VFIO_IRQ_SET_ACTION_TRIGGER |
+				 (nr ? VFIO_IRQ_SET_DATA_EVENTFD :
+				       VFIO_IRQ_SET_DATA_NONE),
+		},
+	};
+
+	if (nr)
+		memcpy(u.set.data, fds, nr * sizeof(int));
+
+	return do_ioctl(vdev->fd, VFIO_DEVICE_SET_IRQS, &u.set);
+}
+
+/**
+ * vdev_set_irq() - connect an eventfd to the first interrupt of an index
+ * @vdev: an open device
+ * @index: VFIO_PCI_REQ_IRQ_INDEX, VFIO_PCI_ERR_IRQ_INDEX, ...
+ * @eventfd: or -1 to disconnect
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_set_irq(const struct vdev *vdev, unsigned int index, int eventfd)
+{
+	return set_irqs(vdev, index, &eventfd, 1);
+}
+
+/**
+ * vdev_msix_enable() - make eventfds for the first MSI-X vectors
+ * @vdev: an open device
+ * @nr: number of vectors, at most VDEV_MAX_IRQS
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_msix_enable(struct vdev *vdev, unsigned int nr)
+{
+	unsigned int i;
+	int ret;
+
+	if (nr > VDEV_MAX_IRQS || vdev->nr_irqs)
+		return -EINVAL;
+
+	for (i = 0; i < nr; i++) {
+		vdev->irq[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (vdev->irq[i] < 0) {
+			ret = -errno;
+			goto err_close;
+		}
+	}
+
+	ret = set_irqs(vdev, VFIO_PCI_MSIX_IRQ_INDEX, vdev->irq, nr);
+	if (ret < 0)
+		goto err_close;
+	vdev->nr_irqs = nr;
+
+	return 0;
+
+err_close:
+	while (i--)
+		close(vdev->irq[i]);
+
+	return ret;
+}
+
+/**
+ * vdev_msix_disable() - undo vdev_msix_enable()
+ * @vdev: an open device
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_msix_disable(struct vdev *vdev)
+{
+	int ret = set_irqs(vdev, VFIO_PCI_MSIX_IRQ_INDEX, NULL, 0);
+	unsigned int i;
+
+	for (i = 0; i < vdev->nr_irqs; i++)
+		close(vdev->irq[i]);
+	vdev->nr_irqs = 0;
+
+	return ret;
+}
+
+/**
+ * irq_wait() - wait for an eventfd and clear it
+ * @eventfd: not blocking
+ * @timeout_ms: 0 only looks, negative waits for ever
+ *
+ * Return: how often it was signalled, 0 after the time.
+ */
+int irq_wait(int eventfd, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = eventfd, .events = POLLIN };
+	__u64 count;
+
+	if (poll(&pfd, 1, timeout_ms) <= 0)
+		return 0;
+	if (read(eventfd, &count, sizeof(count)) != sizeof(count))
+		return 0;
+
+	return count > INT_MAX ? INT_MAX : (int)count;
+}

@@ -1,0 +1,875 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Isolation, proven with real DMA by the engines: in system memory by the IOMMU,
+ * in VRAM by the GPU.
+ */
+#include <stdint.h>
+
+#include <linux/pci_regs.h>
+
+#include "nvvgpu_test.h"
+
+#define TO_VRAM		NVVGPU_EMU_DESC_DST_VRAM
+#define FROM_VRAM	NVVGPU_EMU_DESC_SRC_VRAM
+#define IN_VRAM		(TO_VRAM | FROM_VRAM)
+#define IN_MEMORY	0
+
+/* An address where nothing is mapped */
+#define NOWHERE		0x700000000ULL
+
+FIXTURE(dma) {
+	struct pf pf;
+	struct vgpu_type types[MAX_TYPES];
+	int nr_types;
+	const struct vgpu_type *type;
+	struct user a;
+	struct user b;
+};
+
+FIXTURE_VARIANT(dma) {
+	enum iommu_mode mode;
+};
+
+FIXTURE_VARIANT_ADD(dma, iommufd) { .mode = IOMMU_IOMMUFD };
+FIXTURE_VARIANT_ADD(dma, compat) { .mode = IOMMU_COMPAT };
+FIXTURE_VARIANT_ADD(dma, type1) { .mode = IOMMU_TYPE1 };
+
+FIXTURE_SETUP(dma)
+{
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	self->nr_types = vf_types(self->pf.vf[0], self->types, MAX_TYPES);
+	ASSERT_LT(0, self->nr_types);
+	self->type = type_smallest(self->types, self->nr_types);
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], self->type->id));
+	ASSERT_EQ(0, user_open(&self->a, self->pf.vf[0], variant->mode));
+}
+
+FIXTURE_TEARDOWN(dma)
+{
+	user_close(&self->a);
+	user_close(&self->b);
+	gpu_clean(&self->pf);
+}
+
+/* Make and open a second vGPU. */
+#define ASSERT_OPEN_B() do {						\
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type->id));	\
+	ASSERT_EQ(0, user_open(&self->b, self->pf.vf[1],		\
+			       variant->mode));				\
+} while (0)
+
+/* Copy @len bytes to VRAM and back and compare them. */
+static void check_copy(struct __test_metadata *_metadata, struct user *user,
+		       size_t src, size_t dst, __u64 vram, size_t len)
+{
+	__u8 *from = user_buf(user, src), *to = user_buf(user, dst);
+	__u32 crc;
+
+	pattern(from, len, len);
+	memset(to - 16, 0xa5, len + 32);
+	crc = crc32c(0, from, len);
+	ASSERT_EQ(0, engine_run(&user->engine,
+				engine_copy(TO_VRAM, vram,
+					    user_addr(user, from), len)));
+	memset(from, 0, len);
+	ASSERT_EQ(0, engine_run(&user->engine,
+				engine_copy(FROM_VRAM, user_addr(user, to),
+					    vram, len)));
+	EXPECT_EQ(crc, crc32c(0, to, len))
+		TH_LOG("%zu bytes from +%#zx to +%#zx", len, src, dst);
+	EXPECT_TRUE(all_bytes(to - 16, 16, 0xa5));
+	EXPECT_TRUE(all_bytes(to + len, 16, 0xa5));
+}
+
+TEST_F(dma, copies_in_and_out_of_vram_with_interrupts)
+{
+	static const size_t lens[] = {
+		1, 2, 3, 7, 8, 64, 4095, 4096, 4097, 65535, 65537, MIB,
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(lens); i++)
+		check_copy(_metadata, &self->a, 0, MIB + PAGE, 0, lens[i]);
+	EXPECT_EQ(2 * ARRAY_SIZE(lens), self->a.engine.irqs);
+}
+
+TEST_F(dma, copies_are_exact_at_any_alignment)
+{
+	unsigned int i;
+
+	for (i = 1; i < 16; i += 3) {
+		check_copy(_metadata, &self->a, i, MIB + 3 * i, 5 * i, 5000);
+		check_copy(_metadata, &self->a, PAGE - i, MIB + PAGE - i,
+			   65536 - i, 2 * PAGE);
+	}
+}
+
+TEST_F(dma, copies_by_polling)
+{
+	ASSERT_EQ(0, vdev_msix_disable(&self->a.vdev));
+	check_copy(_metadata, &self->a, 0, MIB + PAGE, PAGE, 100000);
+	EXPECT_EQ(0, self->a.engine.irqs);
+}
+
+TEST_F(dma, copies_within_vram_and_within_memory)
+{
+	struct user *a = &self->a;
+	__u8 *from = user_buf(a, 0), *to = user_buf(a, MIB);
+
+	pattern(from, 10000, 7);
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(TO_VRAM, 100, user_addr(a, from),
+					    10000)));
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(IN_VRAM, 3 * MIB + 1, 100,
+					    10000)));
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(FROM_VRAM, user_addr(a, to),
+					    3 * MIB + 1, 10000)));
+	EXPECT_EQ(0, memcmp(from, to, 10000));
+
+	memset(to, 0, 10000);
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(IN_MEMORY, user_addr(a, to),
+					    user_addr(a, from), 10000)));
+	EXPECT_EQ(0, memcmp(from, to, 10000));
+}
+
+TEST_F(dma, fills_and_releases_semaphores)
+{
+	struct user *a = &self->a;
+	__u8 *to = user_buf(a, 0);
+	__u64 *sem = user_buf(a, MIB);
+
+	memset(to, 0, 2 * PAGE);
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_fill(IN_MEMORY, user_addr(a, to), PAGE,
+					    0x44332211)));
+	EXPECT_EQ(0x11, to[0]);
+	EXPECT_EQ(0x22, to[1]);
+	EXPECT_EQ(0x44, to[PAGE - 1]);
+	EXPECT_EQ(0, to[PAGE]);
+
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_fill(TO_VRAM, 16, 6, 0xddccbbaa)));
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(FROM_VRAM, user_addr(a, to), 12,
+					    16)));
+	EXPECT_EQ(0, memcmp(to, "\0\0\0\0\xaa\xbb\xcc\xdd\xaa\xbb\0\0\0\0\0\0",
+			    16));
+
+	*sem = 0;
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_semaphore(IN_MEMORY, user_addr(a, sem),
+						 0x0123456789abcdefULL)));
+	EXPECT_EQ(0x0123456789abcdefULL, *sem);
+}
+
+TEST_F(dma, ring_goes_round)
+{
+	struct nvvgpu_emu_desc batch[USER_RING / 2];
+	struct user *a = &self->a;
+	__u64 *sem = user_buf(a, 0);
+	unsigned int i, round, bad, value = 0;
+
+	for (round = 0; round < 7; round++) {
+		for (i = 0; i < ARRAY_SIZE(batch); i++)
+			batch[i] = engine_semaphore(IN_MEMORY,
+						    user_addr(a, &sem[i]),
+						    ++value);
+		batch[i - 1].flags |= NVVGPU_EMU_DESC_IRQ;
+		engine_submit(&a->engine, batch, ARRAY_SIZE(batch));
+		ASSERT_EQ(0, engine_wait(&a->engine, ENGINE_TIMEOUT_MS));
+		for (bad = 0, i = 0; i < ARRAY_SIZE(batch); i++)
+			bad += sem[i] != value - ARRAY_SIZE(batch) + i + 1;
+		EXPECT_EQ(0, bad);
+	}
+}
+
+TEST_F(dma, unmapped_read_is_refused_and_named)
+{
+	struct user *a = &self->a;
+
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_copy(TO_VRAM, 0, NOWHERE + 0x40,
+					       PAGE)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ,
+			    NOWHERE + 0x40);
+	EXPECT_EQ(1, irq_wait(a->vdev.irq[ENGINE_VECTOR_ERROR], 5000));
+
+	/* A reset of the engine leaves the error. */
+	ASSERT_EQ(0, user_restart(a));
+	check_copy(_metadata, a, 0, MIB, 0, PAGE);
+}
+
+TEST_F(dma, unmapped_write_is_refused_and_named)
+{
+	struct user *a = &self->a;
+
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_fill(IN_MEMORY, NOWHERE, 8, 1)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_WRITE, NOWHERE);
+	ASSERT_EQ(0, user_restart(a));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_semaphore(IN_MEMORY, NOWHERE + 8,
+						    1)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_WRITE,
+			    NOWHERE + 8);
+}
+
+TEST_F(dma, access_ends_where_the_mapping_ends)
+{
+	struct user *a = &self->a;
+	__u64 end = a->iova + a->len;
+
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_copy(TO_VRAM, 0, end - 2 * PAGE,
+					       3 * PAGE)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ, end);
+	ASSERT_EQ(0, user_restart(a));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_fill(IN_MEMORY, end - 8, 16, 1)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_WRITE, end);
+	ASSERT_EQ(0, user_restart(a));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_copy(TO_VRAM, 0, a->iova - 1, 8)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ,
+			    a->iova - 1);
+}
+
+TEST_F(dma, mapping_at_the_top_of_a_hole_stays_alone)
+{
+	struct user *a = &self->a;
+	__u8 *page = user_buf(a, 0);
+
+	/* The same memory once more, with unmapped pages on both sides */
+	ASSERT_EQ(0, ioas_map(&a->own, page, NOWHERE + PAGE, PAGE,
+			      PROT_READ | PROT_WRITE));
+	EXPECT_EQ(0, engine_run(&a->engine,
+				engine_fill(IN_MEMORY, NOWHERE + PAGE, PAGE,
+					    0x01010101)));
+	EXPECT_TRUE(all_bytes(page, PAGE, 1));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_fill(IN_MEMORY, NOWHERE + PAGE - 4, 4,
+					       2)));
+	ASSERT_EQ(0, user_restart(a));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_fill(IN_MEMORY, NOWHERE + 2 * PAGE, 4,
+					       2)));
+	EXPECT_TRUE(all_bytes(page, PAGE, 1));
+}
+
+TEST_F(dma, read_only_mapping_is_not_written)
+{
+	struct user *a = &self->a;
+	__u8 *page = user_buf(a, 0), *copy = user_buf(a, MIB);
+
+	pattern(page, PAGE, 3);
+	memcpy(copy, page, PAGE);
+	ASSERT_EQ(0, ioas_map(&a->own, page, NOWHERE, PAGE, PROT_READ));
+
+	EXPECT_EQ(0, engine_run(&a->engine,
+				engine_copy(TO_VRAM, 0, NOWHERE, PAGE)));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_fill(IN_MEMORY, NOWHERE + 16, 4,
+					       0xffffffff)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_WRITE,
+			    NOWHERE + 16);
+	EXPECT_EQ(0, memcmp(page, copy, PAGE));
+}
+
+TEST_F(dma, access_is_gone_after_unmap)
+{
+	struct user *a = &self->a;
+	__u8 *page = user_buf(a, 0);
+
+	ASSERT_EQ(0, ioas_map(&a->own, page, NOWHERE, PAGE,
+			      PROT_READ | PROT_WRITE));
+	/* Every cache on the way knows the translation now. */
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_fill(IN_MEMORY, NOWHERE, PAGE, 0)));
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(TO_VRAM, 0, NOWHERE, PAGE)));
+
+	ASSERT_EQ(0, ioas_unmap(&a->own, NOWHERE, PAGE));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_fill(IN_MEMORY, NOWHERE, PAGE,
+					       0xffffffff)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_WRITE, NOWHERE);
+	EXPECT_TRUE(all_bytes(page, PAGE, 0));
+	ASSERT_EQ(0, user_restart(a));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_copy(TO_VRAM, 0, NOWHERE, PAGE)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ, NOWHERE);
+}
+
+TEST_F(dma, remapped_address_leads_to_the_new_memory)
+{
+	struct user *a = &self->a;
+	__u8 *one = user_buf(a, 0), *two = user_buf(a, MIB);
+
+	memset(one, 0, PAGE);
+	memset(two, 0, PAGE);
+	ASSERT_EQ(0, ioas_map(&a->own, one, NOWHERE, PAGE,
+			      PROT_READ | PROT_WRITE));
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_fill(IN_MEMORY, NOWHERE, PAGE,
+					    0x01010101)));
+	ASSERT_EQ(0, ioas_unmap(&a->own, NOWHERE, PAGE));
+	ASSERT_EQ(0, ioas_map(&a->own, two, NOWHERE, PAGE,
+			      PROT_READ | PROT_WRITE));
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_fill(IN_MEMORY, NOWHERE, PAGE,
+					    0x02020202)));
+	EXPECT_TRUE(all_bytes(one, PAGE, 1));
+	EXPECT_TRUE(all_bytes(two, PAGE, 2));
+}
+
+TEST_F(dma, no_access_before_attach_and_after_detach)
+{
+	struct user *a = &self->a;
+	__u64 *sem = user_buf(a, 0);
+
+	if (variant->mode != IOMMU_IOMMUFD)
+		SKIP(return, "only a cdev attaches and detaches");
+
+	*sem = 0;
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_semaphore(IN_MEMORY, user_addr(a, sem),
+						 1)));
+	ASSERT_EQ(0, vdev_detach(&a->vdev));
+	/* Not even the ring can be read. */
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_semaphore(IN_MEMORY,
+						    user_addr(a, sem), 2)));
+	EXPECT_EQ(1, *sem);
+	ASSERT_EQ(0, vdev_attach(&a->vdev, a->own.id));
+	ASSERT_EQ(0, user_restart(a));
+	EXPECT_EQ(0, engine_run(&a->engine,
+				engine_semaphore(IN_MEMORY, user_addr(a, sem),
+						 3)));
+	EXPECT_EQ(3, *sem);
+
+	/* The same for one that has never been attached */
+	vdev_close(&a->vdev);
+	vdev_init(&a->vdev, a->vf, &a->own);
+	ASSERT_EQ(0, vdev_bind(&a->vdev));
+	ASSERT_EQ(0, engine_init(&a->engine, &a->vdev));
+	ASSERT_EQ(0, user_restart(a));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_semaphore(IN_MEMORY,
+						    user_addr(a, sem), 4)));
+	EXPECT_EQ(3, *sem);
+}
+
+TEST_F(dma, attaching_elsewhere_changes_what_it_sees)
+{
+	struct user *a = &self->a;
+	__u8 *page = user_buf(a, MIB);
+	struct ioas other;
+
+	if (variant->mode != IOMMU_IOMMUFD)
+		SKIP(return, "only a cdev attaches and detaches");
+
+	ASSERT_EQ(0, ioas_open_sibling(&other, &a->own));
+	/* There only the ring and one page, at another place, can be reached. */
+	ASSERT_EQ(0, ioas_map(&other, a->mem, a->iova, PAGE,
+			      PROT_READ | PROT_WRITE));
+	ASSERT_EQ(0, ioas_map(&other, page, NOWHERE, PAGE,
+			      PROT_READ | PROT_WRITE));
+	memset(page, 0, PAGE);
+	ASSERT_EQ(0, vdev_attach(&a->vdev, other.id));
+	EXPECT_EQ(0, engine_run(&a->engine,
+				engine_fill(IN_MEMORY, NOWHERE, PAGE,
+					    0x01010101)));
+	EXPECT_TRUE(all_bytes(page, PAGE, 1));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_fill(IN_MEMORY, user_addr(a, page), 4,
+					       2)));
+	EXPECT_TRUE(all_bytes(page, PAGE, 1));
+	ASSERT_EQ(0, vdev_attach(&a->vdev, a->own.id));
+	ioas_close(&other);
+}
+
+TEST_F(dma, no_access_without_bus_mastering)
+{
+	struct user *a = &self->a;
+	__u64 *sem = user_buf(a, 0);
+
+	*sem = 0;
+	ASSERT_EQ(0, vdev_enable(&a->vdev, false));
+	EXPECT_NE(0, engine_run(&a->engine,
+				engine_semaphore(IN_MEMORY, user_addr(a, sem),
+						 1)));
+	EXPECT_EQ(0, *sem);
+	ASSERT_EQ(0, vdev_enable(&a->vdev, true));
+	ASSERT_EQ(0, user_restart(a));
+	EXPECT_EQ(0, engine_run(&a->engine,
+				engine_semaphore(IN_MEMORY, user_addr(a, sem),
+						 1)));
+	EXPECT_EQ(1, *sem);
+}
+
+TEST_F(dma, same_addresses_of_two_vgpus_are_different_memory)
+{
+	struct user *a = &self->a, *b = &self->b;
+	__u8 *pa, *pb;
+	__u32 crc;
+
+	ASSERT_OPEN_B();
+	ASSERT_EQ(a->iova, b->iova);
+	pa = user_buf(a, 0);
+	pb = user_buf(b, 0);
+	memset(pa, 0, MIB);
+	memset(pb, 0, MIB);
+
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_fill(IN_MEMORY, user_addr(a, pa), MIB,
+					    0xaaaaaaaa)));
+	EXPECT_TRUE(all_bytes(pa, MIB, 0xaa));
+	EXPECT_TRUE(all_bytes(pb, MIB, 0));
+	ASSERT_EQ(0, engine_run(&b->engine,
+				engine_fill(IN_MEMORY, user_addr(b, pb), MIB,
+					    0xbbbbbbbb)));
+	EXPECT_TRUE(all_bytes(pa, MIB, 0xaa));
+	EXPECT_TRUE(all_bytes(pb, MIB, 0xbb));
+
+	/* Reads, too */
+	pattern(pa, PAGE, 1);
+	pattern(pb, PAGE, 2);
+	crc = crc32c(0, pb, PAGE);
+	ASSERT_EQ(0, engine_run(&b->engine,
+				engine_copy(IN_MEMORY,
+					    user_addr(b, pb + PAGE),
+					    user_addr(b, pb), PAGE)));
+	EXPECT_EQ(crc, crc32c(0, pb + PAGE, PAGE));
+	EXPECT_TRUE(all_bytes(pa + PAGE, PAGE, 0xaa));
+}
+
+TEST_F(dma, vgpus_in_one_address_space_share)
+{
+	struct user *a = &self->a, *b = &self->b;
+	__u8 *pa = user_buf(a, 0);
+
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type->id));
+	ASSERT_EQ(0, user_open_in(b, self->pf.vf[1], &a->own,
+				  a->iova + 64 * MIB));
+	memset(pa, 0, PAGE);
+	ASSERT_EQ(0, engine_run(&b->engine,
+				engine_fill(IN_MEMORY, user_addr(a, pa), PAGE,
+					    0x0b0b0b0b)));
+	EXPECT_TRUE(all_bytes(pa, PAGE, 0x0b));
+}
+
+TEST_F(dma, refused_access_does_not_disturb_the_other)
+{
+	struct user *a = &self->a, *b = &self->b;
+	__u64 errors[2], faults[2];
+	char buf[4096];
+	int i;
+
+	ASSERT_OPEN_B();
+	for (i = 0; i < 8; i++) {
+		/* Both are at work when one of them goes astray. */
+		struct nvvgpu_emu_desc work =
+			engine_copy(TO_VRAM, 0, user_addr(b, user_buf(b, 0)),
+				    MIB);
+		struct nvvgpu_emu_desc bad =
+			engine_copy(TO_VRAM, 0, NOWHERE + i * PAGE, PAGE);
+
+		work.flags |= NVVGPU_EMU_DESC_IRQ;
+		engine_submit(&b->engine, &work, 1);
+		engine_submit(&a->engine, &bad, 1);
+		EXPECT_EQ(-EIO, engine_wait(&a->engine, ENGINE_TIMEOUT_MS));
+		EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ,
+				    NOWHERE + i * PAGE);
+		EXPECT_EQ(0, engine_wait(&b->engine, ENGINE_TIMEOUT_MS));
+		ASSERT_EQ(0, user_restart(a));
+	}
+	check_copy(_metadata, b, 0, MIB, PAGE, 100000);
+
+	/* The counters name the culprit. */
+	for (i = 0; i < 2; i++) {
+		const char *p;
+
+		ASSERT_LT(0, pci_read(self->pf.vf[i], "nvvgpu/stats", buf,
+				      sizeof(buf)));
+		p = strstr(buf, "dma_faults ");
+		ASSERT_NE(NULL, p);
+		faults[i] = strtoull(p + strlen("dma_faults "), NULL, 0);
+		p = strstr(buf, "errors ");
+		ASSERT_NE(NULL, p);
+		errors[i] = strtoull(p + strlen("errors "), NULL, 0);
+	}
+	EXPECT_EQ(8, faults[0]);
+	EXPECT_EQ(8, errors[0]);
+	EXPECT_EQ(0, faults[1]);
+	EXPECT_EQ(0, errors[1]);
+}
+
+/* Fill the whole framebuffer. */
+static int vram_fill(struct user *user, __u64 size, __u32 val)
+{
+	return engine_run(&user->engine, engine_fill(TO_VRAM, 0, size, val));
+}
+
+/*
+ * How many of some windows all over the framebuffer do not hold @val: the first,
+ * the last, and one a MiB or more.
+ */
+static int vram_differs(struct user *user, __u64 size, __u8 val)
+{
+	const size_t window = 16 * PAGE;
+	const __u64 step = size / 64;
+	__u8 *to = user_buf(user, 0);
+	int bad = 0;
+	__u64 pos;
+
+	for (pos = 0;; pos += step) {
+		if (pos > size - window)
+			pos = size - window;
+		memset(to, ~val, window);
+		if (engine_run(&user->engine,
+			       engine_copy(FROM_VRAM, user_addr(user, to), pos,
+					   window)) ||
+		    !all_bytes(to, window, val))
+			bad++;
+		if (pos == size - window)
+			return bad;
+	}
+}
+
+TEST_F(dma, framebuffer_of_a_new_vgpu_reads_zero)
+{
+	const __u64 size = self->type->framebuffer;
+	struct user *a = &self->a, *b = &self->b;
+	char place[32];
+
+	EXPECT_EQ(0, vram_differs(a, size, 0));
+	ASSERT_EQ(0, vram_fill(a, size, 0x5a5a5a5a));
+	EXPECT_EQ(0, vram_differs(a, size, 0x5a));
+	ASSERT_LT(0, pci_read(a->vf, "nvidia/placement_id", place,
+			      sizeof(place)));
+	user_close(a);
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 0));
+
+	/* Another VF gets the same piece of VRAM. */
+	ASSERT_EQ(0, pci_write(self->pf.vf[1], "nvidia/placement_id", place));
+	ASSERT_OPEN_B();
+	EXPECT_EQ(0, vram_differs(b, size, 0));
+
+	/* Through the aperture, too */
+	ASSERT_EQ(0, vdev_map_bar(&b->vdev, NVVGPU_EMU_VF_BAR_FB));
+	EXPECT_TRUE(all_bytes(b->vdev.bar[NVVGPU_EMU_VF_BAR_FB], PAGE, 0));
+}
+
+TEST_F(dma, framebuffer_of_a_new_owner_reads_zero)
+{
+	const __u64 size = self->type->framebuffer;
+	struct user *a = &self->a;
+
+	ASSERT_EQ(0, vram_fill(a, size, 0x5a5a5a5a));
+	user_close(a);
+	ASSERT_EQ(0, user_open(a, self->pf.vf[0], variant->mode));
+	EXPECT_EQ(0, vram_differs(a, size, 0));
+}
+
+TEST_F(dma, framebuffer_and_aperture_are_the_same_memory)
+{
+	const __u64 last = self->type->bar0 - PAGE;
+	struct user *a = &self->a;
+	__u8 *to = user_buf(a, 0);
+	__u8 *map;
+
+	ASSERT_EQ(0, vdev_map_bar(&a->vdev, NVVGPU_EMU_VF_BAR_FB));
+	map = a->vdev.bar[NVVGPU_EMU_VF_BAR_FB];
+
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_fill(TO_VRAM, last, PAGE, 0x07070707)));
+	EXPECT_TRUE(all_bytes(map + last, PAGE, 7));
+	memset(map, 9, PAGE);
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(FROM_VRAM, user_addr(a, to), 0,
+					    2 * PAGE)));
+	EXPECT_TRUE(all_bytes(to, PAGE, 9));
+	EXPECT_TRUE(all_bytes(to + PAGE, PAGE, 0));
+}
+
+TEST_F(dma, vram_ends_at_the_framebuffer)
+{
+	const __u64 size = self->type->framebuffer;
+	struct user *a = &self->a, *b = &self->b;
+	struct {
+		__u64 offset;
+		__u64 len;
+	} bad[] = {
+		{ size, 1 },
+		{ size - 1, 2 },
+		{ size - PAGE, PAGE + 1 },
+		{ 0, size + 1 },
+		{ size * 2, PAGE },
+		{ 1ULL << 63, PAGE },
+		{ ~0ULL, 1 },
+		{ ~0ULL, 2 },
+		{ -PAGE, 2 * PAGE },
+		{ PAGE, -PAGE },
+		{ PAGE, ~0ULL },
+		{ 0, ~0ULL },
+		{ 0, 1ULL << 63 },
+	};
+	__u8 *to = user_buf(a, 0);
+	unsigned int i;
+
+	/* The neighbour, whose framebuffer may begin where ours ends */
+	ASSERT_OPEN_B();
+	ASSERT_EQ(0, vram_fill(b, size, 0xbbbbbbbb));
+
+	EXPECT_EQ(0, engine_run(&a->engine,
+				engine_fill(TO_VRAM, size - PAGE, PAGE, 1)));
+	EXPECT_EQ(0, engine_run(&a->engine,
+				engine_fill(TO_VRAM, size - 1, 1, 1)));
+
+	memset(to, 0xee, PAGE);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		TH_LOG("offset %#llx, %#llx bytes", bad[i].offset, bad[i].len);
+		EXPECT_EQ(-EIO, engine_run(&a->engine,
+					   engine_fill(TO_VRAM, bad[i].offset,
+						       bad[i].len, 0)));
+		EXPECT_EQ(NVVGPU_EMU_VF_ERR_VRAM,
+			  engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR));
+		ASSERT_EQ(0, user_restart(a));
+		EXPECT_EQ(-EIO, engine_run(&a->engine,
+					   engine_copy(FROM_VRAM,
+						       user_addr(a, to),
+						       bad[i].offset,
+						       bad[i].len)));
+		EXPECT_EQ(NVVGPU_EMU_VF_ERR_VRAM,
+			  engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR));
+		ASSERT_EQ(0, user_restart(a));
+		EXPECT_EQ(-EIO, engine_run(&a->engine,
+					   engine_copy(TO_VRAM, bad[i].offset,
+						       user_addr(a, to),
+						       bad[i].len)));
+		ASSERT_EQ(0, user_restart(a));
+	}
+	EXPECT_TRUE(all_bytes(to, PAGE, 0xee));
+	EXPECT_EQ(0, vram_differs(b, size, 0xbb));
+}
+
+TEST_F(dma, framebuffers_of_mixed_sizes_do_not_overlap)
+{
+	struct user *users[] = { &self->a, &self->b };
+	struct user more[2] = {};
+	int i, n = 0, pick[4];
+	__u64 size[4];
+
+	user_close(&self->a);
+	gpu_clean(&self->pf);
+
+	/* Small, large, small, large, each beside the other */
+	for (i = 0; i < 4; i++) {
+		const struct vgpu_type *t = i & 1 ?
+			type_largest(self->types, self->nr_types) :
+			type_smallest(self->types, self->nr_types);
+
+		pick[i] = t - self->types;
+		if (!vf_creatable(self->pf.vf[i], t->id))
+			pick[i] = self->type - self->types;
+		size[i] = self->types[pick[i]].framebuffer;
+		ASSERT_EQ(0, vf_set_type(self->pf.vf[i],
+					 self->types[pick[i]].id));
+	}
+	for (i = 0; i < 4; i++) {
+		struct user *u = i < 2 ? users[i] : &more[i - 2];
+
+		ASSERT_EQ(0, user_open(u, self->pf.vf[i], variant->mode));
+		ASSERT_EQ(0, vram_fill(u, size[i], 0x11111111 * (i + 1)));
+		n++;
+	}
+	for (i = 0; i < n; i++) {
+		EXPECT_EQ(0, vram_differs(i < 2 ? users[i] : &more[i - 2],
+					  size[i], 0x11 * (i + 1)))
+			TH_LOG("VF %d", i);
+	}
+	user_close(&more[0]);
+	user_close(&more[1]);
+}
+
+TEST_F(dma, bad_descriptors_are_refused_by_number)
+{
+	struct user *a = &self->a;
+	const __u64 addr = user_addr(a, user_buf(a, 0));
+	struct {
+		struct nvvgpu_emu_desc desc;
+		__u32 code;
+	} bad[] = {
+		{ { .op = 99 }, NVVGPU_EMU_VF_ERR_DESC },
+		{ { .op = ~0U }, NVVGPU_EMU_VF_ERR_DESC },
+		{ { .op = NVVGPU_EMU_OP_NOP, .flags = 0x80 },
+		  NVVGPU_EMU_VF_ERR_DESC },
+		{ engine_fill(IN_MEMORY, addr, 0, 0), NVVGPU_EMU_VF_ERR_DESC },
+		{ engine_copy(TO_VRAM, 0, addr, 0), NVVGPU_EMU_VF_ERR_DESC },
+		{ engine_semaphore(IN_MEMORY, addr + 4, 1),
+		  NVVGPU_EMU_VF_ERR_DESC },
+		{ { .op = NVVGPU_EMU_OP_NOP, .reserved = { 0, 0, 0, 0, 1 } },
+		  NVVGPU_EMU_VF_ERR_DESC },
+		{ { .op = NVVGPU_EMU_OP_NOP, .flags = NVVGPU_EMU_DESC_IRQ,
+		    .vector = NVVGPU_EMU_VF_VECTORS },
+		  NVVGPU_EMU_VF_ERR_VECTOR },
+	};
+	__u64 *sem = user_buf(a, MIB);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct nvvgpu_emu_desc batch[3] = {
+			engine_semaphore(IN_MEMORY, user_addr(a, sem), 1),
+			bad[i].desc,
+			engine_semaphore(IN_MEMORY, user_addr(a, sem), 2),
+		};
+		struct engine_error error;
+
+		*sem = 0;
+		engine_submit(&a->engine, batch, 3);
+		EXPECT_EQ(-EIO, engine_wait(&a->engine, ENGINE_TIMEOUT_MS));
+		engine_error(&a->engine, &error);
+		EXPECT_EQ(bad[i].code, error.code)
+			TH_LOG("descriptor %u", i);
+		EXPECT_EQ(1, error.index);
+		EXPECT_EQ(1, *sem);
+		ASSERT_EQ(0, user_restart(a));
+	}
+}
+
+TEST_F(dma, bad_rings_are_refused)
+{
+	struct user *a = &self->a;
+	struct nvvgpu_emu_desc nop = { .op = NVVGPU_EMU_OP_NOP };
+	struct {
+		__u64 base;
+		__u32 size;
+		__u32 tail;
+	} bad[] = {
+		{ a->iova + 8, USER_RING, 1 },
+		{ a->iova, 0, 1 },
+		{ a->iova, 3, 1 },
+		{ a->iova, USER_RING, USER_RING + 1 },
+		{ a->iova, USER_RING, ~0U },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		engine_start(&a->engine, a->mem, bad[i].base, bad[i].size);
+		a->engine.ring[0] = nop;
+		a->engine.tail = bad[i].tail;
+		engine_write(&a->engine, NVVGPU_EMU_VF_REG_DOORBELL,
+			     bad[i].tail);
+		EXPECT_EQ(-EIO, engine_wait(&a->engine, 5000))
+			TH_LOG("ring %u", i);
+		EXPECT_EQ(NVVGPU_EMU_VF_ERR_RING,
+			  engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR));
+	}
+
+	/* A ring at an address that cannot be reached */
+	engine_start(&a->engine, a->mem, NOWHERE, USER_RING);
+	engine_submit(&a->engine, &nop, 1);
+	EXPECT_EQ(-EIO, engine_wait(&a->engine, ENGINE_TIMEOUT_MS));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ, NOWHERE);
+}
+
+/* Submit more work than is done soon: writes to all of the second MiB. */
+static void submit_much(struct user *user)
+{
+	struct nvvgpu_emu_desc batch[USER_RING / 2];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(batch); i++)
+		batch[i] = engine_fill(IN_MEMORY,
+				       user_addr(user, user_buf(user, MIB)),
+				       MIB, 0x01010101 * (i + 1));
+	engine_submit(&user->engine, batch, ARRAY_SIZE(batch));
+}
+
+TEST_F(dma, nothing_is_written_after_a_reset)
+{
+	struct user *a = &self->a;
+	__u8 *to = user_buf(a, MIB);
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		submit_much(a);
+		ASSERT_EQ(0, i & 1 ? vdev_reset(&a->vdev) :
+				     engine_reset(&a->engine));
+		memset(to, 0, MIB);
+		usleep(20000);
+		EXPECT_TRUE(all_bytes(to, MIB, 0));
+		ASSERT_EQ(0, vdev_enable(&a->vdev, true));
+		ASSERT_EQ(0, user_restart(a));
+	}
+	ASSERT_EQ(0, vdev_msix_disable(&a->vdev));
+	check_copy(_metadata, a, 0, MIB, 0, PAGE);
+}
+
+TEST_F(dma, nothing_is_written_after_close)
+{
+	struct user *a = &self->a;
+	void *mem = a->mem;
+	__u8 *to = user_buf(a, MIB);
+
+	submit_much(a);
+	a->mem = NULL;
+	user_close(a);
+	memset(to, 0, MIB);
+	usleep(50000);
+	EXPECT_TRUE(all_bytes(to, MIB, 0));
+	munmap(mem, USER_LEN);
+	ASSERT_EQ(0, user_open(a, self->pf.vf[0], variant->mode));
+	check_copy(_metadata, a, 0, MIB, 0, PAGE);
+}
+
+TEST_F(dma, nothing_is_written_after_unmap)
+{
+	struct user *a = &self->a;
+	__u8 *to = user_buf(a, MIB);
+
+	submit_much(a);
+	ASSERT_EQ(0, ioas_unmap(&a->own, a->iova, a->len));
+	memset(to, 0, MIB);
+	usleep(50000);
+	EXPECT_TRUE(all_bytes(to, MIB, 0));
+	ASSERT_EQ(0, ioas_map(&a->own, a->mem, a->iova, a->len,
+			      PROT_READ | PROT_WRITE));
+	ASSERT_EQ(0, user_restart(a));
+	check_copy(_metadata, a, 0, MIB, 0, PAGE);
+}
+
+TEST_F(dma, killed_user_leaves_nothing_running)
+{
+	struct user *a = &self->a;
+	__u8 *to = user_buf(a, MIB);
+	int status;
+	pid_t pid;
+
+	/* The memory is shared with the child, which opens the device itself. */
+	vdev_close(&a->vdev);
+	ioas_close(&a->own);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (user_open(a, self->pf.vf[0], variant->mode))
+			_exit(1);
+		submit_much(a);
+		kill(getpid(), SIGKILL);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFSIGNALED(status));
+	memset(to, 0, MIB);
+	usleep(50000);
+	EXPECT_TRUE(all_bytes(to, MIB, 0));
+
+	a->ioas = NULL;
+	ASSERT_EQ(0, user_open(a, self->pf.vf[0], variant->mode));
+	EXPECT_EQ(0, vram_differs(a, self->type->framebuffer, 0));
+	check_copy(_metadata, a, 0, MIB, 0, PAGE);
+}
+
+TEST_HARNESS_MAIN

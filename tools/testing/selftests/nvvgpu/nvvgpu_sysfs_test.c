@@ -1,0 +1,723 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The nvidia/ directory that existing tools rely on, byte for byte, and our own
+ * nvvgpu/ directory beside it.
+ */
+#include <ctype.h>
+#include <fcntl.h>
+#include <poll.h>
+
+#include <sys/socket.h>
+
+#include <linux/netlink.h>
+
+#include "nvvgpu_test.h"
+
+#define HEADER	"ID    : vGPU Name\n"
+
+static const char * const nvidia_files[] = {
+	"nvidia/creatable_vgpu_types",
+	"nvidia/current_vgpu_type",
+	"nvidia/gpu_instance_id",
+	"nvidia/placement_id",
+	"nvidia/vgpu_params",
+};
+
+static const char * const our_files[] = {
+	"nvvgpu/supported_types",
+	"nvvgpu/state",
+	"nvvgpu/owner",
+	"nvvgpu/last_error",
+	"nvvgpu/backend",
+	"nvvgpu/stats",
+};
+
+FIXTURE(sysfs) {
+	struct pf pf;
+	const char *vf;
+	const char *vf2;
+	struct vgpu_type types[MAX_TYPES];
+	int nr_types;
+	const struct vgpu_type *small;
+	char buf[16384];
+};
+
+FIXTURE_SETUP(sysfs)
+{
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	self->vf = self->pf.vf[0];
+	self->vf2 = self->pf.vf[1];
+	self->nr_types = vf_types(self->vf, self->types, MAX_TYPES);
+	ASSERT_GT(self->nr_types, 0);
+	self->small = type_smallest(self->types, self->nr_types);
+}
+
+FIXTURE_TEARDOWN(sysfs)
+{
+	pci_write(self->vf, "nvidia/vgpu_params", "\n");
+	gpu_clean(&self->pf);
+}
+
+/* Expect the whole content of a file of a VF. */
+static void expect_file(struct __test_metadata *_metadata, const char *vf,
+			const char *file, const char *text)
+{
+	char buf[8192];
+
+	EXPECT_LE(0, pci_read(vf, file, buf, sizeof(buf)));
+	EXPECT_STREQ(text, buf)
+		TH_LOG("%s/%s", vf, file);
+}
+
+#define EXPECT_FILE(...)	expect_file(_metadata, __VA_ARGS__)
+
+TEST_F(sysfs, directories_are_on_vfs_only)
+{
+	unsigned int i;
+
+	for (i = 0; i < self->pf.nr_vfs; i++) {
+		EXPECT_TRUE(pci_exists(self->pf.vf[i], "nvidia"));
+		EXPECT_TRUE(pci_exists(self->pf.vf[i], "nvvgpu"));
+		EXPECT_TRUE(pci_exists(self->pf.vf[i], "vfio-dev"));
+	}
+	EXPECT_FALSE(pci_exists(self->pf.bdf, "nvidia"));
+	EXPECT_FALSE(pci_exists(self->pf.bdf, "nvvgpu"));
+}
+
+TEST_F(sysfs, directories_go_with_the_driver)
+{
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	EXPECT_FALSE(pci_exists(self->vf, "nvidia"));
+	EXPECT_FALSE(pci_exists(self->vf, "nvvgpu"));
+	EXPECT_TRUE(pci_exists(self->vf2, "nvidia"));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_TRUE(pci_exists(self->vf, "nvidia"));
+}
+
+TEST_F(sysfs, files_and_modes)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(nvidia_files); i++) {
+		EXPECT_EQ(i ? 0644 : 0444, pci_mode(self->vf, nvidia_files[i]))
+			TH_LOG("%s", nvidia_files[i]);
+	}
+	for (i = 0; i < ARRAY_SIZE(our_files); i++) {
+		EXPECT_EQ(0444, pci_mode(self->vf, our_files[i]))
+			TH_LOG("%s", our_files[i]);
+	}
+}
+
+TEST_F(sysfs, creatable_types_byte_for_byte)
+{
+	char want[8192] = HEADER;
+	size_t len = strlen(want);
+	int i;
+
+	for (i = 0; i < self->nr_types; i++) {
+		EXPECT_LT(0, self->types[i].available);
+		len += snprintf(want + len, sizeof(want) - len, "%-5d : %s\n",
+				self->types[i].id, self->types[i].name);
+	}
+	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types", want);
+}
+
+TEST_F(sysfs, creatable_types_is_the_header_alone_with_a_vgpu)
+{
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types", HEADER);
+	EXPECT_LT(0, vf_creatable(self->vf2, 0));
+}
+
+TEST_F(sysfs, type_names_suit_the_parsers)
+{
+	int i, j;
+
+	for (i = 0; i < self->nr_types; i++) {
+		const struct vgpu_type *t = &self->types[i];
+		const char *p = strrchr(t->name, '-');
+		char *end;
+
+		TH_LOG("%u '%s'", t->id, t->name);
+		EXPECT_LT(0, t->id);
+		EXPECT_EQ(NULL, strchr(t->name, ':'));
+		EXPECT_EQ(NULL, strstr(t->name, "  "));
+		EXPECT_NE(' ', t->name[0]);
+		EXPECT_NE(0, strncmp(t->name, "ID", 2));
+
+		/* ... "-<GB><class letter>" */
+		ASSERT_NE(NULL, p);
+		EXPECT_TRUE(isdigit((unsigned char)p[1]));
+		strtoul(p + 1, &end, 10);
+		EXPECT_STREQ(t->vgpu_class, end);
+		ASSERT_EQ(1, strlen(end));
+		EXPECT_NE(NULL, strchr("QCBA", end[0]));
+
+		for (j = 0; j < i; j++) {
+			EXPECT_NE(self->types[j].id, t->id);
+			EXPECT_STRNE(self->types[j].name, t->name);
+		}
+	}
+}
+
+TEST_F(sysfs, supported_types_keep_their_attributes_while_in_use)
+{
+	struct vgpu_type now[MAX_TYPES];
+	int i;
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	ASSERT_EQ(self->nr_types, vf_types(self->vf, now, MAX_TYPES));
+
+	for (i = 0; i < self->nr_types; i++) {
+		const struct vgpu_type *t = &self->types[i];
+
+		EXPECT_EQ(t->id, now[i].id);
+		EXPECT_STREQ(t->name, now[i].name);
+		EXPECT_EQ(t->framebuffer, now[i].framebuffer);
+		EXPECT_LT(0, t->framebuffer);
+		EXPECT_LT(0, t->bar0);
+		EXPECT_EQ(0, t->bar0 & (t->bar0 - 1));
+		EXPECT_LT(0, t->max_instances);
+		EXPECT_NE(NULL, strchr(t->max_resolution, 'x'));
+		EXPECT_LE(now[i].available, t->available);
+	}
+}
+
+TEST_F(sysfs, every_type_is_created_and_reads_back)
+{
+	char text[16];
+	int i;
+
+	EXPECT_FILE(self->vf, "nvidia/current_vgpu_type", "0\n");
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+
+	for (i = 0; i < self->nr_types; i++) {
+		snprintf(text, sizeof(text), "%u\n", self->types[i].id);
+		EXPECT_EQ(0, pci_write(self->vf, "nvidia/current_vgpu_type",
+				       text));
+		EXPECT_FILE(self->vf, "nvidia/current_vgpu_type", text);
+		EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+
+		EXPECT_EQ(0, pci_write(self->vf, "nvidia/current_vgpu_type",
+				       "0\n"));
+		EXPECT_FILE(self->vf, "nvidia/current_vgpu_type", "0\n");
+		EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	}
+}
+
+TEST_F(sysfs, newline_is_optional)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", self->small->id);
+	EXPECT_EQ(0, pci_write(self->vf, "nvidia/current_vgpu_type", text));
+	EXPECT_EQ((int)self->small->id, vf_type(self->vf));
+	EXPECT_EQ(0, pci_write(self->vf, "nvidia/current_vgpu_type", "0"));
+	EXPECT_EQ(0, vf_type(self->vf));
+}
+
+TEST_F(sysfs, zero_without_a_vgpu_succeeds)
+{
+	EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_FILE(self->vf, "nvidia/current_vgpu_type", "0\n");
+}
+
+TEST_F(sysfs, type_over_a_type_is_eperm)
+{
+	ASSERT_EQ(0, vf_set_type(self->vf, self->types[0].id));
+	EXPECT_EQ(-EPERM, vf_set_type(self->vf, self->types[0].id));
+	EXPECT_EQ(-EPERM, vf_set_type(self->vf,
+				      self->types[self->nr_types - 1].id));
+	EXPECT_EQ((int)self->types[0].id, vf_type(self->vf));
+	EXPECT_LT(1, pci_read(self->vf, "nvvgpu/last_error", self->buf,
+			      sizeof(self->buf)));
+}
+
+TEST_F(sysfs, unknown_type_is_eio)
+{
+	unsigned int unknown = 1;
+	int i;
+
+	for (i = 0; i < self->nr_types; i++)
+		if (self->types[i].id == unknown) {
+			unknown++;
+			i = -1;
+		}
+
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, unknown));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, 4294967295U));
+	EXPECT_FILE(self->vf, "nvidia/current_vgpu_type", "0\n");
+	EXPECT_LT(1, pci_read(self->vf, "nvvgpu/last_error", self->buf,
+			      sizeof(self->buf)));
+
+	/* A success clears it. */
+	EXPECT_EQ(0, vf_set_type(self->vf, self->small->id));
+	EXPECT_FILE(self->vf, "nvvgpu/last_error", "\n");
+}
+
+TEST_F(sysfs, open_vgpu_is_eperm)
+{
+	struct ioas ioas;
+	struct vdev vdev;
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	ASSERT_EQ(0, ioas_open(&ioas, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, vdev_open(&vdev, self->vf, &ioas));
+
+	EXPECT_EQ(-EPERM, vf_set_type(self->vf, 0));
+	EXPECT_EQ(-EPERM, vf_set_type(self->vf, self->small->id));
+	EXPECT_EQ((int)self->small->id, vf_type(self->vf));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+
+	vdev_close(&vdev);
+	ioas_close(&ioas);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	EXPECT_EQ(0, vf_set_type(self->vf, 0));
+}
+
+TEST_F(sysfs, owner_is_named_while_open)
+{
+	char want[64], comm[32] = "";
+	struct ioas ioas;
+	struct vdev vdev;
+	int fd;
+
+	fd = open("/proc/self/comm", O_RDONLY);
+	ASSERT_LE(0, fd);
+	ASSERT_LT(0, read(fd, comm, sizeof(comm) - 1));
+	close(fd);
+	snprintf(want, sizeof(want), "%d %s", getpid(), comm);
+
+	EXPECT_FILE(self->vf, "nvvgpu/owner", "\n");
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	EXPECT_FILE(self->vf, "nvvgpu/owner", "\n");
+
+	ASSERT_EQ(0, ioas_open(&ioas, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, vdev_open(&vdev, self->vf, &ioas));
+	EXPECT_FILE(self->vf, "nvvgpu/owner", want);
+	vdev_close(&vdev);
+	ioas_close(&ioas);
+	EXPECT_FILE(self->vf, "nvvgpu/owner", "\n");
+}
+
+TEST_F(sysfs, backend_and_stats)
+{
+	char *line, *save = NULL;
+	int n = 0;
+
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "emu 1.0\n");
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/stats", self->buf,
+			      sizeof(self->buf)));
+	for (line = strtok_r(self->buf, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save), n++) {
+		char *end, *space = strchr(line, ' ');
+
+		/* "name value" */
+		ASSERT_NE(NULL, space);
+		EXPECT_EQ(space - line, strspn(line, "abcdefghijklmnopqrstuvwxyz_"));
+		EXPECT_TRUE(isdigit((unsigned char)space[1]));
+		strtoull(space + 1, &end, 10);
+		EXPECT_STREQ("", end);
+	}
+	EXPECT_LT(0, n);
+}
+
+TEST_F(sysfs, full_gpu_says_so_and_recovers)
+{
+	const struct vgpu_type *big = type_largest(self->types,
+						   self->nr_types);
+	struct vgpu_type now[MAX_TYPES];
+	unsigned int i, n = big->max_instances;
+
+	if (n + 1 > self->pf.total)
+		SKIP(return, "%u VFs cannot hold %u of %s", self->pf.total,
+		     n + 1, big->name);
+	if (n + 1 > self->pf.nr_vfs) {
+		ASSERT_EQ(0, pf_set_vfs(&self->pf, n + 1));
+		ASSERT_GPU(&self->pf, n + 1);
+	}
+
+	for (i = 0; i < n; i++) {
+		EXPECT_EQ(1, vf_creatable(self->pf.vf[n], big->id));
+		ASSERT_EQ(0, vf_set_type(self->pf.vf[i], big->id));
+	}
+
+	/* Not one more, and the list, the attributes and the error say so. */
+	EXPECT_EQ(0, vf_creatable(self->pf.vf[n], big->id));
+	EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[n], big->id));
+	EXPECT_EQ(0, vf_type(self->pf.vf[n]));
+	EXPECT_LT(1, pci_read(self->pf.vf[n], "nvvgpu/last_error", self->buf,
+			      sizeof(self->buf)));
+	ASSERT_EQ(self->nr_types, vf_types(self->pf.vf[n], now, MAX_TYPES));
+	i = big - self->types;
+	EXPECT_EQ(0, now[i].available);
+	EXPECT_STRNE("", now[i].reason);
+
+	/* With one less there is room again. */
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 0));
+	EXPECT_EQ(1, vf_creatable(self->pf.vf[n], big->id));
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[n], big->id));
+}
+
+TEST_F(sysfs, mixed_sizes_leave_and_give_back_room)
+{
+	struct vgpu_type now[MAX_TYPES];
+	unsigned int i;
+	int t, ret, diff = 0;
+
+	/* As many different types as there are VFs, in both directions */
+	for (i = 0; i < TEST_VFS && i < (unsigned int)self->nr_types; i++) {
+		t = i & 1 ? self->nr_types - 1 - (int)i / 2 : (int)i / 2;
+		if (!vf_creatable(self->pf.vf[i], self->types[t].id))
+			continue;
+		EXPECT_EQ(0, vf_set_type(self->pf.vf[i], self->types[t].id))
+			TH_LOG("%s", self->types[t].name);
+	}
+	for (ret = 0, i = 0; i < TEST_VFS && !ret; i++)
+		ret = vf_set_type(self->pf.vf[(i + 2) % TEST_VFS], 0);
+	EXPECT_EQ(0, ret);
+
+	ASSERT_EQ(self->nr_types, vf_types(self->vf, now, MAX_TYPES));
+	for (t = 0; t < self->nr_types; t++)
+		diff += self->types[t].available != now[t].available;
+	EXPECT_EQ(0, diff);
+}
+
+TEST_F(sysfs, ids_are_enxio_without_a_vgpu)
+{
+	EXPECT_EQ(-ENXIO, pci_read(self->vf, "nvidia/placement_id", self->buf,
+				   sizeof(self->buf)));
+	EXPECT_EQ(-ENXIO, pci_read(self->vf, "nvidia/gpu_instance_id",
+				   self->buf, sizeof(self->buf)));
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	EXPECT_LT(1, pci_read(self->vf, "nvidia/placement_id", self->buf,
+			      sizeof(self->buf)));
+	EXPECT_TRUE(isdigit((unsigned char)self->buf[0]));
+	EXPECT_EQ('\n', self->buf[strlen(self->buf) - 1]);
+}
+
+TEST_F(sysfs, wanted_placement_is_the_one_it_gets)
+{
+	char place[2][32];
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	ASSERT_EQ(0, vf_set_type(self->vf2, self->small->id));
+	ASSERT_LT(0, pci_read(self->vf, "nvidia/placement_id", place[0], 32));
+	ASSERT_LT(0, pci_read(self->vf2, "nvidia/placement_id", place[1], 32));
+	EXPECT_STRNE(place[0], place[1]);
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	ASSERT_EQ(0, vf_set_type(self->vf2, 0));
+
+	/* The other way round */
+	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", place[1]));
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	EXPECT_FILE(self->vf, "nvidia/placement_id", place[1]);
+
+	/* One that is taken is refused, and the first free one is still there. */
+	ASSERT_EQ(0, pci_write(self->vf2, "nvidia/placement_id", place[1]));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf2, self->small->id));
+	EXPECT_EQ(0, vf_type(self->vf2));
+	ASSERT_EQ(0, pci_write(self->vf2, "nvidia/placement_id", place[0]));
+	ASSERT_EQ(0, vf_set_type(self->vf2, self->small->id));
+	EXPECT_FILE(self->vf2, "nvidia/placement_id", place[0]);
+}
+
+TEST_F(sysfs, params_keep_every_byte)
+{
+	const char *file = "nvidia/vgpu_params";
+
+	EXPECT_FILE(self->vf, file, "\n");
+	EXPECT_EQ(0, pci_write(self->vf, file, "one=1,two=2\n"));
+	EXPECT_FILE(self->vf, file, "one=1,two=2\n");
+	EXPECT_EQ(0, pci_write(self->vf, file, "three=3"));
+	EXPECT_FILE(self->vf, file, "three=3\n");
+	EXPECT_FILE(self->vf2, file, "\n");
+	EXPECT_EQ(0, pci_write(self->vf, file, "\n"));
+	EXPECT_FILE(self->vf, file, "\n");
+}
+
+TEST_F(sysfs, params_outlive_a_vgpu_of_the_same_vf)
+{
+	const char *file = "nvidia/vgpu_params";
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	EXPECT_EQ(0, pci_write(self->vf, file, "one=1\n"));
+	EXPECT_FILE(self->vf, file, "one=1\n");
+}
+
+TEST_F(sysfs, params_too_long_are_refused_and_change_nothing)
+{
+	const char *file = "nvidia/vgpu_params";
+	char text[4096];
+
+	ASSERT_EQ(0, pci_write(self->vf, file, "one=1\n"));
+	memset(text, 'a', sizeof(text));
+	text[1] = '=';
+	text[sizeof(text) - 1] = '\0';
+	EXPECT_GT(0, pci_write(self->vf, file, text));
+	EXPECT_FILE(self->vf, file, "one=1\n");
+}
+
+TEST_F(sysfs, unbinding_gives_the_framebuffer_back)
+{
+	struct vgpu_type now[MAX_TYPES];
+	int i, diff = 0;
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(self->nr_types, vf_types(self->vf2, now, MAX_TYPES));
+	for (i = 0; i < self->nr_types; i++)
+		diff += self->types[i].available != now[i].available;
+	EXPECT_EQ(0, diff);
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_EQ(0, vf_type(self->vf));
+}
+
+TEST_F(sysfs, one_of_many_writers_wins)
+{
+	const int writers = 8, rounds = 5;
+	int i, round, status, won, lost;
+
+	for (round = 0; round < rounds; round++) {
+		for (i = 0; i < writers; i++) {
+			pid_t pid = fork();
+
+			ASSERT_LE(0, pid);
+			if (!pid)
+				_exit(-vf_set_type(self->vf, self->small->id));
+		}
+		for (won = 0, lost = 0, i = 0; i < writers; i++) {
+			ASSERT_LT(0, wait(&status));
+			ASSERT_TRUE(WIFEXITED(status));
+			won += WEXITSTATUS(status) == 0;
+			lost += WEXITSTATUS(status) == EPERM;
+		}
+		EXPECT_EQ(1, won);
+		EXPECT_EQ(writers - 1, lost);
+		EXPECT_EQ((int)self->small->id, vf_type(self->vf));
+		ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	}
+}
+
+TEST_F(sysfs, writers_on_different_vfs_all_win)
+{
+	const int rounds = 5;
+	int i, round, status;
+
+	for (i = 0; i < TEST_VFS; i++) {
+		pid_t pid = fork();
+
+		ASSERT_LE(0, pid);
+		if (pid)
+			continue;
+		for (round = 0; round < rounds; round++)
+			if (vf_set_type(self->pf.vf[i], self->small->id) ||
+			    vf_type(self->pf.vf[i]) != (int)self->small->id ||
+			    vf_set_type(self->pf.vf[i], 0))
+				_exit(1);
+		_exit(0);
+	}
+	for (i = 0; i < TEST_VFS; i++) {
+		ASSERT_LT(0, wait(&status));
+		EXPECT_TRUE(WIFEXITED(status) && !WEXITSTATUS(status));
+	}
+}
+
+static bool wait_changed(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLPRI };
+	char buf[64];
+	bool changed;
+
+	changed = poll(&pfd, 1, 5000) == 1 && (pfd.revents & POLLPRI);
+	lseek(fd, 0, SEEK_SET);
+	(void)!read(fd, buf, sizeof(buf));
+
+	return changed;
+}
+
+TEST_F(sysfs, pollers_are_told_of_changes)
+{
+	char path[128], buf[64];
+	int fd;
+
+	snprintf(path, sizeof(path),
+		 "/sys/bus/pci/devices/%s/nvidia/current_vgpu_type", self->vf);
+	fd = open(path, O_RDONLY);
+	ASSERT_LE(0, fd);
+	ASSERT_LT(0, read(fd, buf, sizeof(buf)));
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	EXPECT_TRUE(wait_changed(fd));
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_TRUE(wait_changed(fd));
+	close(fd);
+}
+
+/* Wait for a uevent of @vf that carries @event. */
+static bool wait_uevent(int fd, const char *vf, const char *event)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	char buf[8192], want[64];
+	ssize_t len;
+	char *p;
+
+	snprintf(want, sizeof(want), "NVVGPU_EVENT=%s", event);
+	while (poll(&pfd, 1, 5000) == 1) {
+		len = recv(fd, buf, sizeof(buf) - 1, 0);
+		if (len <= 0)
+			continue;
+		buf[len] = '\0';
+		/* "change@/devices/.../<vf>", then KEY=value, NUL separated */
+		if (strncmp(buf, "change@", 7) || !strstr(buf, vf))
+			continue;
+		for (p = buf; p < buf + len; p += strlen(p) + 1)
+			if (!strcmp(p, want))
+				return true;
+	}
+
+	return false;
+}
+
+TEST_F(sysfs, uevents_announce_changes)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	struct ioas ioas;
+	struct vdev vdev;
+	int fd;
+
+	fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC,
+		    NETLINK_KOBJECT_UEVENT);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, bind(fd, (struct sockaddr *)&addr, sizeof(addr)));
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	EXPECT_TRUE(wait_uevent(fd, self->vf, "created"));
+	ASSERT_EQ(0, ioas_open(&ioas, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, vdev_open(&vdev, self->vf, &ioas));
+	EXPECT_TRUE(wait_uevent(fd, self->vf, "opened"));
+	EXPECT_EQ(0, vdev_reset(&vdev));
+	EXPECT_TRUE(wait_uevent(fd, self->vf, "reset"));
+	vdev_close(&vdev);
+	ioas_close(&ioas);
+	EXPECT_TRUE(wait_uevent(fd, self->vf, "closed"));
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_TRUE(wait_uevent(fd, self->vf, "deleted"));
+	close(fd);
+}
+
+/*
+ * What is not a type's number is refused, and changes nothing.
+ */
+FIXTURE(sysfs_refused) {
+	struct pf pf;
+	const char *vf;
+	size_t len;
+};
+
+FIXTURE_VARIANT(sysfs_refused) {
+	const char *text;
+	size_t len;
+	int err;
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, bare_newline) {
+	.text = "\n", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, two_newlines) {
+	.text = "0\n\n", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, blank) {
+	.text = " ", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, word) {
+	.text = "NVIDIA EMU-1Q\n", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, negative) {
+	.text = "-1\n", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, hexadecimal) {
+	.text = "0x3e9\n", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, leading_blank) {
+	.text = " 1\n", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, trailing_blank) {
+	.text = "1\t\n", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, trailing_word) {
+	.text = "1x\n", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, two_numbers) {
+	.text = "1 2\n", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, list) {
+	.text = "1,2\n", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, fraction) {
+	.text = "1.0\n", .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, nul) {
+	.text = "", .len = 1, .err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, overflow_32) {
+	.text = "4294967296\n", .err = -ERANGE,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, overflow_64) {
+	.text = "18446744073709551616\n", .err = -ERANGE,
+};
+
+FIXTURE_VARIANT_ADD(sysfs_refused, overflow_more) {
+	.text = "100000000000000000000000000000000\n", .err = -ERANGE,
+};
+
+FIXTURE_SETUP(sysfs_refused)
+{
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	self->vf = self->pf.vf[0];
+	self->len = variant->len ?: strlen(variant->text);
+}
+
+FIXTURE_TEARDOWN(sysfs_refused)
+{
+	gpu_clean(&self->pf);
+}
+
+TEST_F(sysfs_refused, without_a_vgpu)
+{
+	EXPECT_EQ(variant->err, pci_write_len(self->vf,
+					      "nvidia/current_vgpu_type",
+					      variant->text, self->len));
+	EXPECT_EQ(0, vf_type(self->vf));
+}
+
+TEST_F(sysfs_refused, with_a_vgpu)
+{
+	struct vgpu_type type;
+
+	ASSERT_EQ(1, vf_types(self->vf, &type, 1));
+	ASSERT_EQ(0, vf_set_type(self->vf, type.id));
+	EXPECT_EQ(variant->err, pci_write_len(self->vf,
+					      "nvidia/current_vgpu_type",
+					      variant->text, self->len));
+	EXPECT_EQ((int)type.id, vf_type(self->vf));
+}
+
+TEST_HARNESS_MAIN

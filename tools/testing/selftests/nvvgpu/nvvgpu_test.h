@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the nvvgpu test programs share: the harness, and the state of the GPU that
+ * every test begins with.
+ */
+#ifndef _NVVGPU_TEST_H
+#define _NVVGPU_TEST_H
+
+#include "kselftest_harness.h"
+
+#include "lib/engine.h"
+#include "lib/qmp.h"
+#include "lib/sysfs.h"
+#include "lib/vfio.h"
+
+/* An emulated machine with a debug kernel is slow; a hang is still found. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	180
+
+#define TEST_VFS	4
+
+#define PAGE		4096UL
+#define MIB		1048576UL
+
+/**
+ * gpu_prepare() - the state that every test begins with
+ * @pf: to be filled in
+ * @nr: VFs wanted at least
+ *
+ * The VFs are there, bound to the front-end, and hold no vGPU, whatever an
+ * earlier test has left.
+ *
+ * Return: NULL, or what failed.
+ */
+static inline const char *gpu_prepare(struct pf *pf, unsigned int nr)
+{
+	unsigned int i;
+
+	if (pf_find(pf))
+		return "no PF bound to nvvgpu-emu, and none in NVVGPU_PF";
+	if (pf->nr_vfs < nr && pf_set_vfs(pf, nr))
+		return "SR-IOV cannot be enabled";
+	for (i = 0; i < pf->nr_vfs; i++) {
+		if (pci_bind(pf->vf[i], FRONT_END_DRIVER))
+			return "a VF cannot be bound to nvvgpu-vfio-pci";
+		if (vf_type(pf->vf[i]) && vf_set_type(pf->vf[i], 0))
+			return "a vGPU cannot be removed";
+	}
+
+	return NULL;
+}
+
+#define ASSERT_GPU(pf, nr) do {						\
+	const char *__why = gpu_prepare(pf, nr);			\
+									\
+	ASSERT_EQ(NULL, __why)						\
+		TH_LOG("%s", __why ?: "");					\
+} while (0)
+
+/**
+ * gpu_clean() - leave no vGPU behind
+ * @pf: from gpu_prepare()
+ */
+static inline void gpu_clean(struct pf *pf)
+{
+	unsigned int i;
+
+	for (i = 0; i < pf->nr_vfs; i++)
+		vf_set_type(pf->vf[i], 0);
+}
+
+/**
+ * type_smallest() - the type with the smallest framebuffer
+ * @types: from vf_types()
+ * @nr: how many
+ *
+ * Return: a type that exists most often on one GPU.
+ */
+static inline const struct vgpu_type *type_smallest(const struct vgpu_type *types,
+						    int nr)
+{
+	const struct vgpu_type *best = types;
+	int i;
+
+	for (i = 1; i < nr; i++)
+		if (types[i].framebuffer < best->framebuffer)
+			best = &types[i];
+
+	return best;
+}
+
+/**
+ * type_largest() - the type with the largest framebuffer
+ * @types: from vf_types()
+ * @nr: how many
+ *
+ * Return: a type that exists least often on one GPU.
+ */
+static inline const struct vgpu_type *type_largest(const struct vgpu_type *types,
+						   int nr)
+{
+	const struct vgpu_type *best = types;
+	int i;
+
+	for (i = 1; i < nr; i++)
+		if (types[i].framebuffer > best->framebuffer)
+			best = &types[i];
+
+	return best;
+}
+
+/**
+ * struct user - one user of a vGPU: its device, its memory and its engine
+ * @vf: PCI name
+ * @own: the IOAS, unless it is shared
+ * @ioas: in use
+ * @vdev: the device
+ * @engine: of the device
+ * @mem: memory that the engine can reach, the ring first
+ * @iova: of @mem
+ * @len: of @mem
+ */
+struct user {
+	const char *vf;
+	struct ioas own;
+	struct ioas *ioas;
+	struct vdev vdev;
+	struct engine engine;
+	void *mem;
+	__u64 iova;
+	size_t len;
+};
+
+/* Above 4 GiB, so that addresses that are cut to 32 bits are found */
+#define USER_IOVA	0x123400000ULL
+#define USER_LEN	(4 * MIB)
+/* The first page of the memory is the ring; tests have the rest. */
+#define USER_RING	(PAGE / sizeof(struct nvvgpu_emu_desc))
+
+/**
+ * user_open_in() - open a vGPU, map memory and start the engine
+ * @user: to be filled in; has no memory yet, or that of an earlier time
+ * @vf: PCI name of a VF that has a vGPU
+ * @ioas: to be used, open
+ * @iova: where the memory shall be
+ *
+ * Return: 0 or a negative errno; user_close() is due in any case.
+ */
+static inline int user_open_in(struct user *user, const char *vf,
+			       struct ioas *ioas, __u64 iova)
+{
+	int ret;
+
+	user->vf = vf;
+	user->ioas = ioas;
+	user->iova = iova;
+	user->len = USER_LEN;
+	ret = vdev_open(&user->vdev, vf, ioas);
+	if (ret)
+		return ret;
+
+	if (!user->mem) {
+		user->mem = mmap(NULL, user->len, PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (user->mem == MAP_FAILED) {
+			user->mem = NULL;
+			return -errno;
+		}
+	}
+	ret = ioas_map(ioas, user->mem, iova, user->len,
+		       PROT_READ | PROT_WRITE);
+	if (!ret)
+		ret = engine_init(&user->engine, &user->vdev);
+	if (!ret)
+		ret = vdev_msix_enable(&user->vdev, ENGINE_VECTORS);
+	if (!ret)
+		ret = engine_start(&user->engine, user->mem, iova, USER_RING);
+
+	return ret;
+}
+
+/**
+ * user_open() - user_open_in() an address space of its own
+ * @user: zeroed
+ * @vf: PCI name of a VF that has a vGPU
+ * @mode: how
+ *
+ * Return: 0 or a negative errno; user_close() is due in any case.
+ */
+static inline int user_open(struct user *user, const char *vf,
+			    enum iommu_mode mode)
+{
+	int ret;
+
+	user->vdev.fd = -1;
+	user->vdev.group = -1;
+	ret = ioas_open(&user->own, mode);
+	if (ret)
+		return ret;
+
+	return user_open_in(user, vf, &user->own, USER_IOVA);
+}
+
+/**
+ * user_close() - let go of everything
+ * @user: zeroed or opened, fully or not
+ */
+static inline void user_close(struct user *user)
+{
+	if (user->ioas)
+		vdev_close(&user->vdev);
+	if (user->own.fd > 0)
+		ioas_close(&user->own);
+	if (user->mem)
+		munmap(user->mem, user->len);
+	memset(user, 0, sizeof(*user));
+}
+
+/**
+ * user_restart() - leave an engine's error
+ * @user: open
+ *
+ * Return: 0 or a negative errno.
+ */
+static inline int user_restart(struct user *user)
+{
+	return engine_start(&user->engine, user->mem, user->iova, USER_RING);
+}
+
+/**
+ * user_addr() - DMA address of something in a user's memory
+ * @user: open
+ * @p: in user->mem
+ *
+ * Return: the address.
+ */
+static inline __u64 user_addr(const struct user *user, const void *p)
+{
+	return user->iova + ((const char *)p - (const char *)user->mem);
+}
+
+/**
+ * user_buf() - a buffer in a user's memory
+ * @user: open
+ * @offset: from the end of the ring
+ *
+ * Return: the buffer.
+ */
+static inline void *user_buf(const struct user *user, size_t offset)
+{
+	return (char *)user->mem + PAGE + offset;
+}
+
+/**
+ * pattern() - fill memory with bytes that depend on a seed and on their place
+ * @buf: where
+ * @len: bytes
+ * @seed: any
+ */
+static inline void pattern(void *buf, size_t len, __u32 seed)
+{
+	__u8 *p = buf;
+	__u32 x = seed * 2654435761U + 1;
+
+	while (len--) {
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
+		*p++ = x;
+	}
+}
+
+/**
+ * all_bytes() - whether memory holds nothing but one value
+ * @buf: where
+ * @len: bytes
+ * @val: the value
+ *
+ * Return: true when it does.
+ */
+static inline bool all_bytes(const void *buf, size_t len, __u8 val)
+{
+	const __u8 *p = buf;
+
+	return !len || (*p == val && !memcmp(p, p + 1, len - 1));
+}
+
+#define EXPECT_ENGINE_ERROR(engine, _code, _addr) do {			\
+	struct engine_error __e;					\
+									\
+	engine_error(engine, &__e);					\
+	EXPECT_EQ(_code, __e.code)					\
+		TH_LOG("engine says %s at %#llx",			\
+		       engine_error_name(__e.code), __e.addr);		\
+	EXPECT_EQ(_addr, __e.addr);					\
+} while (0)
+
+#endif /* _NVVGPU_TEST_H */
