@@ -42,9 +42,16 @@ struct pci_dev;
  * Between start and stop the VF belongs to a user of its VFIO device.
  */
 
-/* A table whose major differs is refused; an older minor has fewer operations. */
+/*
+ * A table whose major differs is refused.  A minor only appends operations, all
+ * of them optional: those that an older back-end does not know are features
+ * that are absent, those that are newer than the front-end are not called.
+ *
+ *   1.0  everything up to get_stats
+ *   1.1  get_placement
+ */
 #define NVVGPU_BACKEND_ABI_MAJOR	1
-#define NVVGPU_BACKEND_ABI_MINOR	0
+#define NVVGPU_BACKEND_ABI_MINOR	1
 
 #define NVVGPU_NAME_LEN			64
 #define NVVGPU_PARAMS_LEN		1024
@@ -200,7 +207,10 @@ struct nvvgpu_stat {
 struct nvvgpu_backend_ops {
 	/** @name: of the back-end, a word */
 	const char *name;
-	/** @owner: THIS_MODULE; pinned while a vGPU is open */
+	/**
+	 * @owner: THIS_MODULE, which is NULL for what is built in; pinned while
+	 * a vGPU of a registered back-end is open
+	 */
 	struct module *owner;
 	/** @abi_major: NVVGPU_BACKEND_ABI_MAJOR */
 	u16 abi_major;
@@ -342,6 +352,12 @@ struct nvvgpu_backend_ops {
 	 */
 	int (*get_stats)(void *priv, unsigned int vf, struct nvvgpu_stat *stats,
 			 size_t capacity);
+
+	/**
+	 * @get_placement: optional; where the vGPU is now, asked when
+	 * NVVGPU_EVENT_PLACEMENT has been reported
+	 */
+	int (*get_placement)(void *priv, unsigned int vf, u32 *placement);
 };
 
 /**

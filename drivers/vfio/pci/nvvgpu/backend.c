@@ -200,11 +200,66 @@ static bool nvvgpu_group_whole(const void * const *ops, size_t nr)
 	nvvgpu_group_whole(__ops, ARRAY_SIZE(__ops));			\
 })
 
-static int nvvgpu_check_ops(struct pci_dev *pf,
-			    const struct nvvgpu_backend_ops *ops)
-{
-	const char *why = NULL;
+/* How much of the table each minor of the contract has */
+static const size_t nvvgpu_ops_size[] = {
+	[0] = offsetofend(struct nvvgpu_backend_ops, get_stats),
+	[1] = offsetofend(struct nvvgpu_backend_ops, get_placement),
+};
 
+static_assert(ARRAY_SIZE(nvvgpu_ops_size) == NVVGPU_BACKEND_ABI_MINOR + 1);
+
+/* Log lines and nvvgpu/backend show it as one word. */
+static bool nvvgpu_word(const char *name)
+{
+	size_t i;
+
+	if (!name || !name[0])
+		return false;
+	for (i = 0; name[i]; i++)
+		if (i == NVVGPU_NAME_LEN || !isgraph(name[i]))
+			return false;
+
+	return true;
+}
+
+static const char *nvvgpu_ops_flaw(const struct nvvgpu_backend_ops *ops)
+{
+	if (!ops->get_types || !ops->get_type_info || !ops->get_available)
+		return "a catalogue operation is missing";
+	if (!ops->create || !ops->delete || !ops->start || !ops->stop)
+		return "a life cycle operation is missing";
+	if (!nvvgpu_whole(ops->reset_prepare, ops->reset_done))
+		return "reset_prepare and reset_done come together";
+	if (!nvvgpu_whole(ops->bar_read, ops->bar_write))
+		return "bar_read and bar_write come together";
+	if (ops->bar_read && !ops->get_bar_info)
+		return "bar_read is of no use without get_bar_info";
+	if (!nvvgpu_whole(ops->suspend, ops->resume, ops->state_size,
+			  ops->save_begin, ops->save, ops->save_end,
+			  ops->load_begin, ops->load, ops->load_end))
+		return "the migration operations come together";
+	if (ops->precopy_estimate && !ops->suspend)
+		return "precopy_estimate is of no use without migration";
+	if (!nvvgpu_whole(ops->dma_log_start, ops->dma_log_stop,
+			  ops->dma_log_read))
+		return "the DMA log operations come together";
+	if (!nvvgpu_whole(ops->get_plane, ops->get_edid))
+		return "get_plane and get_edid come together";
+
+	return NULL;
+}
+
+/* Check a back-end's table as a whole, and take what of it both sides know. */
+static int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
+			   const struct nvvgpu_backend_ops *ops)
+{
+	const char *flaw = NULL;
+	size_t size;
+
+	if (!nvvgpu_word(ops->name)) {
+		dev_err(&pf->dev, "back-end refused: its name is not a word\n");
+		return -EINVAL;
+	}
 	if (ops->abi_major != NVVGPU_BACKEND_ABI_MAJOR) {
 		dev_err(&pf->dev,
 			"back-end %s refused: it speaks contract %u.%u, nvvgpu-vfio-pci speaks %u.%u\n",
@@ -213,36 +268,22 @@ static int nvvgpu_check_ops(struct pci_dev *pf,
 		return -EPROTONOSUPPORT;
 	}
 
-	/* 1.0 is the first minor: there is no shorter table yet. */
-	if (ops->size < sizeof(*ops))
-		why = "its table is too short";
-	else if (!ops->get_types || !ops->get_type_info || !ops->get_available)
-		why = "a catalogue operation is missing";
-	else if (!ops->create || !ops->delete || !ops->start || !ops->stop)
-		why = "a life cycle operation is missing";
-	else if (!nvvgpu_whole(ops->reset_prepare, ops->reset_done))
-		why = "reset_prepare and reset_done come together";
-	else if (!nvvgpu_whole(ops->bar_read, ops->bar_write))
-		why = "bar_read and bar_write come together";
-	else if (ops->bar_read && !ops->get_bar_info)
-		why = "bar_read is of no use without get_bar_info";
-	else if (!nvvgpu_whole(ops->suspend, ops->resume, ops->state_size,
-			       ops->save_begin, ops->save, ops->save_end,
-			       ops->load_begin, ops->load, ops->load_end))
-		why = "the migration operations come together";
-	else if (ops->precopy_estimate && !ops->suspend)
-		why = "precopy_estimate is of no use without migration";
-	else if (!nvvgpu_whole(ops->dma_log_start, ops->dma_log_stop,
-			       ops->dma_log_read))
-		why = "the DMA log operations come together";
-	else if (!nvvgpu_whole(ops->get_plane, ops->get_edid))
-		why = "get_plane and get_edid come together";
+	size = nvvgpu_ops_size[min(ops->abi_minor, NVVGPU_BACKEND_ABI_MINOR)];
+	if (ops->size < size) {
+		flaw = "its table is too short";
+	} else if (!pf->is_physfn) {
+		flaw = "this is no SR-IOV physical function";
+	} else {
+		memcpy(&backend->table, ops, size);
+		flaw = nvvgpu_ops_flaw(&backend->table);
+	}
+	if (flaw) {
+		dev_err(&pf->dev, "back-end %s refused: %s\n", ops->name, flaw);
+		return -EINVAL;
+	}
+	backend->ops = &backend->table;
 
-	if (!why)
-		return 0;
-	dev_err(&pf->dev, "back-end %s refused: %s\n", ops->name, why);
-
-	return -EINVAL;
+	return 0;
 }
 
 /**
@@ -265,24 +306,22 @@ struct nvvgpu_backend *
 nvvgpu_backend_register(struct pci_dev *pf,
 			const struct nvvgpu_backend_ops *ops, void *priv)
 {
-	struct nvvgpu_backend *backend;
+	struct nvvgpu_backend *backend __free(kfree) = NULL;
 	struct nvvgpu *vgpu;
 	int ret;
-
-	ret = nvvgpu_check_ops(pf, ops);
-	if (ret)
-		return ERR_PTR(ret);
 
 	backend = kzalloc_obj(*backend, GFP_KERNEL);
 	if (!backend)
 		return ERR_PTR(-ENOMEM);
-	backend->ops = ops;
+
+	ret = nvvgpu_take_ops(pf, backend, ops);
+	if (ret)
+		return ERR_PTR(ret);
+
 	backend->priv = priv;
 	backend->pf = nvvgpu_pf_get(pf);
-	if (!backend->pf) {
-		kfree(backend);
+	if (!backend->pf)
 		return ERR_PTR(-ENOMEM);
-	}
 
 	scoped_guard(rwsem_write, &backend->pf->gate) {
 		if (backend->pf->backend) {
@@ -298,11 +337,10 @@ nvvgpu_backend_register(struct pci_dev *pf,
 	}
 	if (ret) {
 		nvvgpu_pf_put(backend->pf);
-		kfree(backend);
 		return ERR_PTR(ret);
 	}
 
-	return backend;
+	return no_free_ptr(backend);
 }
 EXPORT_SYMBOL_GPL(nvvgpu_backend_register);
 

@@ -55,12 +55,14 @@ struct nvvgpu_pf {
 /**
  * struct nvvgpu_backend - one registration of a back-end
  * @pf: that it manages, holds a reference
- * @ops: its table
+ * @ops: &@table
+ * @table: what both sides know of its table, the rest is NULL
  * @priv: its own pointer, first argument of every operation
  */
 struct nvvgpu_backend {
 	struct nvvgpu_pf *pf;
 	const struct nvvgpu_backend_ops *ops;
+	struct nvvgpu_backend_ops table;
 	void *priv;
 };
 
