@@ -271,8 +271,9 @@ struct nvvgpu_backend_ops {
 	int (*reset_done)(void *priv, unsigned int vf);
 
 	/**
-	 * @get_bar_info: optional; shape the BAR of a created vGPU.  Without it
-	 * a vGPU has the VF's own BARs.
+	 * @get_bar_info: optional; shape the BAR of a created vGPU.  Asked after
+	 * @create, and once more after each @start, when that may tell more.
+	 * Without it a vGPU has the VF's own BARs.
 	 */
 	int (*get_bar_info)(void *priv, unsigned int vf, unsigned int bar,
 			    struct nvvgpu_bar_info *info);
@@ -369,6 +370,9 @@ struct nvvgpu_backend_ops {
  * @NVVGPU_EVENT_GUEST_UP: the guest's driver has come
  * @NVVGPU_EVENT_GUEST_DOWN: the guest's driver has gone
  * @NVVGPU_EVENT_DISPLAY: the mode of a display has changed
+ * @NVVGPU_EVENT_PLACEMENT: the vGPU has been moved to another placement
+ * @NVVGPU_EVENT_INTERRUPT: the back-end's software wants the attention of the
+ *	user; the VF raises its interrupts itself
  * @NVVGPU_NR_EVENTS: number of events, not one itself
  */
 enum nvvgpu_event {
@@ -377,6 +381,8 @@ enum nvvgpu_event {
 	NVVGPU_EVENT_GUEST_UP,
 	NVVGPU_EVENT_GUEST_DOWN,
 	NVVGPU_EVENT_DISPLAY,
+	NVVGPU_EVENT_PLACEMENT,
+	NVVGPU_EVENT_INTERRUPT,
 	NVVGPU_NR_EVENTS,
 };
 

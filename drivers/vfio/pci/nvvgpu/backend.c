@@ -375,8 +375,10 @@ EXPORT_SYMBOL_GPL(nvvgpu_backend_unregister);
  * @vf: number of the VF
  * @event: what has happened
  *
- * An event for a VF without a vGPU is dropped.  Events of one kind that come
- * before the first was handled are one event.
+ * Events reach user space in the order in which they are reported.  One that
+ * is reported again before user space was told of it is told once, in the place
+ * of the last report; an event for a VF without a vGPU is dropped.  Counters
+ * tell of both.
  *
  * Context: any but NMI, also from within an operation.
  */
@@ -390,12 +392,9 @@ void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 		return;
 
 	spin_lock_irqsave(&backend->pf->lock, flags);
-	list_for_each_entry(vgpu, &backend->pf->vgpus, node) {
-		if (vgpu->vf == vf) {
-			set_bit(event, &vgpu->events);
-			schedule_work(&vgpu->event_work);
-		}
-	}
+	list_for_each_entry(vgpu, &backend->pf->vgpus, node)
+		if (vgpu->vf == vf)
+			nvvgpu_event_add(vgpu, event);
 	spin_unlock_irqrestore(&backend->pf->lock, flags);
 }
 EXPORT_SYMBOL_GPL(nvvgpu_backend_event);

@@ -93,6 +93,24 @@ struct nvvgpu_bar {
 };
 
 /**
+ * struct nvvgpu_events - what a back-end has reported about a VF
+ * @queue: kinds that have not been handled yet, in their order
+ * @nr: entries in @queue
+ * @waiting: how often each kind has come since it was handled last
+ * @total: how often each kind has come
+ * @coalesced: how many were not told of each for itself
+ * @dropped: how many were about no vGPU, or one that was made anew
+ */
+struct nvvgpu_events {
+	enum nvvgpu_event queue[NVVGPU_NR_EVENTS];
+	unsigned int nr;
+	u64 waiting[NVVGPU_NR_EVENTS];
+	u64 total[NVVGPU_NR_EVENTS];
+	u64 coalesced;
+	u64 dropped;
+};
+
+/**
  * struct nvvgpu - a VF bound to the front-end, and the vGPU on it
  * @core: must be first, vfio-pci-core finds it by drvdata
  * @pf: the VF's PF, holds a reference
@@ -116,7 +134,7 @@ struct nvvgpu_bar {
  * @reset_lock: protects @reset_pending
  * @reset_pending: a reset is over that state_mutex's holder has to handle
  * @event_work: handles @events
- * @events: bits of enum nvvgpu_event that have come
+ * @events: protected by nvvgpu_pf::lock
  */
 struct nvvgpu {
 	struct vfio_pci_core_device core;
@@ -144,7 +162,7 @@ struct nvvgpu {
 	bool reset_pending;
 
 	struct work_struct event_work;
-	unsigned long events;
+	struct nvvgpu_events events;
 };
 
 static inline struct nvvgpu *nvvgpu_from_vdev(struct vfio_device *core_vdev)
@@ -178,9 +196,16 @@ void nvvgpu_stop(struct nvvgpu *vgpu);
 void nvvgpu_drop_backend(struct nvvgpu *vgpu);
 void nvvgpu_reset_prepare(struct nvvgpu *vgpu);
 void nvvgpu_reset_done(struct nvvgpu *vgpu);
-void nvvgpu_event_work(struct work_struct *work);
+void nvvgpu_crashed(struct nvvgpu *vgpu);
 __printf(3, 4)
 int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...);
+
+/* event.c */
+void nvvgpu_event_add(struct nvvgpu *vgpu, enum nvvgpu_event event);
+bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event);
+void nvvgpu_events_drop(struct nvvgpu *vgpu);
+int nvvgpu_events_emit(struct nvvgpu *vgpu, char *buf);
+void nvvgpu_event_work(struct work_struct *work);
 
 /* region.c */
 int nvvgpu_region_shape(struct nvvgpu *vgpu);
@@ -204,6 +229,7 @@ ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 /* sysfs.c */
 extern const struct attribute_group *nvvgpu_groups[];
 void nvvgpu_sysfs_changed(struct nvvgpu *vgpu, const char *event);
+void nvvgpu_sysfs_event(struct nvvgpu *vgpu, const char *event, u64 count);
 
 /* vfio.c */
 extern const struct vfio_device_ops nvvgpu_vfio_ops;

@@ -20,22 +20,39 @@ static struct nvvgpu *nvvgpu_from_dev(struct device *dev)
 }
 
 /**
- * nvvgpu_sysfs_changed() - announce that something has happened to a VF
+ * nvvgpu_sysfs_event() - pass on what a back-end has reported about a VF
  * @vgpu: the VF
  * @event: what, for the uevent
+ * @count: how often since it was passed on last
  *
- * Those who poll the files are woken, and udev sees ACTION=change with
- * NVVGPU_EVENT and NVVGPU_TYPE.
+ * udev sees ACTION=change with NVVGPU_EVENT, NVVGPU_TYPE and NVVGPU_COUNT, and
+ * those who poll nvvgpu/events are woken.
  */
-void nvvgpu_sysfs_changed(struct nvvgpu *vgpu, const char *event)
+void nvvgpu_sysfs_event(struct nvvgpu *vgpu, const char *event, u64 count)
 {
-	char event_env[32], type_env[32];
-	char *env[3] = { event_env, type_env, NULL };
+	char event_env[32], type_env[32], count_env[40];
+	char *env[4] = { event_env, type_env, count_env, NULL };
 	struct kobject *kobj = &nvvgpu_dev(vgpu)->kobj;
 
 	snprintf(event_env, sizeof(event_env), "NVVGPU_EVENT=%s", event);
 	snprintf(type_env, sizeof(type_env), "NVVGPU_TYPE=%u", vgpu->type.id);
+	snprintf(count_env, sizeof(count_env), "NVVGPU_COUNT=%llu", count);
 	kobject_uevent_env(kobj, KOBJ_CHANGE, env);
+	sysfs_notify(kobj, "nvvgpu", "events");
+}
+
+/**
+ * nvvgpu_sysfs_changed() - announce that a VF or its vGPU has changed
+ * @vgpu: the VF
+ * @event: what has happened, for the uevent
+ *
+ * As nvvgpu_sysfs_event(), and those who poll the other files are woken, too.
+ */
+void nvvgpu_sysfs_changed(struct nvvgpu *vgpu, const char *event)
+{
+	struct kobject *kobj = &nvvgpu_dev(vgpu)->kobj;
+
+	nvvgpu_sysfs_event(vgpu, event, 1);
 	sysfs_notify(kobj, "nvidia", "current_vgpu_type");
 	sysfs_notify(kobj, "nvidia", "creatable_vgpu_types");
 	sysfs_notify(kobj, "nvvgpu", "state");
@@ -407,8 +424,43 @@ static ssize_t stats_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(stats);
 
+/* Does not wait for the vGPU: the counters tell of what it has not handled. */
+static ssize_t events_show(struct device *dev, struct device_attribute *attr,
+			   char *buf)
+{
+	return nvvgpu_events_emit(nvvgpu_from_dev(dev), buf);
+}
+static DEVICE_ATTR_RO(events);
+
+static ssize_t capabilities_show(struct device *dev,
+				 struct device_attribute *attr, char *buf)
+{
+	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
+	const struct nvvgpu_backend_ops *ops;
+
+	guard(nvvgpu)(vgpu);
+
+	if (!vgpu->pf->backend)
+		return sysfs_emit(buf, "\n");
+	ops = vgpu->pf->backend->ops;
+
+	return sysfs_emit(buf, "create%s%s%s%s%s%s%s%s%s\n",
+			  ops->reset_prepare ? " reset" : "",
+			  ops->get_bar_info ? " bar-shape" : "",
+			  ops->bar_read ? " bar-trap" : "",
+			  ops->suspend ? " migration" : "",
+			  ops->precopy_estimate ? " pre-copy" : "",
+			  ops->dma_log_start ? " dma-log" : "",
+			  ops->get_plane ? " display" : "",
+			  ops->get_stats ? " stats" : "",
+			  ops->get_placement ? " placement" : "");
+}
+static DEVICE_ATTR_RO(capabilities);
+
 static struct attribute *nvvgpu_attrs[] = {
 	&dev_attr_backend.attr,
+	&dev_attr_capabilities.attr,
+	&dev_attr_events.attr,
 	&dev_attr_last_error.attr,
 	&dev_attr_owner.attr,
 	&dev_attr_state.attr,

@@ -87,6 +87,19 @@ static void nvvgpu_set_error(struct nvvgpu *vgpu)
 				       pci_channel_io_perm_failure);
 }
 
+/**
+ * nvvgpu_crashed() - the back-end says that a vGPU is lost
+ * @vgpu: the VF, locked
+ */
+void nvvgpu_crashed(struct nvvgpu *vgpu)
+{
+	if (vgpu->state == NVVGPU_ERROR)
+		return;
+
+	nvvgpu_set_error(vgpu);
+	nvvgpu_fail(vgpu, -EIO, "the vGPU has crashed");
+}
+
 /*
  * Whoever lets go of state_mutex handles the reset that came meanwhile.  The
  * flag is tested and the mutex released under reset_lock, so that
@@ -247,7 +260,7 @@ int nvvgpu_delete(struct nvvgpu *vgpu)
 				   vgpu->type.id);
 	}
 	/* What it reported in its life is not about the next one. */
-	bitmap_zero(&vgpu->events, NVVGPU_NR_EVENTS);
+	nvvgpu_events_drop(vgpu);
 	vgpu->last_error[0] = '\0';
 	nvvgpu_set_state(vgpu, NVVGPU_BOUND, "deleted");
 
@@ -443,7 +456,7 @@ static void nvvgpu_handle_reset(struct nvvgpu *vgpu)
 
 	/* It may have crashed without event_work having seen it yet. */
 	crashed = vgpu->state == NVVGPU_ERROR ||
-		  test_bit(NVVGPU_EVENT_CRASHED, &vgpu->events);
+		  nvvgpu_event_pending(vgpu, NVVGPU_EVENT_CRASHED);
 	if (!crashed && backend->ops->reset_done) {
 		if (!vgpu->reset_prepared)
 			backend->ops->reset_prepare(backend->priv, vgpu->vf);
@@ -462,7 +475,7 @@ static void nvvgpu_handle_reset(struct nvvgpu *vgpu)
 		nvvgpu_fail(vgpu, ret, "cannot bring the vGPU back by a reset");
 		return;
 	}
-	bitmap_zero(&vgpu->events, NVVGPU_NR_EVENTS);
+	nvvgpu_events_drop(vgpu);
 	vgpu->last_error[0] = '\0';
 	nvvgpu_set_state(vgpu, vgpu->opened ? NVVGPU_OPEN : NVVGPU_CREATED,
 			 "reset");
@@ -511,37 +524,4 @@ void nvvgpu_reset_done(struct nvvgpu *vgpu)
 	}
 	spin_unlock(&vgpu->reset_lock);
 	nvvgpu_state_unlock(vgpu);
-}
-
-/**
- * nvvgpu_event_work() - tell user space what a back-end has reported
- * @work: nvvgpu::event_work
- */
-void nvvgpu_event_work(struct work_struct *work)
-{
-	static const char * const names[NVVGPU_NR_EVENTS] = {
-		[NVVGPU_EVENT_CRASHED] = "crashed",
-		[NVVGPU_EVENT_FAULT] = "fault",
-		[NVVGPU_EVENT_GUEST_UP] = "guest-up",
-		[NVVGPU_EVENT_GUEST_DOWN] = "guest-down",
-		[NVVGPU_EVENT_DISPLAY] = "display",
-	};
-	struct nvvgpu *vgpu = container_of(work, struct nvvgpu, event_work);
-	unsigned int event;
-
-	guard(nvvgpu)(vgpu);
-
-	for (event = 0; event < NVVGPU_NR_EVENTS; event++) {
-		if (!test_and_clear_bit(event, &vgpu->events) ||
-		    vgpu->state == NVVGPU_BOUND)
-			continue;
-
-		trace_nvvgpu_event(vgpu, names[event]);
-		if (event != NVVGPU_EVENT_CRASHED) {
-			nvvgpu_sysfs_changed(vgpu, names[event]);
-		} else if (vgpu->state != NVVGPU_ERROR) {
-			nvvgpu_set_error(vgpu);
-			nvvgpu_fail(vgpu, -EIO, "the vGPU has crashed");
-		}
-	}
 }

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a back-end reports about a VF, on its way to user space.
+ *
+ * A back-end may report from an interrupt, and faster than anybody listens.
+ * Each kind of event waits at most once: one that repeats moves to the end, so
+ * that the last event that user space sees of a pair like guest-up and
+ * guest-down is the last that there was, and the repetition is counted.
+ */
+#include <linux/pci.h>
+
+#include "nvvgpu.h"
+#include "trace.h"
+
+static const char * const nvvgpu_event_names[NVVGPU_NR_EVENTS] = {
+	[NVVGPU_EVENT_CRASHED] = "crashed",
+	[NVVGPU_EVENT_FAULT] = "fault",
+	[NVVGPU_EVENT_GUEST_UP] = "guest-up",
+	[NVVGPU_EVENT_GUEST_DOWN] = "guest-down",
+	[NVVGPU_EVENT_DISPLAY] = "display",
+	[NVVGPU_EVENT_PLACEMENT] = "placement",
+	[NVVGPU_EVENT_INTERRUPT] = "interrupt",
+};
+
+/* Take the entry at @i out of the queue. */
+static enum nvvgpu_event nvvgpu_event_take(struct nvvgpu_events *events,
+					   unsigned int i)
+{
+	enum nvvgpu_event event = events->queue[i];
+
+	events->nr--;
+	memmove(&events->queue[i], &events->queue[i + 1],
+		(events->nr - i) * sizeof(events->queue[0]));
+
+	return event;
+}
+
+/**
+ * nvvgpu_event_add() - a back-end has reported something
+ * @vgpu: the VF; its PF's lock is held
+ * @event: what
+ */
+void nvvgpu_event_add(struct nvvgpu *vgpu, enum nvvgpu_event event)
+{
+	struct nvvgpu_events *events = &vgpu->events;
+	unsigned int i;
+
+	lockdep_assert_held(&vgpu->pf->lock);
+
+	events->total[event]++;
+	if (events->waiting[event]++) {
+		for (i = 0; events->queue[i] != event; i++)
+			;
+		nvvgpu_event_take(events, i);
+		events->coalesced++;
+	}
+	events->queue[events->nr++] = event;
+	schedule_work(&vgpu->event_work);
+}
+
+/* The next one, and how often it has come since it was handled last */
+static bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
+			      u64 *count)
+{
+	struct nvvgpu_events *events = &vgpu->events;
+
+	guard(spinlock_irqsave)(&vgpu->pf->lock);
+
+	if (!events->nr)
+		return false;
+	*event = nvvgpu_event_take(events, 0);
+	*count = events->waiting[*event];
+	events->waiting[*event] = 0;
+	if (vgpu->state == NVVGPU_BOUND)
+		events->dropped += *count;
+
+	return true;
+}
+
+/**
+ * nvvgpu_event_pending() - whether an event has been reported but not handled
+ * @vgpu: the VF
+ * @event: which
+ *
+ * Return: true when it waits
+ */
+bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event)
+{
+	guard(spinlock_irqsave)(&vgpu->pf->lock);
+
+	return vgpu->events.waiting[event];
+}
+
+/**
+ * nvvgpu_events_drop() - what waits is about a vGPU that is no more
+ * @vgpu: the VF
+ */
+void nvvgpu_events_drop(struct nvvgpu *vgpu)
+{
+	struct nvvgpu_events *events = &vgpu->events;
+
+	guard(spinlock_irqsave)(&vgpu->pf->lock);
+
+	while (events->nr) {
+		enum nvvgpu_event event = nvvgpu_event_take(events, 0);
+
+		events->dropped += events->waiting[event];
+		events->waiting[event] = 0;
+	}
+}
+
+/**
+ * nvvgpu_events_emit() - the counters, for sysfs
+ * @vgpu: the VF
+ * @buf: of the sysfs file
+ *
+ * Return: bytes written
+ */
+int nvvgpu_events_emit(struct nvvgpu *vgpu, char *buf)
+{
+	struct nvvgpu_events events;
+	int i, len = 0;
+
+	scoped_guard(spinlock_irqsave, &vgpu->pf->lock)
+		events = vgpu->events;
+
+	for (i = 0; i < NVVGPU_NR_EVENTS; i++)
+		len += sysfs_emit_at(buf, len, "%s %llu\n",
+				     nvvgpu_event_names[i], events.total[i]);
+	len += sysfs_emit_at(buf, len, "coalesced %llu\n", events.coalesced);
+	len += sysfs_emit_at(buf, len, "dropped %llu\n", events.dropped);
+
+	return len;
+}
+
+/* A vGPU that was moved while nobody can say where keeps its old number. */
+static void nvvgpu_event_placement(struct nvvgpu *vgpu)
+{
+	struct nvvgpu_backend *backend = vgpu->backend;
+	u32 placement;
+	int ret;
+
+	if (!backend || !backend->ops->get_placement)
+		return;
+
+	ret = backend->ops->get_placement(backend->priv, vgpu->vf, &placement);
+	if (ret)
+		nvvgpu_fail(vgpu, ret, "cannot tell where the vGPU was moved to");
+	else
+		vgpu->placement = placement;
+}
+
+/**
+ * nvvgpu_event_work() - tell user space what a back-end has reported
+ * @work: nvvgpu::event_work
+ */
+void nvvgpu_event_work(struct work_struct *work)
+{
+	struct nvvgpu *vgpu = container_of(work, struct nvvgpu, event_work);
+	enum nvvgpu_event event;
+	u64 count;
+
+	guard(nvvgpu)(vgpu);
+
+	while (nvvgpu_event_next(vgpu, &event, &count)) {
+		if (vgpu->state == NVVGPU_BOUND)
+			continue;
+
+		trace_nvvgpu_event(vgpu, nvvgpu_event_names[event]);
+		if (event == NVVGPU_EVENT_CRASHED) {
+			nvvgpu_crashed(vgpu);
+			continue;
+		}
+		if (event == NVVGPU_EVENT_PLACEMENT)
+			nvvgpu_event_placement(vgpu);
+		nvvgpu_sysfs_event(vgpu, nvvgpu_event_names[event], count);
+	}
+}
