@@ -122,11 +122,12 @@ struct nvvgpu_events {
  * @started: the back-end has started the vGPU
  * @reset_prepared: the back-end expects reset_done
  * @backend: that holds the vGPU, NULL when there is none any more
- * @pinned: the back-end's module while @opened
+ * @pinned: the module of @backend while @opened
  * @type: of the vGPU, .id is 0 when there is none
  * @placement: of the vGPU
  * @wanted_placement: for the next vGPU, or NVVGPU_PLACEMENT_ANY
- * @bars: written when the vGPU is created, stable while @opened
+ * @bars: written when the vGPU is created and when it is started, stable
+ *	  while @opened
  * @params: for the next start
  * @owner: process that opened the device, 0 when closed
  * @owner_comm: and its name

@@ -109,8 +109,8 @@ static bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 }
 
 /**
- * nvvgpu_region_shape() - ask the back-end how the BARs of a new vGPU look
- * @vgpu: the VF, its vGPU just created, state_mutex held
+ * nvvgpu_region_shape() - ask the back-end how the BARs of a vGPU look
+ * @vgpu: the VF, its vGPU just created or started, state_mutex held
  *
  * Return: 0; -EPROTO when the back-end's answer breaks the contract; else
  * the back-end's

@@ -141,6 +141,12 @@ static bool nvvgpu_pin(struct nvvgpu *vgpu, struct nvvgpu_backend *backend)
 	return true;
 }
 
+static void nvvgpu_unpin(struct nvvgpu *vgpu)
+{
+	module_put(vgpu->pinned);
+	vgpu->pinned = NULL;
+}
+
 static int nvvgpu_create_on(struct nvvgpu *vgpu, struct nvvgpu_backend *backend,
 			    u32 type, u32 placement)
 {
@@ -310,6 +316,18 @@ static int nvvgpu_start_on(struct nvvgpu *vgpu, struct nvvgpu_backend *backend)
 	return ret;
 }
 
+static int nvvgpu_stop_started(struct nvvgpu *vgpu)
+{
+	struct nvvgpu_backend *backend = vgpu->backend;
+
+	if (!vgpu->started)
+		return 0;
+	vgpu->started = false;
+
+	return nvvgpu_traced(vgpu, "stop",
+			     backend->ops->stop(backend->priv, vgpu->vf));
+}
+
 /**
  * nvvgpu_start() - hand a vGPU to the process that opens its device
  * @vgpu: the VF, not locked; its device is enabled and has been reset
@@ -333,9 +351,13 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 	get_task_comm(vgpu->owner_comm, current->group_leader);
 
 	ret = nvvgpu_start_on(vgpu, vgpu->backend);
+	if (!ret) {
+		ret = nvvgpu_region_shape(vgpu);
+		if (ret)
+			nvvgpu_stop_started(vgpu);
+	}
 	if (ret) {
-		module_put(vgpu->pinned);
-		vgpu->pinned = NULL;
+		nvvgpu_unpin(vgpu);
 		vgpu->owner = 0;
 		return nvvgpu_fail(vgpu, ret, "cannot start the vGPU");
 	}
@@ -344,18 +366,6 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 	nvvgpu_set_state(vgpu, NVVGPU_OPEN, "opened");
 
 	return 0;
-}
-
-static int nvvgpu_stop_started(struct nvvgpu *vgpu)
-{
-	struct nvvgpu_backend *backend = vgpu->backend;
-
-	if (!vgpu->started)
-		return 0;
-	vgpu->started = false;
-
-	return nvvgpu_traced(vgpu, "stop",
-			     backend->ops->stop(backend->priv, vgpu->vf));
 }
 
 /**
@@ -371,8 +381,7 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 	ret = nvvgpu_stop_started(vgpu);
 	vgpu->opened = false;
 	vgpu->owner = 0;
-	module_put(vgpu->pinned);
-	vgpu->pinned = NULL;
+	nvvgpu_unpin(vgpu);
 
 	if (!vgpu->backend) {
 		nvvgpu_set_state(vgpu, NVVGPU_BOUND, "closed");
@@ -408,6 +417,7 @@ void nvvgpu_drop_backend(struct nvvgpu *vgpu)
 		if (ret)
 			nvvgpu_fail(vgpu, ret, "cannot delete the vGPU of a leaving back-end");
 		vgpu->backend = NULL;
+		nvvgpu_unpin(vgpu);
 		if (vgpu->opened) {
 			nvvgpu_set_error(vgpu);
 			nvvgpu_fail(vgpu, -ENODEV, "the back-end has gone");
@@ -439,6 +449,8 @@ static int nvvgpu_recreate(struct nvvgpu *vgpu)
 	ret = nvvgpu_create_on(vgpu, backend, vgpu->type.id, vgpu->placement);
 	if (!ret && vgpu->opened)
 		ret = nvvgpu_start_on(vgpu, backend);
+	if (!vgpu->backend)
+		nvvgpu_unpin(vgpu);
 
 	return ret;
 }
