@@ -63,18 +63,20 @@ static bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
 			      u64 *count)
 {
 	struct nvvgpu_events *events = &vgpu->events;
+	bool found;
 
-	guard(spinlock_irqsave)(&vgpu->pf->lock);
+	spin_lock_irq(&vgpu->pf->lock);
+	found = events->nr;
+	if (found) {
+		*event = nvvgpu_event_take(events, 0);
+		*count = events->waiting[*event];
+		events->waiting[*event] = 0;
+		if (vgpu->state == NVVGPU_BOUND)
+			events->dropped += *count;
+	}
+	spin_unlock_irq(&vgpu->pf->lock);
 
-	if (!events->nr)
-		return false;
-	*event = nvvgpu_event_take(events, 0);
-	*count = events->waiting[*event];
-	events->waiting[*event] = 0;
-	if (vgpu->state == NVVGPU_BOUND)
-		events->dropped += *count;
-
-	return true;
+	return found;
 }
 
 /**
@@ -86,9 +88,13 @@ static bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
  */
 bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event)
 {
-	guard(spinlock_irqsave)(&vgpu->pf->lock);
+	bool pending;
 
-	return vgpu->events.waiting[event];
+	spin_lock_irq(&vgpu->pf->lock);
+	pending = vgpu->events.waiting[event];
+	spin_unlock_irq(&vgpu->pf->lock);
+
+	return pending;
 }
 
 /**
@@ -99,14 +105,14 @@ void nvvgpu_events_drop(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_events *events = &vgpu->events;
 
-	guard(spinlock_irqsave)(&vgpu->pf->lock);
-
+	spin_lock_irq(&vgpu->pf->lock);
 	while (events->nr) {
 		enum nvvgpu_event event = nvvgpu_event_take(events, 0);
 
 		events->dropped += events->waiting[event];
 		events->waiting[event] = 0;
 	}
+	spin_unlock_irq(&vgpu->pf->lock);
 }
 
 /**
@@ -121,8 +127,9 @@ int nvvgpu_events_emit(struct nvvgpu *vgpu, char *buf)
 	struct nvvgpu_events events;
 	int i, len = 0;
 
-	scoped_guard(spinlock_irqsave, &vgpu->pf->lock)
-		events = vgpu->events;
+	spin_lock_irq(&vgpu->pf->lock);
+	events = vgpu->events;
+	spin_unlock_irq(&vgpu->pf->lock);
 
 	for (i = 0; i < NVVGPU_NR_EVENTS; i++)
 		len += sysfs_emit_at(buf, len, "%s %llu\n",
