@@ -229,7 +229,8 @@ struct nvvgpu_backend_ops {
 			     struct nvvgpu_type_info *info);
 	/**
 	 * @get_available: number of vGPUs of this type that could be created
-	 * now; when that is 0, says why in a few words in @reason.
+	 * now; when that is 0, says why in a few words in @reason.  -ENOENT for
+	 * an unknown type.
 	 */
 	int (*get_available)(void *priv, u32 type, char *reason, size_t len);
 

@@ -83,13 +83,11 @@ static int nvvgpu_emit_types(struct nvvgpu_backend *backend, char *buf, int len,
 	for (i = 0; i < nr; i++) {
 		int ret = nvvgpu_backend_type_info(backend, ids[i], &info);
 
+		if (!ret)
+			ret = emit(backend, buf, len, &info);
 		/* The type may have been withdrawn meanwhile. */
 		if (ret == -ENOENT)
 			continue;
-		if (ret)
-			return ret;
-
-		ret = emit(backend, buf, len, &info);
 		if (ret < 0)
 			return ret;
 		if (len + ret >= PAGE_SIZE - 1)

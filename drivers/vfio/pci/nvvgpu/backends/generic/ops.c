@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpu-generic: the contract with the front-end.
+ */
+#include <linux/cleanup.h>
+#include <linux/module.h>
+#include <linux/string.h>
+
+#include "generic.h"
+
+static struct generic_type *generic_find_offered(struct generic_pf *pf, u32 id)
+{
+	struct generic_type *type;
+
+	lockdep_assert_held(&pf->lock);
+
+	list_for_each_entry(type, &pf->types, node)
+		if (type->offered && type->info.id == id)
+			return type;
+
+	return NULL;
+}
+
+static int generic_get_types(void *priv, u32 *ids, size_t capacity)
+{
+	struct generic_pf *pf = priv;
+	struct generic_type *type;
+	size_t nr = 0;
+
+	guard(mutex)(&pf->lock);
+
+	list_for_each_entry(type, &pf->types, node) {
+		if (!type->offered)
+			continue;
+		if (nr == capacity)
+			return -EOVERFLOW;
+		ids[nr++] = type->info.id;
+	}
+
+	return nr;
+}
+
+static int generic_get_type_info(void *priv, u32 id,
+				 struct nvvgpu_type_info *info)
+{
+	struct generic_pf *pf = priv;
+	struct generic_type *type;
+
+	guard(mutex)(&pf->lock);
+
+	type = generic_find_offered(pf, id);
+	if (!type)
+		return -ENOENT;
+	*info = type->info;
+
+	return 0;
+}
+
+static int generic_available(struct generic_pf *pf, struct generic_type *type,
+			     char *reason, size_t len)
+{
+	unsigned int vf, used = 0, nr = pci_num_vf(pf->pdev);
+
+	lockdep_assert_held(&pf->lock);
+
+	for (vf = 0; vf < pf->nr_vfs; vf++)
+		used += !!pf->vgpus[vf].type;
+	if (used >= nr) {
+		snprintf(reason, len, "all %u VFs hold a vGPU", nr);
+		return 0;
+	}
+	if (type->instances >= type->info.max_instances) {
+		snprintf(reason, len, "limited to %u by max_instances",
+			 type->info.max_instances);
+		return 0;
+	}
+
+	return min(nr - used, type->info.max_instances - type->instances);
+}
+
+static int generic_get_available(void *priv, u32 id, char *reason, size_t len)
+{
+	struct generic_pf *pf = priv;
+	struct generic_type *type;
+
+	guard(mutex)(&pf->lock);
+
+	type = generic_find_offered(pf, id);
+	if (!type)
+		return -ENOENT;
+
+	return generic_available(pf, type, reason, len);
+}
+
+static struct pci_dev *generic_get_vf(struct generic_pf *pf, unsigned int vf)
+{
+	struct pci_dev *pdev = NULL;
+
+	for_each_pci_dev(pdev)
+		if (pdev->is_virtfn && pci_physfn(pdev) == pf->pdev &&
+		    pci_iov_vf_id(pdev) == vf)
+			return pdev;
+
+	return NULL;
+}
+
+/* What can only be told from the VF itself */
+static int generic_check_vf(struct generic_type *type, struct pci_dev *pdev)
+{
+	unsigned int bar;
+	u32 table;
+
+	if (pcie_reset_flr(pdev, PCI_RESET_PROBE)) {
+		pci_warn(pdev, "cannot be reset between two users\n");
+		return -EOPNOTSUPP;
+	}
+
+	if (!pdev->msix_cap)
+		return 0;
+	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table);
+	bar = table & PCI_MSIX_TABLE_BIR;
+	if (bar < NVVGPU_MAX_BARS &&
+	    (type->hidden & BIT(bar) || type->info.bar_bytes[bar])) {
+		pci_warn(pdev,
+			 "type %u: BAR %u holds the MSI-X table and can only be whole\n",
+			 type->info.id, bar);
+		return -EOPNOTSUPP;
+	}
+
+	return 0;
+}
+
+/* A VF is its own and only place. */
+static int generic_create(void *priv, unsigned int vf, u32 id, u32 *placement)
+{
+	struct generic_pf *pf = priv;
+	struct generic_type *type;
+	struct pci_dev *pdev;
+	char reason[NVVGPU_REASON_LEN];
+	int ret;
+
+	guard(mutex)(&pf->lock);
+
+	type = generic_find_offered(pf, id);
+	if (!type)
+		return -ENOENT;
+	if (vf >= pf->nr_vfs || pf->vgpus[vf].type)
+		return -EIO;
+	if (*placement != NVVGPU_PLACEMENT_ANY && *placement != vf)
+		return -EINVAL;
+	if (!generic_available(pf, type, reason, sizeof(reason)))
+		return -ENOSPC;
+
+	pdev = generic_get_vf(pf, vf);
+	if (!pdev)
+		return -ENODEV;
+	ret = generic_check_vf(type, pdev);
+	if (ret) {
+		pci_dev_put(pdev);
+		return ret;
+	}
+
+	config_item_get(&type->group.cg_item);
+	type->instances++;
+	pf->vgpus[vf].type = type;
+	pf->vgpus[vf].pdev = pdev;
+	*placement = vf;
+
+	return 0;
+}
+
+static int generic_delete(void *priv, unsigned int vf)
+{
+	struct generic_pf *pf = priv;
+	struct generic_vgpu *vgpu = &pf->vgpus[vf];
+
+	guard(mutex)(&pf->lock);
+
+	vgpu->type->instances--;
+	config_item_put(&vgpu->type->group.cg_item);
+	vgpu->type = NULL;
+	pci_dev_put(vgpu->pdev);
+	vgpu->pdev = NULL;
+
+	return 0;
+}
+
+/* The VF has just been reset, and there is nobody to be told. */
+static int generic_start(void *priv, unsigned int vf,
+			 const struct nvvgpu_vm_context *ctx)
+{
+	return 0;
+}
+
+/* The reset that removes what the user leaves comes when VFIO closes the VF. */
+static int generic_stop(void *priv, unsigned int vf)
+{
+	struct generic_pf *pf = priv;
+	struct pci_dev *pdev = pf->vgpus[vf].pdev;
+
+	pci_clear_master(pdev);
+
+	return pci_wait_for_pending_transaction(pdev) ? 0 : -EIO;
+}
+
+static int generic_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
+				struct nvvgpu_bar_info *info)
+{
+	struct generic_pf *pf = priv;
+	struct generic_type *type = pf->vgpus[vf].type;
+
+	if (type->hidden & BIT(bar))
+		info->size = 0;
+	else if (type->info.bar_bytes[bar])
+		info->size = type->info.bar_bytes[bar];
+
+	return 0;
+}
+
+const struct nvvgpu_backend_ops generic_ops = {
+	.name = "generic",
+	.owner = THIS_MODULE,
+	.abi_major = NVVGPU_BACKEND_ABI_MAJOR,
+	.abi_minor = NVVGPU_BACKEND_ABI_MINOR,
+	.size = sizeof(struct nvvgpu_backend_ops),
+	.get_types = generic_get_types,
+	.get_type_info = generic_get_type_info,
+	.get_available = generic_get_available,
+	.create = generic_create,
+	.delete = generic_delete,
+	.start = generic_start,
+	.stop = generic_stop,
+	.get_bar_info = generic_get_bar_info,
+};

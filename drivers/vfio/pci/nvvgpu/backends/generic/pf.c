@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpu-generic: physical functions that are claimed, and that come and go.
+ */
+#include <linux/cleanup.h>
+#include <linux/device.h>
+#include <linux/notifier.h>
+#include <linux/slab.h>
+
+#include "generic.h"
+
+static LIST_HEAD(generic_pfs);
+/* protects generic_pfs, and pdev and backend of all that are in it */
+DEFINE_MUTEX(generic_mutex);
+
+/**
+ * generic_vf_bar_size() - how large a BAR of a VF is
+ * @pf: its PF
+ * @bar: number of the BAR
+ *
+ * Return: bytes, 0 where the VFs do not have that BAR
+ */
+u64 generic_vf_bar_size(struct pci_dev *pf, unsigned int bar)
+{
+	int pos = pci_find_ext_capability(pf, PCI_EXT_CAP_ID_SRIOV);
+	u16 total = 0;
+
+	pci_read_config_word(pf, pos + PCI_SRIOV_TOTAL_VF, &total);
+	if (!total || PCI_POSSIBLE_ERROR(total))
+		return 0;
+
+	return pci_resource_len(pf, PCI_IOV_RESOURCES + bar) / total;
+}
+
+/* The PF of that name, with a reference; the name is the one that lspci has */
+static struct pci_dev *generic_find_pf(const char *name)
+{
+	unsigned int domain, bus, slot, func;
+	struct pci_dev *pdev;
+
+	if (sscanf(name, "%x:%x:%x.%x", &domain, &bus, &slot, &func) != 4 ||
+	    bus > 0xff || slot > 0x1f || func > 7)
+		return ERR_PTR(generic_refuse(name, -EINVAL,
+					      "is no PCI name such as 0000:01:00.0"));
+
+	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, func));
+	if (!pdev)
+		return ERR_PTR(generic_refuse(name, -ENODEV, "no such device"));
+	if (strcmp(name, pci_name(pdev))) {
+		generic_refuse(name, -EINVAL, "is spelt %s", pci_name(pdev));
+		pci_dev_put(pdev);
+		return ERR_PTR(-EINVAL);
+	}
+	if (!pdev->is_physfn) {
+		pci_dev_put(pdev);
+		return ERR_PTR(generic_refuse(name, -EOPNOTSUPP,
+					      "is no SR-IOV physical function"));
+	}
+
+	return pdev;
+}
+
+/**
+ * generic_pf_claim() - take a PF on
+ * @pf: zeroed but for its name
+ *
+ * Return: 0 or a negative errno, undone by generic_pf_release()
+ */
+int generic_pf_claim(struct generic_pf *pf)
+{
+	struct pci_dev *pdev;
+
+	pdev = generic_find_pf(generic_pf_name(pf));
+	if (IS_ERR(pdev))
+		return PTR_ERR(pdev);
+
+	mutex_init(&pf->lock);
+	INIT_LIST_HEAD(&pf->types);
+	pf->pdev = pdev;
+
+	guard(mutex)(&generic_mutex);
+	list_add_tail(&pf->node, &generic_pfs);
+
+	return 0;
+}
+
+static void generic_unregister(struct generic_pf *pf)
+{
+	lockdep_assert_held(&generic_mutex);
+
+	if (!pf->backend)
+		return;
+
+	/* Its last calls delete every vGPU. */
+	nvvgpu_backend_unregister(pf->backend);
+	pf->backend = NULL;
+	kfree(pf->vgpus);
+	pf->vgpus = NULL;
+	pf->nr_vfs = 0;
+}
+
+/**
+ * generic_pf_release() - let go of a PF
+ * @pf: the PF
+ */
+void generic_pf_release(struct generic_pf *pf)
+{
+	guard(mutex)(&generic_mutex);
+
+	generic_unregister(pf);
+	list_del(&pf->node);
+	pci_dev_put(pf->pdev);
+	pf->pdev = NULL;
+}
+
+/* Another device may be in the slot now than when a type was described. */
+static int generic_check_types(struct generic_pf *pf)
+{
+	struct generic_type *type;
+	unsigned int bar;
+
+	guard(mutex)(&pf->lock);
+
+	list_for_each_entry(type, &pf->types, node) {
+		for (bar = 0; bar < NVVGPU_MAX_BARS; bar++) {
+			u64 size = generic_vf_bar_size(pf->pdev, bar);
+
+			if (type->offered &&
+			    (type->info.bar_bytes[bar] > size ||
+			     (type->hidden & BIT(bar) && !size)))
+				return generic_refuse(generic_pf_name(pf), -EINVAL,
+						      "type %u: BAR %u of the VFs is %llu bytes",
+						      type->info.id, bar, size);
+		}
+	}
+
+	return 0;
+}
+
+static int generic_register(struct generic_pf *pf)
+{
+	struct nvvgpu_backend *backend;
+	int ret;
+
+	/* Its vGPUs would be without the driver that serves the VFs. */
+	if (!pf->pdev->dev.driver)
+		return generic_refuse(generic_pf_name(pf), -ENODEV,
+				      "no driver is bound to it");
+
+	ret = generic_check_types(pf);
+	if (ret)
+		return ret;
+
+	pf->nr_vfs = pci_sriov_get_totalvfs(pf->pdev);
+	pf->vgpus = kzalloc_objs(*pf->vgpus, pf->nr_vfs, GFP_KERNEL);
+	if (!pf->vgpus)
+		return -ENOMEM;
+
+	/* When it refuses, it says why. */
+	backend = nvvgpu_backend_register(pf->pdev, &generic_ops, pf);
+	if (IS_ERR(backend)) {
+		kfree(pf->vgpus);
+		pf->vgpus = NULL;
+		return PTR_ERR(backend);
+	}
+	pf->backend = backend;
+
+	return 0;
+}
+
+/**
+ * generic_pf_enable() - offer the types of a PF to its VFs
+ * @pf: the PF
+ *
+ * Return: 0, also when they are offered already, or a negative errno
+ */
+int generic_pf_enable(struct generic_pf *pf)
+{
+	struct pci_dev *pdev;
+	int ret = 0;
+
+	pdev = generic_find_pf(generic_pf_name(pf));
+	if (IS_ERR(pdev))
+		return PTR_ERR(pdev);
+
+	/* Its driver is neither bound nor unbound meanwhile. */
+	device_lock(&pdev->dev);
+	scoped_guard(mutex, &generic_mutex) {
+		if (pf->pdev != pdev) {
+			pci_dev_put(pf->pdev);
+			pf->pdev = pci_dev_get(pdev);
+		}
+		if (!pf->backend)
+			ret = generic_register(pf);
+	}
+	device_unlock(&pdev->dev);
+	pci_dev_put(pdev);
+
+	return ret;
+}
+
+/**
+ * generic_pf_disable() - withdraw the types of a PF
+ * @pf: the PF
+ *
+ * vGPUs are deleted; the users of those that are open find them in error.
+ */
+void generic_pf_disable(struct generic_pf *pf)
+{
+	guard(mutex)(&generic_mutex);
+
+	generic_unregister(pf);
+}
+
+/*
+ * Called with the PF's device_lock when its driver is unbound.  Without that
+ * driver the VFs do not work, and most drivers remove them.
+ */
+static int generic_notify(struct notifier_block *nb, unsigned long action,
+			  void *data)
+{
+	struct device *dev = data;
+	struct generic_pf *pf;
+
+	if (!to_pci_dev(dev)->is_physfn ||
+	    (action != BUS_NOTIFY_UNBIND_DRIVER &&
+	     action != BUS_NOTIFY_REMOVED_DEVICE))
+		return NOTIFY_DONE;
+
+	guard(mutex)(&generic_mutex);
+
+	list_for_each_entry(pf, &generic_pfs, node) {
+		if (!pf->pdev || &pf->pdev->dev != dev)
+			continue;
+		if (pf->backend)
+			pci_info(pf->pdev,
+				 "the driver leaves, and with it the vGPUs\n");
+		generic_unregister(pf);
+		if (action == BUS_NOTIFY_REMOVED_DEVICE) {
+			pci_dev_put(pf->pdev);
+			pf->pdev = NULL;
+		}
+	}
+
+	return NOTIFY_OK;
+}
+
+static struct notifier_block generic_notifier = {
+	.notifier_call = generic_notify,
+};
+
+/**
+ * generic_notifier_register() - hear of PFs that go
+ *
+ * Return: 0 or a negative errno
+ */
+int generic_notifier_register(void)
+{
+	return bus_register_notifier(&pci_bus_type, &generic_notifier);
+}
+
+/**
+ * generic_notifier_unregister() - undo generic_notifier_register()
+ */
+void generic_notifier_unregister(void)
+{
+	bus_unregister_notifier(&pci_bus_type, &generic_notifier);
+}
