@@ -69,12 +69,14 @@ struct emu_cmd {
  * @type: NULL where there is no vGPU; changed under @lock and &emu_dev.lock
  * @fb_offset: of the framebuffer in VRAM, under &emu_dev.lock
  * @started: between start and stop; the front-end serializes those
+ * @reset_err: what came of it when the vGPU was got ready for a reset
  */
 struct emu_vgpu {
 	struct mutex lock;	/* one CREATE or DELETE at a time */
 	const struct nvvgpu_type_info *type;
 	u64 fb_offset;
 	bool started;
+	int reset_err;
 };
 
 /**

@@ -237,7 +237,7 @@ static const struct pci_device_id emu_pci_ids[] = {
 MODULE_DEVICE_TABLE(pci, emu_pci_ids);
 
 static struct pci_driver emu_pci_driver = {
-	.name = KBUILD_MODNAME,
+	.name = "nvvgpu-emu",
 	.id_table = emu_pci_ids,
 	.probe = emu_probe,
 	.remove = emu_remove,

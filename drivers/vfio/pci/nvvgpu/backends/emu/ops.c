@@ -254,7 +254,8 @@ static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement)
 	if (*placement == NVVGPU_PLACEMENT_ANY)
 		cmd.arg[1] = NVVGPU_EMU_PLACEMENT_ANY;
 	err = emu_fw_cmd(emu, &cmd);
-	if (err == -ETIMEDOUT)
+	/* It may be created yet, or there is one already that nobody knows of */
+	if (err == -ETIMEDOUT || err == -EBADFD)
 		set_bit(vf, emu->unsure);
 	if (err)
 		return err;
@@ -310,34 +311,40 @@ static int emu_start(void *priv, unsigned int vf,
 static int emu_stop(void *priv, unsigned int vf)
 {
 	struct emu_dev *emu = priv;
-	int err;
+	int stopped, scrubbed;
 
 	emu->vgpus[vf].started = false;
 
 	/* One that is not running, or not there, need not be stopped */
-	err = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_STOP);
-	if (err && err != -EBADFD && err != -ENOENT)
-		return err;
+	stopped = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_STOP);
+	if (stopped && stopped != -EBADFD && stopped != -ENOENT)
+		return stopped;
 
-	err = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_SCRUB);
-	return err == -ENOENT ? 0 : err;
+	/* What is not there need not be scrubbed, if it is said twice */
+	scrubbed = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_SCRUB);
+	if (scrubbed == -ENOENT && stopped == -ENOENT)
+		return 0;
+
+	return scrubbed;
 }
 
-/* A function should do no DMA while it is being reset */
+/* A function should do no DMA while it is being reset. */
 static void emu_reset_prepare(void *priv, unsigned int vf)
 {
 	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = &emu->vgpus[vf];
 
-	if (emu->vgpus[vf].started)
-		emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_RESET);
+	vgpu->reset_err = vgpu->started ?
+			  emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_RESET) : 0;
 }
 
 static int emu_reset_done(void *priv, unsigned int vf)
 {
 	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = &emu->vgpus[vf];
 
-	if (!emu->vgpus[vf].started)
-		return 0;
+	if (!vgpu->started || vgpu->reset_err)
+		return vgpu->reset_err;
 
 	return emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_RESET);
 }
