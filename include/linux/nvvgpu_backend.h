@@ -395,5 +395,6 @@ nvvgpu_backend_register(struct pci_dev *pf,
 void nvvgpu_backend_unregister(struct nvvgpu_backend *backend);
 void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 			  enum nvvgpu_event event);
+struct pci_dev *nvvgpu_backend_get_vf(struct pci_dev *pf, unsigned int vf);
 
 #endif /* _LINUX_NVVGPU_BACKEND_H */

@@ -370,6 +370,28 @@ void nvvgpu_backend_unregister(struct nvvgpu_backend *backend)
 EXPORT_SYMBOL_GPL(nvvgpu_backend_unregister);
 
 /**
+ * nvvgpu_backend_get_vf() - find a VF by its number
+ * @pf: the PF
+ * @vf: number of the VF
+ *
+ * Context: process context.
+ *
+ * Return: the VF, to be put by pci_dev_put(), or NULL when there is none
+ */
+struct pci_dev *nvvgpu_backend_get_vf(struct pci_dev *pf, unsigned int vf)
+{
+	struct pci_dev *pdev = NULL;
+
+	for_each_pci_dev(pdev)
+		if (pdev->is_virtfn && pci_physfn(pdev) == pf &&
+		    pci_iov_vf_id(pdev) == vf)
+			return pdev;
+
+	return NULL;
+}
+EXPORT_SYMBOL_GPL(nvvgpu_backend_get_vf);
+
+/**
  * nvvgpu_backend_event() - report that something has happened to a VF
  * @backend: from nvvgpu_backend_register()
  * @vf: number of the VF

@@ -92,18 +92,6 @@ static int generic_get_available(void *priv, u32 id, char *reason, size_t len)
 	return generic_available(pf, type, reason, len);
 }
 
-static struct pci_dev *generic_get_vf(struct generic_pf *pf, unsigned int vf)
-{
-	struct pci_dev *pdev = NULL;
-
-	for_each_pci_dev(pdev)
-		if (pdev->is_virtfn && pci_physfn(pdev) == pf->pdev &&
-		    pci_iov_vf_id(pdev) == vf)
-			return pdev;
-
-	return NULL;
-}
-
 /* What can only be told from the VF itself */
 static int generic_check_vf(struct generic_type *type, struct pci_dev *pdev)
 {
@@ -151,7 +139,7 @@ static int generic_create(void *priv, unsigned int vf, u32 id, u32 *placement)
 	if (!generic_available(pf, type, reason, sizeof(reason)))
 		return -ENOSPC;
 
-	pdev = generic_get_vf(pf, vf);
+	pdev = nvvgpu_backend_get_vf(pf->pdev, vf);
 	if (!pdev)
 		return -ENODEV;
 	ret = generic_check_vf(type, pdev);
