@@ -1,0 +1,838 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpu-mock: a back-end without hardware for the selftests.
+ *
+ * It registers for any SR-IOV PF, with tables that are sound and that are not,
+ * and watches whether the front-end keeps the rules of the contract: what it
+ * breaks is counted as a violation.  It is told what to do through debugfs, in
+ * nvvgpu-mock/:
+ *
+ *   register	"<PF> <table>", see mock_tables
+ *   unregister	"<PF>"
+ *   event	"<PF> <VF> <number of event>...", reported at one stroke
+ *   fail	"<operation> <errno>" makes an operation fail, "none" ends that
+ *   block	name of an operation that does not return until this is "none"
+ *   bar	"<BAR> <size> <trapped from> <trapped bytes>", "none" ends that
+ *   placement	what get_placement tells
+ *   calls	how often each operation has been called, and the violations
+ */
+#include <linux/atomic.h>
+#include <linux/bitops.h>
+#include <linux/cleanup.h>
+#include <linux/debugfs.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/nvvgpu_backend.h>
+#include <linux/pci.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/wait.h>
+
+#define MOCK_MAX_VFS	64
+#define MOCK_TYPE	7
+#define MOCK_INSTANCES	3
+#define MOCK_TRAPPED	4096
+
+enum mock_op {
+	OP_GET_TYPES,
+	OP_GET_TYPE_INFO,
+	OP_GET_AVAILABLE,
+	OP_CREATE,
+	OP_DELETE,
+	OP_START,
+	OP_STOP,
+	OP_RESET_PREPARE,
+	OP_RESET_DONE,
+	OP_GET_BAR_INFO,
+	OP_BAR_READ,
+	OP_BAR_WRITE,
+	OP_GET_STATS,
+	OP_GET_PLACEMENT,
+	NR_OPS,
+};
+
+static const char * const mock_op_names[NR_OPS] = {
+	[OP_GET_TYPES] = "get_types",
+	[OP_GET_TYPE_INFO] = "get_type_info",
+	[OP_GET_AVAILABLE] = "get_available",
+	[OP_CREATE] = "create",
+	[OP_DELETE] = "delete",
+	[OP_START] = "start",
+	[OP_STOP] = "stop",
+	[OP_RESET_PREPARE] = "reset_prepare",
+	[OP_RESET_DONE] = "reset_done",
+	[OP_GET_BAR_INFO] = "get_bar_info",
+	[OP_BAR_READ] = "bar_read",
+	[OP_BAR_WRITE] = "bar_write",
+	[OP_GET_STATS] = "get_stats",
+	[OP_GET_PLACEMENT] = "get_placement",
+};
+
+/**
+ * struct mock_vgpu - one VF
+ * @busy: an operation for it is at work
+ * @created: between create and delete
+ * @started: between start and stop
+ * @trapped: what a trapped area holds
+ */
+struct mock_vgpu {
+	unsigned long busy;
+	bool created;
+	bool started;
+	u8 trapped[MOCK_TRAPPED];
+};
+
+/**
+ * struct mock - one registration
+ * @node: entry in mocks
+ * @pf: holds a reference
+ * @backend: the front-end's handle
+ * @gone: nvvgpu_backend_unregister() has returned
+ * @ops: the table; what follows it is not NULL
+ * @after: what follows it
+ * @vgpus: by number of the VF
+ */
+struct mock {
+	struct list_head node;
+	struct pci_dev *pf;
+	struct nvvgpu_backend *backend;
+	bool gone;
+	struct nvvgpu_backend_ops ops;
+	u8 after[64];
+	struct mock_vgpu vgpus[MOCK_MAX_VFS];
+};
+
+/* protects mocks */
+static DEFINE_MUTEX(mock_mutex);
+static LIST_HEAD(mocks);
+
+static atomic64_t mock_calls[NR_OPS];
+static atomic64_t mock_violations;
+static int mock_fail_op = -1;
+static int mock_fail_errno;
+static int mock_block_op = -1;
+static DECLARE_WAIT_QUEUE_HEAD(mock_wait);
+static u32 mock_placement;
+static struct dentry *mock_dir;
+
+/* What get_bar_info answers for one BAR */
+static int mock_bar = -1;
+static u64 mock_bar_size;
+static struct nvvgpu_range mock_bar_trapped;
+
+static void mock_expect(bool kept, const char *rule)
+{
+	if (kept)
+		return;
+
+	atomic64_inc(&mock_violations);
+	pr_err(KBUILD_MODNAME ": violation: %s\n", rule);
+}
+
+/* Every operation begins with this: counted, blocked and failing when told to */
+static int mock_enter(struct mock *mock, enum mock_op op)
+{
+	atomic64_inc(&mock_calls[op]);
+	mock_expect(!mock->gone, "an operation after the back-end has gone");
+	if (READ_ONCE(mock_block_op) == op)
+		wait_event(mock_wait, READ_ONCE(mock_block_op) != op);
+
+	return READ_ONCE(mock_fail_op) == op ? -READ_ONCE(mock_fail_errno) : 0;
+}
+
+/* Likewise for one VF, of which there is one at a time */
+static struct mock_vgpu *mock_enter_vf(void *priv, unsigned int vf,
+				       enum mock_op op, int *ret)
+{
+	struct mock *mock = priv;
+	struct mock_vgpu *vgpu = &mock->vgpus[vf];
+
+	mock_expect(!test_and_set_bit(0, &vgpu->busy),
+		    "two operations for one VF at a time");
+	*ret = mock_enter(mock, op);
+
+	return vgpu;
+}
+
+static int mock_leave_vf(struct mock_vgpu *vgpu, int ret)
+{
+	clear_bit(0, &vgpu->busy);
+
+	return ret;
+}
+
+static int mock_get_types(void *priv, u32 *ids, size_t capacity)
+{
+	int ret = mock_enter(priv, OP_GET_TYPES);
+
+	ids[0] = MOCK_TYPE;
+
+	return ret ?: 1;
+}
+
+static int mock_get_type_info(void *priv, u32 type,
+			      struct nvvgpu_type_info *info)
+{
+	int ret = mock_enter(priv, OP_GET_TYPE_INFO);
+
+	if (ret)
+		return ret;
+	if (type != MOCK_TYPE)
+		return -ENOENT;
+	info->id = type;
+	strscpy(info->name, "nvvgpu MOCK-1C");
+	info->vgpu_class = 'C';
+	info->max_instances = MOCK_INSTANCES;
+
+	return 0;
+}
+
+static int mock_get_available(void *priv, u32 type, char *reason, size_t len)
+{
+	struct mock *mock = priv;
+	int vf, used = 0;
+	int ret;
+
+	ret = mock_enter(mock, OP_GET_AVAILABLE);
+	if (ret)
+		return ret;
+	for (vf = 0; vf < MOCK_MAX_VFS; vf++)
+		used += mock->vgpus[vf].created;
+	if (used >= MOCK_INSTANCES)
+		strscpy(reason, "the mock is full", len);
+
+	return max(MOCK_INSTANCES - used, 0);
+}
+
+static int mock_create(void *priv, unsigned int vf, u32 type, u32 *placement)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_CREATE, &ret);
+	mock_expect(!vgpu->created, "create of what is created");
+	if (!ret) {
+		vgpu->created = true;
+		memset(vgpu->trapped, 0, sizeof(vgpu->trapped));
+		if (*placement == NVVGPU_PLACEMENT_ANY)
+			*placement = vf;
+	}
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_delete(void *priv, unsigned int vf)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_DELETE, &ret);
+	mock_expect(vgpu->created, "delete of what is not created");
+	mock_expect(!vgpu->started, "delete of what is started");
+	if (!ret)
+		vgpu->created = false;
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_start(void *priv, unsigned int vf,
+		      const struct nvvgpu_vm_context *ctx)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_START, &ret);
+	mock_expect(vgpu->created && !vgpu->started,
+		    "start of what is not created, or started");
+	if (!ret)
+		vgpu->started = true;
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_stop(void *priv, unsigned int vf)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_STOP, &ret);
+	mock_expect(vgpu->started, "stop of what is not started");
+	vgpu->started = false;
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static void mock_reset_prepare(void *priv, unsigned int vf)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_RESET_PREPARE, &ret);
+	mock_expect(vgpu->created, "reset_prepare of what is not created");
+	mock_leave_vf(vgpu, 0);
+}
+
+static int mock_reset_done(void *priv, unsigned int vf)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_RESET_DONE, &ret);
+	mock_expect(vgpu->created, "reset_done of what is not created");
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
+			     struct nvvgpu_bar_info *info)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_GET_BAR_INFO, &ret);
+	mock_expect(vgpu->created, "get_bar_info of what is not created");
+	if (!ret && bar == READ_ONCE(mock_bar)) {
+		info->size = mock_bar_size;
+		if (mock_bar_trapped.length) {
+			info->flags &= ~NVVGPU_BAR_MMAP;
+			info->trapped[0] = mock_bar_trapped;
+			info->nr_trapped = 1;
+		}
+	}
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static bool mock_access_sound(u64 offset, size_t len)
+{
+	return (len == 1 || len == 2 || len == 4 || len == 8) &&
+	       IS_ALIGNED(offset, len) && offset >= mock_bar_trapped.offset &&
+	       offset + len <= mock_bar_trapped.offset + mock_bar_trapped.length;
+}
+
+static int mock_bar_read(void *priv, unsigned int vf, unsigned int bar,
+			 u64 offset, void *buf, size_t len)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_BAR_READ, &ret);
+	mock_expect(vgpu->started && mock_access_sound(offset, len),
+		    "bar_read where it should not be");
+	memcpy(buf, &vgpu->trapped[offset % MOCK_TRAPPED], len);
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_bar_write(void *priv, unsigned int vf, unsigned int bar,
+			  u64 offset, const void *buf, size_t len)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_BAR_WRITE, &ret);
+	mock_expect(vgpu->started && mock_access_sound(offset, len),
+		    "bar_write where it should not be");
+	memcpy(&vgpu->trapped[offset % MOCK_TRAPPED], buf, len);
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_get_stats(void *priv, unsigned int vf, struct nvvgpu_stat *stats,
+			  size_t capacity)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_GET_STATS, &ret);
+	mock_expect(vgpu->created, "get_stats of what is not created");
+	stats[0].name = "starts";
+	stats[0].value = atomic64_read(&mock_calls[OP_START]);
+
+	return mock_leave_vf(vgpu, ret ?: 1);
+}
+
+static int mock_get_placement(void *priv, unsigned int vf, u32 *placement)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_GET_PLACEMENT, &ret);
+	*placement = mock_placement;
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+/* Never called: they make groups of operations whole, or not. */
+static int mock_vf_op(void *priv, unsigned int vf)
+{
+	return -EOPNOTSUPP;
+}
+
+static int mock_precopy_estimate(void *priv, unsigned int vf, u64 *initial,
+				 u64 *dirty)
+{
+	return -EOPNOTSUPP;
+}
+
+static int mock_get_plane(void *priv, unsigned int vf, unsigned int head,
+			  struct nvvgpu_plane *plane)
+{
+	return -EOPNOTSUPP;
+}
+
+static const struct nvvgpu_backend_ops mock_sound = {
+	.name = "mock",
+	.owner = THIS_MODULE,
+	.abi_major = NVVGPU_BACKEND_ABI_MAJOR,
+	.abi_minor = NVVGPU_BACKEND_ABI_MINOR,
+	.size = sizeof(struct nvvgpu_backend_ops),
+	.get_types = mock_get_types,
+	.get_type_info = mock_get_type_info,
+	.get_available = mock_get_available,
+	.create = mock_create,
+	.delete = mock_delete,
+	.start = mock_start,
+	.stop = mock_stop,
+	.reset_prepare = mock_reset_prepare,
+	.reset_done = mock_reset_done,
+	.get_bar_info = mock_get_bar_info,
+	.bar_read = mock_bar_read,
+	.bar_write = mock_bar_write,
+	.get_stats = mock_get_stats,
+	.get_placement = mock_get_placement,
+};
+
+static void mock_minimal(struct nvvgpu_backend_ops *ops)
+{
+	ops->reset_prepare = NULL;
+	ops->reset_done = NULL;
+	ops->get_bar_info = NULL;
+	ops->bar_read = NULL;
+	ops->bar_write = NULL;
+	ops->get_stats = NULL;
+	ops->get_placement = NULL;
+}
+
+static void mock_built_in(struct nvvgpu_backend_ops *ops)
+{
+	ops->owner = NULL;
+}
+
+/* Of the time before get_placement, whose memory is something else */
+static void mock_old(struct nvvgpu_backend_ops *ops)
+{
+	ops->abi_minor = 0;
+	ops->size = offsetofend(struct nvvgpu_backend_ops, get_stats);
+	memset(&ops->get_placement, 0xff, sizeof(ops->get_placement));
+}
+
+/* Of a time when there are operations that this front-end does not know */
+static void mock_new(struct nvvgpu_backend_ops *ops)
+{
+	ops->abi_minor = NVVGPU_BACKEND_ABI_MINOR + 1;
+	ops->size += sizeof_field(struct mock, after);
+}
+
+static void mock_major(struct nvvgpu_backend_ops *ops)
+{
+	ops->abi_major++;
+}
+
+static void mock_short(struct nvvgpu_backend_ops *ops)
+{
+	ops->size = offsetof(struct nvvgpu_backend_ops, get_placement);
+}
+
+static void mock_empty(struct nvvgpu_backend_ops *ops)
+{
+	ops->size = 0;
+}
+
+static void mock_no_name(struct nvvgpu_backend_ops *ops)
+{
+	ops->name = NULL;
+}
+
+static void mock_two_words(struct nvvgpu_backend_ops *ops)
+{
+	ops->name = "two words";
+}
+
+static void mock_half_migration(struct nvvgpu_backend_ops *ops)
+{
+	ops->resume = mock_vf_op;
+	ops->save_begin = mock_vf_op;
+}
+
+static void mock_precopy_alone(struct nvvgpu_backend_ops *ops)
+{
+	ops->precopy_estimate = mock_precopy_estimate;
+}
+
+static void mock_half_dma_log(struct nvvgpu_backend_ops *ops)
+{
+	ops->dma_log_stop = mock_vf_op;
+}
+
+static void mock_half_display(struct nvvgpu_backend_ops *ops)
+{
+	ops->get_plane = mock_get_plane;
+}
+
+#define MOCK_TABLE(_name, _change)	{ _name, .change = mock_##_change }
+#define MOCK_WITHOUT(_op) \
+	{ "no-" #_op, .hole = offsetof(struct nvvgpu_backend_ops, _op) }
+
+static const struct {
+	const char *name;
+	void (*change)(struct nvvgpu_backend_ops *ops);
+	size_t hole;
+} mock_tables[] = {
+	{ "sound" },
+	MOCK_TABLE("minimal", minimal),
+	MOCK_TABLE("built-in", built_in),
+	MOCK_TABLE("old", old),
+	MOCK_TABLE("new", new),
+	MOCK_TABLE("major", major),
+	MOCK_TABLE("short", short),
+	MOCK_TABLE("empty", empty),
+	MOCK_TABLE("no-name", no_name),
+	MOCK_TABLE("two-words", two_words),
+	MOCK_WITHOUT(get_types),
+	MOCK_WITHOUT(get_type_info),
+	MOCK_WITHOUT(get_available),
+	MOCK_WITHOUT(create),
+	MOCK_WITHOUT(delete),
+	MOCK_WITHOUT(start),
+	MOCK_WITHOUT(stop),
+	MOCK_WITHOUT(reset_prepare),
+	MOCK_WITHOUT(reset_done),
+	MOCK_WITHOUT(get_bar_info),
+	MOCK_WITHOUT(bar_read),
+	MOCK_WITHOUT(bar_write),
+	MOCK_TABLE("half-migration", half_migration),
+	MOCK_TABLE("precopy-alone", precopy_alone),
+	MOCK_TABLE("half-dma-log", half_dma_log),
+	MOCK_TABLE("half-display", half_display),
+};
+
+static int mock_fill_table(struct mock *mock, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(mock_tables); i++) {
+		if (strcmp(mock_tables[i].name, name))
+			continue;
+		mock->ops = mock_sound;
+		memset(mock->after, 0xff, sizeof(mock->after));
+		if (mock_tables[i].change)
+			mock_tables[i].change(&mock->ops);
+		if (mock_tables[i].hole)
+			memset((u8 *)&mock->ops + mock_tables[i].hole, 0,
+			       sizeof(void *));
+		return 0;
+	}
+
+	return -EINVAL;
+}
+
+static struct pci_dev *mock_find_pf(const char *name)
+{
+	struct pci_dev *pdev = NULL;
+
+	for_each_pci_dev(pdev)
+		if (!strcmp(pci_name(pdev), name))
+			return pdev;
+
+	return NULL;
+}
+
+static struct mock *mock_find(const char *name)
+{
+	struct mock *mock;
+
+	lockdep_assert_held(&mock_mutex);
+
+	list_for_each_entry(mock, &mocks, node)
+		if (!strcmp(pci_name(mock->pf), name))
+			return mock;
+
+	return NULL;
+}
+
+static void mock_free(struct mock *mock)
+{
+	pci_dev_put(mock->pf);
+	kfree(mock);
+}
+
+static int mock_register(const char *name, const char *table)
+{
+	struct mock *mock;
+	int ret;
+
+	lockdep_assert_held(&mock_mutex);
+
+	mock = kzalloc_obj(*mock, GFP_KERNEL);
+	if (!mock)
+		return -ENOMEM;
+	ret = mock_fill_table(mock, table);
+	if (ret)
+		goto out_free;
+	mock->pf = mock_find_pf(name);
+	if (!mock->pf) {
+		ret = -ENXIO;
+		goto out_free;
+	}
+
+	mock->backend = nvvgpu_backend_register(mock->pf, &mock->ops, mock);
+	if (IS_ERR(mock->backend)) {
+		ret = PTR_ERR(mock->backend);
+		goto out_free;
+	}
+	/* What the front-end knows of the table it has taken. */
+	memset(&mock->ops, 0xff, sizeof(mock->ops));
+	list_add_tail(&mock->node, &mocks);
+
+	return 0;
+
+out_free:
+	mock_free(mock);
+	return ret;
+}
+
+static void mock_unregister(struct mock *mock)
+{
+	unsigned int vf;
+
+	lockdep_assert_held(&mock_mutex);
+
+	list_del(&mock->node);
+	nvvgpu_backend_unregister(mock->backend);
+	mock->gone = true;
+	/* A delete that was told to fail has been tried all the same. */
+	for (vf = 0; vf < MOCK_MAX_VFS; vf++) {
+		mock_expect(!mock->vgpus[vf].started,
+			    "a vGPU is still started when the back-end has gone");
+		mock_expect(!mock->vgpus[vf].created || mock_fail_op == OP_DELETE,
+			    "a vGPU is still there when the back-end has gone");
+	}
+	mock_free(mock);
+}
+
+/* One line from user space, without the newline */
+static int mock_line(const char __user *buf, size_t count, char *line,
+		     size_t len)
+{
+	if (count >= len)
+		return -E2BIG;
+	if (copy_from_user(line, buf, count))
+		return -EFAULT;
+	line[count] = '\0';
+	strim(line);
+
+	return 0;
+}
+
+static ssize_t register_write(struct file *file, const char __user *buf,
+			      size_t count, loff_t *ppos)
+{
+	char line[64], pf[32], table[32];
+	int ret;
+
+	ret = mock_line(buf, count, line, sizeof(line));
+	if (ret)
+		return ret;
+	if (sscanf(line, "%31s %31s", pf, table) != 2)
+		return -EINVAL;
+
+	guard(mutex)(&mock_mutex);
+
+	return mock_register(pf, table) ?: count;
+}
+
+static ssize_t unregister_write(struct file *file, const char __user *buf,
+				size_t count, loff_t *ppos)
+{
+	struct mock *mock;
+	char line[64];
+	int ret;
+
+	ret = mock_line(buf, count, line, sizeof(line));
+	if (ret)
+		return ret;
+
+	guard(mutex)(&mock_mutex);
+
+	mock = mock_find(line);
+	if (!mock)
+		return -ENOENT;
+	mock_unregister(mock);
+
+	return count;
+}
+
+static ssize_t event_write(struct file *file, const char __user *buf,
+			   size_t count, loff_t *ppos)
+{
+	char line[1024], *text = line, *word;
+	unsigned long flags;
+	struct mock *mock;
+	unsigned int vf, event;
+	int ret;
+
+	ret = mock_line(buf, count, line, sizeof(line));
+	if (ret)
+		return ret;
+
+	guard(mutex)(&mock_mutex);
+
+	mock = mock_find(strsep(&text, " ") ?: "");
+	if (!mock)
+		return -ENOENT;
+	ret = kstrtouint(strsep(&text, " ") ?: "", 10, &vf);
+	if (ret)
+		return ret;
+
+	/* As from an interrupt */
+	local_irq_save(flags);
+	while ((word = strsep(&text, " "))) {
+		ret = kstrtouint(word, 10, &event);
+		if (ret)
+			break;
+		nvvgpu_backend_event(mock->backend, vf, event);
+	}
+	local_irq_restore(flags);
+
+	return ret ?: count;
+}
+
+static int mock_op_number(const char *name)
+{
+	if (!strcmp(name, "none"))
+		return -1;
+
+	return match_string(mock_op_names, NR_OPS, name);
+}
+
+static ssize_t fail_write(struct file *file, const char __user *buf,
+			  size_t count, loff_t *ppos)
+{
+	char line[64], name[32];
+	int err = 0, ret;
+
+	ret = mock_line(buf, count, line, sizeof(line));
+	if (ret)
+		return ret;
+	ret = sscanf(line, "%31s %d", name, &err);
+	if (ret < 1 || mock_op_number(name) < -1)
+		return -EINVAL;
+	WRITE_ONCE(mock_fail_errno, err);
+	WRITE_ONCE(mock_fail_op, mock_op_number(name));
+
+	return count;
+}
+
+static ssize_t block_write(struct file *file, const char __user *buf,
+			   size_t count, loff_t *ppos)
+{
+	char line[64];
+	int ret;
+
+	ret = mock_line(buf, count, line, sizeof(line));
+	if (ret)
+		return ret;
+	if (mock_op_number(line) < -1)
+		return -EINVAL;
+	WRITE_ONCE(mock_block_op, mock_op_number(line));
+	wake_up_all(&mock_wait);
+
+	return count;
+}
+
+static ssize_t bar_write(struct file *file, const char __user *buf,
+			 size_t count, loff_t *ppos)
+{
+	u64 size = 0, from = 0, bytes = 0;
+	char line[64];
+	int bar = -1;
+	int ret;
+
+	ret = mock_line(buf, count, line, sizeof(line));
+	if (ret)
+		return ret;
+	if (strcmp(line, "none") &&
+	    sscanf(line, "%d %llu %llu %llu", &bar, &size, &from, &bytes) != 4)
+		return -EINVAL;
+	mock_bar_size = size;
+	mock_bar_trapped.offset = from;
+	mock_bar_trapped.length = bytes;
+	WRITE_ONCE(mock_bar, bar);
+
+	return count;
+}
+
+static int calls_show(struct seq_file *m, void *unused)
+{
+	int op;
+
+	for (op = 0; op < NR_OPS; op++)
+		seq_printf(m, "%s %lld\n", mock_op_names[op],
+			   atomic64_read(&mock_calls[op]));
+	seq_printf(m, "violations %lld\n", atomic64_read(&mock_violations));
+
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(calls);
+
+#define MOCK_WRITE_FOPS(_name)					\
+static const struct file_operations _name##_fops = {		\
+	.owner = THIS_MODULE,					\
+	.open = simple_open,					\
+	.write = _name##_write,					\
+}
+
+MOCK_WRITE_FOPS(register);
+MOCK_WRITE_FOPS(unregister);
+MOCK_WRITE_FOPS(event);
+MOCK_WRITE_FOPS(fail);
+MOCK_WRITE_FOPS(block);
+MOCK_WRITE_FOPS(bar);
+
+static int __init mock_init(void)
+{
+	struct dentry *dir = debugfs_create_dir("nvvgpu-mock", NULL);
+
+	mock_dir = dir;
+	debugfs_create_file("register", 0200, dir, NULL, &register_fops);
+	debugfs_create_file("unregister", 0200, dir, NULL, &unregister_fops);
+	debugfs_create_file("event", 0200, dir, NULL, &event_fops);
+	debugfs_create_file("fail", 0200, dir, NULL, &fail_fops);
+	debugfs_create_file("block", 0200, dir, NULL, &block_fops);
+	debugfs_create_file("bar", 0200, dir, NULL, &bar_fops);
+	debugfs_create_u32("placement", 0600, dir, &mock_placement);
+	debugfs_create_file("calls", 0400, dir, NULL, &calls_fops);
+
+	return 0;
+}
+
+static void __exit mock_exit(void)
+{
+	struct mock *mock, *next;
+
+	debugfs_remove(mock_dir);
+
+	guard(mutex)(&mock_mutex);
+	list_for_each_entry_safe(mock, next, &mocks, node)
+		mock_unregister(mock);
+}
+
+module_init(mock_init);
+module_exit(mock_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("nvvgpu back-end without hardware, for selftests");
