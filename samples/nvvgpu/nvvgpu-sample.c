@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpu-sample: a complete minimal back-end for nvvgpu-vfio-pci, to start one's
+ * own from.  Documentation/driver-api/nvvgpu-backend.rst walks through it.
+ *
+ * It is the driver of an SR-IOV physical function, whose VFs it offers as vGPUs
+ * of two types.  Where a driver for hardware would talk to its firmware, this
+ * one only keeps books.  It binds to any SR-IOV device by driver_override.
+ */
+#include <linux/cleanup.h>
+#include <linux/math64.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/nvvgpu_backend.h>
+#include <linux/pci.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#define SAMPLE_FB_BYTES	SZ_4G
+
+/**
+ * struct sample_vgpu - the vGPU of one VF
+ * @type: NULL while there is none
+ * @starts: how often it was started
+ */
+struct sample_vgpu {
+	const struct nvvgpu_type_info *type;
+	u64 starts;
+};
+
+/**
+ * struct sample - one GPU
+ * @pdev: its physical function
+ * @backend: what the front-end knows it by
+ * @lock: protects what follows
+ * @free: framebuffer that no vGPU has
+ * @nr_vfs: entries of @vgpus
+ * @vgpus: by number of the VF
+ */
+struct sample {
+	struct pci_dev *pdev;
+	struct nvvgpu_backend *backend;
+	struct mutex lock; /* see above */
+	u64 free;
+	unsigned int nr_vfs;
+	struct sample_vgpu vgpus[] __counted_by(nr_vfs);
+};
+
+static const struct nvvgpu_type_info sample_types[] = {
+	{
+		.id = 1,
+		.name = "SAMPLE-1C",
+		.vgpu_class = 'C',
+		.fb_bytes = SZ_1G,
+		.max_instances = SAMPLE_FB_BYTES / SZ_1G,
+	}, {
+		.id = 2,
+		.name = "SAMPLE-4C",
+		.vgpu_class = 'C',
+		.fb_bytes = SZ_4G,
+		.max_instances = SAMPLE_FB_BYTES / SZ_4G,
+	},
+};
+
+static const struct nvvgpu_type_info *sample_type(u32 id)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(sample_types); i++)
+		if (sample_types[i].id == id)
+			return &sample_types[i];
+
+	return NULL;
+}
+
+/* Catalogue: what there is, and how much of it is left */
+
+static int sample_get_types(void *priv, u32 *ids, size_t capacity)
+{
+	unsigned int i;
+
+	if (capacity < ARRAY_SIZE(sample_types))
+		return -EOVERFLOW;
+	for (i = 0; i < ARRAY_SIZE(sample_types); i++)
+		ids[i] = sample_types[i].id;
+
+	return ARRAY_SIZE(sample_types);
+}
+
+static int sample_get_type_info(void *priv, u32 id,
+				struct nvvgpu_type_info *info)
+{
+	const struct nvvgpu_type_info *type = sample_type(id);
+
+	if (!type)
+		return -ENOENT;
+	*info = *type;
+
+	return 0;
+}
+
+static int sample_get_available(void *priv, u32 id, char *reason, size_t len)
+{
+	const struct nvvgpu_type_info *type = sample_type(id);
+	struct sample *sample = priv;
+	unsigned int nr;
+
+	if (!type)
+		return -ENOENT;
+
+	guard(mutex)(&sample->lock);
+	nr = div64_u64(sample->free, type->fb_bytes);
+	if (!nr)
+		snprintf(reason, len, "%llu MiB of framebuffer are left",
+			 sample->free / SZ_1M);
+
+	return nr;
+}
+
+/* Life: create, any number of start and stop, delete */
+
+static int sample_create(void *priv, unsigned int vf, u32 id, u32 *placement)
+{
+	const struct nvvgpu_type_info *type = sample_type(id);
+	struct sample *sample = priv;
+
+	if (!type)
+		return -ENOENT;
+	if (vf >= sample->nr_vfs)
+		return -ENODEV;
+	/* A GPU with placements tells here where in the framebuffer it is. */
+	if (*placement == NVVGPU_PLACEMENT_ANY)
+		*placement = vf;
+	if (*placement != vf)
+		return -EINVAL;
+
+	guard(mutex)(&sample->lock);
+	if (type->fb_bytes > sample->free)
+		return -ENOSPC;
+	sample->free -= type->fb_bytes;
+	sample->vgpus[vf].type = type;
+
+	return 0;
+}
+
+static int sample_delete(void *priv, unsigned int vf)
+{
+	struct sample *sample = priv;
+
+	/* A GPU scrubs the framebuffer here, before others can have it. */
+	guard(mutex)(&sample->lock);
+	sample->free += sample->vgpus[vf].type->fb_bytes;
+	sample->vgpus[vf].type = NULL;
+
+	return 0;
+}
+
+static int sample_start(void *priv, unsigned int vf,
+			const struct nvvgpu_vm_context *ctx)
+{
+	struct sample *sample = priv;
+
+	pci_dbg(sample->pdev, "VF %u starts for process %d, \"%s\"\n", vf,
+		ctx->pid, ctx->params);
+	sample->vgpus[vf].starts++;
+
+	return 0;
+}
+
+static int sample_stop(void *priv, unsigned int vf)
+{
+	/* A GPU halts the VF's engines here and scrubs what the user left. */
+	return 0;
+}
+
+/* Optional: counters for nvvgpu/stats */
+static int sample_get_stats(void *priv, unsigned int vf,
+			    struct nvvgpu_stat *stats, size_t capacity)
+{
+	struct sample *sample = priv;
+
+	if (!capacity)
+		return 0;
+	stats[0].name = "starts";
+	stats[0].value = sample->vgpus[vf].starts;
+
+	return 1;
+}
+
+static const struct nvvgpu_backend_ops sample_ops = {
+	.name = "sample",
+	.owner = THIS_MODULE,
+	.abi_major = NVVGPU_BACKEND_ABI_MAJOR,
+	.abi_minor = NVVGPU_BACKEND_ABI_MINOR,
+	.size = sizeof(struct nvvgpu_backend_ops),
+	.get_types = sample_get_types,
+	.get_type_info = sample_get_type_info,
+	.get_available = sample_get_available,
+	.create = sample_create,
+	.delete = sample_delete,
+	.start = sample_start,
+	.stop = sample_stop,
+	.get_stats = sample_get_stats,
+};
+
+static int sample_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	unsigned int nr_vfs = pci_sriov_get_totalvfs(pdev);
+	struct sample *sample;
+
+	sample = devm_kzalloc(&pdev->dev, struct_size(sample, vgpus, nr_vfs),
+			      GFP_KERNEL);
+	if (!sample)
+		return -ENOMEM;
+	sample->nr_vfs = nr_vfs;
+	sample->pdev = pdev;
+	sample->free = SAMPLE_FB_BYTES;
+	mutex_init(&sample->lock);
+	pci_set_drvdata(pdev, sample);
+
+	/* The last step: operations may be called from here on. */
+	sample->backend = nvvgpu_backend_register(pdev, &sample_ops, sample);
+
+	return PTR_ERR_OR_ZERO(sample->backend);
+}
+
+static void sample_remove(struct pci_dev *pdev)
+{
+	struct sample *sample = pci_get_drvdata(pdev);
+
+	/* The first step: deletes every vGPU, and no operation comes after. */
+	nvvgpu_backend_unregister(sample->backend);
+	pci_disable_sriov(pdev);
+}
+
+static struct pci_driver sample_driver = {
+	.name = KBUILD_MODNAME,
+	.probe = sample_probe,
+	.remove = sample_remove,
+	.sriov_configure = pci_sriov_configure_simple,
+};
+module_pci_driver(sample_driver);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Sample back-end of nvvgpu");
