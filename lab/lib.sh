@@ -10,7 +10,9 @@ LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 TOP=$(dirname "$LAB")
 CACHE=${NVVGPU_CACHE:-${XDG_CACHE_HOME:-${HOME:?"set HOME or NVVGPU_CACHE"}/.cache}/nvvgpu}
 JOBS=${NVVGPU_JOBS:-$(nproc)}
-export LAB TOP CACHE JOBS
+# Some users' PATH lacks chroot and the like.
+PATH=$PATH:/usr/sbin:/sbin
+export LAB TOP CACHE JOBS PATH
 
 # The Debian release that the root is made of.
 # shellcheck disable=SC2034
@@ -83,14 +85,14 @@ lock() {
 }
 
 # prune KIND KEEP: remove all but the newest KEEP of $CACHE/KIND-<hash>, never one
-# younger than a day. Removal goes through `unshare` where ids are mapped.
+# younger than a day. Without root, some files of a root belong to mapped ids.
 prune() {
 	local d n=0
 	while read -r d; do
 		n=$((n + 1))
 		((n > $2)) || continue
 		[[ -n $(find "$d" -maxdepth 0 -mmin +1440) ]] || continue
-		rm -rf "$d" 2>/dev/null || true
+		rm -rf "$d" 2>/dev/null || unshare --map-root-user --map-auto rm -rf "$d" || true
 	done < <(find "$CACHE" -maxdepth 1 -type d -regextype posix-extended \
 		-regex ".*/$1-[0-9a-f]{12}(\.tmp)?" -printf '%T@ %p\n' | sort -rn | cut -d' ' -f2-)
 }
