@@ -293,6 +293,18 @@ static const MemoryRegionOps nvvgpu_vf_void_ops = {
  * PCI
  */
 
+/*
+ * A VF has no Memory Space Enable of its own: it reads as zero, and the PF's
+ * SR-IOV capability decides.  QEMU's core looks at the VF's bit all the same,
+ * so there it is always set.
+ */
+static uint32_t nvvgpu_vf_config_read(PCIDevice *dev, uint32_t addr, int len)
+{
+    uint32_t val = pci_default_read_config(dev, addr, len);
+
+    return addr == PCI_COMMAND ? val & ~PCI_COMMAND_MEMORY : val;
+}
+
 static void nvvgpu_vf_config_write(PCIDevice *dev, uint32_t addr, uint32_t val,
                                    int len)
 {
@@ -327,6 +339,7 @@ static void nvvgpu_vf_realize(PCIDevice *dev, Error **errp)
     pci_set_word(dev->config + PCI_STATUS,
                  pci_get_word(dev->config + PCI_STATUS) |
                  PCI_STATUS_IMM_READY);
+    dev->config_read = nvvgpu_vf_config_read;
     dev->config_write = nvvgpu_vf_config_write;
 
     memory_region_init_io(&vf->bar0, obj, &nvvgpu_vf_void_ops, vf,
@@ -346,6 +359,11 @@ static void nvvgpu_vf_realize(PCIDevice *dev, Error **errp)
                      PCI_BASE_ADDRESS_SPACE_MEMORY, &vf->regs);
     pci_register_bar(dev, NVVGPU_EMU_VF_BAR_MSIX,
                      PCI_BASE_ADDRESS_SPACE_MEMORY, &vf->msix);
+    /* From when the VF is enabled */
+    pci_set_word(dev->config + PCI_COMMAND, PCI_COMMAND_MEMORY);
+    pci_set_word(dev->wmask + PCI_COMMAND,
+                 pci_get_word(dev->wmask + PCI_COMMAND) &
+                 ~(PCI_COMMAND_MEMORY | PCI_COMMAND_IO));
 
     if (msix_init(dev, NVVGPU_EMU_VF_VECTORS, &vf->msix,
                   NVVGPU_EMU_VF_BAR_MSIX, 0, &vf->msix, NVVGPU_EMU_VF_BAR_MSIX,
