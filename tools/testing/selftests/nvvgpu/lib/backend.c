@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Back-ends that come and go: modules, debugfs and configfs files, uevents, and
+ * the PFs of other drivers.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <linux/netlink.h>
+
+#include "backend.h"
+
+/**
+ * put() - write formatted text to a file, in one write
+ * @path: of the file
+ * @fmt: the text
+ *
+ * Return: 0 or a negative errno.
+ */
+int put(const char *path, const char *fmt, ...)
+{
+	char text[2048];
+	va_list args;
+	int fd, len, ret = 0;
+
+	va_start(args, fmt);
+	len = vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, len) < 0)
+		ret = -errno;
+	close(fd);
+
+	return ret;
+}
+
+/**
+ * get() - read a file
+ * @path: of the file
+ * @buf: where to; always terminated
+ * @size: of the buffer
+ *
+ * Return: the length or a negative errno.
+ */
+int get(const char *path, char *buf, size_t size)
+{
+	ssize_t len = 0, n;
+	int fd;
+
+	buf[0] = '\0';
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while ((size_t)len < size - 1) {
+		n = read(fd, buf + len, size - 1 - len);
+		if (n < 0) {
+			len = -errno;
+			break;
+		}
+		if (!n)
+			break;
+		len += n;
+	}
+	close(fd);
+	if (len >= 0)
+		buf[len] = '\0';
+
+	return len;
+}
+
+/**
+ * get_value() - read the number behind a word at the beginning of a line
+ * @path: of a file with lines "word number"
+ * @key: the word
+ *
+ * Return: the number or a negative errno.
+ */
+long long get_value(const char *path, const char *key)
+{
+	char buf[4096], *line, *save = NULL;
+	size_t len = strlen(key);
+	int ret;
+
+	ret = get(path, buf, sizeof(buf));
+	if (ret < 0)
+		return ret;
+	for (line = strtok_r(buf, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save))
+		if (!strncmp(line, key, len) && line[len] == ' ')
+			return strtoll(line + len + 1, NULL, 0);
+
+	return -ENOENT;
+}
+
+/* The kernel's own spelling has underscores. */
+static void mod_path(char *path, size_t size, const char *prefix,
+		     const char *name, const char *suffix)
+{
+	char *p = path + strlen(prefix);
+
+	snprintf(path, size, "%s%s%s", prefix, name, suffix);
+	for (; *p; p++)
+		if (*p == '-')
+			*p = '_';
+}
+
+static int mod_modprobe(const char *name, const char *params)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), "modprobe %s %s 2>/dev/null", name,
+		 params);
+
+	return system(command) ? -ENOENT : 0;
+}
+
+/**
+ * mod_add() - load a module
+ * @name: file name without .ko; from the folder NVVGPU_MODULES, or modprobe's
+ * @params: its parameters, "" for none
+ *
+ * Return: 0, also when it is loaded already, or a negative errno.
+ */
+int mod_add(const char *name, const char *params)
+{
+	const char *dir = getenv("NVVGPU_MODULES");
+	char path[PATH_MAX];
+	int fd, ret = 0;
+
+	if (mod_refs(name) >= 0)
+		return 0;
+	if (!dir)
+		return mod_modprobe(name, params);
+
+	snprintf(path, sizeof(path), "%s/%s.ko", dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (syscall(SYS_finit_module, fd, params, 0))
+		ret = -errno;
+	close(fd);
+
+	return ret;
+}
+
+/**
+ * mod_del() - unload a module
+ * @name: as for mod_add()
+ *
+ * Return: 0, also when it is not loaded, or a negative errno; -EWOULDBLOCK
+ * while it is in use.
+ */
+int mod_del(const char *name)
+{
+	char path[64];
+
+	if (mod_refs(name) < 0)
+		return 0;
+	mod_path(path, sizeof(path), "", name, "");
+
+	return syscall(SYS_delete_module, path, O_NONBLOCK) ? -errno : 0;
+}
+
+/**
+ * mod_refs() - how many references there are to a module
+ * @name: as for mod_add()
+ *
+ * Return: their number, or a negative errno when it is not loaded.
+ */
+int mod_refs(const char *name)
+{
+	char path[PATH_MAX], buf[16];
+	int ret;
+
+	mod_path(path, sizeof(path), "/sys/module/", name, "/refcnt");
+	ret = get(path, buf, sizeof(buf));
+
+	return ret < 0 ? ret : atoi(buf);
+}
+
+/**
+ * pf_find_driver() - find the first SR-IOV PF that a driver is bound to
+ * @pf: to be filled in
+ * @driver: name
+ *
+ * Return: 0 or a negative errno; -ENODEV where there is none.
+ */
+int pf_find_driver(struct pf *pf, const char *driver)
+{
+	struct dirent **entries;
+	char now[64];
+	int nr, i, ret = -ENODEV;
+
+	memset(pf, 0, sizeof(*pf));
+	nr = scandir("/sys/bus/pci/devices", &entries, NULL, alphasort);
+	if (nr < 0)
+		return -errno;
+	for (i = 0; i < nr; i++) {
+		const char *name = entries[i]->d_name;
+
+		if (ret && name[0] != '.' &&
+		    pci_exists(name, "sriov_totalvfs") &&
+		    !pci_driver(name, now, sizeof(now)) &&
+		    !strcmp(now, driver)) {
+			snprintf(pf->bdf, sizeof(pf->bdf), "%.15s", name);
+			ret = pf_scan(pf);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+
+	return ret;
+}
+
+/**
+ * pf_prepare() - give a PF of any driver VFs that are bound to the front-end
+ * @pf: to be filled in
+ * @driver: of the PF
+ * @nr: VFs wanted
+ *
+ * They are bound anew, so that nothing is left of an earlier test.
+ *
+ * Return: 0 or a negative errno.
+ */
+int pf_prepare(struct pf *pf, const char *driver, unsigned int nr)
+{
+	unsigned int i;
+	int ret;
+
+	ret = pf_find_driver(pf, driver);
+	/* The VFs' own driver would only be in the way. */
+	if (!ret)
+		ret = pci_write(pf->bdf, "sriov_drivers_autoprobe", "0");
+	if (!ret && pf->nr_vfs != nr)
+		ret = pf_set_vfs(pf, nr);
+	for (i = 0; !ret && i < pf->nr_vfs; i++)
+		ret = pci_unbind(pf->vf[i]);
+	for (i = 0; !ret && i < pf->nr_vfs; i++)
+		ret = pci_bind(pf->vf[i], FRONT_END_DRIVER);
+
+	return ret;
+}
+
+/**
+ * mock_add() - register the mock back-end
+ * @pf: PCI name of the PF
+ * @table: which of its tables
+ *
+ * Return: 0 or what the front-end says.
+ */
+int mock_add(const char *pf, const char *table)
+{
+	return put(MOCK_DIR "/register", "%s %s", pf, table);
+}
+
+/**
+ * mock_del() - unregister the mock back-end
+ * @pf: PCI name of the PF
+ *
+ * Return: 0 or a negative errno; -ENOENT when it is not registered.
+ */
+int mock_del(const char *pf)
+{
+	return put(MOCK_DIR "/unregister", "%s", pf);
+}
+
+/**
+ * mock_calls() - how often an operation of the mock back-end was called
+ * @op: its name, or "violations"
+ *
+ * Return: the number or a negative errno.
+ */
+long long mock_calls(const char *op)
+{
+	return get_value(MOCK_DIR "/calls", op);
+}
+
+/**
+ * uevent_open() - listen to uevents from now on
+ *
+ * Return: a file descriptor or a negative errno.
+ */
+int uevent_open(void)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	int size = 1 << 20;
+	int fd;
+
+	fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC,
+		    NETLINK_KOBJECT_UEVENT);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		close(fd);
+		return -errno;
+	}
+
+	return fd;
+}
+
+static __u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+static bool uevent_parse(const char *buf, size_t len, struct uevent *uevent)
+{
+	const char *p;
+
+	memset(uevent, 0, sizeof(*uevent));
+	for (p = buf; p < buf + len; p += strlen(p) + 1) {
+		sscanf(p, "NVVGPU_EVENT=%31s", uevent->event);
+		sscanf(p, "NVVGPU_TYPE=%u", &uevent->type);
+		sscanf(p, "NVVGPU_COUNT=%llu", &uevent->count);
+	}
+
+	return uevent->event[0];
+}
+
+/**
+ * uevent_next() - the next uevent of the front-end about a VF
+ * @fd: from uevent_open()
+ * @vf: PCI name
+ * @uevent: to be filled in
+ * @timeout_ms: how long to wait
+ *
+ * Return: 0 or a negative errno; -ETIMEDOUT when there is none.
+ */
+int uevent_next(int fd, const char *vf, struct uevent *uevent, int timeout_ms)
+{
+	__u64 end = now_ms() + timeout_ms;
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	char buf[8192];
+	ssize_t len;
+
+	for (;;) {
+		__u64 now = now_ms();
+
+		if (poll(&pfd, 1, now < end ? end - now : 0) != 1)
+			return -ETIMEDOUT;
+		len = recv(fd, buf, sizeof(buf) - 1, 0);
+		if (len <= 0)
+			return len ? -errno : -EIO;
+		buf[len] = '\0';
+		/* "change@/devices/.../<vf>", then KEY=value, NUL separated */
+		if (!strncmp(buf, "change@", 7) && strstr(buf, vf) &&
+		    uevent_parse(buf, len, uevent))
+			return 0;
+	}
+}
+
+/**
+ * uevent_wait() - wait for a certain uevent of the front-end about a VF
+ * @fd: from uevent_open()
+ * @vf: PCI name
+ * @event: NVVGPU_EVENT
+ * @timeout_ms: how long to wait
+ *
+ * Return: 0 or a negative errno; -ETIMEDOUT when it does not come.
+ */
+int uevent_wait(int fd, const char *vf, const char *event, int timeout_ms)
+{
+	__u64 end = now_ms() + timeout_ms;
+	struct uevent uevent;
+	int ret;
+
+	do {
+		__u64 now = now_ms();
+
+		ret = uevent_next(fd, vf, &uevent, now < end ? end - now : 0);
+	} while (!ret && strcmp(uevent.event, event));
+
+	return ret;
+}

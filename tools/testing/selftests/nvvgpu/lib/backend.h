@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Back-ends that come and go: modules, debugfs and configfs files, uevents, and
+ * the PFs of other drivers.
+ *
+ * Every function returns 0, a length or a count, or a negative errno.
+ */
+#ifndef _NVVGPU_SELFTEST_BACKEND_H
+#define _NVVGPU_SELFTEST_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <linux/types.h>
+
+#include "sysfs.h"
+
+#define MOCK_DIR	"/sys/kernel/debug/nvvgpu-mock"
+#define STANDIN_DIR	"/sys/kernel/debug/nvvgpu-rm-standin"
+#define GENERIC_DIR	"/sys/kernel/config/nvvgpu-generic"
+
+/* As enum nvvgpu_event in linux/nvvgpu_backend.h */
+enum backend_event {
+	EVENT_CRASHED,
+	EVENT_FAULT,
+	EVENT_GUEST_UP,
+	EVENT_GUEST_DOWN,
+	EVENT_DISPLAY,
+	EVENT_PLACEMENT,
+	EVENT_INTERRUPT,
+	NR_EVENTS,
+};
+
+/* Any files */
+__attribute__((format(printf, 2, 3)))
+int put(const char *path, const char *fmt, ...);
+int get(const char *path, char *buf, size_t size);
+long long get_value(const char *path, const char *key);
+
+/* Modules; names with dashes */
+int mod_add(const char *name, const char *params);
+int mod_del(const char *name);
+int mod_refs(const char *name);
+
+/* Physical functions */
+int pf_find_driver(struct pf *pf, const char *driver);
+int pf_prepare(struct pf *pf, const char *driver, unsigned int nr);
+
+/* The mock back-end */
+int mock_add(const char *pf, const char *table);
+int mock_del(const char *pf);
+long long mock_calls(const char *op);
+
+/**
+ * struct uevent - a change that the front-end has announced
+ * @event: NVVGPU_EVENT
+ * @type: NVVGPU_TYPE
+ * @count: NVVGPU_COUNT
+ */
+struct uevent {
+	char event[32];
+	unsigned int type;
+	unsigned long long count;
+};
+
+int uevent_open(void);
+int uevent_next(int fd, const char *vf, struct uevent *uevent, int timeout_ms);
+int uevent_wait(int fd, const char *vf, const char *event, int timeout_ms);
+
+#endif /* _NVVGPU_SELFTEST_BACKEND_H */

@@ -1,0 +1,983 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The contract between the front-end and its back-ends, and back-ends that come
+ * and go at any time.  A mock back-end on the PF of an ordinary SR-IOV device
+ * watches whether the front-end keeps the contract's rules.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "nvvgpu_test.h"
+#include "lib/backend.h"
+
+/* Whose PF the mock takes; any SR-IOV device will do. */
+#define PF_DRIVER	"igb"
+#define OTHER_DRIVER	"nvme"
+
+#define MOCK_TYPE	7
+#define MOCK_INSTANCES	3
+
+FIXTURE(backend) {
+	struct pf pf;
+	const char *bdf;
+	const char *vf;
+	const char *vf2;
+	int uevents;
+	int err;
+	struct ioas ioas;
+	struct vdev vdev;
+	char buf[8192];
+};
+
+FIXTURE_SETUP(backend)
+{
+	self->vdev.fd = -1;
+	self->vdev.group = -1;
+	if (mod_add("nvvgpu-mock", ""))
+		SKIP(return, "no nvvgpu-mock");
+	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
+	self->bdf = self->pf.bdf;
+	self->vf = self->pf.vf[0];
+	self->vf2 = self->pf.vf[1];
+	self->uevents = uevent_open();
+	ASSERT_LE(0, self->uevents);
+	self->err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ASSERT_LE(0, self->err);
+	ASSERT_EQ(0, ioas_open(&self->ioas, IOMMU_IOMMUFD));
+}
+
+FIXTURE_TEARDOWN(backend)
+{
+	put(MOCK_DIR "/block", "none");
+	put(MOCK_DIR "/fail", "none");
+	put(MOCK_DIR "/bar", "none");
+	vdev_close(&self->vdev);
+	ioas_close(&self->ioas);
+	if (self->bdf)
+		mock_del(self->bdf);
+	EXPECT_EQ(0, mock_calls("violations"));
+	EXPECT_EQ(0, mod_del("nvvgpu-mock"));
+	close(self->uevents);
+	close(self->err);
+}
+
+#define EXPECT_FILE(vf, file, text) do {				\
+	const char *__text = (text);					\
+									\
+	EXPECT_LE(0, pci_read(vf, file, self->buf, sizeof(self->buf)));	\
+	EXPECT_STREQ(__text, self->buf)					\
+		TH_LOG("%s/%s", vf, file);				\
+} while (0)
+
+/* Open the first VF, with its ERR interrupt connected. */
+#define ASSERT_OPEN() do {						\
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));	\
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_ERR_IRQ_INDEX,	\
+				  self->err));				\
+} while (0)
+
+#define ASSERT_CREATED(vf) do {						\
+	ASSERT_EQ(0, vf_set_type(vf, MOCK_TYPE));			\
+	EXPECT_FILE(vf, "nvvgpu/state", "created\n");			\
+} while (0)
+
+static int post(const char *pf, unsigned int vf, const char *events)
+{
+	return put(MOCK_DIR "/event", "%s %u %s", pf, vf, events);
+}
+
+/* Counter in nvvgpu/events */
+static long long count(const char *vf, const char *key)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path),
+		 "/sys/bus/pci/devices/%s/nvvgpu/events", vf);
+
+	return get_value(path, key);
+}
+
+/* Tables */
+
+static const struct {
+	const char *table;
+	int err;
+} unsound[] = {
+	{ "major", -EPROTONOSUPPORT },
+	{ "short", -EINVAL },
+	{ "empty", -EINVAL },
+	{ "no-name", -EINVAL },
+	{ "two-words", -EINVAL },
+	{ "no-get_types", -EINVAL },
+	{ "no-get_type_info", -EINVAL },
+	{ "no-get_available", -EINVAL },
+	{ "no-create", -EINVAL },
+	{ "no-delete", -EINVAL },
+	{ "no-start", -EINVAL },
+	{ "no-stop", -EINVAL },
+	{ "no-reset_prepare", -EINVAL },
+	{ "no-reset_done", -EINVAL },
+	{ "no-get_bar_info", -EINVAL },
+	{ "no-bar_read", -EINVAL },
+	{ "no-bar_write", -EINVAL },
+	{ "half-migration", -EINVAL },
+	{ "precopy-alone", -EINVAL },
+	{ "half-dma-log", -EINVAL },
+	{ "half-display", -EINVAL },
+};
+
+TEST_F(backend, unsound_tables_are_refused)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(unsound); i++)
+		EXPECT_EQ(unsound[i].err,
+			  mock_add(self->bdf, unsound[i].table))
+			TH_LOG("%s", unsound[i].table);
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+}
+
+TEST_F(backend, older_minor_has_fewer_operations)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "old"));
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "mock 1.0\n");
+	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
+		    "create reset bar-shape bar-trap stats\n");
+	ASSERT_CREATED(self->vf);
+
+	/* Its table has something else where get_placement is now. */
+	ASSERT_EQ(0, post(self->bdf, 0, "5"));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
+	EXPECT_EQ(0, mock_calls("get_placement"));
+	EXPECT_FILE(self->vf, "nvidia/placement_id", "0\n");
+}
+
+TEST_F(backend, newer_minor_is_taken)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "new"));
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "mock 1.2\n");
+	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
+		    "create reset bar-shape bar-trap stats placement\n");
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+}
+
+TEST_F(backend, minimal_table_serves)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "minimal"));
+	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create\n");
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(-ENXIO, pci_read(self->vf, "nvvgpu/stats", self->buf, 64));
+	ASSERT_OPEN();
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	vdev_close(&self->vdev);
+	EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_EQ(0, mock_calls("reset_done"));
+	EXPECT_EQ(0, mock_calls("get_stats"));
+}
+
+TEST_F(backend, without_a_backend_nothing_opens)
+{
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "\n");
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types",
+		    "ID    : vGPU Name\n");
+	EXPECT_FILE(self->vf, "nvvgpu/supported_types", "");
+	EXPECT_EQ(-ENODEV, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
+}
+
+TEST_F(backend, what_is_no_pf_is_refused)
+{
+	EXPECT_EQ(-EINVAL, mock_add(self->vf, "sound"));
+	/* The host bridge */
+	EXPECT_EQ(-EINVAL, mock_add("0000:00:00.0", "sound"));
+}
+
+TEST_F(backend, two_claims_of_one_pf)
+{
+	char dir[128];
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(-EBUSY, mock_add(self->bdf, "sound"));
+
+	/* Another back-end is refused as well, and the first one still serves. */
+	if (!mod_add("nvvgpu-generic", "")) {
+		snprintf(dir, sizeof(dir), GENERIC_DIR "/%s", self->bdf);
+		ASSERT_EQ(0, mkdir(dir, 0755));
+		snprintf(self->buf, sizeof(self->buf), "%s/enable", dir);
+		EXPECT_EQ(-EBUSY, put(self->buf, "1"));
+		EXPECT_EQ(0, rmdir(dir));
+	}
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "mock 1.1\n");
+	ASSERT_OPEN();
+}
+
+TEST_F(backend, one_backend_on_several_pfs)
+{
+	struct pf other;
+
+	ASSERT_EQ(0, pf_prepare(&other, OTHER_DRIVER, 2));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, mock_add(other.bdf, "minimal"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_CREATED(other.vf[0]);
+	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
+		    "create reset bar-shape bar-trap stats placement\n");
+	EXPECT_FILE(other.vf[0], "nvvgpu/capabilities", "create\n");
+
+	/* One leaves, the other does not notice. */
+	ASSERT_EQ(0, mock_del(other.bdf));
+	EXPECT_FILE(other.vf[0], "nvvgpu/backend", "none\n");
+	EXPECT_FILE(other.vf[0], "nvvgpu/state", "bound\n");
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	ASSERT_OPEN();
+}
+
+/* Coming and going */
+
+TEST_F(backend, arrives_after_the_vf)
+{
+	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "backend", 5000));
+	EXPECT_EQ(1, vf_creatable(self->vf, MOCK_TYPE));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+}
+
+TEST_F(backend, arrives_before_the_vf)
+{
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+}
+
+TEST_F(backend, departs_and_returns_with_vfs_bound)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+		EXPECT_EQ(1, vf_creatable(self->vf, MOCK_TYPE));
+		ASSERT_EQ(0, mock_del(self->bdf));
+		EXPECT_EQ(0, vf_creatable(self->vf, 0));
+		EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	}
+}
+
+TEST_F(backend, departs_and_returns_with_vgpus_created)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+		ASSERT_CREATED(self->vf);
+		ASSERT_CREATED(self->vf2);
+		ASSERT_EQ(0, mock_del(self->bdf));
+		EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "deleted",
+					 5000));
+		EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+		EXPECT_FILE(self->vf, "nvidia/current_vgpu_type", "0\n");
+		EXPECT_FILE(self->vf2, "nvvgpu/state", "bound\n");
+	}
+	EXPECT_EQ(6, mock_calls("create"));
+	EXPECT_EQ(6, mock_calls("delete"));
+}
+
+TEST_F(backend, departs_with_the_device_open)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, mock_del(self->bdf));
+
+	/* The user is told, in every way there is. */
+	EXPECT_EQ(1, irq_wait(self->err, 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "crashed", 5000));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_FILE(self->vf, "nvvgpu/last_error", "the back-end has gone\n");
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	EXPECT_EQ(1, mock_calls("stop"));
+	EXPECT_EQ(1, mock_calls("delete"));
+
+	/* Nothing brings it back. */
+	vdev_reset(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_EQ(-EPERM, vf_set_type(self->vf, 0));
+
+	vdev_close(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
+}
+
+TEST_F(backend, returns_with_the_device_open)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, mock_del(self->bdf));
+	EXPECT_EQ(1, irq_wait(self->err, 5000));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+
+	/* Not by itself, as all that the user had set up is lost: by a reset. */
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "reset", 5000));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	EXPECT_EQ(2, mock_calls("start"));
+	EXPECT_EQ(1, mod_refs("nvvgpu-mock"));
+
+	vdev_close(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	EXPECT_EQ(2, mock_calls("stop"));
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+}
+
+TEST_F(backend, returns_after_the_device_is_closed)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, mock_del(self->bdf));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	vdev_close(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+}
+
+TEST_F(backend, another_takes_its_place_with_the_device_open)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, mock_del(self->bdf));
+
+	/* One that cannot make the vGPU again leaves it in error, unpinned. */
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "create 28"));
+	vdev_reset(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+}
+
+TEST_F(backend, departure_waits_for_an_operation_at_work)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_stats"));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		char buf[64];
+
+		_exit(pci_read(self->vf, "nvvgpu/stats", buf, sizeof(buf)) < 0);
+	}
+	while (!mock_calls("get_stats"))
+		usleep(10000);
+
+	/* Another leaves while the first is in the mock: it has to wait. */
+	if (!fork()) {
+		usleep(500000);
+		put(MOCK_DIR "/block", "none");
+		_exit(0);
+	}
+	EXPECT_EQ(0, mock_del(self->bdf));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	wait(NULL);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+}
+
+TEST_F(backend, departs_while_a_start_is_slow)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "start"));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		struct ioas ioas;
+		struct vdev vdev;
+
+		if (ioas_open(&ioas, IOMMU_IOMMUFD))
+			_exit(1);
+		if (vdev_open(&vdev, self->vf, &ioas))
+			_exit(2);
+		vdev_close(&vdev);
+		_exit(0);
+	}
+	while (!mock_calls("start"))
+		usleep(10000);
+	if (!fork()) {
+		usleep(500000);
+		put(MOCK_DIR "/block", "none");
+		_exit(0);
+	}
+	EXPECT_EQ(0, mock_del(self->bdf));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status));
+	wait(NULL);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+}
+
+TEST_F(backend, vf_is_unbound_with_a_vgpu)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	EXPECT_EQ(1, mock_calls("delete"));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+}
+
+TEST_F(backend, vfs_are_disabled_with_vgpus)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_CREATED(self->vf2);
+	ASSERT_EQ(0, pf_set_vfs(&self->pf, 0));
+	EXPECT_EQ(2, mock_calls("delete"));
+	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
+	ASSERT_CREATED(self->vf);
+}
+
+TEST_F(backend, module_references_are_exact)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+
+	/* One for each open vGPU, and it cannot be unloaded then. */
+	ASSERT_OPEN();
+	EXPECT_EQ(1, mod_refs("nvvgpu-mock"));
+	EXPECT_EQ(-EWOULDBLOCK, mod_del("nvvgpu-mock"));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_EQ(1, mod_refs("nvvgpu-mock"));
+	vdev_close(&self->vdev);
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+
+	/* A start that fails leaves none. */
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "start 12"));
+	EXPECT_EQ(-ENOMEM, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+
+	/* Nor does a back-end that has gone. */
+	ASSERT_OPEN();
+	ASSERT_EQ(0, mock_del(self->bdf));
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+	EXPECT_EQ(0, mod_del("nvvgpu-mock"));
+	vdev_close(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	ASSERT_EQ(0, mod_add("nvvgpu-mock", ""));
+}
+
+TEST_F(backend, unloading_is_a_departure)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_EQ(0, mod_del("nvvgpu-mock"));
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	ASSERT_EQ(0, mod_add("nvvgpu-mock", ""));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+}
+
+TEST_F(backend, built_in_has_no_module_to_pin)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "built-in"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+}
+
+/* Operations that fail */
+
+TEST_F(backend, errors_of_operations_reach_the_user)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "create 28"));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_FILE(self->vf, "nvvgpu/last_error",
+		    "cannot create type 7: no room\n");
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "create 121"));
+	EXPECT_EQ(-EREMOTEIO, vf_set_type(self->vf, MOCK_TYPE));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_types 121"));
+	EXPECT_EQ(-EREMOTEIO, pci_read(self->vf, "nvvgpu/supported_types",
+				       self->buf, sizeof(self->buf)));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_available 121"));
+	EXPECT_EQ(-EREMOTEIO, pci_read(self->vf, "nvidia/creatable_vgpu_types",
+				       self->buf, sizeof(self->buf)));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_bar_info 121"));
+	EXPECT_EQ(-EREMOTEIO, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "start 110"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_FILE(self->vf, "nvvgpu/last_error", "cannot start the vGPU\n");
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+	ASSERT_OPEN();
+	EXPECT_FILE(self->vf, "nvvgpu/last_error", "\n");
+}
+
+TEST_F(backend, stop_that_fails_is_an_error_until_deleted)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "stop 5"));
+	vdev_close(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_EQ(-EIO, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+	EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	ASSERT_CREATED(self->vf);
+}
+
+TEST_F(backend, delete_that_fails_can_be_tried_again)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "delete 16"));
+	EXPECT_EQ(-EBUSY, vf_set_type(self->vf, 0));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_EQ(-EBUSY, vf_set_type(self->vf, 0));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+	EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+}
+
+TEST_F(backend, reset_that_fails_makes_the_vgpu_anew)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "reset_done 5"));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	EXPECT_EQ(2, mock_calls("create"));
+	EXPECT_EQ(2, mock_calls("start"));
+}
+
+TEST_F(backend, crash_is_told_and_a_reset_mends_it)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, post(self->bdf, 0, "0"));
+	EXPECT_EQ(1, irq_wait(self->err, 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "crashed", 5000));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_FILE(self->vf2, "nvvgpu/state", "bound\n");
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	EXPECT_EQ(1, count(self->vf, "crashed"));
+}
+
+/* BARs */
+
+TEST_F(backend, malformed_bars_are_refused)
+{
+	static const char * const shapes[] = {
+		"0 12288 0 0",			/* no power of two */
+		"0 1073741824 0 0",		/* larger than the VF's */
+		"0 2048 0 0",			/* less than a page */
+		"3 4096 0 0",			/* cuts the MSI-X table's BAR */
+		"0 16384 4 8",			/* trapped, not aligned */
+		"0 16384 12288 8192",		/* trapped beyond the end */
+		"0 16384 18446744073709547520 8192",
+	};
+	unsigned int i;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	for (i = 0; i < ARRAY_SIZE(shapes); i++) {
+		ASSERT_EQ(0, put(MOCK_DIR "/bar", "%s", shapes[i]));
+		EXPECT_EQ(-EPROTO, vf_set_type(self->vf, MOCK_TYPE))
+			TH_LOG("%s", shapes[i]);
+	}
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+}
+
+TEST_F(backend, trapped_area_is_the_backends)
+{
+	__u64 val = 0x1122334455667788ULL, got = 0;
+	struct vfio_region_info info;
+	__u8 bytes[16];
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, vdev_region_info(&self->vdev, 0, &info));
+	EXPECT_EQ(16384, info.size);
+	EXPECT_FALSE(info.flags & VFIO_REGION_INFO_FLAG_MMAP);
+
+	EXPECT_EQ(8, vdev_write(&self->vdev, 0, 4096 + 8, &val, 8));
+	EXPECT_EQ(8, vdev_read(&self->vdev, 0, 4096 + 8, &got, 8));
+	EXPECT_EQ(val, got);
+	/* Cut into aligned pieces, and at the end of the area */
+	EXPECT_EQ(11, vdev_read(&self->vdev, 0, 4096 + 7, bytes, 11));
+	EXPECT_EQ(0, memcmp(bytes + 1, &val, 8));
+	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 8192 - 4, bytes, 16));
+	EXPECT_LT(4, mock_calls("bar_read"));
+}
+
+TEST_F(backend, trapped_access_fails_when_the_backend_has_gone)
+{
+	__u32 val = 0;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
+	ASSERT_EQ(0, mock_del(self->bdf));
+	EXPECT_EQ(-ENODEV, vdev_read(&self->vdev, 0, 4096, &val, 4));
+	EXPECT_EQ(-ENODEV, vdev_write(&self->vdev, 0, 4096, &val, 4));
+}
+
+/* Events */
+
+TEST_F(backend, events_come_in_their_order)
+{
+	static const char * const want[] = {
+		"display", "guest-up", "fault", "interrupt", "guest-down",
+	};
+	struct uevent uevent;
+	unsigned int i;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "created", 5000));
+	ASSERT_EQ(0, post(self->bdf, 0, "4 2 1 6 3"));
+	for (i = 0; i < ARRAY_SIZE(want); i++) {
+		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
+					 5000));
+		EXPECT_STREQ(want[i], uevent.event);
+		EXPECT_EQ(MOCK_TYPE, uevent.type);
+		EXPECT_EQ(1, uevent.count);
+		EXPECT_EQ(1, count(self->vf, want[i]));
+	}
+	EXPECT_EQ(0, count(self->vf, "coalesced"));
+}
+
+TEST_F(backend, events_that_repeat_are_counted)
+{
+	struct uevent uevent;
+	char buf[64];
+	pid_t pid;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "created", 5000));
+
+	/* While an operation is at work nobody can be told of anything. */
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_stats"));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		pci_read(self->vf, "nvvgpu/stats", buf, sizeof(buf));
+		_exit(0);
+	}
+	while (!mock_calls("get_stats"))
+		usleep(10000);
+	/* up down up fault fault down fault up */
+	ASSERT_EQ(0, post(self->bdf, 0, "2 3 2 1 1"));
+	ASSERT_EQ(0, post(self->bdf, 0, "3 1 2"));
+	EXPECT_EQ(3, count(self->vf, "guest-up"));
+	EXPECT_EQ(5, count(self->vf, "coalesced"));
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	waitpid(pid, NULL, 0);
+
+	/* Each once, in the order in which each came last */
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	EXPECT_STREQ("guest-down", uevent.event);
+	EXPECT_EQ(2, uevent.count);
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	EXPECT_STREQ("fault", uevent.event);
+	EXPECT_EQ(3, uevent.count);
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	EXPECT_STREQ("guest-up", uevent.event);
+	EXPECT_EQ(3, uevent.count);
+	EXPECT_EQ(-ETIMEDOUT, uevent_next(self->uevents, self->vf, &uevent, 200));
+}
+
+TEST_F(backend, a_storm_of_events_loses_none)
+{
+	unsigned long long told = 0;
+	struct uevent uevent;
+	const int rounds = 500;
+	int i;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "created", 5000));
+	for (i = 0; i < rounds; i++)
+		ASSERT_EQ(0, post(self->bdf, 0, "1 6 1 6 1 6 1 6"));
+	while (told < rounds * 8ULL) {
+		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
+					 10000));
+		told += uevent.count;
+	}
+	EXPECT_EQ(rounds * 8, told);
+	EXPECT_EQ(rounds * 4, count(self->vf, "fault"));
+	EXPECT_EQ(rounds * 4, count(self->vf, "interrupt"));
+	EXPECT_EQ(0, count(self->vf, "dropped"));
+}
+
+TEST_F(backend, events_without_a_vgpu_are_dropped_and_counted)
+{
+	struct uevent uevent;
+	int tries = 500;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	while (!uevent_next(self->uevents, self->vf, &uevent, 200))
+		;
+	ASSERT_EQ(0, post(self->bdf, 0, "0 1"));
+	while (count(self->vf, "dropped") < 2 && tries--)
+		usleep(10000);
+	EXPECT_EQ(2, count(self->vf, "dropped"));
+	EXPECT_EQ(-ETIMEDOUT, uevent_next(self->uevents, self->vf, &uevent, 200));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	/* For a VF that is not there */
+	EXPECT_EQ(0, post(self->bdf, 60, "0"));
+}
+
+TEST_F(backend, events_wake_those_who_poll)
+{
+	struct pollfd pfd = { .events = POLLPRI };
+	char path[128];
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	snprintf(path, sizeof(path),
+		 "/sys/bus/pci/devices/%s/nvvgpu/events", self->vf);
+	pfd.fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, pfd.fd);
+	/* What the creation itself has announced */
+	do {
+		lseek(pfd.fd, 0, SEEK_SET);
+		ASSERT_LT(0, read(pfd.fd, self->buf, sizeof(self->buf)));
+	} while (poll(&pfd, 1, 200) == 1);
+
+	ASSERT_EQ(0, post(self->bdf, 0, "4"));
+	EXPECT_EQ(1, poll(&pfd, 1, 5000));
+	close(pfd.fd);
+}
+
+TEST_F(backend, moved_vgpu_tells_its_new_placement)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_FILE(self->vf, "nvidia/placement_id", "0\n");
+	ASSERT_EQ(0, put(MOCK_DIR "/placement", "11"));
+	ASSERT_EQ(0, post(self->bdf, 0, "5"));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
+	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
+}
+
+/* All at once */
+
+struct load {
+	pthread_t thread;
+	const char *vf;
+	volatile bool *over;
+	unsigned int rounds;
+	unsigned int opened;
+	int unexpected;
+};
+
+/* What may fail because the back-end is away just now */
+static bool expected(int ret)
+{
+	return ret >= 0 || ret == -ENODEV || ret == -EPERM || ret == -EIO;
+}
+
+/* Create, open, use, reset, close and delete, whatever becomes of it. */
+static void *load_vf(void *arg)
+{
+	struct load *load = arg;
+	struct ioas ioas;
+	struct vdev vdev;
+	char buf[64];
+	int ret;
+
+	if (ioas_open(&ioas, IOMMU_IOMMUFD))
+		return NULL;
+	while (!*load->over) {
+		ret = vf_set_type(load->vf, MOCK_TYPE);
+		if (!expected(ret))
+			load->unexpected = ret;
+		ret = vdev_open(&vdev, load->vf, &ioas);
+		if (!expected(ret))
+			load->unexpected = ret;
+		if (!ret) {
+			load->opened++;
+			vdev_read(&vdev, 0, 4096, buf, sizeof(buf));
+			pci_read(load->vf, "nvvgpu/stats", buf, sizeof(buf));
+			if (load->rounds & 1)
+				vdev_reset(&vdev);
+			vdev_read(&vdev, 0, 4096, buf, sizeof(buf));
+			vdev_close(&vdev);
+		}
+		ret = vf_set_type(load->vf, 0);
+		if (!expected(ret))
+			load->unexpected = ret;
+		load->rounds++;
+	}
+	ioas_close(&ioas);
+
+	return NULL;
+}
+
+TEST_F(backend, comes_and_goes_under_load)
+{
+	struct load load[TEST_VFS] = {};
+	volatile bool over = false;
+	unsigned int i, opened = 0;
+	time_t end;
+	int flips = 0;
+
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));
+	for (i = 0; i < TEST_VFS; i++) {
+		load[i].vf = self->pf.vf[i];
+		load[i].over = &over;
+		ASSERT_EQ(0, pthread_create(&load[i].thread, NULL, load_vf,
+					    &load[i]));
+	}
+	for (end = time(NULL) + 15; time(NULL) < end; flips++) {
+		ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+		usleep(flips % 7 * 60000);
+		post(self->bdf, flips % TEST_VFS, "1 2 3 4 5 6");
+		if (flips % 3 == 0)
+			post(self->bdf, flips % TEST_VFS, "0");
+		ASSERT_EQ(0, mock_del(self->bdf));
+		usleep(flips % 3 * 10000);
+	}
+	over = true;
+	for (i = 0; i < TEST_VFS; i++) {
+		pthread_join(load[i].thread, NULL);
+		EXPECT_EQ(0, load[i].unexpected);
+		opened += load[i].opened;
+	}
+	TH_LOG("%d times there and away, opened %u times", flips, opened);
+	EXPECT_LT(10, flips);
+	EXPECT_LT(10, opened);
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+	for (i = 0; i < TEST_VFS; i++)
+		EXPECT_FILE(self->pf.vf[i], "nvvgpu/state", "bound\n");
+}
+
+/*
+ * The emulated GPU's driver leaves and comes back while its engine copies.
+ */
+FIXTURE(departure) {
+	struct pf pf;
+	char vf[BDF_LEN];
+	char driver[64];
+	struct user user;
+	const struct vgpu_type *type;
+	struct vgpu_type types[MAX_TYPES];
+};
+
+FIXTURE_SETUP(departure)
+{
+	int nr;
+
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	ASSERT_EQ(0, pci_driver(self->pf.bdf, self->driver, 64));
+	strcpy(self->vf, self->pf.vf[0]);
+	nr = vf_types(self->vf, self->types, MAX_TYPES);
+	ASSERT_LT(0, nr);
+	self->type = type_smallest(self->types, nr);
+	ASSERT_EQ(0, vf_set_type(self->vf, self->type->id));
+	ASSERT_EQ(0, user_open(&self->user, self->vf, IOMMU_IOMMUFD));
+}
+
+FIXTURE_TEARDOWN(departure)
+{
+	user_close(&self->user);
+	pci_bind(self->pf.bdf, self->driver);
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	gpu_clean(&self->pf);
+}
+
+static void *unbind_soon(void *bdf)
+{
+	usleep(300000);
+
+	return (void *)(long)pci_unbind(bdf);
+}
+
+TEST_F(departure, emu_departs_and_returns_while_its_engine_copies)
+{
+	struct engine *engine = &self->user.engine;
+	struct nvvgpu_emu_desc desc;
+	int err, req, rounds = 0;
+	pthread_t thread;
+	void *ret;
+
+	err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ASSERT_EQ(0, vdev_set_irq(&self->user.vdev, VFIO_PCI_ERR_IRQ_INDEX, err));
+	ASSERT_EQ(0, vdev_set_irq(&self->user.vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, unbind_soon, self->pf.bdf));
+
+	/* It copies until the back-end goes, and is told of that. */
+	desc = engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 0,
+			   user_addr(&self->user, user_buf(&self->user, 0)),
+			   MIB);
+	while (irq_wait(err, 0) <= 0) {
+		if (engine_run(engine, desc))
+			break;
+		rounds++;
+	}
+	TH_LOG("%d rounds", rounds);
+	EXPECT_LT(0, rounds);
+	/* And asked to let go, as the VFs go with their PF's driver. */
+	EXPECT_EQ(1, irq_wait(req, 10000));
+	user_close(&self->user);
+	pthread_join(thread, &ret);
+	EXPECT_EQ(NULL, ret);
+
+	/* The driver comes back, and everything works again. */
+	ASSERT_EQ(0, pci_bind(self->pf.bdf, self->driver));
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	ASSERT_EQ(0, vf_set_type(self->vf, self->type->id));
+	ASSERT_EQ(0, user_open(&self->user, self->vf, IOMMU_IOMMUFD));
+	EXPECT_EQ(0, engine_run(&self->user.engine, desc));
+	close(err);
+	close(req);
+}
+
+TEST_HARNESS_MAIN
