@@ -52,7 +52,7 @@ static uint64_t nvvgpu_dma(NvvgpuVgpu *v, NvvgpuVf *vf, dma_addr_t addr,
         }
         done += n;
         if (v->epoch != epoch) {
-            return done;
+            break;
         }
     }
 

@@ -54,6 +54,15 @@ bool nvvgpu_vf_is_on(NvvgpuVgpu *v)
     return !(pm & PCI_PM_CTRL_STATE_MASK);
 }
 
+void nvvgpu_vf_clear_irqs(NvvgpuVgpu *v)
+{
+    NvvgpuVf *vf = nvvgpu_get_vf(v->gpu, v->index);
+
+    for (unsigned int i = 0; vf && i < NVVGPU_EMU_VF_VECTORS; i++) {
+        msix_clr_pending(PCI_DEVICE(vf), i);
+    }
+}
+
 void nvvgpu_vf_notify(NvvgpuVgpu *v, uint32_t vector)
 {
     NvvgpuVf *vf = nvvgpu_get_vf(v->gpu, v->index);

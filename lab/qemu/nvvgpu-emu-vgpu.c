@@ -47,6 +47,7 @@ void nvvgpu_vgpu_delete(NvvgpuVgpu *v)
     v->state = NVVGPU_NONE;
     v->suspended = 0;
     nvvgpu_vf_update(v);
+    nvvgpu_vf_clear_irqs(v);
 
     nvvgpu_dma_log_stop(v);
     nvvgpu_vram_log_stop(v);
@@ -78,6 +79,7 @@ void nvvgpu_vgpu_stop(NvvgpuVgpu *v)
     v->suspended = 0;
     g_clear_pointer(&v->params, g_free);
     nvvgpu_state_load_abort(v);
+    nvvgpu_vf_clear_irqs(v);
     nvvgpu_display_reset(v);
     nvvgpu_engine_reset(v);
 }
@@ -92,6 +94,7 @@ void nvvgpu_vgpu_reset(NvvgpuVgpu *v)
     v->stats.resets++;
     v->suspended = 0;
     nvvgpu_state_load_abort(v);
+    nvvgpu_vf_clear_irqs(v);
     nvvgpu_display_reset(v);
     nvvgpu_engine_reset(v);
 }

@@ -341,6 +341,8 @@ NvvgpuVf *nvvgpu_get_vf(NvvgpuState *s, unsigned int index);
 void nvvgpu_vf_update(NvvgpuVgpu *v);
 /* May the VF's engine run as far as PCI is concerned? */
 bool nvvgpu_vf_is_on(NvvgpuVgpu *v);
+/* Forget interrupts that the mask has held back */
+void nvvgpu_vf_clear_irqs(NvvgpuVgpu *v);
 /* Raise an interrupt.  May re-enter: do it last. */
 void nvvgpu_vf_notify(NvvgpuVgpu *v, uint32_t vector);
 

@@ -994,6 +994,16 @@ static void test_engine(void)
     g_assert_cmphex(qtest_readl(g->qts, IRQ(0, 2)), ==, 0);
     qtest_writel(g->qts, VF_MSIX(0) + 2 * 16 + 12, 0);
     g_assert_cmphex(qtest_readl(g->qts, IRQ(0, 2)), ==, 0x1002);
+
+    /* and gone with their vGPU */
+    qtest_writel(g->qts, IRQ(0, 2), 0);
+    qtest_writel(g->qts, VF_MSIX(0) + 2 * 16 + 12, 1);
+    g_assert_cmpuint(vf_do(g, 0, (struct nvvgpu_emu_desc) {
+        .op = NVVGPU_EMU_OP_NOP, .flags = NVVGPU_EMU_DESC_IRQ,
+        .vector = 2 }), ==, 0);
+    fw_ok(g, NVVGPU_EMU_CMD_STOP, 0, 0, 0, 0, 0);
+    qtest_writel(g->qts, VF_MSIX(0) + 2 * 16 + 12, 0);
+    g_assert_cmphex(qtest_readl(g->qts, IRQ(0, 2)), ==, 0);
     gpu_free(g);
 }
 
