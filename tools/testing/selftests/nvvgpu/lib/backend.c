@@ -324,16 +324,26 @@ static __u64 now_ms(void)
 	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
 }
 
-static bool uevent_parse(const char *buf, size_t len, struct uevent *uevent)
+/* What is behind KEY= in a uevent, "" when it is not there */
+static const char *uevent_value(const char *buf, size_t len, const char *key)
 {
+	size_t keylen = strlen(key);
 	const char *p;
 
-	memset(uevent, 0, sizeof(*uevent));
-	for (p = buf; p < buf + len; p += strlen(p) + 1) {
-		sscanf(p, "NVVGPU_EVENT=%31s", uevent->event);
-		sscanf(p, "NVVGPU_TYPE=%u", &uevent->type);
-		sscanf(p, "NVVGPU_COUNT=%llu", &uevent->count);
-	}
+	for (p = buf; p < buf + len; p += strlen(p) + 1)
+		if (!strncmp(p, key, keylen) && p[keylen] == '=')
+			return p + keylen + 1;
+
+	return "";
+}
+
+static bool uevent_parse(const char *buf, size_t len, struct uevent *uevent)
+{
+	snprintf(uevent->event, sizeof(uevent->event), "%s",
+		 uevent_value(buf, len, "NVVGPU_EVENT"));
+	uevent->type = atoi(uevent_value(buf, len, "NVVGPU_TYPE"));
+	uevent->count = strtoull(uevent_value(buf, len, "NVVGPU_COUNT"), NULL,
+				 10);
 
 	return uevent->event[0];
 }

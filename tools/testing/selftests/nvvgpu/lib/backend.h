@@ -32,7 +32,6 @@ enum backend_event {
 };
 
 /* Any files */
-__attribute__((format(printf, 2, 3)))
 int put(const char *path, const char *fmt, ...);
 int get(const char *path, char *buf, size_t size);
 long long get_value(const char *path, const char *key);
@@ -66,5 +65,15 @@ struct uevent {
 int uevent_open(void);
 int uevent_next(int fd, const char *vf, struct uevent *uevent, int timeout_ms);
 int uevent_wait(int fd, const char *vf, const char *event, int timeout_ms);
+
+/* Expect the whole content of a file of a VF, in a test of the harness. */
+#define EXPECT_FILE(vf, file, text) do {				\
+	const char *__vf = (vf), *__file = (file), *__text = (text);	\
+	char __buf[8192];						\
+									\
+	EXPECT_LE(0, pci_read(__vf, __file, __buf, sizeof(__buf)));	\
+	EXPECT_STREQ(__text, __buf)					\
+		TH_LOG("%s/%s", __vf, __file);				\
+} while (0)
 
 #endif /* _NVVGPU_SELFTEST_BACKEND_H */

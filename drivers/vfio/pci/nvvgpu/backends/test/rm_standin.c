@@ -405,7 +405,7 @@ static void standin_update_request(const u8 *id, const u64 *offsets,
 	standin_enter(OP_UPDATE_REQUEST);
 	for (i = 0; i < NVVGPU_RM_MAX_AREAS; i++)
 		mapped += sizes[i];
-	snprintf(standin_last, sizeof(standin_last), "%s %s %llu %s\n", id,
+	snprintf(standin_last, sizeof(standin_last), "%s %s %llu \"%s\"\n", id,
 		 state < ARRAY_SIZE(states) ? states[state] : "?", mapped,
 		 params);
 }

@@ -1,0 +1,737 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * nvvgpu-generic: VFs of ordinary SR-IOV devices as vGPUs, whose types an
+ * administrator describes in configfs.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <linux/pci_regs.h>
+
+#include "nvvgpu_test.h"
+#include "lib/backend.h"
+
+#define PF_DRIVER	"igb"
+#define OTHER_DRIVER	"nvme"
+
+/* The type that is always there */
+#define WHOLE		1
+
+FIXTURE(generic) {
+	struct pf pf;
+	const char *bdf;
+	const char *vf;
+	const char *vf2;
+	char dir[128];
+	struct ioas ioas;
+	struct vdev vdev;
+	char buf[8192];
+};
+
+/* Remove a type's or a PF's directory, and a PF's types with it. */
+static void claim_drop(const char *dir)
+{
+	char path[256];
+	int id;
+
+	for (id = 2; id < 10; id++) {
+		snprintf(path, sizeof(path), "%s/types/%d", dir, id);
+		rmdir(path);
+	}
+	rmdir(dir);
+}
+
+FIXTURE_SETUP(generic)
+{
+	self->vdev.fd = -1;
+	self->vdev.group = -1;
+	if (mod_add("nvvgpu-generic", ""))
+		SKIP(return, "no nvvgpu-generic");
+	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
+	self->bdf = self->pf.bdf;
+	self->vf = self->pf.vf[0];
+	self->vf2 = self->pf.vf[1];
+	snprintf(self->dir, sizeof(self->dir), GENERIC_DIR "/%s", self->bdf);
+	ASSERT_EQ(0, mkdir(self->dir, 0755));
+	ASSERT_EQ(0, ioas_open(&self->ioas, IOMMU_IOMMUFD));
+}
+
+FIXTURE_TEARDOWN(generic)
+{
+	vdev_close(&self->vdev);
+	ioas_close(&self->ioas);
+	claim_drop(self->dir);
+	EXPECT_EQ(0, mod_del("nvvgpu-generic"));
+}
+
+static int pf_enable(const char *dir, const char *val)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/enable", dir);
+
+	return put(path, "%s", val);
+}
+
+static bool pf_enabled(const char *dir)
+{
+	char path[256], buf[16];
+
+	snprintf(path, sizeof(path), "%s/enable", dir);
+
+	return get(path, buf, sizeof(buf)) == 2 && buf[0] == '1';
+}
+
+static int type_add(const char *dir, int id)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/types/%d", dir, id);
+
+	return mkdir(path, 0755) ? -errno : 0;
+}
+
+static int type_del(const char *dir, int id)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/types/%d", dir, id);
+
+	return rmdir(path) ? -errno : 0;
+}
+
+static int type_put(const char *dir, int id, const char *attr, const char *val)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/types/%d/%s", dir, id, attr);
+
+	return put(path, "%s", val);
+}
+
+#define EXPECT_ATTR(_id, _attr, _text) do {				\
+	const char *__text = (_text);					\
+	char __path[256];						\
+									\
+	snprintf(__path, sizeof(__path), "%s/types/%d/%s", self->dir,	\
+		 _id, _attr);						\
+	EXPECT_LE(0, get(__path, self->buf, sizeof(self->buf)));	\
+	EXPECT_STREQ(__text, self->buf)					\
+		TH_LOG("%s", __path);					\
+} while (0)
+
+/* Claims */
+
+TEST_F(generic, what_cannot_be_claimed)
+{
+	char path[128];
+
+	errno = 0;
+	EXPECT_EQ(-1, mkdir(GENERIC_DIR "/nonsense", 0755));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, mkdir(GENERIC_DIR "/0000:00:1f.9", 0755));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, mkdir(GENERIC_DIR "/0000:fe:1f.7", 0755));
+	EXPECT_EQ(ENODEV, errno);
+	/* The host bridge has no VFs, and a VF has none either. */
+	EXPECT_EQ(-1, mkdir(GENERIC_DIR "/0000:00:00.0", 0755));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	snprintf(path, sizeof(path), GENERIC_DIR "/%s", self->vf);
+	EXPECT_EQ(-1, mkdir(path, 0755));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	/* The same PF by another spelling, and once more by its own */
+	snprintf(path, sizeof(path), GENERIC_DIR "/%s", self->bdf + 3);
+	EXPECT_EQ(-1, mkdir(path, 0755));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, mkdir(self->dir, 0755));
+	EXPECT_EQ(EEXIST, errno);
+}
+
+TEST_F(generic, claim_keeps_the_module_loaded)
+{
+	EXPECT_EQ(-EWOULDBLOCK, mod_del("nvvgpu-generic"));
+	ASSERT_EQ(0, rmdir(self->dir));
+	EXPECT_EQ(0, mod_del("nvvgpu-generic"));
+	ASSERT_EQ(0, mod_add("nvvgpu-generic", ""));
+}
+
+TEST_F(generic, nothing_is_offered_until_enabled)
+{
+	EXPECT_FALSE(pf_enabled(self->dir));
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	EXPECT_EQ(-EINVAL, pf_enable(self->dir, "perhaps"));
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	EXPECT_TRUE(pf_enabled(self->dir));
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "generic 1.1\n");
+	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types",
+		    "ID    : vGPU Name\n1     : SR-IOV VF1-0C\n");
+	ASSERT_EQ(0, pf_enable(self->dir, "0"));
+	EXPECT_FALSE(pf_enabled(self->dir));
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+}
+
+/* Types */
+
+TEST_F(generic, whole_vf_is_as_under_vfio_pci)
+{
+	struct vfio_region_info info, plain[VFIO_PCI_NUM_REGIONS];
+	__u32 config[16], plain_config[16];
+	unsigned int i;
+
+	/* The same VF, first with plain vfio-pci */
+	ASSERT_EQ(0, pci_bind(self->vf, "vfio-pci"));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	for (i = 0; i < VFIO_PCI_NUM_REGIONS; i++)
+		vdev_region_info(&self->vdev, i, &plain[i]);
+	EXPECT_EQ(64, vdev_read(&self->vdev, VFIO_PCI_CONFIG_REGION_INDEX, 0,
+				plain_config, 64));
+	vdev_close(&self->vdev);
+
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	for (i = 0; i < VFIO_PCI_NUM_REGIONS; i++) {
+		vdev_region_info(&self->vdev, i, &info);
+		EXPECT_EQ(plain[i].size, info.size);
+		EXPECT_EQ(plain[i].flags, info.flags);
+	}
+	EXPECT_EQ(64, vdev_read(&self->vdev, VFIO_PCI_CONFIG_REGION_INDEX, 0,
+				config, 64));
+	EXPECT_EQ(0, memcmp(config, plain_config, 64));
+	EXPECT_EQ(0, vdev_map_bar(&self->vdev, 0));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+}
+
+static const struct {
+	const char *attr;
+	const char *val;
+	int err;
+} values[] = {
+	{ "name", "Lab NIC-0C", 0 },
+	{ "name", "no letter-0", -EINVAL },
+	{ "name", "no number-C", -EINVAL },
+	{ "name", "other letter-4X", -EINVAL },
+	{ "name", "colon: a-4Q", -EINVAL },
+	{ "name", "two  spaces-4Q", -EINVAL },
+	{ "name", " space-4Q", -EINVAL },
+	{ "name", "quote\"-4Q", -EINVAL },
+	{ "name", "4Q", -EINVAL },
+	{ "name", "-4Q", -EINVAL },
+	{ "name", "\n", -EINVAL },
+	{ "name", "0123456789012345678901234567890123456789012345678901234567890-4Q",
+	  -E2BIG },
+	{ "bar0", "8192", 0 },
+	{ "bar0", "8K", 0 },
+	{ "bar0", "4k\n", 0 },
+	{ "bar0", "whole", 0 },
+	{ "bar0", "hidden\n", 0 },
+	{ "bar0", "16K", 0 },
+	{ "bar0", "12K", -EINVAL },
+	{ "bar0", "2K", -EINVAL },
+	{ "bar0", "0", -EINVAL },
+	{ "bar0", "32K", -ERANGE },
+	{ "bar0", "-4096", -EINVAL },
+	{ "bar0", "4096 4096", -EINVAL },
+	{ "bar0", "4096x", -EINVAL },
+	{ "bar0", "\n", -EINVAL },
+	{ "bar0", "half", -EINVAL },
+	{ "bar2", "4096", -ENXIO },
+	{ "bar2", "hidden", -ENXIO },
+	{ "bar2", "whole", 0 },
+	{ "max_instances", "1", 0 },
+	{ "max_instances", "0", -ERANGE },
+	{ "max_instances", "60000", -ERANGE },
+	{ "max_instances", "-1", -EINVAL },
+	{ "max_instances", "many", -EINVAL },
+	{ "vendor", "0x1234", 0 },
+	{ "vendor", "0", 0 },
+	{ "vendor", "0xffff", -ERANGE },
+	{ "vendor", "0x12345", -ERANGE },
+	{ "vendor", "any", -EINVAL },
+	{ "device", "0x10000", -ERANGE },
+	{ "subsystem_vendor", "x", -EINVAL },
+	{ "subsystem_device", "65536", -ERANGE },
+	{ "class_code", "0x030000", 0 },
+	{ "class_code", "0x1000000", -ERANGE },
+	{ "class_code", "display", -EINVAL },
+	{ "enable", "2", -EINVAL },
+	{ "class", "Q", -EACCES },
+	{ "instances", "0", -EACCES },
+};
+
+TEST_F(generic, values_are_checked_when_written)
+{
+	unsigned int i;
+	int ret;
+
+	ASSERT_EQ(0, type_add(self->dir, 2));
+	for (i = 0; i < ARRAY_SIZE(values); i++) {
+		ret = type_put(self->dir, 2, values[i].attr, values[i].val);
+		EXPECT_EQ(values[i].err, ret)
+			TH_LOG("%s = \"%s\"", values[i].attr, values[i].val);
+	}
+	EXPECT_ATTR(2, "name", "Lab NIC-0C\n");
+	EXPECT_ATTR(2, "class", "C\n");
+	EXPECT_ATTR(2, "bar0", "whole\n");
+	EXPECT_ATTR(2, "max_instances", "1\n");
+	EXPECT_ATTR(2, "vendor", "0x0000\n");
+	EXPECT_ATTR(2, "class_code", "0x030000\n");
+}
+
+TEST_F(generic, ids_of_types_are_numbers)
+{
+	char path[256];
+	unsigned int i;
+	static const char * const names[] = {
+		"0", "01", "x", "1x", "-1", "2147483648", "99999999999", "1.5",
+	};
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%s/types/%s", self->dir, names[i]);
+		EXPECT_EQ(-1, mkdir(path, 0755)) TH_LOG("%s", names[i]);
+		EXPECT_EQ(EINVAL, errno);
+	}
+	EXPECT_EQ(-EEXIST, type_add(self->dir, 1));
+	EXPECT_EQ(-EPERM, type_del(self->dir, 1));
+	snprintf(path, sizeof(path), "%s/types/2147483647", self->dir);
+	EXPECT_EQ(0, mkdir(path, 0755));
+	EXPECT_EQ(0, rmdir(path));
+}
+
+TEST_F(generic, type_is_offered_when_enabled)
+{
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, type_add(self->dir, 2));
+	EXPECT_EQ(0, vf_creatable(self->vf, 2));
+	ASSERT_EQ(0, type_put(self->dir, 2, "name", "Lab NIC-0C"));
+
+	/* One that makes no sense is not. */
+	ASSERT_EQ(0, type_put(self->dir, 2, "device", "0x10ca"));
+	EXPECT_EQ(-EINVAL, type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "vendor", "0x8086"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "subsystem_device", "1"));
+	EXPECT_EQ(-EINVAL, type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "subsystem_device", "0"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "1"));
+	EXPECT_EQ(1, vf_creatable(self->vf, 2));
+
+	/* Names tell types apart. */
+	ASSERT_EQ(0, type_add(self->dir, 3));
+	ASSERT_EQ(0, type_put(self->dir, 3, "name", "Lab NIC-0C"));
+	EXPECT_EQ(-EEXIST, type_put(self->dir, 3, "enable", "1"));
+
+	/* What is offered is not changed. */
+	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "name", "Other NIC-0C"));
+	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "bar0", "4096"));
+	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "vendor", "1"));
+	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "class_code", "1"));
+	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "max_instances", "1"));
+
+	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "0"));
+	EXPECT_EQ(0, vf_creatable(self->vf, 2));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, 2));
+	ASSERT_EQ(0, type_put(self->dir, 1, "enable", "0"));
+	EXPECT_EQ(0, vf_creatable(self->vf, 0));
+}
+
+TEST_F(generic, withdrawn_type_stays_with_its_vgpus)
+{
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, type_add(self->dir, 2));
+	ASSERT_EQ(0, type_put(self->dir, 2, "bar0", "8192"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, 2));
+	EXPECT_ATTR(2, "instances", "1\n");
+	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "0"));
+	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "bar0", "4096"));
+
+	/* Even when its directory has gone */
+	ASSERT_EQ(0, type_del(self->dir, 2));
+	EXPECT_EQ(2, vf_type(self->vf));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	vdev_close(&self->vdev);
+	EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, 2));
+}
+
+TEST_F(generic, bars_are_hidden_and_cut)
+{
+	struct vfio_region_info info;
+	__u32 val;
+
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, type_add(self->dir, 2));
+	ASSERT_EQ(0, type_put(self->dir, 2, "bar0", "8K"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, type_add(self->dir, 3));
+	ASSERT_EQ(0, type_put(self->dir, 3, "bar0", "hidden"));
+	ASSERT_EQ(0, type_put(self->dir, 3, "enable", "1"));
+	ASSERT_EQ(0, type_add(self->dir, 4));
+	ASSERT_EQ(0, type_put(self->dir, 4, "bar3", "hidden"));
+	ASSERT_EQ(0, type_put(self->dir, 4, "enable", "1"));
+
+	ASSERT_EQ(0, vf_set_type(self->vf, 2));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, vdev_region_info(&self->vdev, 0, &info));
+	EXPECT_EQ(8192, info.size);
+	EXPECT_EQ(0, vdev_map_bar(&self->vdev, 0));
+	EXPECT_EQ(8192, self->vdev.bar_len[0]);
+	EXPECT_EQ(-EINVAL, vdev_read(&self->vdev, 0, 8192, &val, 4));
+	vdev_close(&self->vdev);
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+
+	ASSERT_EQ(0, vf_set_type(self->vf, 3));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, vdev_region_info(&self->vdev, 0, &info));
+	EXPECT_EQ(0, info.size);
+	EXPECT_EQ(0, info.flags);
+	EXPECT_EQ(0, vdev_cfg_read32(&self->vdev, PCI_BASE_ADDRESS_0));
+	EXPECT_EQ(-EINVAL, vdev_read(&self->vdev, 0, 0, &val, 4));
+	vdev_close(&self->vdev);
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+
+	/* What the MSI-X table is in can only be whole. */
+	EXPECT_EQ(-EOPNOTSUPP, vf_set_type(self->vf, 4));
+}
+
+TEST_F(generic, guest_sees_the_ids_of_the_type)
+{
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, type_add(self->dir, 2));
+	ASSERT_EQ(0, type_put(self->dir, 2, "vendor", "0x1234"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "device", "0x5678"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "subsystem_vendor", "0xabcd"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "subsystem_device", "0xef01"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "class_code", "0x030201"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, 2));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_EQ(0x56781234, vdev_cfg_read32(&self->vdev, PCI_VENDOR_ID));
+	EXPECT_EQ(0xef01abcd,
+		  vdev_cfg_read32(&self->vdev, PCI_SUBSYSTEM_VENDOR_ID));
+	EXPECT_EQ(0x030201,
+		  vdev_cfg_read32(&self->vdev, PCI_CLASS_REVISION) >> 8);
+}
+
+TEST_F(generic, instances_are_limited)
+{
+	struct vgpu_type types[4];
+
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, type_add(self->dir, 2));
+	ASSERT_EQ(0, type_put(self->dir, 2, "max_instances", "2"));
+	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(2, vf_types(self->vf, types, 4));
+	EXPECT_EQ(TEST_VFS, types[0].available);
+	EXPECT_EQ(2, types[1].available);
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 2));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], 2));
+	EXPECT_EQ(0, vf_creatable(self->pf.vf[2], 2));
+	EXPECT_EQ(1, vf_creatable(self->pf.vf[2], 1));
+	EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[2], 2));
+	EXPECT_FILE(self->pf.vf[2], "nvvgpu/last_error",
+		    "cannot create type 2: limited to 2 by max_instances\n");
+	ASSERT_EQ(2, vf_types(self->vf, types, 4));
+	EXPECT_EQ(TEST_VFS - 2, types[0].available);
+	EXPECT_STREQ("limited to 2 by max_instances", types[1].reason);
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 0));
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[2], 2));
+}
+
+TEST_F(generic, vf_is_its_own_placement)
+{
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf2, WHOLE));
+	EXPECT_FILE(self->vf2, "nvidia/placement_id", "1\n");
+	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", "3"));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, WHOLE));
+	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", "0"));
+	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
+}
+
+/* PFs and VFs that go */
+
+TEST_F(generic, disabling_with_the_device_open)
+{
+	int err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_ERR_IRQ_INDEX, err));
+	ASSERT_EQ(0, vdev_enable(&self->vdev, true));
+	ASSERT_EQ(0, pf_enable(self->dir, "0"));
+	EXPECT_EQ(1, irq_wait(err, 5000));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+
+	/* The claim may go, and the module, and the user is still there. */
+	ASSERT_EQ(0, rmdir(self->dir));
+	EXPECT_EQ(0, mod_del("nvvgpu-generic"));
+	ASSERT_EQ(0, mod_add("nvvgpu-generic", ""));
+	ASSERT_EQ(0, mkdir(self->dir, 0755));
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	vdev_close(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	close(err);
+}
+
+TEST_F(generic, dropping_the_claim_with_vgpus)
+{
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
+	ASSERT_EQ(0, vf_set_type(self->vf2, WHOLE));
+	ASSERT_EQ(0, rmdir(self->dir));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_FILE(self->vf2, "nvvgpu/backend", "none\n");
+}
+
+TEST_F(generic, vfs_are_removed_with_vgpus)
+{
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
+	ASSERT_EQ(0, vf_set_type(self->vf2, WHOLE));
+	EXPECT_ATTR(WHOLE, "instances", "2\n");
+	ASSERT_EQ(0, pf_set_vfs(&self->pf, 0));
+	EXPECT_ATTR(WHOLE, "instances", "0\n");
+	EXPECT_TRUE(pf_enabled(self->dir));
+	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
+	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
+}
+
+/* nvme leaves its VFs where they are; igb would remove them. */
+TEST_F(generic, driver_of_the_pf_leaves_and_returns)
+{
+	struct pf nvme;
+	char dir[128];
+
+	ASSERT_EQ(0, pf_prepare(&nvme, OTHER_DRIVER, 2));
+	snprintf(dir, sizeof(dir), GENERIC_DIR "/%s", nvme.bdf);
+	ASSERT_EQ(0, mkdir(dir, 0755));
+	ASSERT_EQ(0, pf_enable(dir, "1"));
+	ASSERT_EQ(0, vf_set_type(nvme.vf[0], WHOLE));
+	ASSERT_EQ(0, vf_set_type(nvme.vf[1], WHOLE));
+	ASSERT_EQ(0, vdev_open(&self->vdev, nvme.vf[0], &self->ioas));
+	ASSERT_EQ(0, pci_unbind(nvme.bdf));
+	EXPECT_FALSE(pf_enabled(dir));
+	EXPECT_FILE(nvme.vf[0], "nvvgpu/state", "error\n");
+	EXPECT_FILE(nvme.vf[1], "nvvgpu/state", "bound\n");
+	EXPECT_EQ(-ENODEV, pf_enable(dir, "1"));
+	vdev_close(&self->vdev);
+	EXPECT_FILE(nvme.vf[0], "nvvgpu/state", "bound\n");
+
+	/* It is not enabled by itself. */
+	ASSERT_EQ(0, driver_bind(OTHER_DRIVER, nvme.bdf));
+	EXPECT_FALSE(pf_enabled(dir));
+	ASSERT_EQ(0, pf_enable(dir, "1"));
+	EXPECT_EQ(0, vf_set_type(nvme.vf[0], WHOLE));
+	EXPECT_EQ(0, rmdir(dir));
+}
+
+TEST_F(generic, pf_is_unplugged_and_plugged_in)
+{
+	char bdf[BDF_LEN];
+
+	snprintf(bdf, sizeof(bdf), "%s", self->bdf);
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
+	ASSERT_EQ(0, pci_write(bdf, "remove", "1"));
+	EXPECT_FALSE(pf_enabled(self->dir));
+	EXPECT_EQ(-ENODEV, pf_enable(self->dir, "1"));
+	/* There is nothing to compare a size with. */
+	ASSERT_EQ(0, type_add(self->dir, 2));
+	EXPECT_EQ(-ENXIO, type_put(self->dir, 2, "bar0", "8K"));
+	EXPECT_EQ(-ERANGE, type_put(self->dir, 2, "max_instances", "1"));
+
+	ASSERT_EQ(0, put("/sys/bus/pci/rescan", "1"));
+	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
+	ASSERT_STREQ(bdf, self->bdf);
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
+}
+
+static void *close_soon(void *vdev)
+{
+	usleep(500000);
+	vdev_close(vdev);
+
+	return NULL;
+}
+
+TEST_F(generic, pf_is_unplugged_with_the_device_open)
+{
+	int err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pthread_t thread;
+
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_ERR_IRQ_INDEX, err));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, close_soon, &self->vdev));
+	ASSERT_EQ(0, pci_write(self->bdf, "remove", "1"));
+	EXPECT_EQ(1, irq_wait(err, 0));
+	pthread_join(thread, NULL);
+	EXPECT_FALSE(pf_enabled(self->dir));
+	ASSERT_EQ(0, put("/sys/bus/pci/rescan", "1"));
+	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
+	close(err);
+}
+
+/* nvme as well as igb, and with the other back-ends */
+
+TEST_F(generic, two_devices_of_different_kinds)
+{
+	struct pf nvme;
+	struct vdev vdev;
+	char dir[128];
+
+	ASSERT_EQ(0, pf_prepare(&nvme, OTHER_DRIVER, 2));
+	snprintf(dir, sizeof(dir), GENERIC_DIR "/%s", nvme.bdf);
+	ASSERT_EQ(0, mkdir(dir, 0755));
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, pf_enable(dir, "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
+	ASSERT_EQ(0, vf_set_type(nvme.vf[0], WHOLE));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, vdev_open(&vdev, nvme.vf[0], &self->ioas));
+	EXPECT_EQ(0x0108, vdev_cfg_read32(&vdev, PCI_CLASS_REVISION) >> 16);
+	EXPECT_EQ(0x0200, vdev_cfg_read32(&self->vdev, PCI_CLASS_REVISION) >> 16);
+	vdev_close(&vdev);
+	EXPECT_EQ(0, rmdir(dir));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+}
+
+TEST_F(generic, all_backends_at_once)
+{
+	struct user user = {};
+	struct pf gpu, nvme;
+	struct vdev vdev;
+	struct vgpu_type types[MAX_TYPES];
+	int nr;
+
+	ASSERT_GPU(&gpu, TEST_VFS);
+	nr = vf_types(gpu.vf[0], types, MAX_TYPES);
+	ASSERT_LT(0, nr);
+	ASSERT_EQ(0, vf_set_type(gpu.vf[0], type_smallest(types, nr)->id));
+	ASSERT_EQ(0, user_open(&user, gpu.vf[0], IOMMU_IOMMUFD));
+
+	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+
+	ASSERT_EQ(0, mod_add("nvvgpu-rm-standin", ""));
+	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
+	ASSERT_EQ(0, pf_prepare(&nvme, OTHER_DRIVER, 2));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", nvme.bdf));
+	ASSERT_EQ(0, vf_set_type(nvme.vf[0], 256));
+	ASSERT_EQ(0, vdev_open(&vdev, nvme.vf[0], &self->ioas));
+
+	EXPECT_FILE(gpu.vf[0], "nvvgpu/backend", "emu 1.1\n");
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "generic 1.1\n");
+	EXPECT_FILE(nvme.vf[0], "nvvgpu/backend", "rm 1.1\n");
+	EXPECT_EQ(1, mod_refs("nvvgpu-rm"));
+	/* A fourth finds no PF that is free. */
+	ASSERT_EQ(0, mod_add("nvvgpu-mock", ""));
+	EXPECT_EQ(-EBUSY, mock_add(gpu.bdf, "sound"));
+	EXPECT_EQ(-EBUSY, mock_add(self->bdf, "sound"));
+	EXPECT_EQ(-EBUSY, mock_add(nvme.bdf, "sound"));
+	EXPECT_EQ(0, mod_del("nvvgpu-mock"));
+
+	/* Two of them go, the third goes on. */
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	ASSERT_EQ(0, pf_enable(self->dir, "0"));
+	EXPECT_EQ(0, engine_run(&user.engine,
+				engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 0,
+					    user_addr(&user, user_buf(&user, 0)),
+					    MIB)));
+	EXPECT_FILE(nvme.vf[0], "nvvgpu/state", "error\n");
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_FILE(gpu.vf[0], "nvvgpu/state", "open\n");
+	vdev_close(&vdev);
+	user_close(&user);
+	gpu_clean(&gpu);
+	EXPECT_EQ(0, mod_del("nvvgpu-rm"));
+	EXPECT_EQ(0, mod_del("nvvgpu-rm-standin"));
+}
+
+/* All at once */
+
+struct load {
+	pthread_t thread;
+	const char *vf;
+	atomic_bool *over;
+	unsigned int opened;
+};
+
+static void *load_vf(void *arg)
+{
+	struct load *load = arg;
+	struct ioas ioas;
+	struct vdev vdev;
+	char buf[4096];
+
+	if (ioas_open(&ioas, IOMMU_IOMMUFD))
+		return NULL;
+	while (!*load->over) {
+		vf_set_type(load->vf, 1 + load->opened % 2);
+		if (!vdev_open(&vdev, load->vf, &ioas)) {
+			load->opened++;
+			vdev_reset(&vdev);
+			vdev_close(&vdev);
+		}
+		pci_read(load->vf, "nvvgpu/supported_types", buf, sizeof(buf));
+		vf_set_type(load->vf, 0);
+	}
+	ioas_close(&ioas);
+
+	return NULL;
+}
+
+TEST_F(generic, types_and_claims_change_under_load)
+{
+	struct load load[TEST_VFS] = {};
+	atomic_bool over = false;
+	unsigned int i, opened = 0;
+	int round = 0;
+	time_t end;
+
+	for (i = 0; i < TEST_VFS; i++) {
+		load[i].vf = self->pf.vf[i];
+		load[i].over = &over;
+		ASSERT_EQ(0, pthread_create(&load[i].thread, NULL, load_vf,
+					    &load[i]));
+	}
+	for (end = time(NULL) + 10; time(NULL) < end; round++) {
+		EXPECT_EQ(0, pf_enable(self->dir, "1"));
+		EXPECT_EQ(0, type_add(self->dir, 2));
+		type_put(self->dir, 2, "bar0", "8K");
+		EXPECT_EQ(0, type_put(self->dir, 2, "enable", "1"));
+		usleep(round % 5 * 80000);
+		EXPECT_EQ(0, type_del(self->dir, 2));
+		usleep(20000);
+		EXPECT_EQ(0, pf_enable(self->dir, round % 2 ? "0" : "1"));
+		if (round % 4 == 3) {
+			EXPECT_EQ(0, rmdir(self->dir));
+			EXPECT_EQ(0, mkdir(self->dir, 0755));
+		}
+	}
+	over = true;
+	for (i = 0; i < TEST_VFS; i++) {
+		pthread_join(load[i].thread, NULL);
+		opened += load[i].opened;
+	}
+	TH_LOG("%d rounds, opened %u times", round, opened);
+	EXPECT_LT(3, round);
+	EXPECT_LT(5, opened);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,708 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * nvvgpu-rm: the adapter to a resource manager, with a stand-in that behaves,
+ * fails, dawdles and goes away as it is told to.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#include "nvvgpu_test.h"
+#include "lib/backend.h"
+
+#define PF_DRIVER	"igb"
+
+#define TYPE_1Q		256
+#define TYPE_2Q		257
+#define TYPE_4C		258
+
+#define NEVER		"4294967295"
+
+#define TIMEOUT_PARAM	"/sys/module/nvvgpu_rm/parameters/start_timeout_ms"
+
+FIXTURE(rm) {
+	struct pf pf;
+	const char *bdf;
+	const char *vf;
+	const char *vf2;
+	int uevents;
+	struct ioas ioas;
+	struct vdev vdev;
+	char buf[8192];
+};
+
+FIXTURE_SETUP(rm)
+{
+	self->vdev.fd = -1;
+	self->vdev.group = -1;
+	if (mod_add("nvvgpu-rm-standin", ""))
+		SKIP(return, "no nvvgpu-rm-standin");
+	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
+	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
+	self->bdf = self->pf.bdf;
+	self->vf = self->pf.vf[0];
+	self->vf2 = self->pf.vf[1];
+	self->uevents = uevent_open();
+	ASSERT_LE(0, self->uevents);
+	ASSERT_EQ(0, ioas_open(&self->ioas, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+}
+
+FIXTURE_TEARDOWN(rm)
+{
+	put(STANDIN_DIR "/fail", "none");
+	vdev_close(&self->vdev);
+	ioas_close(&self->ioas);
+	EXPECT_EQ(0, mod_del("nvvgpu-rm"));
+	EXPECT_EQ(0, mod_del("nvvgpu-rm-standin"));
+	close(self->uevents);
+}
+
+#define ASSERT_OPEN() \
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas))
+
+static long long nr_calls(const char *op)
+{
+	return get_value(STANDIN_DIR "/calls", op);
+}
+
+static long long stat(const char *vf, const char *key)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/nvvgpu/stats",
+		 vf);
+
+	return get_value(path, key);
+}
+
+/* The handshake */
+
+/* Whether the kernel has said this since @from */
+static bool kernel_says(int kmsg, const char *words)
+{
+	char line[4096];
+	bool found = false;
+	ssize_t len;
+
+	while ((len = read(kmsg, line, sizeof(line) - 1)) > 0) {
+		line[len] = '\0';
+		found |= !!strstr(line, words);
+	}
+
+	return found;
+}
+
+static int kmsg_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0)
+		lseek(fd, 0, SEEK_END);
+
+	return fd;
+}
+
+TEST_F(rm, versions_must_be_equal)
+{
+	static const char * const others[] = {
+		"nvvgpu-rm 2", "nvvgpu-rm 10", "nvvgpu-rm ", "550.54.10",
+	};
+	int kmsg = kmsg_open();
+	unsigned int i;
+
+	ASSERT_LE(0, kmsg);
+	ASSERT_EQ(0, mod_del("nvvgpu-rm"));
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		char param[64], words[160];
+
+		ASSERT_EQ(0, mod_del("nvvgpu-rm-standin"));
+		/* In quotes, as it may hold blanks */
+		snprintf(param, sizeof(param), "version=\"%s\"", others[i]);
+		ASSERT_EQ(0, mod_add("nvvgpu-rm-standin", param));
+		EXPECT_EQ(-EPROTONOSUPPORT, mod_add("nvvgpu-rm", ""));
+		snprintf(words, sizeof(words),
+			 "the provider is \"%s\", this is \"nvvgpu-rm 1\"",
+			 others[i]);
+		EXPECT_TRUE(kernel_says(kmsg, words))
+			TH_LOG("%s", words);
+	}
+	ASSERT_EQ(0, mod_del("nvvgpu-rm-standin"));
+	ASSERT_EQ(0, mod_add("nvvgpu-rm-standin", ""));
+	EXPECT_EQ(0, mod_add("nvvgpu-rm", ""));
+	close(kmsg);
+}
+
+TEST_F(rm, provider_cannot_be_unloaded_before_its_adapter)
+{
+	EXPECT_EQ(1, mod_refs("nvvgpu-rm-standin"));
+	EXPECT_EQ(-EWOULDBLOCK, mod_del("nvvgpu-rm-standin"));
+}
+
+TEST_F(rm, gpu_is_found_before_and_after_the_adapter)
+{
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm 1.1\n");
+	ASSERT_EQ(0, mod_del("nvvgpu-rm"));
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm 1.1\n");
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	/* What is no PF is refused. */
+	EXPECT_EQ(-EIO, put(STANDIN_DIR "/pf", "%s", self->vf));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm 1.1\n");
+}
+
+/* Types */
+
+TEST_F(rm, types_are_read_from_their_descriptions)
+{
+	struct vgpu_type types[8];
+
+	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types",
+		    "ID    : vGPU Name\n"
+		    "256   : GRID ST-1Q\n"
+		    "257   : GRID ST-2Q\n"
+		    "258   : GRID ST-4C\n");
+	ASSERT_EQ(3, vf_types(self->vf, types, 8));
+	EXPECT_STREQ("Q", types[0].vgpu_class);
+	EXPECT_EQ(1024 * MIB, types[0].framebuffer);
+	EXPECT_EQ(4, types[0].heads);
+	EXPECT_STREQ("4096x2160", types[0].max_resolution);
+	EXPECT_EQ(4, types[0].max_instances);
+	EXPECT_EQ(4, types[0].available);
+	EXPECT_STREQ("C", types[2].vgpu_class);
+	EXPECT_EQ(1, types[2].available);
+}
+
+TEST_F(rm, unsound_types_are_left_out)
+{
+	struct vgpu_type types[8];
+
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/bad_types", "1"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+	EXPECT_EQ(3, vf_types(self->vf, types, 8));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, 300));
+	EXPECT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+}
+
+TEST_F(rm, full_gpu_says_so)
+{
+	struct vgpu_type types[8];
+
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_4C));
+	EXPECT_EQ(0, vf_creatable(self->vf2, 0));
+	ASSERT_EQ(3, vf_types(self->vf2, types, 8));
+	EXPECT_STREQ("the resource manager has no instance left",
+		     types[0].reason);
+	EXPECT_EQ(-EIO, vf_set_type(self->vf2, TYPE_1Q));
+	EXPECT_FILE(self->vf2, "nvvgpu/last_error",
+		    "cannot create type 256: the resource manager has no instance left\n");
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_EQ(0, vf_set_type(self->vf2, TYPE_1Q));
+}
+
+/* The life of a vGPU in the provider's functions */
+
+TEST_F(rm, every_function_is_called_in_its_place)
+{
+	char want[128];
+
+	ASSERT_EQ(0, pci_write(self->vf, "nvidia/vgpu_params", "frl=0,x=1"));
+	EXPECT_EQ(3, nr_calls("get_name"));
+	EXPECT_EQ(3, nr_calls("get_description"));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	EXPECT_EQ(1, nr_calls("get_types"));
+	EXPECT_EQ(1, nr_calls("vgpu_create"));
+	EXPECT_LE(1, nr_calls("vgpu_bar_info"));
+	EXPECT_EQ(0, nr_calls("vgpu_start"));
+	EXPECT_EQ(0, nr_calls("get_sparse_mmap"));
+	snprintf(want, sizeof(want), "%s unused 0 \"\"\n", self->vf);
+	EXPECT_LE(0, get(STANDIN_DIR "/last", self->buf, 128));
+	EXPECT_STREQ(want, self->buf);
+
+	ASSERT_EQ(0, put(STANDIN_DIR "/nr_areas", "2"));
+	ASSERT_OPEN();
+	EXPECT_EQ(1, nr_calls("vgpu_start"));
+	EXPECT_EQ(1, nr_calls("get_sparse_mmap"));
+	snprintf(want, sizeof(want), "%s in use 8192 \"frl=0,x=1\"\n", self->vf);
+	EXPECT_LE(0, get(STANDIN_DIR "/last", self->buf, 128));
+	EXPECT_STREQ(want, self->buf);
+	EXPECT_EQ(3, nr_calls("update_request"));
+
+	vdev_close(&self->vdev);
+	snprintf(want, sizeof(want), "%s unused 0 \"\"\n", self->vf);
+	EXPECT_LE(0, get(STANDIN_DIR "/last", self->buf, 128));
+	EXPECT_STREQ(want, self->buf);
+	EXPECT_EQ(0, nr_calls("vgpu_delete"));
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_EQ(1, nr_calls("vgpu_delete"));
+	EXPECT_LE(1, vf_creatable(self->vf, 0));
+	EXPECT_LE(1, nr_calls("get_instances"));
+	ASSERT_EQ(0, pci_write(self->vf, "nvidia/vgpu_params", "\n"));
+}
+
+/* The sparse areas of a region */
+static int sparse_areas(const struct vdev *vdev, unsigned int index,
+			struct vfio_region_sparse_mmap_area *areas)
+{
+	union {
+		struct vfio_region_info info;
+		char room[1024];
+	} u = { .info = { .argsz = sizeof(u), .index = index } };
+	struct vfio_region_info_cap_sparse_mmap *sparse;
+	__u32 at;
+
+	if (ioctl(vdev->fd, VFIO_DEVICE_GET_REGION_INFO, &u))
+		return -errno;
+	if (!(u.info.flags & VFIO_REGION_INFO_FLAG_CAPS))
+		return 0;
+	for (at = u.info.cap_offset; at; at = sparse->header.next) {
+		sparse = (void *)(u.room + at);
+		if (sparse->header.id != VFIO_REGION_INFO_CAP_SPARSE_MMAP)
+			continue;
+		memcpy(areas, sparse->areas,
+		       sparse->nr_areas * sizeof(*areas));
+		return sparse->nr_areas;
+	}
+
+	return 0;
+}
+
+TEST_F(rm, sparse_areas_are_known_once_started)
+{
+	struct vfio_region_sparse_mmap_area areas[16];
+	struct vfio_region_info info;
+	void *map;
+
+	ASSERT_EQ(0, put(STANDIN_DIR "/nr_areas", "2"));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_OPEN();
+	ASSERT_EQ(2, sparse_areas(&self->vdev, 0, areas));
+	EXPECT_EQ(0, areas[0].offset);
+	EXPECT_EQ(4096, areas[0].size);
+	EXPECT_EQ(8192, areas[1].offset);
+	EXPECT_EQ(4096, areas[1].size);
+	ASSERT_EQ(0, vdev_region_info(&self->vdev, 0, &info));
+	map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, self->vdev.fd,
+		   info.offset + 8192);
+	EXPECT_NE(MAP_FAILED, map);
+	munmap(map, 4096);
+	map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, self->vdev.fd,
+		   info.offset + 4096);
+	EXPECT_EQ(MAP_FAILED, map);
+	vdev_close(&self->vdev);
+
+	/* More than there can be, as the provider's array may be shorter */
+	ASSERT_EQ(0, put(STANDIN_DIR "/nr_areas", "6"));
+	EXPECT_EQ(-EOVERFLOW, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	ASSERT_EQ(0, put(STANDIN_DIR "/nr_areas", "0"));
+	ASSERT_OPEN();
+	EXPECT_EQ(0, sparse_areas(&self->vdev, 0, areas));
+}
+
+TEST_F(rm, interrupts_become_events)
+{
+	struct uevent uevent;
+
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_OPEN();
+	ASSERT_EQ(0, put(STANDIN_DIR "/interrupt", "0"));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "interrupt", 5000));
+	EXPECT_EQ(1, stat(self->vf, "interrupts"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/interrupt", "0"));
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	EXPECT_STREQ("interrupt", uevent.event);
+	EXPECT_EQ(2, stat(self->vf, "interrupts"));
+	EXPECT_EQ(-ENOENT, put(STANDIN_DIR "/interrupt", "1"));
+}
+
+/* Status codes */
+
+static const struct {
+	unsigned int status;
+	int err;
+} statuses[] = {
+	{ 0x03, -EBUSY },		/* BUSY_RETRY */
+	{ 0x0f, -ENODEV },		/* GPU_IS_LOST */
+	{ 0x1a, -ENOSPC },		/* INSUFFICIENT_RESOURCES */
+	{ 0x1f, -EINVAL },		/* INVALID_ARGUMENT */
+	{ 0x38, -EIO },			/* INVALID_OPERATION */
+	{ 0x40, -EIO },			/* INVALID_STATE */
+	{ 0x51, -ENOMEM },		/* NO_MEMORY */
+	{ 0x56, -EOPNOTSUPP },		/* NOT_SUPPORTED */
+	{ 0x57, -ENODEV },		/* OBJECT_NOT_FOUND */
+	{ 0x65, -ETIMEDOUT },		/* TIMEOUT */
+	{ 0x66, -ETIMEDOUT },		/* TIMEOUT_RETRY */
+	{ 0xffff, -EIO },		/* GENERIC */
+	{ 0x1234, -EIO },		/* not known */
+	{ 0xfffffffe, -EIO },
+};
+
+TEST_F(rm, status_codes_of_a_start)
+{
+	unsigned int i;
+
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	for (i = 0; i < ARRAY_SIZE(statuses); i++) {
+		/* Of the call, and of what it began */
+		ASSERT_EQ(0, put(STANDIN_DIR "/fail", "vgpu_start %#x",
+				 statuses[i].status));
+		EXPECT_EQ(statuses[i].err,
+			  vdev_open(&self->vdev, self->vf, &self->ioas))
+			TH_LOG("call: %#x", statuses[i].status);
+		ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
+		ASSERT_EQ(0, put(STANDIN_DIR "/start_status", "%#x",
+				 statuses[i].status));
+		EXPECT_EQ(statuses[i].err,
+			  vdev_open(&self->vdev, self->vf, &self->ioas))
+			TH_LOG("answer: %#x", statuses[i].status);
+		ASSERT_EQ(0, put(STANDIN_DIR "/start_status", "0"));
+	}
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	ASSERT_OPEN();
+}
+
+TEST_F(rm, status_codes_of_a_delete)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(statuses); i++) {
+		ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+		ASSERT_EQ(0, put(STANDIN_DIR "/fail", "vgpu_delete %#x",
+				 statuses[i].status));
+		/* What the provider does not have is as good as deleted. */
+		if (statuses[i].status == 0x57) {
+			EXPECT_EQ(0, vf_set_type(self->vf, 0));
+			ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
+			/* The stand-in has it all the same. */
+			EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_1Q));
+			ASSERT_EQ(0, mod_del("nvvgpu-rm"));
+			ASSERT_EQ(0, mod_del("nvvgpu-rm-standin"));
+			ASSERT_EQ(0, mod_add("nvvgpu-rm-standin", ""));
+			ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
+			ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+			continue;
+		}
+		EXPECT_EQ(statuses[i].err, vf_set_type(self->vf, 0))
+			TH_LOG("%#x", statuses[i].status);
+		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+		ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
+		EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	}
+}
+
+TEST_F(rm, status_codes_of_a_create)
+{
+	unsigned int i;
+	int want;
+
+	for (i = 0; i < ARRAY_SIZE(statuses); i++) {
+		ASSERT_EQ(0, put(STANDIN_DIR "/fail", "vgpu_create %#x",
+				 statuses[i].status));
+		/* What the front-end makes of these is in its own contract. */
+		want = statuses[i].err;
+		if (want == -EBUSY || want == -ENOSPC || want == -EINVAL)
+			want = -EIO;
+		EXPECT_EQ(want, vf_set_type(self->vf, TYPE_1Q))
+			TH_LOG("%#x", statuses[i].status);
+		EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	}
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
+	EXPECT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+}
+
+TEST_F(rm, every_other_function_may_fail)
+{
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_types 0x51"));
+	EXPECT_EQ(-ENOMEM, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_instances 0x51"));
+	EXPECT_EQ(-ENOMEM, pci_read(self->vf, "nvidia/creatable_vgpu_types",
+				    self->buf, sizeof(self->buf)));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "vgpu_bar_info 0x56"));
+	EXPECT_EQ(-EOPNOTSUPP, vf_set_type(self->vf, TYPE_1Q));
+	EXPECT_EQ(1, nr_calls("vgpu_delete"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_sparse_mmap 0x65"));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_LE(0, get(STANDIN_DIR "/last", self->buf, 128));
+	EXPECT_NE(NULL, strstr(self->buf, "unused"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
+	ASSERT_OPEN();
+	vdev_close(&self->vdev);
+
+	/* Without a name or a description there is no type. */
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_name 0x57"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+	EXPECT_EQ(0, vf_creatable(self->vf, 0));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_description 0x57"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+	EXPECT_EQ(0, vf_creatable(self->vf, 0));
+}
+
+/* Buffers whose length the provider is not told */
+
+TEST_F(rm, overruns_are_caught)
+{
+	int kmsg = kmsg_open();
+
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "get_types"));
+	EXPECT_EQ(-EOVERFLOW, vf_set_type(self->vf, TYPE_1Q));
+	EXPECT_TRUE(kernel_says(kmsg, "get_types: the provider has written more than 256 bytes"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "get_instances"));
+	EXPECT_EQ(-EOVERFLOW, pci_read(self->vf, "nvidia/creatable_vgpu_types",
+				       self->buf, sizeof(self->buf)));
+	EXPECT_TRUE(kernel_says(kmsg, "get_instances: the provider has written more than 8 bytes"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "vgpu_start"));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	EXPECT_EQ(-EOVERFLOW, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_TRUE(kernel_says(kmsg, "vgpu_start: the provider has written more than 128 bytes"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "none"));
+	ASSERT_OPEN();
+	vdev_close(&self->vdev);
+
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "get_name"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+	EXPECT_EQ(0, vf_creatable(self->vf, 0));
+	EXPECT_TRUE(kernel_says(kmsg, "get_name: the provider has written more than 64 bytes"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "get_description"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+	EXPECT_EQ(0, vf_creatable(self->vf, 0));
+	EXPECT_TRUE(kernel_says(kmsg,
+				"get_description: the provider has written more than 256 bytes"));
+	close(kmsg);
+}
+
+/* Starts that take their time */
+
+TEST_F(rm, slow_start_is_waited_for)
+{
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", "3000"));
+	ASSERT_OPEN();
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	EXPECT_EQ(0, stat(self->vf, "start_timeouts"));
+}
+
+TEST_F(rm, start_that_never_ends_is_given_up)
+{
+	EXPECT_LE(0, get(TIMEOUT_PARAM, self->buf, 64));
+	EXPECT_STREQ("25000\n", self->buf);
+	ASSERT_EQ(0, put(TIMEOUT_PARAM, "500"));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", NEVER));
+	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_EQ(1, stat(self->vf, "start_timeouts"));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	EXPECT_EQ(0, mod_refs("nvvgpu-rm"));
+
+	/* Its answer comes late, and is not taken for that of the next one. */
+	ASSERT_EQ(0, put(STANDIN_DIR "/answer", "1"));
+	usleep(200000);
+	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_EQ(2, nr_calls("vgpu_create"));
+	EXPECT_EQ(1, nr_calls("vgpu_delete"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", "0"));
+	ASSERT_OPEN();
+	EXPECT_EQ(3, nr_calls("vgpu_create"));
+
+	/* One that was answered is not made anew. */
+	vdev_close(&self->vdev);
+	ASSERT_OPEN();
+	EXPECT_EQ(3, nr_calls("vgpu_create"));
+}
+
+TEST_F(rm, vgpu_that_cannot_be_made_anew_is_still_deleted)
+{
+	ASSERT_EQ(0, put(TIMEOUT_PARAM, "500"));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", NEVER));
+	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "vgpu_create 0x51"));
+	EXPECT_EQ(-ENOMEM, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_EQ(-ENOMEM, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_EQ(1, nr_calls("vgpu_delete"));
+	EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_EQ(1, nr_calls("vgpu_delete"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", "0"));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_OPEN();
+}
+
+/* Opens the first VF in a process of its own. */
+static pid_t open_in_child(const char *vf)
+{
+	struct ioas ioas;
+	struct vdev vdev;
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	if (ioas_open(&ioas, IOMMU_IOMMUFD))
+		_exit(1);
+	_exit(-vdev_open(&vdev, vf, &ioas));
+}
+
+TEST_F(rm, process_is_killed_during_a_slow_start)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", NEVER));
+	pid = open_in_child(self->vf);
+	ASSERT_LE(0, pid);
+	while (!nr_calls("vgpu_start"))
+		usleep(10000);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", "0"));
+	ASSERT_OPEN();
+}
+
+TEST_F(rm, provider_goes_away_during_a_slow_start)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", NEVER));
+	pid = open_in_child(self->vf);
+	ASSERT_LE(0, pid);
+	while (!nr_calls("vgpu_start"))
+		usleep(10000);
+
+	/* Nobody waits for the 25 seconds. */
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(ENODEV, WEXITSTATUS(status));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_EQ(1, nr_calls("vgpu_delete"));
+}
+
+/* A provider that comes and goes */
+
+TEST_F(rm, provider_goes_away_with_the_device_open)
+{
+	int err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, vf_set_type(self->vf2, TYPE_2Q));
+	ASSERT_OPEN();
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_ERR_IRQ_INDEX, err));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	EXPECT_EQ(1, irq_wait(err, 5000));
+	EXPECT_EQ(2, nr_calls("vgpu_delete"));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_FILE(self->vf2, "nvvgpu/state", "bound\n");
+	EXPECT_EQ(0, mod_refs("nvvgpu-rm"));
+
+	/* It comes back, and a reset brings the vGPU back. */
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	EXPECT_EQ(2, nr_calls("vgpu_start"));
+	close(err);
+}
+
+TEST_F(rm, adapter_and_provider_are_unloaded_with_vgpus)
+{
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_OPEN();
+	EXPECT_EQ(1, mod_refs("nvvgpu-rm"));
+	EXPECT_EQ(-EWOULDBLOCK, mod_del("nvvgpu-rm"));
+	vdev_close(&self->vdev);
+	EXPECT_EQ(0, mod_del("nvvgpu-rm"));
+	EXPECT_EQ(1, nr_calls("vgpu_delete"));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_EQ(0, mod_del("nvvgpu-rm-standin"));
+	ASSERT_EQ(0, mod_add("nvvgpu-rm-standin", ""));
+	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
+}
+
+struct load {
+	pthread_t thread;
+	const char *vf;
+	atomic_bool *over;
+	unsigned int opened;
+};
+
+static void *load_vf(void *arg)
+{
+	struct load *load = arg;
+	struct ioas ioas;
+	struct vdev vdev;
+	char buf[256];
+
+	if (ioas_open(&ioas, IOMMU_IOMMUFD))
+		return NULL;
+	while (!*load->over) {
+		vf_set_type(load->vf, TYPE_1Q);
+		if (!vdev_open(&vdev, load->vf, &ioas)) {
+			load->opened++;
+			vdev_reset(&vdev);
+			pci_read(load->vf, "nvvgpu/stats", buf, sizeof(buf));
+			vdev_close(&vdev);
+		}
+		vf_set_type(load->vf, 0);
+	}
+	ioas_close(&ioas);
+
+	return NULL;
+}
+
+TEST_F(rm, provider_comes_and_goes_under_load)
+{
+	struct load load[TEST_VFS] = {};
+	atomic_bool over = false;
+	unsigned int i, opened = 0;
+	int round = 0;
+	time_t end;
+
+	ASSERT_EQ(0, put(TIMEOUT_PARAM, "100"));
+	for (i = 0; i < TEST_VFS; i++) {
+		load[i].vf = self->pf.vf[i];
+		load[i].over = &over;
+		ASSERT_EQ(0, pthread_create(&load[i].thread, NULL, load_vf,
+					    &load[i]));
+	}
+	for (end = time(NULL) + 10; time(NULL) < end; round++) {
+		put(STANDIN_DIR "/start_delay_ms", "%d", round % 4 * 50);
+		ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+		for (i = 0; i < 8; i++) {
+			put(STANDIN_DIR "/interrupt", "%u", i % TEST_VFS);
+			usleep(round % 5 * 15000);
+		}
+		ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+		put(STANDIN_DIR "/answer", "1");
+	}
+	over = true;
+	for (i = 0; i < TEST_VFS; i++) {
+		pthread_join(load[i].thread, NULL);
+		opened += load[i].opened;
+	}
+	TH_LOG("%d rounds, opened %u times", round, opened);
+	EXPECT_LT(3, round);
+	EXPECT_LT(3, opened);
+	EXPECT_EQ(0, mod_refs("nvvgpu-rm"));
+	/* It has had as many taken from it as it has given. */
+	EXPECT_LE(nr_calls("vgpu_delete"), nr_calls("vgpu_create"));
+}
+
+TEST_HARNESS_MAIN
