@@ -235,7 +235,7 @@ static void sample_remove(struct pci_dev *pdev)
 }
 
 static struct pci_driver sample_driver = {
-	.name = KBUILD_MODNAME,
+	.name = "nvvgpu-sample",
 	.probe = sample_probe,
 	.remove = sample_remove,
 	.sriov_configure = pci_sriov_configure_simple,
