@@ -680,11 +680,20 @@ static int __init standin_init(void)
 	return 0;
 }
 
-/* The adapter depends on this module, so it has gone, and its vGPUs with it. */
+/*
+ * The adapter depends on this module, so it has gone, and its vGPUs with it: but
+ * for those that it was told were not there.
+ */
 static void __exit standin_exit(void)
 {
+	struct standin_vgpu *vgpu, *next;
+
 	debugfs_remove(standin_dir);
 	pci_dev_put(standin_pf);
+	list_for_each_entry_safe(vgpu, next, &standin_vgpus, node) {
+		cancel_delayed_work_sync(&vgpu->answer);
+		kfree(vgpu);
+	}
 }
 
 module_init(standin_init);
