@@ -15,8 +15,8 @@
 #define FROM_VRAM	NVVGPU_EMU_DESC_SRC_VRAM
 
 /* Quick enough to wait for, long enough for a slow machine that is well */
-#define TIMEOUT_MS	"1000"
-#define TIMEOUT_DEFAULT	"5000"
+#define TIMEOUT_MS	500
+#define TIMEOUT_DEFAULT	5000
 
 /* What is done when the firmware misbehaves; each needs the one command. */
 enum action {
@@ -36,58 +36,77 @@ FIXTURE(fault) {
 	struct vgpu_type types[MAX_TYPES];
 	struct user a;
 	struct user other;
-	char state[32];
 	int err_fd;
 };
 
 FIXTURE_VARIANT(fault) {
 	const char *command;
+	/* how long the driver waits for it, in units of its time-out */
+	unsigned int units;
 	enum action action;
-	/* state of the vGPU after the command has failed */
+	/* state of the vGPU after the command has failed, or was not answered */
 	const char *failed;
+	const char *silent;
 	/* what the action returns then */
 	int err;
 };
 
 FIXTURE_VARIANT_ADD(fault, create) {
-	.command = "create", .action = ACT_CREATE,
-	.failed = "bound", .err = -EIO,
+	.command = "create", .units = 4,
+	.action = ACT_CREATE,
+	.failed = "bound", .silent = "bound", .err = -EIO,
 };
 
 FIXTURE_VARIANT_ADD(fault, delete) {
-	.command = "delete", .action = ACT_DELETE,
-	.failed = "error", .err = -EIO,
+	.command = "delete", .units = 4,
+	.action = ACT_DELETE,
+	.failed = "error", .silent = "error", .err = -EIO,
 };
 
 FIXTURE_VARIANT_ADD(fault, start) {
-	.command = "start", .action = ACT_OPEN,
-	.failed = "created", .err = -EIO,
+	.command = "start", .units = 1,
+	.action = ACT_OPEN,
+	.failed = "created", .silent = "error", .err = -EIO,
 };
 
 FIXTURE_VARIANT_ADD(fault, reset) {
-	.command = "reset", .action = ACT_RESET,
-	.failed = "error", .err = 0,
+	.command = "reset", .units = 2,
+	.action = ACT_RESET,
+	.failed = "open", .silent = "open", .err = 0,
 };
 
 FIXTURE_VARIANT_ADD(fault, stop) {
-	.command = "stop", .action = ACT_CLOSE,
-	.failed = "error", .err = 0,
+	.command = "stop", .units = 2,
+	.action = ACT_CLOSE,
+	.failed = "error", .silent = "error", .err = 0,
 };
 
 FIXTURE_VARIANT_ADD(fault, scrub) {
-	.command = "scrub", .action = ACT_CLOSE,
-	.failed = "error", .err = 0,
+	.command = "scrub", .units = 4,
+	.action = ACT_CLOSE,
+	.failed = "error", .silent = "error", .err = 0,
 };
 
 FIXTURE_VARIANT_ADD(fault, available) {
-	.command = "available", .action = ACT_LIST,
-	.failed = "bound", .err = -EIO,
+	.command = "available", .units = 1,
+	.action = ACT_LIST,
+	.failed = "bound", .silent = "bound", .err = -EIO,
 };
 
 FIXTURE_VARIANT_ADD(fault, stats) {
-	.command = "stats", .action = ACT_STATS,
-	.failed = "created", .err = -EIO,
+	.command = "stats", .units = 1,
+	.action = ACT_STATS,
+	.failed = "created", .silent = "created", .err = -EIO,
 };
+
+static int set_timeout(unsigned int ms)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", ms);
+
+	return module_param_set("nvvgpu_emu", "fw_timeout_ms", text);
+}
 
 /* Bring a firmware that has gone back, whatever it did. */
 static int pf_reset(const struct pf *pf)
@@ -140,8 +159,7 @@ FIXTURE_SETUP(fault)
 	if (!qmp_available())
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");
 	ASSERT_EQ(0, fw_faults(""));
-	ASSERT_EQ(0, module_param_set("nvvgpu_emu", "fw_timeout_ms",
-				      TIMEOUT_MS));
+	ASSERT_EQ(0, set_timeout(TIMEOUT_MS));
 	ASSERT_EQ(0, pf_find(&self->pf));
 	if (gpu_prepare(&self->pf, TEST_VFS))
 		ASSERT_EQ(0, pf_reset(&self->pf));
@@ -177,7 +195,7 @@ FIXTURE_TEARDOWN(fault)
 	user_close(&self->a);
 	user_close(&self->other);
 	gpu_clean(&self->pf);
-	module_param_set("nvvgpu_emu", "fw_timeout_ms", TIMEOUT_DEFAULT);
+	set_timeout(TIMEOUT_DEFAULT);
 }
 
 static int act(enum action action, const char *vf, unsigned int type,
@@ -210,21 +228,58 @@ static int act(enum action action, const char *vf, unsigned int type,
 	return -EINVAL;
 }
 
-#define ARM(action) do {						\
-	char __rule[64];						\
-									\
-	snprintf(__rule, sizeof(__rule), "%s:1:%s", variant->command,	\
-		 action);						\
-	ASSERT_EQ(0, fw_faults(__rule));				\
-} while (0)
+/* The first RESET comes before the reset, where a failure does not matter. */
+static int arm(const char *command, const char *fault)
+{
+	char rule[64];
+
+	snprintf(rule, sizeof(rule), "%s:%s:%s", command,
+		 strcmp(command, "reset") ? "1" : "*", fault);
+
+	return fw_faults(rule);
+}
+
+#define ARM(fault)	ASSERT_EQ(0, arm(variant->command, fault))
 
 #define ACT()	act(variant->action, self->vf, self->type->id, &self->a)
 
-#define EXPECT_STATE(want) do {						\
-	EXPECT_LT(0, vf_state(self->vf, self->state,			\
-			      sizeof(self->state)));			\
-	EXPECT_STREQ(want, self->state);				\
-} while (0)
+/* What the GPU reports may take a moment to get there. */
+static const char *state_of(const char *vf, const char *want)
+{
+	static char state[32];
+	int tries;
+
+	for (tries = 0; tries < 50; tries++) {
+		if (vf_state(vf, state, sizeof(state)) < 0)
+			return "unreadable";
+		if (!strcmp(state, want))
+			break;
+		usleep(100000);
+	}
+
+	return state;
+}
+
+static void expect_state(struct __test_metadata *_metadata, const char *vf,
+			 const char *want)
+{
+	EXPECT_STREQ(want, state_of(vf, want));
+}
+
+#define EXPECT_STATE(want)	expect_state(_metadata, self->vf, want)
+
+/* What a user does when its device has been reset */
+static int back_to_work(struct user *user)
+{
+	int ret;
+
+	vdev_msix_disable(&user->vdev);
+	ret = vdev_enable(&user->vdev, true);
+	if (!ret)
+		ret = user_restart(user);
+
+	return ret ?: work(user);
+}
 
 /* Whatever has happened, letting go and deleting make the VF as new. */
 #define EXPECT_RECOVERS() do {						\
@@ -240,15 +295,10 @@ TEST_F(fault, failure_is_clean)
 	ARM("fail");
 	EXPECT_EQ(variant->err, ACT());
 	EXPECT_STATE(variant->failed);
+	/* A vGPU that cannot be reset is made anew. */
 	if (variant->action == ACT_RESET) {
-		/* The user is told, and another reset brings the vGPU back. */
-		EXPECT_LT(0, irq_wait(self->err_fd, 5000));
-		EXPECT_EQ(0, vdev_reset(&self->a.vdev));
-		EXPECT_STATE("open");
-		EXPECT_EQ(0, vdev_enable(&self->a.vdev, true));
-		EXPECT_EQ(0, user_restart(&self->a));
-		vdev_msix_disable(&self->a.vdev);
-		EXPECT_EQ(0, work(&self->a));
+		EXPECT_EQ(0, back_to_work(&self->a));
+		EXPECT_EQ(0, irq_wait(self->err_fd, 0));
 	}
 	EXPECT_EQ(0, work(&self->other));
 	EXPECT_RECOVERS();
@@ -257,19 +307,35 @@ TEST_F(fault, failure_is_clean)
 
 TEST_F(fault, late_answer_is_dropped)
 {
-	ARM("late");
+	const unsigned int late = 700;
+	char rule[32];
+
+	snprintf(rule, sizeof(rule), "late=%u",
+		 variant->units * TIMEOUT_MS + late);
+	ARM(rule);
 	EXPECT_EQ(variant->err ? -ETIMEDOUT : 0, ACT());
-	EXPECT_STATE(variant->failed);
+	EXPECT_STATE(variant->silent);
+	EXPECT_EQ(0, work(&self->other));
+	usleep(2 * late * 1000);
+	EXPECT_RECOVERS();
+	EXPECT_EQ(0, work(&self->other));
+}
+
+TEST_F(fault, answer_that_never_comes_is_survived)
+{
+	ARM("hang");
+	EXPECT_EQ(variant->err ? -ETIMEDOUT : 0, ACT());
+	EXPECT_STATE(variant->silent);
 	EXPECT_EQ(0, work(&self->other));
 	EXPECT_RECOVERS();
 	EXPECT_EQ(0, work(&self->other));
 }
 
-TEST_F(fault, hang_is_survived)
+TEST_F(fault, hang_of_the_firmware_leaves_the_engines_alone)
 {
-	ARM("hang");
+	ARM("wedge");
 	EXPECT_EQ(variant->err ? -ETIMEDOUT : 0, ACT());
-	EXPECT_STATE(variant->failed);
+	EXPECT_STATE(variant->action == ACT_RESET ? "error" : variant->silent);
 
 	/* The engines need no firmware to go on. */
 	EXPECT_EQ(0, work(&self->other));
@@ -284,7 +350,6 @@ TEST_F(fault, hang_is_survived)
 
 TEST_F(fault, crash_is_told_and_a_reset_of_the_pf_recovers)
 {
-	char state[32];
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	ASSERT_LE(0, fd);
@@ -295,8 +360,7 @@ TEST_F(fault, crash_is_told_and_a_reset_of_the_pf_recovers)
 
 	/* All vGPUs went with it, and their users are told. */
 	EXPECT_LT(0, irq_wait(fd, 10000));
-	EXPECT_LT(0, vf_state(self->pf.vf[1], state, sizeof(state)));
-	EXPECT_STREQ("error", state);
+	EXPECT_STREQ("error", state_of(self->pf.vf[1], "error"));
 	EXPECT_EQ(-EIO, work(&self->other));
 	if (variant->action != ACT_CREATE && variant->action != ACT_LIST)
 		EXPECT_STATE("error");
@@ -311,28 +375,112 @@ TEST_F(fault, crash_is_told_and_a_reset_of_the_pf_recovers)
 
 	/* One that is open comes back with a reset of its own. */
 	EXPECT_EQ(0, vdev_reset(&self->other.vdev));
-	EXPECT_LT(0, vf_state(self->pf.vf[1], state, sizeof(state)));
-	EXPECT_STREQ("open", state);
-	EXPECT_EQ(0, vdev_enable(&self->other.vdev, true));
-	EXPECT_EQ(0, user_restart(&self->other));
-	vdev_msix_disable(&self->other.vdev);
-	EXPECT_EQ(0, work(&self->other));
+	EXPECT_STREQ("open", state_of(self->pf.vf[1], "open"));
+	EXPECT_EQ(0, back_to_work(&self->other));
 	close(fd);
 }
 
-TEST_F(fault, open_of_a_vgpu_in_error_is_eio)
+/*
+ * A vGPU in error
+ */
+FIXTURE(vgpu_error) {
+	struct pf pf;
+	const char *vf;
+	struct vgpu_type type;
+	struct user a;
+	struct user other;
+	int err_fd;
+};
+
+FIXTURE_SETUP(vgpu_error)
+{
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");
+	ASSERT_EQ(0, fw_faults(""));
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	self->vf = self->pf.vf[0];
+	ASSERT_EQ(1, vf_types(self->vf, &self->type, 1));
+	self->err_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ASSERT_LE(0, self->err_fd);
+	ASSERT_EQ(0, vf_set_type(self->vf, self->type.id));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
+	ASSERT_EQ(0, user_open(&self->a, self->vf, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, user_open(&self->other, self->pf.vf[1], IOMMU_IOMMUFD));
+	ASSERT_EQ(0, vdev_set_irq(&self->a.vdev, VFIO_PCI_ERR_IRQ_INDEX,
+				  self->err_fd));
+}
+
+FIXTURE_TEARDOWN(vgpu_error)
+{
+	if (!qmp_available())
+		return;
+	fw_faults("");
+	user_close(&self->a);
+	user_close(&self->other);
+	gpu_clean(&self->pf);
+}
+
+TEST_F(vgpu_error, crash_of_one_vgpu_is_its_own)
+{
+	struct engine_error error;
+
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+	EXPECT_LT(0, irq_wait(self->err_fd, 10000));
+	EXPECT_STATE("error");
+	EXPECT_EQ(-EIO, work(&self->a));
+	engine_error(&self->a.engine, &error);
+	EXPECT_EQ(NVVGPU_EMU_VF_ERR_CRASHED, error.code);
+	EXPECT_EQ(0, work(&self->other));
+
+	EXPECT_EQ(0, vdev_reset(&self->a.vdev));
+	EXPECT_STATE("open");
+	EXPECT_EQ(0, back_to_work(&self->a));
+	EXPECT_EQ(0, work(&self->other));
+}
+
+TEST_F(vgpu_error, closing_and_deleting_leave_it)
+{
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+	EXPECT_STATE("error");
+	EXPECT_EQ(-EPERM, vf_set_type(self->vf, 0));
+	user_close(&self->a);
+	EXPECT_STATE("error");
+	EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_STATE("bound");
+	EXPECT_EQ(0, life(self->vf, &self->type));
+	EXPECT_EQ(0, work(&self->other));
+}
+
+TEST_F(vgpu_error, open_is_eio)
 {
 	struct user user = {};
 
-	if (variant->action != ACT_DELETE)
-		SKIP(return, "one way into error is enough");
-	ARM("fail");
-	EXPECT_EQ(-EIO, ACT());
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
 	EXPECT_STATE("error");
+	user_close(&self->a);
 	EXPECT_EQ(-EIO, user_open(&user, self->vf, IOMMU_IOMMUFD));
 	user_close(&user);
-	EXPECT_EQ(-EPERM, vf_set_type(self->vf, self->type->id));
-	EXPECT_RECOVERS();
+	EXPECT_EQ(-EPERM, vf_set_type(self->vf, self->type.id));
+
+	/* The host can reset the VF, too. */
+	EXPECT_EQ(0, pci_write(self->vf, "reset", "1"));
+	EXPECT_STATE("created");
+	ASSERT_EQ(0, user_open(&self->a, self->vf, IOMMU_IOMMUFD));
+	EXPECT_EQ(0, work(&self->a));
+}
+
+TEST_F(vgpu_error, reset_that_cannot_bring_it_back_is_told)
+{
+	ASSERT_EQ(0, fw_faults("reset:*:fail,delete:*:fail,create:*:fail"));
+	vdev_reset(&self->a.vdev);
+	EXPECT_STATE("error");
+	EXPECT_LT(0, irq_wait(self->err_fd, 10000));
+	EXPECT_EQ(0, work(&self->other));
+
+	ASSERT_EQ(0, fw_faults(""));
+	EXPECT_EQ(0, vdev_reset(&self->a.vdev));
+	EXPECT_STATE("open");
+	EXPECT_EQ(0, back_to_work(&self->a));
 }
 
 /*
@@ -347,7 +495,6 @@ FIXTURE(removal) {
 	int req_fd;
 	int err_fd;
 	pid_t pid;
-	char state[32];
 };
 
 FIXTURE_SETUP(removal)
@@ -459,9 +606,7 @@ TEST_F(removal, pf_reset_while_created_and_open)
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type->id));
 	ASSERT_EQ(0, pf_reset(&self->pf));
 	EXPECT_LT(0, irq_wait(self->err_fd, 15000));
-	EXPECT_LT(0, vf_state(self->pf.vf[0], self->state,
-			      sizeof(self->state)));
-	EXPECT_STREQ("error", self->state);
+	EXPECT_STREQ("error", state_of(self->pf.vf[0], "error"));
 	user_close(&self->user);
 	EXPECT_ALL_AGAIN();
 }
@@ -469,9 +614,7 @@ TEST_F(removal, pf_reset_while_created_and_open)
 TEST_F(removal, vf_reset_by_the_host)
 {
 	ASSERT_EQ(0, pci_write(self->pf.vf[0], "reset", "1"));
-	EXPECT_LT(0, vf_state(self->pf.vf[0], self->state,
-			      sizeof(self->state)));
-	EXPECT_STREQ("created", self->state);
+	EXPECT_STREQ("created", state_of(self->pf.vf[0], "created"));
 	ASSERT_OPEN_TOLD();
 	EXPECT_EQ(0, work(&self->user));
 }

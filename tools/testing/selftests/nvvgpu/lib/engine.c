@@ -232,57 +232,59 @@ void engine_submit(struct engine *engine, const struct nvvgpu_emu_desc *desc,
 	engine_write(engine, NVVGPU_EMU_VF_REG_DOORBELL, engine->tail);
 }
 
+/* Sleep until there is something to see, or for a short while. */
+static int engine_sleep(struct engine *engine)
+{
+	struct vdev *vdev = engine->vdev;
+	struct pollfd pfd[ENGINE_VECTORS];
+	int i, irqs;
+
+	if (vdev->nr_irqs < ENGINE_VECTORS) {
+		usleep(200);
+		return 0;
+	}
+	for (i = 0; i < ENGINE_VECTORS; i++) {
+		pfd[i].fd = vdev->irq[i];
+		pfd[i].events = POLLIN;
+	}
+	poll(pfd, ENGINE_VECTORS, 200);
+	irqs = irq_wait(vdev->irq[ENGINE_VECTOR_DONE], 0);
+	engine->irqs += irqs;
+
+	return irqs;
+}
+
 /**
  * engine_wait() - wait until all submitted work is done
  * @engine: started
  * @timeout_ms: for how long
  *
- * It sleeps on the device's interrupts where vdev_msix_enable() has been called,
- * and then descriptors are to ask for ENGINE_VECTOR_DONE; else it polls.
+ * Where vdev_msix_enable() has been called, the last descriptor is to ask for
+ * ENGINE_VECTOR_DONE, and work without its interrupt is not done; else it polls.
  *
- * Return: 0, -EIO where the engine has halted on an error, -ETIMEDOUT.
+ * Return: 0, -EIO where the engine has halted on an error, -ETIMEDOUT, -ENODEV
+ * where there is no vGPU any more.
  */
 int engine_wait(struct engine *engine, int timeout_ms)
 {
-	struct vdev *vdev = engine->vdev;
-	struct pollfd pfd[ENGINE_VECTORS];
+	bool done = engine->vdev->nr_irqs < ENGINE_VECTORS;
 	__u64 end = now_ms() + timeout_ms;
-	__u64 now;
-	int i;
-
-	for (i = 0; i < ENGINE_VECTORS; i++) {
-		pfd[i].fd = vdev->irq[i];
-		pfd[i].events = POLLIN;
-	}
 
 	for (;;) {
-		__u32 status = engine_read(engine, NVVGPU_EMU_VF_REG_STATUS);
-		__u32 head = engine_read(engine, NVVGPU_EMU_VF_REG_RING_HEAD);
+		__u32 status;
 
-		if (status & NVVGPU_EMU_VF_STATUS_ERROR)
-			return -EIO;
-		/* A dead vGPU's registers read as all ones. */
+		if (engine_sleep(engine))
+			done = true;
+		status = engine_read(engine, NVVGPU_EMU_VF_REG_STATUS);
 		if (status == ~0U)
 			return -ENODEV;
-		if (head == engine->tail && vdev->nr_irqs < ENGINE_VECTORS)
+		if (status & NVVGPU_EMU_VF_STATUS_ERROR)
+			return -EIO;
+		if (done && engine_read(engine, NVVGPU_EMU_VF_REG_RING_HEAD) ==
+			    engine->tail)
 			return 0;
-		if (head == engine->tail) {
-			engine->irqs += irq_wait(vdev->irq[ENGINE_VECTOR_DONE],
-						 0);
-			return 0;
-		}
-
-		now = now_ms();
-		if (now >= end)
+		if (now_ms() >= end)
 			return -ETIMEDOUT;
-		if (vdev->nr_irqs < ENGINE_VECTORS) {
-			usleep(200);
-			continue;
-		}
-		if (poll(pfd, ENGINE_VECTORS, end - now) > 0 &&
-		    (pfd[ENGINE_VECTOR_DONE].revents & POLLIN))
-			engine->irqs += irq_wait(vdev->irq[ENGINE_VECTOR_DONE],
-						 0);
 	}
 }
 

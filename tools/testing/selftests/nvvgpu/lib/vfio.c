@@ -201,8 +201,12 @@ int ioas_unmap(struct ioas *ioas, __u64 iova, __u64 len)
  */
 void vdev_init(struct vdev *vdev, const char *bdf, struct ioas *ioas)
 {
+	char name[sizeof(vdev->bdf)];
+
+	/* @bdf may be the one of an earlier time. */
+	snprintf(name, sizeof(name), "%s", bdf);
 	memset(vdev, 0, sizeof(*vdev));
-	snprintf(vdev->bdf, sizeof(vdev->bdf), "%s", bdf);
+	memcpy(vdev->bdf, name, sizeof(name));
 	vdev->ioas = ioas;
 	vdev->fd = -1;
 	vdev->group = -1;
