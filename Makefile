@@ -15,8 +15,7 @@ help:
 
 demo:
 	@lab/setup qemu modules:6.12:plain
-	@lab/guest/initramfs >/dev/null
-	@lab/vm -- lab/demo
+	@lab/vm --env NVVGPU_INITRAMFS=$$(lab/guest/initramfs) -- lab/demo
 
 check:
 	@lab/check
