@@ -446,6 +446,8 @@ static int nvvgpu_recreate(struct nvvgpu *vgpu)
 			return ret;
 		vgpu->backend = NULL;
 	}
+	/* What the lost one had to report is not about the new one. */
+	nvvgpu_events_drop(vgpu);
 	ret = nvvgpu_create_on(vgpu, backend, vgpu->type.id, vgpu->placement);
 	if (!ret && vgpu->opened)
 		ret = nvvgpu_start_on(vgpu, backend);
@@ -487,7 +489,6 @@ static void nvvgpu_handle_reset(struct nvvgpu *vgpu)
 		nvvgpu_fail(vgpu, ret, "cannot bring the vGPU back by a reset");
 		return;
 	}
-	nvvgpu_events_drop(vgpu);
 	vgpu->last_error[0] = '\0';
 	nvvgpu_set_state(vgpu, vgpu->opened ? NVVGPU_OPEN : NVVGPU_CREATED,
 			 "reset");
