@@ -377,7 +377,7 @@ static void nvvgpu_vf_realize(PCIDevice *dev, Error **errp)
     if (msix_init(dev, NVVGPU_EMU_VF_VECTORS, &vf->msix,
                   NVVGPU_EMU_VF_BAR_MSIX, 0, &vf->msix, NVVGPU_EMU_VF_BAR_MSIX,
                   NVVGPU_MSIX_PBA, NVVGPU_CAP_MSIX, errp)) {
-        return;
+        goto err_fb;
     }
     for (unsigned int i = 0; i < NVVGPU_EMU_VF_VECTORS; i++) {
         msix_vector_use(dev, i);
@@ -409,12 +409,16 @@ err_cap:
 err_msix:
     msix_unuse_all_vectors(dev);
     msix_uninit(dev, &vf->msix, &vf->msix);
+err_fb:
+    memory_region_del_subregion(&vf->bar0, &vf->fb);
 }
 
 static void nvvgpu_vf_exit(PCIDevice *dev)
 {
     NvvgpuVf *vf = NVVGPU_EMU_VF(dev);
 
+    /* As a part of another region it holds a reference to the VF itself */
+    memory_region_del_subregion(&vf->bar0, &vf->fb);
     pcie_aer_exit(dev);
     pcie_cap_exit(dev);
     msix_unuse_all_vectors(dev);
