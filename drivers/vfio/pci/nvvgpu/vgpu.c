@@ -486,6 +486,8 @@ static void nvvgpu_handle_reset(struct nvvgpu *vgpu)
 		nvvgpu_set_state(vgpu, NVVGPU_ERROR, "crashed");
 	ret = nvvgpu_recreate(vgpu);
 	if (ret) {
+		/* VFIO_DEVICE_RESET has no errno for this. */
+		nvvgpu_set_error(vgpu);
 		nvvgpu_fail(vgpu, ret, "cannot bring the vGPU back by a reset");
 		return;
 	}

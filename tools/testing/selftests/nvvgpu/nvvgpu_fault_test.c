@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 
 #include "nvvgpu_test.h"
+#include "lib/backend.h"
 
 #define TO_VRAM		NVVGPU_EMU_DESC_DST_VRAM
 #define FROM_VRAM	NVVGPU_EMU_DESC_SRC_VRAM
@@ -622,20 +623,18 @@ TEST_F(removal, vf_reset_by_the_host)
 TEST_F(removal, backend_module_in_use_stays)
 {
 	ASSERT_OPEN_TOLD();
-	EXPECT_GT(0, module_remove("nvvgpu_emu"));
+	EXPECT_GT(0, mod_del("nvvgpu-emu"));
 	EXPECT_EQ(0, work(&self->user));
 }
 
 TEST_F(removal, modules_unloaded_and_loaded)
 {
-	if (!getenv("NVVGPU_MODULES"))
-		SKIP(return, "NVVGPU_MODULES does not say where they are");
-
-	ASSERT_EQ(0, module_remove("nvvgpu_emu"));
-	ASSERT_EQ(0, module_remove("nvvgpu_vfio_pci"));
+	/* With the front-end goes every back-end, whoever has loaded it. */
+	ASSERT_EQ(0, mod_del_users("nvvgpu-vfio-pci"));
+	ASSERT_EQ(0, mod_del("nvvgpu-vfio-pci"));
 	EXPECT_TRUE(pci_exists(self->pf.bdf, "sriov_numvfs"));
-	ASSERT_EQ(0, module_load("nvvgpu-vfio-pci.ko"));
-	ASSERT_EQ(0, module_load("nvvgpu-emu.ko"));
+	ASSERT_EQ(0, mod_add("nvvgpu-vfio-pci", ""));
+	ASSERT_EQ(0, mod_add("nvvgpu-emu", ""));
 	EXPECT_ALL_AGAIN();
 }
 

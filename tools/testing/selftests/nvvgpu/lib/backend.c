@@ -178,6 +178,32 @@ int mod_del(const char *name)
 }
 
 /**
+ * mod_del_users() - unload all modules that use a module
+ * @name: as for mod_add()
+ *
+ * Return: 0 or a negative errno.
+ */
+int mod_del_users(const char *name)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int ret = 0;
+	DIR *dir;
+
+	mod_path(path, sizeof(path), "/sys/module/", name, "/holders");
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while (!ret && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			ret = mod_del_users(entry->d_name) ?:
+			      mod_del(entry->d_name);
+	closedir(dir);
+
+	return ret;
+}
+
+/**
  * mod_refs() - how many references there are to a module
  * @name: as for mod_add()
  *

@@ -39,6 +39,7 @@ long long get_value(const char *path, const char *key);
 /* Modules; names with dashes */
 int mod_add(const char *name, const char *params);
 int mod_del(const char *name);
+int mod_del_users(const char *name);
 int mod_refs(const char *name);
 
 /* Physical functions */

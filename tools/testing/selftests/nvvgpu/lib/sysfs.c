@@ -303,42 +303,6 @@ int module_param_set(const char *module, const char *param, const char *val)
 }
 
 /**
- * module_remove() - unload a module
- * @module: name, with underscores
- *
- * Return: 0 or a negative errno.
- */
-int module_remove(const char *module)
-{
-	return syscall(SYS_delete_module, module, O_NONBLOCK) ? -errno : 0;
-}
-
-/**
- * module_load() - load a module that has just been unloaded
- * @file: its file's name, in the folder that NVVGPU_MODULES names
- *
- * Return: 0 or a negative errno.
- */
-int module_load(const char *file)
-{
-	const char *dir = getenv("NVVGPU_MODULES");
-	char path[PATH_MAX];
-	int fd, ret = 0;
-
-	if (!dir)
-		return -ENOENT;
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (syscall(SYS_finit_module, fd, "", 0))
-		ret = -errno;
-	close(fd);
-
-	return ret;
-}
-
-/**
  * pf_scan() - look again at a PF's VFs
  * @pf: from pf_find()
  *

@@ -34,8 +34,6 @@ int pci_unbind(const char *bdf);
 int driver_bind(const char *driver, const char *bdf);
 int driver_unbind(const char *driver, const char *bdf);
 int module_param_set(const char *module, const char *param, const char *val);
-int module_remove(const char *module);
-int module_load(const char *file);
 
 /**
  * struct pf - a physical function and its VFs
