@@ -119,10 +119,13 @@ run_logged() {
 	shift 2
 	mkdir -p "$(dirname "$log")"
 	[[ -t 2 ]] && tty=1
+	# In a process group of its own, so that all of it can be ended.
+	set -m
 	"$@" >"$log" 2>&1 </dev/null 9>&- &
 	pid=$!
+	set +m
 	# shellcheck disable=SC2064
-	trap "kill $pid 2>/dev/null || true; wait $pid 2>/dev/null || true; exit 130" INT TERM HUP
+	trap "kill -- -$pid 2>/dev/null || true; wait $pid 2>/dev/null || true; exit 130" INT TERM HUP
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 1
 		((SECONDS > last + (tty ? 0 : 19))) || continue
