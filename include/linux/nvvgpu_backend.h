@@ -9,6 +9,7 @@
 #define _LINUX_NVVGPU_BACKEND_H
 
 #include <linux/types.h>
+#include <uapi/linux/nvvgpu.h>
 
 struct iova_bitmap;
 struct module;
@@ -53,11 +54,8 @@ struct pci_dev;
 #define NVVGPU_BACKEND_ABI_MAJOR	1
 #define NVVGPU_BACKEND_ABI_MINOR	1
 
-#define NVVGPU_NAME_LEN			64
-#define NVVGPU_PARAMS_LEN		1024
+/* NVVGPU_NAME_LEN and the like, which user space knows, are in the uAPI header. */
 #define NVVGPU_REASON_LEN		96
-#define NVVGPU_MAX_TYPES		128
-#define NVVGPU_MAX_BARS			6
 #define NVVGPU_MAX_AREAS		16
 #define NVVGPU_MAX_STATS		32
 

@@ -333,7 +333,7 @@ nvvgpu_backend_register(struct pci_dev *pf,
 		}
 		backend->pf->backend = backend;
 		list_for_each_entry(vgpu, &backend->pf->vgpus, node)
-			nvvgpu_sysfs_changed(vgpu, "backend");
+			nvvgpu_sysfs_changed(vgpu, NVVGPU_EVENT_NAME_BACKEND);
 	}
 	if (ret) {
 		nvvgpu_pf_put(backend->pf);

@@ -34,9 +34,12 @@ void nvvgpu_sysfs_event(struct nvvgpu *vgpu, const char *event, u64 count)
 	char *env[4] = { event_env, type_env, count_env, NULL };
 	struct kobject *kobj = &nvvgpu_dev(vgpu)->kobj;
 
-	snprintf(event_env, sizeof(event_env), "NVVGPU_EVENT=%s", event);
-	snprintf(type_env, sizeof(type_env), "NVVGPU_TYPE=%u", vgpu->type.id);
-	snprintf(count_env, sizeof(count_env), "NVVGPU_COUNT=%llu", count);
+	snprintf(event_env, sizeof(event_env), NVVGPU_UEVENT_EVENT "=%s",
+		 event);
+	snprintf(type_env, sizeof(type_env), NVVGPU_UEVENT_TYPE "=%u",
+		 vgpu->type.id);
+	snprintf(count_env, sizeof(count_env), NVVGPU_UEVENT_COUNT "=%llu",
+		 count);
 	kobject_uevent_env(kobj, KOBJ_CHANGE, env);
 	sysfs_notify(kobj, "nvvgpu", "events");
 }

@@ -81,7 +81,7 @@ static void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 
 static void nvvgpu_set_error(struct nvvgpu *vgpu)
 {
-	nvvgpu_set_state(vgpu, NVVGPU_ERROR, "crashed");
+	nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 	/* VFIO's way to tell the user that the device is not usable any more */
 	vfio_pci_core_aer_err_detected(vgpu->core.pdev,
 				       pci_channel_io_perm_failure);
@@ -231,7 +231,7 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 
 	vgpu->wanted_placement = NVVGPU_PLACEMENT_ANY;
 	vgpu->last_error[0] = '\0';
-	nvvgpu_set_state(vgpu, NVVGPU_CREATED, "created");
+	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
 
 	return 0;
 }
@@ -261,14 +261,14 @@ int nvvgpu_delete(struct nvvgpu *vgpu)
 	/* A reset may have deleted it already and failed to make it anew. */
 	ret = vgpu->backend ? nvvgpu_op_delete(vgpu) : 0;
 	if (ret) {
-		nvvgpu_set_state(vgpu, NVVGPU_ERROR, "crashed");
+		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 		return nvvgpu_fail(vgpu, ret, "cannot delete the vGPU of type %u",
 				   vgpu->type.id);
 	}
 	/* What it reported in its life is not about the next one. */
 	nvvgpu_events_drop(vgpu);
 	vgpu->last_error[0] = '\0';
-	nvvgpu_set_state(vgpu, NVVGPU_BOUND, "deleted");
+	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
 
 	return 0;
 }
@@ -363,7 +363,7 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 	}
 	vgpu->opened = true;
 	vgpu->last_error[0] = '\0';
-	nvvgpu_set_state(vgpu, NVVGPU_OPEN, "opened");
+	nvvgpu_set_state(vgpu, NVVGPU_OPEN, NVVGPU_EVENT_NAME_OPENED);
 
 	return 0;
 }
@@ -384,15 +384,15 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 	nvvgpu_unpin(vgpu);
 
 	if (!vgpu->backend) {
-		nvvgpu_set_state(vgpu, NVVGPU_BOUND, "closed");
+		nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_CLOSED);
 	} else if (ret && vgpu->state != NVVGPU_ERROR) {
 		/* What the user left may still be there: nobody gets it. */
-		nvvgpu_set_state(vgpu, NVVGPU_ERROR, "crashed");
+		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 		nvvgpu_fail(vgpu, ret, "cannot stop the vGPU");
 	} else if (vgpu->state == NVVGPU_OPEN) {
-		nvvgpu_set_state(vgpu, NVVGPU_CREATED, "closed");
+		nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CLOSED);
 	} else {
-		nvvgpu_sysfs_changed(vgpu, "closed");
+		nvvgpu_sysfs_changed(vgpu, NVVGPU_EVENT_NAME_CLOSED);
 	}
 }
 
@@ -422,7 +422,7 @@ void nvvgpu_drop_backend(struct nvvgpu *vgpu)
 			nvvgpu_set_error(vgpu);
 			nvvgpu_fail(vgpu, -ENODEV, "the back-end has gone");
 		} else {
-			nvvgpu_set_state(vgpu, NVVGPU_BOUND, "deleted");
+			nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
 		}
 	}
 	nvvgpu_state_unlock(vgpu);
@@ -483,7 +483,7 @@ static void nvvgpu_handle_reset(struct nvvgpu *vgpu)
 		return;
 
 	if (vgpu->state != NVVGPU_ERROR)
-		nvvgpu_set_state(vgpu, NVVGPU_ERROR, "crashed");
+		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 	ret = nvvgpu_recreate(vgpu);
 	if (ret) {
 		/* VFIO_DEVICE_RESET has no errno for this. */
@@ -493,7 +493,7 @@ static void nvvgpu_handle_reset(struct nvvgpu *vgpu)
 	}
 	vgpu->last_error[0] = '\0';
 	nvvgpu_set_state(vgpu, vgpu->opened ? NVVGPU_OPEN : NVVGPU_CREATED,
-			 "reset");
+			 NVVGPU_EVENT_NAME_RESET);
 }
 
 /**
