@@ -48,12 +48,14 @@ static bool nvvgpu_overlaps(const struct nvvgpu_range *areas, u32 nr,
 static bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
 				u64 length)
 {
+	/* A BAR smaller than a page can only be whole, and is mapped so. */
+	u64 size = PAGE_ALIGN(info->size);
 	u32 i;
 
 	if (!(info->flags & NVVGPU_BAR_MMAP))
 		return false;
 	if (!info->nr_sparse)
-		return offset <= info->size && length <= info->size - offset;
+		return offset <= size && length <= size - offset;
 
 	for (i = 0; i < info->nr_sparse; i++)
 		if (offset >= info->sparse[i].offset &&
@@ -324,9 +326,7 @@ int nvvgpu_region_mmap(struct vfio_device *core_vdev,
 	unsigned int index = vma->vm_pgoff >> shift;
 	u64 offset = (u64)(vma->vm_pgoff & ((1UL << shift) - 1)) << PAGE_SHIFT;
 
-	/* A BAR smaller than a page can only be whole, and is mapped so. */
 	if (index <= VFIO_PCI_BAR5_REGION_INDEX &&
-	    vgpu->bars[index].info.size >= PAGE_SIZE &&
 	    !nvvgpu_bar_mappable(&vgpu->bars[index].info, offset,
 				 vma->vm_end - vma->vm_start))
 		return -EINVAL;

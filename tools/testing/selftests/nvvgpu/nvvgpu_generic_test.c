@@ -395,6 +395,8 @@ TEST_F(generic, bars_are_hidden_and_cut)
 	EXPECT_EQ(0, info.flags);
 	EXPECT_EQ(0, vdev_cfg_read32(&self->vdev, PCI_BASE_ADDRESS_0));
 	EXPECT_EQ(-EINVAL, vdev_read(&self->vdev, 0, 0, &val, 4));
+	EXPECT_EQ(-EINVAL, vdev_write(&self->vdev, 0, 0, &val, 4));
+	EXPECT_EQ(-EINVAL, vdev_try_mmap(&self->vdev, 0, 0, PAGE));
 	vdev_close(&self->vdev);
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 

@@ -547,6 +547,34 @@ int vdev_map_bar(struct vdev *vdev, unsigned int bar)
 }
 
 /**
+ * vdev_try_mmap() - map a piece of a region and unmap it again
+ * @vdev: an open device
+ * @region: index
+ * @offset: in the region, not checked here
+ * @len: bytes
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_try_mmap(const struct vdev *vdev, unsigned int region, __u64 offset,
+		  size_t len)
+{
+	void *map;
+	off_t pos;
+	int ret;
+
+	ret = region_pos(vdev, region, offset, &pos);
+	if (ret < 0)
+		return ret;
+	map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, vdev->fd,
+		   pos);
+	if (map == MAP_FAILED)
+		return -errno;
+	munmap(map, len);
+
+	return 0;
+}
+
+/**
  * vdev_unmap_bar() - undo vdev_map_bar()
  * @vdev: an open device
  * @bar: 0 to 5, mapped or not

@@ -96,6 +96,8 @@ int vdev_read(const struct vdev *vdev, unsigned int region, __u64 offset,
 	      void *buf, size_t len);
 int vdev_write(const struct vdev *vdev, unsigned int region, __u64 offset,
 	       const void *buf, size_t len);
+int vdev_try_mmap(const struct vdev *vdev, unsigned int region, __u64 offset,
+		  size_t len);
 int vdev_map_bar(struct vdev *vdev, unsigned int bar);
 void vdev_unmap_bar(struct vdev *vdev, unsigned int bar);
 
