@@ -6,6 +6,7 @@
 #include <linux/log2.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
+#include <linux/pm_runtime.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vfio_pci_core.h>
@@ -214,6 +215,11 @@ static int nvvgpu_trapped_access(struct nvvgpu *vgpu, unsigned int bar,
 {
 	struct nvvgpu_backend *backend;
 
+	/* The rest of the BAR does not answer in D3hot either. */
+	guard(rwsem_read)(&vgpu->core.memory_lock);
+	if (vgpu->core.pdev->current_state >= PCI_D3hot)
+		return -EIO;
+
 	guard(nvvgpu)(vgpu);
 
 	backend = vgpu->backend;
@@ -306,9 +312,14 @@ ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
 	count = min_t(u64, count, info->size - offset);
 	count = nvvgpu_same_kind(info, offset, count, &trapped);
 	if (trapped) {
+		struct device *dev = nvvgpu_dev(vgpu);
+
+		if (pm_runtime_resume_and_get(dev))
+			return -EIO;
 		ret = nvvgpu_trapped_rw(vgpu, bar, offset, buf, count, iswrite);
 		if (ret > 0)
 			*ppos += ret;
+		pm_runtime_put(dev);
 		return ret;
 	}
 

@@ -661,6 +661,71 @@ TEST_F(backend, trapped_access_fails_when_the_backend_has_gone)
 	EXPECT_EQ(-ENODEV, vdev_write(&self->vdev, 0, 4096, &val, 4));
 }
 
+/* igb's VFs have no power states, nvme's do. */
+TEST_F(backend, trapped_area_is_as_dead_in_d3hot_as_the_rest)
+{
+	struct pf nvme;
+	__u32 val = 0;
+
+	ASSERT_EQ(0, pf_prepare(&nvme, OTHER_DRIVER, 2));
+	ASSERT_EQ(0, mock_add(nvme.bdf, "sound"));
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 8192 4096"));
+	ASSERT_CREATED(nvme.vf[0]);
+	ASSERT_EQ(0, vdev_open(&self->vdev, nvme.vf[0], &self->ioas));
+
+	ASSERT_EQ(0, vdev_set_power(&self->vdev, VDEV_D3HOT));
+	EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 0, &val, 4));
+	EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 8192, &val, 4));
+	EXPECT_EQ(-EIO, vdev_write(&self->vdev, 0, 8192, &val, 4));
+	ASSERT_EQ(0, vdev_set_power(&self->vdev, VDEV_D0));
+	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 0, &val, 4));
+	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 8192, &val, 4));
+	EXPECT_EQ(4, vdev_write(&self->vdev, 0, 8192, &val, 4));
+
+	/* Low power is another matter: an access wakes the device up. */
+	ASSERT_EQ(0, vdev_feature(&self->vdev, VFIO_DEVICE_FEATURE_SET |
+				  VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, NULL, 0));
+	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 8192, &val, 4));
+	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 0, &val, 4));
+	vdev_close(&self->vdev);
+	EXPECT_EQ(0, mock_del(nvme.bdf));
+}
+
+TEST_F(backend, ioeventfds_stay_out_of_a_trapped_area)
+{
+	struct vfio_device_ioeventfd ioeventfd = {
+		.argsz = sizeof(ioeventfd),
+		.flags = VFIO_DEVICE_IOEVENTFD_32,
+		.fd = self->err,
+	};
+	struct vfio_region_info info;
+	static const __u64 bad[] = {
+		4096, 6000, 8188, 16384, 16384 + 4096, 1ULL << 39,
+	};
+	unsigned int i;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, vdev_region_info(&self->vdev, 0, &info));
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		ioeventfd.offset = info.offset + bad[i];
+		EXPECT_EQ(-EINVAL, vdev_ioctl(&self->vdev,
+					      VFIO_DEVICE_IOEVENTFD,
+					      &ioeventfd))
+			TH_LOG("at %llu", bad[i]);
+	}
+	/* 8 bytes reach into it from where 4 do not. */
+	ioeventfd.offset = info.offset + 4096 - 8;
+	EXPECT_EQ(0, vdev_ioctl(&self->vdev, VFIO_DEVICE_IOEVENTFD,
+				&ioeventfd));
+	ioeventfd.flags = VFIO_DEVICE_IOEVENTFD_64;
+	ioeventfd.offset = info.offset + 4096 - 4;
+	EXPECT_EQ(-EINVAL, vdev_ioctl(&self->vdev, VFIO_DEVICE_IOEVENTFD,
+				      &ioeventfd));
+}
+
 /* Events */
 
 TEST_F(backend, events_come_in_their_order)

@@ -20,31 +20,18 @@
 #define OTHER_DRIVER	"nvme"
 
 /* The type that is always there */
-#define WHOLE		1
+#define WHOLE		GENERIC_WHOLE
 
 FIXTURE(generic) {
 	struct pf pf;
 	const char *bdf;
 	const char *vf;
 	const char *vf2;
-	char dir[128];
+	char dir[GENERIC_DIR_LEN];
 	struct ioas ioas;
 	struct vdev vdev;
 	char buf[8192];
 };
-
-/* Remove a type's or a PF's directory, and a PF's types with it. */
-static void claim_drop(const char *dir)
-{
-	char path[256];
-	int id;
-
-	for (id = 2; id < 10; id++) {
-		snprintf(path, sizeof(path), "%s/types/%d", dir, id);
-		rmdir(path);
-	}
-	rmdir(dir);
-}
 
 FIXTURE_SETUP(generic)
 {
@@ -56,8 +43,7 @@ FIXTURE_SETUP(generic)
 	self->bdf = self->pf.bdf;
 	self->vf = self->pf.vf[0];
 	self->vf2 = self->pf.vf[1];
-	snprintf(self->dir, sizeof(self->dir), GENERIC_DIR "/%s", self->bdf);
-	ASSERT_EQ(0, mkdir(self->dir, 0755));
+	ASSERT_EQ(0, generic_claim(self->bdf, self->dir));
 	ASSERT_EQ(0, ioas_open(&self->ioas, IOMMU_IOMMUFD));
 }
 
@@ -65,53 +51,8 @@ FIXTURE_TEARDOWN(generic)
 {
 	vdev_close(&self->vdev);
 	ioas_close(&self->ioas);
-	claim_drop(self->dir);
+	generic_drop(self->dir);
 	EXPECT_EQ(0, mod_del("nvvgpu-generic"));
-}
-
-static int pf_enable(const char *dir, const char *val)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/enable", dir);
-
-	return put(path, "%s", val);
-}
-
-static bool pf_enabled(const char *dir)
-{
-	char path[256], buf[16];
-
-	snprintf(path, sizeof(path), "%s/enable", dir);
-
-	return get(path, buf, sizeof(buf)) == 2 && buf[0] == '1';
-}
-
-static int type_add(const char *dir, int id)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/types/%d", dir, id);
-
-	return mkdir(path, 0755) ? -errno : 0;
-}
-
-static int type_del(const char *dir, int id)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/types/%d", dir, id);
-
-	return rmdir(path) ? -errno : 0;
-}
-
-static int type_put(const char *dir, int id, const char *attr, const char *val)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/types/%d/%s", dir, id, attr);
-
-	return put(path, "%s", val);
 }
 
 #define EXPECT_ATTR(_id, _attr, _text) do {				\
@@ -162,17 +103,17 @@ TEST_F(generic, claim_keeps_the_module_loaded)
 
 TEST_F(generic, nothing_is_offered_until_enabled)
 {
-	EXPECT_FALSE(pf_enabled(self->dir));
+	EXPECT_FALSE(generic_enabled(self->dir));
 	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
-	EXPECT_EQ(-EINVAL, pf_enable(self->dir, "perhaps"));
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
-	EXPECT_TRUE(pf_enabled(self->dir));
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	EXPECT_EQ(-EINVAL, generic_enable(self->dir, "perhaps"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
+	EXPECT_TRUE(generic_enabled(self->dir));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	EXPECT_FILE(self->vf, "nvvgpu/backend", "generic 1.1\n");
 	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types",
 		    "ID    : vGPU Name\n1     : SR-IOV VF1-0C\n");
-	ASSERT_EQ(0, pf_enable(self->dir, "0"));
-	EXPECT_FALSE(pf_enabled(self->dir));
+	ASSERT_EQ(0, generic_enable(self->dir, "0"));
+	EXPECT_FALSE(generic_enabled(self->dir));
 	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
 }
 
@@ -194,7 +135,7 @@ TEST_F(generic, whole_vf_is_as_under_vfio_pci)
 	vdev_close(&self->vdev);
 
 	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 	for (i = 0; i < VFIO_PCI_NUM_REGIONS; i++) {
@@ -271,9 +212,9 @@ TEST_F(generic, values_are_checked_when_written)
 	unsigned int i;
 	int ret;
 
-	ASSERT_EQ(0, type_add(self->dir, 2));
+	ASSERT_EQ(0, generic_type_add(self->dir, 2));
 	for (i = 0; i < ARRAY_SIZE(values); i++) {
-		ret = type_put(self->dir, 2, values[i].attr, values[i].val);
+		ret = generic_type_put(self->dir, 2, values[i].attr, values[i].val);
 		EXPECT_EQ(values[i].err, ret)
 			TH_LOG("%s = \"%s\"", values[i].attr, values[i].val);
 	}
@@ -298,8 +239,8 @@ TEST_F(generic, ids_of_types_are_numbers)
 		EXPECT_EQ(-1, mkdir(path, 0755)) TH_LOG("%s", names[i]);
 		EXPECT_EQ(EINVAL, errno);
 	}
-	EXPECT_EQ(-EEXIST, type_add(self->dir, 1));
-	EXPECT_EQ(-EPERM, type_del(self->dir, 1));
+	EXPECT_EQ(-EEXIST, generic_type_add(self->dir, 1));
+	EXPECT_EQ(-EPERM, generic_type_del(self->dir, 1));
 	snprintf(path, sizeof(path), "%s/types/2147483647", self->dir);
 	EXPECT_EQ(0, mkdir(path, 0755));
 	EXPECT_EQ(0, rmdir(path));
@@ -307,53 +248,53 @@ TEST_F(generic, ids_of_types_are_numbers)
 
 TEST_F(generic, type_is_offered_when_enabled)
 {
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
-	ASSERT_EQ(0, type_add(self->dir, 2));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_type_add(self->dir, 2));
 	EXPECT_EQ(0, vf_creatable(self->vf, 2));
-	ASSERT_EQ(0, type_put(self->dir, 2, "name", "Lab NIC-0C"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "name", "Lab NIC-0C"));
 
 	/* One that makes no sense is not. */
-	ASSERT_EQ(0, type_put(self->dir, 2, "device", "0x10ca"));
-	EXPECT_EQ(-EINVAL, type_put(self->dir, 2, "enable", "1"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "vendor", "0x8086"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "subsystem_device", "1"));
-	EXPECT_EQ(-EINVAL, type_put(self->dir, 2, "enable", "1"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "subsystem_device", "0"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "device", "0x10ca"));
+	EXPECT_EQ(-EINVAL, generic_type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "vendor", "0x8086"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "subsystem_device", "1"));
+	EXPECT_EQ(-EINVAL, generic_type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "subsystem_device", "0"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
 	EXPECT_EQ(1, vf_creatable(self->vf, 2));
 
 	/* Names tell types apart. */
-	ASSERT_EQ(0, type_add(self->dir, 3));
-	ASSERT_EQ(0, type_put(self->dir, 3, "name", "Lab NIC-0C"));
-	EXPECT_EQ(-EEXIST, type_put(self->dir, 3, "enable", "1"));
+	ASSERT_EQ(0, generic_type_add(self->dir, 3));
+	ASSERT_EQ(0, generic_type_put(self->dir, 3, "name", "Lab NIC-0C"));
+	EXPECT_EQ(-EEXIST, generic_type_put(self->dir, 3, "enable", "1"));
 
 	/* What is offered is not changed. */
-	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "name", "Other NIC-0C"));
-	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "bar0", "4096"));
-	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "vendor", "1"));
-	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "class_code", "1"));
-	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "max_instances", "1"));
+	EXPECT_EQ(-EBUSY, generic_type_put(self->dir, 2, "name", "Other NIC-0C"));
+	EXPECT_EQ(-EBUSY, generic_type_put(self->dir, 2, "bar0", "4096"));
+	EXPECT_EQ(-EBUSY, generic_type_put(self->dir, 2, "vendor", "1"));
+	EXPECT_EQ(-EBUSY, generic_type_put(self->dir, 2, "class_code", "1"));
+	EXPECT_EQ(-EBUSY, generic_type_put(self->dir, 2, "max_instances", "1"));
 
-	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "0"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "0"));
 	EXPECT_EQ(0, vf_creatable(self->vf, 2));
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, 2));
-	ASSERT_EQ(0, type_put(self->dir, 1, "enable", "0"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 1, "enable", "0"));
 	EXPECT_EQ(0, vf_creatable(self->vf, 0));
 }
 
 TEST_F(generic, withdrawn_type_stays_with_its_vgpus)
 {
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
-	ASSERT_EQ(0, type_add(self->dir, 2));
-	ASSERT_EQ(0, type_put(self->dir, 2, "bar0", "8192"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_type_add(self->dir, 2));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "bar0", "8192"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, 2));
 	EXPECT_ATTR(2, "instances", "1\n");
-	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "0"));
-	EXPECT_EQ(-EBUSY, type_put(self->dir, 2, "bar0", "4096"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "0"));
+	EXPECT_EQ(-EBUSY, generic_type_put(self->dir, 2, "bar0", "4096"));
 
 	/* Even when its directory has gone */
-	ASSERT_EQ(0, type_del(self->dir, 2));
+	ASSERT_EQ(0, generic_type_del(self->dir, 2));
 	EXPECT_EQ(2, vf_type(self->vf));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
@@ -367,16 +308,16 @@ TEST_F(generic, bars_are_hidden_and_cut)
 	struct vfio_region_info info;
 	__u32 val;
 
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
-	ASSERT_EQ(0, type_add(self->dir, 2));
-	ASSERT_EQ(0, type_put(self->dir, 2, "bar0", "8K"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "1"));
-	ASSERT_EQ(0, type_add(self->dir, 3));
-	ASSERT_EQ(0, type_put(self->dir, 3, "bar0", "hidden"));
-	ASSERT_EQ(0, type_put(self->dir, 3, "enable", "1"));
-	ASSERT_EQ(0, type_add(self->dir, 4));
-	ASSERT_EQ(0, type_put(self->dir, 4, "bar3", "hidden"));
-	ASSERT_EQ(0, type_put(self->dir, 4, "enable", "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_type_add(self->dir, 2));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "bar0", "8K"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, generic_type_add(self->dir, 3));
+	ASSERT_EQ(0, generic_type_put(self->dir, 3, "bar0", "hidden"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 3, "enable", "1"));
+	ASSERT_EQ(0, generic_type_add(self->dir, 4));
+	ASSERT_EQ(0, generic_type_put(self->dir, 4, "bar3", "hidden"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 4, "enable", "1"));
 
 	ASSERT_EQ(0, vf_set_type(self->vf, 2));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
@@ -406,14 +347,14 @@ TEST_F(generic, bars_are_hidden_and_cut)
 
 TEST_F(generic, guest_sees_the_ids_of_the_type)
 {
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
-	ASSERT_EQ(0, type_add(self->dir, 2));
-	ASSERT_EQ(0, type_put(self->dir, 2, "vendor", "0x1234"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "device", "0x5678"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "subsystem_vendor", "0xabcd"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "subsystem_device", "0xef01"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "class_code", "0x030201"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_type_add(self->dir, 2));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "vendor", "0x1234"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "device", "0x5678"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "subsystem_vendor", "0xabcd"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "subsystem_device", "0xef01"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "class_code", "0x030201"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, 2));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_EQ(0x56781234, vdev_cfg_read32(&self->vdev, PCI_VENDOR_ID));
@@ -427,10 +368,10 @@ TEST_F(generic, instances_are_limited)
 {
 	struct vgpu_type types[4];
 
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
-	ASSERT_EQ(0, type_add(self->dir, 2));
-	ASSERT_EQ(0, type_put(self->dir, 2, "max_instances", "2"));
-	ASSERT_EQ(0, type_put(self->dir, 2, "enable", "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_type_add(self->dir, 2));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "max_instances", "2"));
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
 	ASSERT_EQ(2, vf_types(self->vf, types, 4));
 	EXPECT_EQ(TEST_VFS, types[0].available);
 	EXPECT_EQ(2, types[1].available);
@@ -450,7 +391,7 @@ TEST_F(generic, instances_are_limited)
 
 TEST_F(generic, vf_is_its_own_placement)
 {
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf2, WHOLE));
 	EXPECT_FILE(self->vf2, "nvidia/placement_id", "1\n");
 	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", "3"));
@@ -465,12 +406,12 @@ TEST_F(generic, disabling_with_the_device_open)
 {
 	int err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_ERR_IRQ_INDEX, err));
 	ASSERT_EQ(0, vdev_enable(&self->vdev, true));
-	ASSERT_EQ(0, pf_enable(self->dir, "0"));
+	ASSERT_EQ(0, generic_enable(self->dir, "0"));
 	EXPECT_EQ(1, irq_wait(err, 5000));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 
@@ -479,7 +420,7 @@ TEST_F(generic, disabling_with_the_device_open)
 	EXPECT_EQ(0, mod_del("nvvgpu-generic"));
 	ASSERT_EQ(0, mod_add("nvvgpu-generic", ""));
 	ASSERT_EQ(0, mkdir(self->dir, 0755));
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 	vdev_close(&self->vdev);
@@ -489,7 +430,7 @@ TEST_F(generic, disabling_with_the_device_open)
 
 TEST_F(generic, dropping_the_claim_with_vgpus)
 {
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vf_set_type(self->vf2, WHOLE));
 	ASSERT_EQ(0, rmdir(self->dir));
@@ -499,13 +440,13 @@ TEST_F(generic, dropping_the_claim_with_vgpus)
 
 TEST_F(generic, vfs_are_removed_with_vgpus)
 {
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vf_set_type(self->vf2, WHOLE));
 	EXPECT_ATTR(WHOLE, "instances", "2\n");
 	ASSERT_EQ(0, pf_set_vfs(&self->pf, 0));
 	EXPECT_ATTR(WHOLE, "instances", "0\n");
-	EXPECT_TRUE(pf_enabled(self->dir));
+	EXPECT_TRUE(generic_enabled(self->dir));
 	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
 	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
 }
@@ -514,27 +455,26 @@ TEST_F(generic, vfs_are_removed_with_vgpus)
 TEST_F(generic, driver_of_the_pf_leaves_and_returns)
 {
 	struct pf nvme;
-	char dir[128];
+	char dir[GENERIC_DIR_LEN];
 
 	ASSERT_EQ(0, pf_prepare(&nvme, OTHER_DRIVER, 2));
-	snprintf(dir, sizeof(dir), GENERIC_DIR "/%s", nvme.bdf);
-	ASSERT_EQ(0, mkdir(dir, 0755));
-	ASSERT_EQ(0, pf_enable(dir, "1"));
+	ASSERT_EQ(0, generic_claim(nvme.bdf, dir));
+	ASSERT_EQ(0, generic_enable(dir, "1"));
 	ASSERT_EQ(0, vf_set_type(nvme.vf[0], WHOLE));
 	ASSERT_EQ(0, vf_set_type(nvme.vf[1], WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, nvme.vf[0], &self->ioas));
 	ASSERT_EQ(0, pci_unbind(nvme.bdf));
-	EXPECT_FALSE(pf_enabled(dir));
+	EXPECT_FALSE(generic_enabled(dir));
 	EXPECT_FILE(nvme.vf[0], "nvvgpu/state", "error\n");
 	EXPECT_FILE(nvme.vf[1], "nvvgpu/state", "bound\n");
-	EXPECT_EQ(-ENODEV, pf_enable(dir, "1"));
+	EXPECT_EQ(-ENODEV, generic_enable(dir, "1"));
 	vdev_close(&self->vdev);
 	EXPECT_FILE(nvme.vf[0], "nvvgpu/state", "bound\n");
 
 	/* It is not enabled by itself. */
 	ASSERT_EQ(0, driver_bind(OTHER_DRIVER, nvme.bdf));
-	EXPECT_FALSE(pf_enabled(dir));
-	ASSERT_EQ(0, pf_enable(dir, "1"));
+	EXPECT_FALSE(generic_enabled(dir));
+	ASSERT_EQ(0, generic_enable(dir, "1"));
 	EXPECT_EQ(0, vf_set_type(nvme.vf[0], WHOLE));
 	EXPECT_EQ(0, rmdir(dir));
 }
@@ -544,20 +484,20 @@ TEST_F(generic, pf_is_unplugged_and_plugged_in)
 	char bdf[BDF_LEN];
 
 	snprintf(bdf, sizeof(bdf), "%s", self->bdf);
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, pci_write(bdf, "remove", "1"));
-	EXPECT_FALSE(pf_enabled(self->dir));
-	EXPECT_EQ(-ENODEV, pf_enable(self->dir, "1"));
+	EXPECT_FALSE(generic_enabled(self->dir));
+	EXPECT_EQ(-ENODEV, generic_enable(self->dir, "1"));
 	/* There is nothing to compare a size with. */
-	ASSERT_EQ(0, type_add(self->dir, 2));
-	EXPECT_EQ(-ENXIO, type_put(self->dir, 2, "bar0", "8K"));
-	EXPECT_EQ(-ERANGE, type_put(self->dir, 2, "max_instances", "1"));
+	ASSERT_EQ(0, generic_type_add(self->dir, 2));
+	EXPECT_EQ(-ENXIO, generic_type_put(self->dir, 2, "bar0", "8K"));
+	EXPECT_EQ(-ERANGE, generic_type_put(self->dir, 2, "max_instances", "1"));
 
 	ASSERT_EQ(0, put("/sys/bus/pci/rescan", "1"));
 	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
 	ASSERT_STREQ(bdf, self->bdf);
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
 }
 
@@ -574,7 +514,7 @@ TEST_F(generic, pf_is_unplugged_with_the_device_open)
 	int err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_t thread;
 
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_ERR_IRQ_INDEX, err));
@@ -582,7 +522,7 @@ TEST_F(generic, pf_is_unplugged_with_the_device_open)
 	ASSERT_EQ(0, pci_write(self->bdf, "remove", "1"));
 	EXPECT_EQ(1, irq_wait(err, 0));
 	pthread_join(thread, NULL);
-	EXPECT_FALSE(pf_enabled(self->dir));
+	EXPECT_FALSE(generic_enabled(self->dir));
 	ASSERT_EQ(0, put("/sys/bus/pci/rescan", "1"));
 	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
 	close(err);
@@ -594,13 +534,12 @@ TEST_F(generic, two_devices_of_different_kinds)
 {
 	struct pf nvme;
 	struct vdev vdev;
-	char dir[128];
+	char dir[GENERIC_DIR_LEN];
 
 	ASSERT_EQ(0, pf_prepare(&nvme, OTHER_DRIVER, 2));
-	snprintf(dir, sizeof(dir), GENERIC_DIR "/%s", nvme.bdf);
-	ASSERT_EQ(0, mkdir(dir, 0755));
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
-	ASSERT_EQ(0, pf_enable(dir, "1"));
+	ASSERT_EQ(0, generic_claim(nvme.bdf, dir));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_enable(dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vf_set_type(nvme.vf[0], WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
@@ -626,7 +565,7 @@ TEST_F(generic, all_backends_at_once)
 	ASSERT_EQ(0, vf_set_type(gpu.vf[0], type_smallest(types, nr)->id));
 	ASSERT_EQ(0, user_open(&user, gpu.vf[0], IOMMU_IOMMUFD));
 
-	ASSERT_EQ(0, pf_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 
@@ -650,7 +589,7 @@ TEST_F(generic, all_backends_at_once)
 
 	/* Two of them go, the third goes on. */
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
-	ASSERT_EQ(0, pf_enable(self->dir, "0"));
+	ASSERT_EQ(0, generic_enable(self->dir, "0"));
 	EXPECT_EQ(0, engine_run(&user.engine,
 				engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 0,
 					    user_addr(&user, user_buf(&user, 0)),
@@ -713,14 +652,14 @@ TEST_F(generic, types_and_claims_change_under_load)
 					    &load[i]));
 	}
 	for (end = time(NULL) + 10; time(NULL) < end; round++) {
-		EXPECT_EQ(0, pf_enable(self->dir, "1"));
-		EXPECT_EQ(0, type_add(self->dir, 2));
-		type_put(self->dir, 2, "bar0", "8K");
-		EXPECT_EQ(0, type_put(self->dir, 2, "enable", "1"));
+		EXPECT_EQ(0, generic_enable(self->dir, "1"));
+		EXPECT_EQ(0, generic_type_add(self->dir, 2));
+		generic_type_put(self->dir, 2, "bar0", "8K");
+		EXPECT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
 		usleep(round % 5 * 80000);
-		EXPECT_EQ(0, type_del(self->dir, 2));
+		EXPECT_EQ(0, generic_type_del(self->dir, 2));
 		usleep(20000);
-		EXPECT_EQ(0, pf_enable(self->dir, round % 2 ? "0" : "1"));
+		EXPECT_EQ(0, generic_enable(self->dir, round % 2 ? "0" : "1"));
 		if (round % 4 == 3) {
 			EXPECT_EQ(0, rmdir(self->dir));
 			EXPECT_EQ(0, mkdir(self->dir, 0755));

@@ -17,9 +17,11 @@
 
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <linux/netlink.h>
+#include <linux/nvvgpu.h>
 
 #include "backend.h"
 
@@ -283,6 +285,120 @@ int pf_prepare(struct pf *pf, const char *driver, unsigned int nr)
 	return ret;
 }
 
+/* Write to a file of a claim. */
+static int generic_put(const char *dir, const char *file, const char *val)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+
+	return put(path, "%s", val);
+}
+
+/**
+ * generic_claim() - let the generic back-end have a PF
+ * @pf: PCI name of the PF
+ * @dir: receives the claim's directory, GENERIC_DIR_LEN bytes
+ *
+ * Return: 0 or a negative errno.
+ */
+int generic_claim(const char *pf, char *dir)
+{
+	snprintf(dir, GENERIC_DIR_LEN, GENERIC_DIR "/%s", pf);
+
+	return mkdir(dir, 0755) ? -errno : 0;
+}
+
+/**
+ * generic_drop() - undo generic_claim(), types and all
+ * @dir: of the claim, which may be gone
+ */
+void generic_drop(const char *dir)
+{
+	int id;
+
+	for (id = 2; id < 10; id++)
+		generic_type_del(dir, id);
+	rmdir(dir);
+}
+
+/**
+ * generic_enable() - offer the types of a claim, or withdraw them
+ * @dir: of the claim
+ * @val: "1" or "0"
+ *
+ * Return: 0 or a negative errno.
+ */
+int generic_enable(const char *dir, const char *val)
+{
+	return generic_put(dir, "enable", val);
+}
+
+/**
+ * generic_enabled() - whether a claim offers its types
+ * @dir: of the claim
+ *
+ * Return: true when it does.
+ */
+bool generic_enabled(const char *dir)
+{
+	char path[256], buf[16];
+
+	snprintf(path, sizeof(path), "%s/enable", dir);
+
+	return get(path, buf, sizeof(buf)) == 2 && buf[0] == '1';
+}
+
+/**
+ * generic_type_add() - make a type, which is not offered yet
+ * @dir: of the claim
+ * @id: of the type
+ *
+ * Return: 0 or a negative errno.
+ */
+int generic_type_add(const char *dir, int id)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/types/%d", dir, id);
+
+	return mkdir(path, 0755) ? -errno : 0;
+}
+
+/**
+ * generic_type_del() - undo generic_type_add()
+ * @dir: of the claim
+ * @id: of the type
+ *
+ * Return: 0 or a negative errno.
+ */
+int generic_type_del(const char *dir, int id)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/types/%d", dir, id);
+
+	return rmdir(path) ? -errno : 0;
+}
+
+/**
+ * generic_type_put() - describe a type
+ * @dir: of the claim
+ * @id: of the type
+ * @attr: its file
+ * @val: what to write
+ *
+ * Return: 0 or a negative errno.
+ */
+int generic_type_put(const char *dir, int id, const char *attr, const char *val)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "types/%d/%s", id, attr);
+
+	return generic_put(dir, file, val);
+}
+
 /**
  * mock_add() - register the mock back-end
  * @pf: PCI name of the PF
@@ -366,9 +482,9 @@ static const char *uevent_value(const char *buf, size_t len, const char *key)
 static bool uevent_parse(const char *buf, size_t len, struct uevent *uevent)
 {
 	snprintf(uevent->event, sizeof(uevent->event), "%s",
-		 uevent_value(buf, len, "NVVGPU_EVENT"));
-	uevent->type = atoi(uevent_value(buf, len, "NVVGPU_TYPE"));
-	uevent->count = strtoull(uevent_value(buf, len, "NVVGPU_COUNT"), NULL,
+		 uevent_value(buf, len, NVVGPU_UEVENT_EVENT));
+	uevent->type = atoi(uevent_value(buf, len, NVVGPU_UEVENT_TYPE));
+	uevent->count = strtoull(uevent_value(buf, len, NVVGPU_UEVENT_COUNT), NULL,
 				 10);
 
 	return uevent->event[0];

@@ -46,6 +46,19 @@ int mod_refs(const char *name);
 int pf_find_driver(struct pf *pf, const char *driver);
 int pf_prepare(struct pf *pf, const char *driver, unsigned int nr);
 
+/* The generic back-end; what is offered from the beginning is the whole VF */
+#define GENERIC_WHOLE	1
+#define GENERIC_DIR_LEN	128
+
+int generic_claim(const char *pf, char *dir);
+void generic_drop(const char *dir);
+int generic_enable(const char *dir, const char *val);
+bool generic_enabled(const char *dir);
+int generic_type_add(const char *dir, int id);
+int generic_type_del(const char *dir, int id);
+int generic_type_put(const char *dir, int id, const char *attr,
+		     const char *val);
+
 /* The mock back-end */
 int mock_add(const char *pf, const char *table);
 int mock_del(const char *pf);

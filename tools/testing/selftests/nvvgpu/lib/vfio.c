@@ -37,12 +37,24 @@ static int do_open(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Is this, whatever its name, a file of iommufd? */
+static bool is_iommufd(int fd)
+{
+	struct iommu_vfio_ioas cmd = {
+		.size = sizeof(cmd),
+		.op = IOMMU_VFIO_IOAS_GET,
+	};
+
+	return !ioctl(fd, IOMMU_VFIO_IOAS, &cmd) || errno == ENODEV;
+}
+
 /**
  * ioas_open() - make a new I/O address space
  * @ioas: to be filled in
  * @mode: what kind
  *
- * Return: 0 or a negative errno.
+ * Return: 0 or a negative errno; -EOPNOTSUPP where iommufd serves as the
+ * container of this kernel, so that there is no type 1.
  */
 int ioas_open(struct ioas *ioas, enum iommu_mode mode)
 {
@@ -56,18 +68,17 @@ int ioas_open(struct ioas *ioas, enum iommu_mode mode)
 	if (ioas->fd < 0)
 		return ioas->fd;
 
-	if (mode != IOMMU_IOMMUFD)
-		return 0;
-
-	ret = do_ioctl(ioas->fd, IOMMU_IOAS_ALLOC, &alloc);
+	ret = native == is_iommufd(ioas->fd) ? 0 : -EOPNOTSUPP;
+	if (!ret && mode == IOMMU_IOMMUFD) {
+		ret = do_ioctl(ioas->fd, IOMMU_IOAS_ALLOC, &alloc);
+		ioas->id = alloc.out_ioas_id;
+	}
 	if (ret < 0) {
 		close(ioas->fd);
 		ioas->fd = -1;
-		return ret;
 	}
-	ioas->id = alloc.out_ioas_id;
 
-	return 0;
+	return ret;
 }
 
 /**
@@ -411,6 +422,53 @@ void vdev_close(struct vdev *vdev)
 }
 
 /**
+ * vdev_ioctl() - any ioctl of a device
+ * @vdev: a bound device
+ * @request: VFIO_DEVICE_*
+ * @arg: of the request
+ *
+ * Return: what the ioctl returns, or a negative errno.
+ */
+int vdev_ioctl(const struct vdev *vdev, unsigned long request, void *arg)
+{
+	return do_ioctl(vdev->fd, request, arg);
+}
+
+/**
+ * vdev_feature() - VFIO_DEVICE_FEATURE
+ * @vdev: an open device
+ * @flags: VFIO_DEVICE_FEATURE_*, the feature and what to do with it
+ * @data: of the feature, in and out
+ * @len: of @data
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_feature(const struct vdev *vdev, __u32 flags, void *data, size_t len)
+{
+	union {
+		struct vfio_device_feature feature;
+		char room[sizeof(struct vfio_device_feature) +
+			  VDEV_FEATURE_MAX];
+	} u = {
+		.feature = {
+			.argsz = sizeof(u.feature) + len,
+			.flags = flags,
+		},
+	};
+	int ret;
+
+	if (len > VDEV_FEATURE_MAX)
+		return -E2BIG;
+	if (len)
+		memcpy(u.feature.data, data, len);
+	ret = do_ioctl(vdev->fd, VFIO_DEVICE_FEATURE, &u.feature);
+	if (len)
+		memcpy(data, u.feature.data, len);
+
+	return ret;
+}
+
+/**
  * vdev_info() - VFIO_DEVICE_GET_INFO
  * @vdev: an open device
  * @info: to be filled in
@@ -690,6 +748,46 @@ int vdev_enable(const struct vdev *vdev, bool master)
 		cmd &= ~PCI_COMMAND_MASTER;
 
 	return vdev_cfg_write16(vdev, PCI_COMMAND, cmd);
+}
+
+/**
+ * vdev_set_power() - change the power state, as a guest does it
+ * @vdev: an open device
+ * @state: VDEV_D0 or VDEV_D3HOT
+ *
+ * Return: 0 or a negative errno; -ENODEV where the device has no power states.
+ */
+int vdev_set_power(const struct vdev *vdev, unsigned int state)
+{
+	unsigned int pm = vdev_find_cap(vdev, PCI_CAP_ID_PM);
+	__u16 ctrl;
+
+	if (!pm)
+		return -ENODEV;
+	ctrl = vdev_cfg_read16(vdev, pm + PCI_PM_CTRL);
+	ctrl = (ctrl & ~PCI_PM_CTRL_STATE_MASK) | state;
+
+	return vdev_cfg_write16(vdev, pm + PCI_PM_CTRL, ctrl);
+}
+
+/**
+ * vdev_flr() - reset a device through its configuration space, as a guest does
+ * @vdev: an open device
+ *
+ * Return: 0 or a negative errno; -ENODEV where it cannot be reset so.
+ */
+int vdev_flr(const struct vdev *vdev)
+{
+	unsigned int exp = vdev_find_cap(vdev, PCI_CAP_ID_EXP);
+	__u16 ctl;
+
+	if (!exp || !(vdev_cfg_read32(vdev, exp + PCI_EXP_DEVCAP) &
+		      PCI_EXP_DEVCAP_FLR))
+		return -ENODEV;
+	ctl = vdev_cfg_read16(vdev, exp + PCI_EXP_DEVCTL);
+
+	return vdev_cfg_write16(vdev, exp + PCI_EXP_DEVCTL,
+				ctl | PCI_EXP_DEVCTL_BCR_FLR);
 }
 
 /**

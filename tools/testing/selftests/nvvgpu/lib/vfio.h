@@ -14,8 +14,11 @@
 #include <linux/types.h>
 #include <linux/vfio.h>
 
-#define VDEV_NR_BARS	6
-#define VDEV_MAX_IRQS	16
+#define VDEV_NR_BARS		6
+#define VDEV_MAX_IRQS		16
+#define VDEV_FEATURE_MAX	64
+#define VDEV_D0			0
+#define VDEV_D3HOT		3
 
 /**
  * enum iommu_mode - how a device is opened and what its DMA goes through
@@ -86,6 +89,8 @@ int vdev_detach(struct vdev *vdev);
 int vdev_open(struct vdev *vdev, const char *bdf, struct ioas *ioas);
 void vdev_close(struct vdev *vdev);
 
+int vdev_ioctl(const struct vdev *vdev, unsigned long request, void *arg);
+int vdev_feature(const struct vdev *vdev, __u32 flags, void *data, size_t len);
 int vdev_info(const struct vdev *vdev, struct vfio_device_info *info);
 int vdev_reset(const struct vdev *vdev);
 
@@ -110,6 +115,8 @@ int vdev_cfg_write16(const struct vdev *vdev, unsigned int offset, __u16 val);
 int vdev_cfg_write32(const struct vdev *vdev, unsigned int offset, __u32 val);
 unsigned int vdev_find_cap(const struct vdev *vdev, __u8 id);
 int vdev_enable(const struct vdev *vdev, bool master);
+int vdev_set_power(const struct vdev *vdev, unsigned int state);
+int vdev_flr(const struct vdev *vdev);
 
 /* Interrupts */
 int vdev_irq_info(const struct vdev *vdev, unsigned int index,
