@@ -11,6 +11,8 @@ help:
 	@echo 'make lint      only the static gates of make check'
 	@echo 'make shell     a shell in the emulated machine'
 	@echo 'make modules   build the driver for the running kernel, or KDIR=<kernel build>'
+	@echo 'make intree    put the driver into a Linux tree: TREE=<linux>'
+	@echo 'make patches   write it as a patch series for that tree: TREE=<linux> [OUT=patches]'
 	@echo 'make modules_install, make clean    likewise'
 
 demo:
@@ -26,7 +28,13 @@ lint:
 shell:
 	@lab/vm
 
+intree:
+	@scripts/intree '$(TREE)'
+
+patches:
+	@scripts/intree --patches '$(or $(OUT),patches)' '$(TREE)'
+
 modules modules_install clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-.PHONY: help demo check lint shell modules modules_install clean
+.PHONY: help demo check lint shell intree patches modules modules_install clean
