@@ -11,6 +11,7 @@
 #define NVVGPU_COMPAT_H
 
 #include <linux/cleanup.h>
+#include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
@@ -22,6 +23,10 @@
 #define kzalloc_obj(var, gfp)		kzalloc(sizeof(var), gfp)
 #define kzalloc_objs(var, nr, gfp)	kcalloc(nr, sizeof(var), gfp)
 #endif
+
+/* Older kernels take the namespace without quotation marks. */
+#undef MODULE_IMPORT_NS
+#define MODULE_IMPORT_NS(ns)		MODULE_INFO(import_ns, ns)
 
 #ifndef NVVGPU_HAVE_REGION_INFO_CAPS
 

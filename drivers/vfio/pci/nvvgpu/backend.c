@@ -2,6 +2,7 @@
 /*
  * The registry of back-ends, and the gate through which they come and go.
  */
+#include <kunit/visibility.h>
 #include <linux/ctype.h>
 #include <linux/log2.h>
 #include <linux/module.h>
@@ -129,7 +130,8 @@ int nvvgpu_backend_types(struct nvvgpu_backend *backend, u32 *ids)
  * Tools split the lines that show a name at the first colon and at single
  * spaces, and take "-<GB><class>" from its end.
  */
-static bool nvvgpu_name_valid(const char *name)
+VISIBLE_IF_KUNIT
+bool nvvgpu_name_valid(const char *name)
 {
 	size_t i, len = strnlen(name, NVVGPU_NAME_LEN);
 
@@ -146,6 +148,7 @@ static bool nvvgpu_name_valid(const char *name)
 
 	return true;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_name_valid);
 
 /**
  * nvvgpu_backend_type_info() - what a type offers, checked
@@ -250,8 +253,9 @@ static const char *nvvgpu_ops_flaw(const struct nvvgpu_backend_ops *ops)
 }
 
 /* Check a back-end's table as a whole, and take what of it both sides know. */
-static int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
-			   const struct nvvgpu_backend_ops *ops)
+VISIBLE_IF_KUNIT
+int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
+		    const struct nvvgpu_backend_ops *ops)
 {
 	const char *flaw = NULL;
 	size_t size;
@@ -285,6 +289,7 @@ static int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_take_ops);
 
 /**
  * nvvgpu_backend_register() - offer the vGPUs of one physical function

@@ -3,6 +3,7 @@
  * Config space of a vGPU: vfio-pci-core's, under the PCI ids of the vGPU's
  * type and with BARs of the vGPU's sizes.
  */
+#include <kunit/visibility.h>
 #include <linux/pci.h>
 #include <linux/uaccess.h>
 #include <linux/vfio_pci_core.h>
@@ -57,8 +58,9 @@ static int nvvgpu_config_overlay_id(char __user *buf, loff_t pos, size_t count,
 	return nvvgpu_config_overlay(buf, pos, count, reg, &val, sizeof(val));
 }
 
-static int nvvgpu_config_overlay_ids(const struct nvvgpu_type_info *type,
-				     char __user *buf, loff_t pos, size_t count)
+VISIBLE_IF_KUNIT
+int nvvgpu_config_overlay_ids(const struct nvvgpu_type_info *type,
+			      char __user *buf, loff_t pos, size_t count)
 {
 	int ret = 0;
 
@@ -89,9 +91,11 @@ static int nvvgpu_config_overlay_ids(const struct nvvgpu_type_info *type,
 
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_config_overlay_ids);
 
-static int nvvgpu_config_overlay_bar(struct nvvgpu *vgpu, unsigned int bar,
-				     char __user *buf, loff_t pos, size_t count)
+VISIBLE_IF_KUNIT
+int nvvgpu_config_overlay_bar(struct nvvgpu *vgpu, unsigned int bar,
+			      char __user *buf, loff_t pos, size_t count)
 {
 	struct pci_dev *pdev = vgpu->core.pdev;
 	u64 size = vgpu->bars[bar].info.size;
@@ -105,6 +109,7 @@ static int nvvgpu_config_overlay_bar(struct nvvgpu *vgpu, unsigned int bar,
 				     PCI_BASE_ADDRESS_0 + bar * sizeof(u32),
 				     &val, nvvgpu_bar_width(pdev, bar));
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_config_overlay_bar);
 
 ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
 			   loff_t *ppos)

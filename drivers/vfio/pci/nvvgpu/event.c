@@ -7,6 +7,7 @@
  * that the last event that user space sees of a pair like guest-up and
  * guest-down is the last that there was, and the repetition is counted.
  */
+#include <kunit/visibility.h>
 #include <linux/pci.h>
 
 #include "nvvgpu.h"
@@ -57,10 +58,12 @@ void nvvgpu_event_add(struct nvvgpu *vgpu, enum nvvgpu_event event)
 	events->queue[events->nr++] = event;
 	schedule_work(&vgpu->event_work);
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_add);
 
 /* The next one, and how often it has come since it was handled last */
-static bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
-			      u64 *count)
+VISIBLE_IF_KUNIT
+bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
+		       u64 *count)
 {
 	struct nvvgpu_events *events = &vgpu->events;
 	bool found;
@@ -78,6 +81,7 @@ static bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
 
 	return found;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_next);
 
 /**
  * nvvgpu_event_pending() - whether an event has been reported but not handled
@@ -96,6 +100,7 @@ bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event)
 
 	return pending;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_pending);
 
 /**
  * nvvgpu_events_drop() - what waits is about a vGPU that is no more
@@ -114,6 +119,7 @@ void nvvgpu_events_drop(struct nvvgpu *vgpu)
 	}
 	spin_unlock_irq(&vgpu->pf->lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_events_drop);
 
 /**
  * nvvgpu_events_emit() - the counters, for sysfs

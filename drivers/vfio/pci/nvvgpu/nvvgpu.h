@@ -235,4 +235,29 @@ void nvvgpu_sysfs_event(struct nvvgpu *vgpu, const char *event, u64 count);
 /* vfio.c */
 extern const struct vfio_device_ops nvvgpu_vfio_ops;
 
+#if IS_ENABLED(CONFIG_KUNIT)
+/* What nvvgpu_kunit.c tests, else static in the files above */
+bool nvvgpu_name_valid(const char *name);
+int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
+		    const struct nvvgpu_backend_ops *ops);
+bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
+		       u64 *count);
+bool nvvgpu_areas_valid(const struct nvvgpu_range *areas, u32 nr,
+			u64 size, u64 align);
+bool nvvgpu_overlaps(const struct nvvgpu_range *areas, u32 nr,
+		     u64 offset, u64 length);
+bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
+			 u64 length);
+bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
+		      const struct nvvgpu_bar_info *info,
+		      u32 allowed);
+size_t nvvgpu_same_kind(const struct nvvgpu_bar_info *info, u64 offset,
+			size_t count, bool *trapped);
+int nvvgpu_config_overlay_ids(const struct nvvgpu_type_info *type,
+			      char __user *buf, loff_t pos, size_t count);
+int nvvgpu_config_overlay_bar(struct nvvgpu *vgpu, unsigned int bar,
+			      char __user *buf, loff_t pos, size_t count);
+bool nvvgpu_params_valid(const char *params, size_t len);
+#endif
+
 #endif /* NVVGPU_H */

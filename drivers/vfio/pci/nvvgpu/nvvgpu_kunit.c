@@ -626,7 +626,7 @@ static void ops_no_pf(struct kunit *test)
 static void ops_names(struct kunit *test)
 {
 	static const char * const bad[] = {
-		NULL, "", "two words", "tab\t", "new\nline",
+		NULL, "", "two words", "tab\t", "new\nline", "\xc4",
 		"0123456789012345678901234567890123456789012345678901234567890123456789",
 	};
 	struct nvvgpu_backend_ops ops = test_ops;

@@ -3,6 +3,7 @@
  * The BARs of a vGPU.  Region info, read, write, mmap and ioeventfd all ask
  * the same shape, so that they cannot disagree.
  */
+#include <kunit/visibility.h>
 #include <linux/log2.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
@@ -13,8 +14,9 @@
 
 #include "nvvgpu.h"
 
-static bool nvvgpu_areas_valid(const struct nvvgpu_range *areas, u32 nr,
-			       u64 size, u64 align)
+VISIBLE_IF_KUNIT
+bool nvvgpu_areas_valid(const struct nvvgpu_range *areas, u32 nr,
+			u64 size, u64 align)
 {
 	u64 end;
 	u32 i;
@@ -32,9 +34,11 @@ static bool nvvgpu_areas_valid(const struct nvvgpu_range *areas, u32 nr,
 
 	return true;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_areas_valid);
 
-static bool nvvgpu_overlaps(const struct nvvgpu_range *areas, u32 nr,
-			    u64 offset, u64 length)
+VISIBLE_IF_KUNIT
+bool nvvgpu_overlaps(const struct nvvgpu_range *areas, u32 nr,
+		     u64 offset, u64 length)
 {
 	u32 i;
 
@@ -45,9 +49,11 @@ static bool nvvgpu_overlaps(const struct nvvgpu_range *areas, u32 nr,
 
 	return false;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_overlaps);
 
-static bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
-				u64 length)
+VISIBLE_IF_KUNIT
+bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
+			 u64 length)
 {
 	/* A BAR smaller than a page can only be whole, and is mapped so. */
 	u64 size = PAGE_ALIGN(info->size);
@@ -67,10 +73,12 @@ static bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
 
 	return false;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_bar_mappable);
 
-static bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
-			     const struct nvvgpu_bar_info *info,
-			     u32 allowed)
+VISIBLE_IF_KUNIT
+bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
+		      const struct nvvgpu_bar_info *info,
+		      u32 allowed)
 {
 	struct pci_dev *pdev = vgpu->core.pdev;
 	u64 whole = pci_resource_len(pdev, bar);
@@ -110,6 +118,7 @@ static bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 
 	return true;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_bar_valid);
 
 /**
  * nvvgpu_region_shape() - ask the back-end how the BARs of a vGPU look
@@ -262,8 +271,9 @@ static ssize_t nvvgpu_trapped_rw(struct nvvgpu *vgpu, unsigned int bar,
 }
 
 /* Bytes from @offset on that are all trapped, or all not */
-static size_t nvvgpu_same_kind(const struct nvvgpu_bar_info *info, u64 offset,
-			       size_t count, bool *trapped)
+VISIBLE_IF_KUNIT
+size_t nvvgpu_same_kind(const struct nvvgpu_bar_info *info, u64 offset,
+			size_t count, bool *trapped)
 {
 	u32 i;
 
@@ -283,6 +293,7 @@ static size_t nvvgpu_same_kind(const struct nvvgpu_bar_info *info, u64 offset,
 
 	return count;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_same_kind);
 
 /**
  * nvvgpu_region_rw() - read or write a BAR

@@ -3,6 +3,7 @@
  * What administrators and tools see of a VF: the directory nvidia/, byte for
  * byte as NVIDIA's host driver has it, and nvvgpu/ with what that lacks.
  */
+#include <kunit/visibility.h>
 #include <linux/ctype.h>
 #include <linux/kobject.h>
 #include <linux/pci.h>
@@ -236,7 +237,8 @@ static ssize_t vgpu_params_show(struct device *dev,
 }
 
 /* key=value, separated by commas; a key is not empty, a value may be */
-static bool nvvgpu_params_valid(const char *params, size_t len)
+VISIBLE_IF_KUNIT
+bool nvvgpu_params_valid(const char *params, size_t len)
 {
 	size_t i, key = 0;
 	bool in_value = false;
@@ -258,6 +260,7 @@ static bool nvvgpu_params_valid(const char *params, size_t len)
 
 	return !len || in_value;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_params_valid);
 
 static ssize_t vgpu_params_store(struct device *dev,
 				 struct device_attribute *attr,

@@ -2,6 +2,7 @@
 /*
  * nvvgpu-emu: what the firmware offers, none of it taken on trust.
  */
+#include <kunit/visibility.h>
 #include <linux/cleanup.h>
 #include <linux/ctype.h>
 #include <linux/log2.h>
@@ -100,6 +101,7 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 	info->subsystem_device = le16_to_cpu(raw->subsystem_device);
 	return NULL;
 }
+EXPORT_SYMBOL_IF_KUNIT(emu_type_parse);
 
 /**
  * emu_type_find() - look a vGPU type up

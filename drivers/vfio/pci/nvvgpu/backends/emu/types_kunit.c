@@ -3,6 +3,7 @@
  * nvvgpu-emu: KUnit tests of what is believed of the firmware's types.
  */
 #include <kunit/test.h>
+#include <linux/module.h>
 #include <linux/sizes.h>
 #include <linux/string.h>
 
@@ -134,3 +135,7 @@ static struct kunit_suite types_suite = {
 };
 
 kunit_test_suite(types_suite);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("KUnit tests for the nvvgpu back-end for the emulated SR-IOV GPU");
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
