@@ -140,7 +140,9 @@ bool nvvgpu_name_valid(const char *name)
 		return false;
 
 	for (i = 0; i < len; i++) {
-		if (!isprint(name[i]) || strchr(":\"", name[i]))
+		/* To isprint() the upper half of Latin-1 is, too. */
+		if (!isascii(name[i]) || !isprint(name[i]) ||
+		    strchr(":\"", name[i]))
 			return false;
 		if (name[i] == ' ' && name[i + 1] == ' ')
 			return false;
@@ -219,7 +221,8 @@ static bool nvvgpu_word(const char *name)
 	if (!name || !name[0])
 		return false;
 	for (i = 0; name[i]; i++)
-		if (i == NVVGPU_NAME_LEN || !isgraph(name[i]))
+		if (i == NVVGPU_NAME_LEN || !isascii(name[i]) ||
+		    !isgraph(name[i]))
 			return false;
 
 	return true;

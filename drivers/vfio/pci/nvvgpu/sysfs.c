@@ -244,7 +244,7 @@ bool nvvgpu_params_valid(const char *params, size_t len)
 	bool in_value = false;
 
 	for (i = 0; i < len; i++) {
-		if (!isgraph(params[i]))
+		if (!isascii(params[i]) || !isgraph(params[i]))
 			return false;
 		if (params[i] == ',') {
 			if (!in_value)
