@@ -9,6 +9,8 @@ help:
 	@echo 'make demo      show it: two vGPUs in two VMs on an emulated SR-IOV GPU'
 	@echo 'make check     run all tests, in machines with the 6.12 and the newest kernel'
 	@echo 'make lint      only the static gates of make check'
+	@echo 'make check-upstream  the newest kernel'"'"'s own VFIO selftests on vGPUs'
+	@echo 'make docs      build the documentation as HTML'
 	@echo 'make shell     a shell in the emulated machine'
 	@echo 'make modules   build the driver for the running kernel, or KDIR=<kernel build>'
 	@echo 'make intree    put the driver into a Linux tree: TREE=<linux>'
@@ -25,6 +27,12 @@ check:
 lint:
 	@lab/lint
 
+check-upstream:
+	@lab/check-upstream
+
+docs:
+	@lab/docs
+
 shell:
 	@lab/vm
 
@@ -37,4 +45,4 @@ patches:
 modules modules_install clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-.PHONY: help demo check lint shell intree patches modules modules_install clean
+.PHONY: help demo check check-upstream lint docs shell intree patches modules modules_install clean

@@ -23,7 +23,7 @@
  * A descriptor may be of any length.  This bounds the time of a storm of
  * NVVGPU_RING_SIZE of them on an engine made of software.
  */
-#define NVVGPU_MAX_COPY		SZ_4M
+#define NVVGPU_MAX_COPY		SZ_1M
 
 #define NVVGPU_MSIX_VECTOR	0
 
