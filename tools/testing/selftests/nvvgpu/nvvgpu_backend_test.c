@@ -41,8 +41,7 @@ FIXTURE_SETUP(backend)
 {
 	self->vdev.fd = -1;
 	self->vdev.group = -1;
-	if (mod_add("nvvgpu-mock", ""))
-		SKIP(return, "no nvvgpu-mock");
+	ASSERT_EQ(0, mod_add("nvvgpu-mock", ""));
 	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
 	self->bdf = self->pf.bdf;
 	self->vf = self->pf.vf[0];
@@ -370,6 +369,16 @@ TEST_F(backend, another_takes_its_place_with_the_device_open)
 	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+
+	/* Nor does one whose type of that id is not what the user has opened. */
+	ASSERT_EQ(0, mock_del(self->bdf));
+	ASSERT_EQ(0, mock_add(self->bdf, "larger"));
+	vdev_reset(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+
+	ASSERT_EQ(0, mock_del(self->bdf));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 }
@@ -597,6 +606,40 @@ TEST_F(backend, crash_is_told_and_a_reset_mends_it)
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 	EXPECT_EQ(1, count(self->vf, "crashed"));
+}
+
+TEST_F(backend, reset_of_a_busy_vgpu_is_handled_when_it_is_no_longer)
+{
+	long long resets;
+	int status, i;
+	pid_t pid;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_stats"));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		char buf[64];
+
+		_exit(pci_read(self->vf, "nvvgpu/stats", buf, sizeof(buf)) < 0);
+	}
+	while (!mock_calls("get_stats"))
+		usleep(10000);
+
+	/* VFIO holds memory_lock, so nobody waits, and nothing is forgotten. */
+	resets = mock_calls("reset_done");
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_EQ(resets, mock_calls("reset_done"));
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	for (i = 0; i < 100 && mock_calls("reset_done") == resets; i++)
+		usleep(10000);
+	EXPECT_EQ(resets + 1, mock_calls("reset_done"));
+	EXPECT_EQ(resets + 1, mock_calls("reset_prepare"));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 }
 
 /* BARs */
@@ -1039,4 +1082,7 @@ TEST_F(departure, emu_departs_and_returns_while_its_engine_copies)
 	close(req);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, backend_missing("nvvgpu-mock", PF_DRIVER));
+}

@@ -323,6 +323,28 @@ TEST_F(device, aperture_is_that_of_the_type)
 	}
 }
 
+TEST_F(device, ioeventfds_stay_inside_the_aperture)
+{
+	struct vfio_device_ioeventfd ioeventfd = {
+		.argsz = sizeof(ioeventfd),
+		.flags = VFIO_DEVICE_IOEVENTFD_32,
+		.fd = eventfd(0, EFD_CLOEXEC),
+	};
+	struct vfio_region_info info;
+
+	ASSERT_LE(0, ioeventfd.fd);
+	ASSERT_EQ(0, reopen(&self->vdev, self->type));
+	ASSERT_EQ(0, vdev_region_info(&self->vdev, NVVGPU_EMU_VF_BAR_FB,
+				      &info));
+
+	ioeventfd.offset = info.offset + info.size;
+	EXPECT_EQ(-1, ioctl(self->vdev.fd, VFIO_DEVICE_IOEVENTFD, &ioeventfd));
+	EXPECT_EQ(EINVAL, errno);
+	ioeventfd.offset -= 4;
+	EXPECT_EQ(0, ioctl(self->vdev.fd, VFIO_DEVICE_IOEVENTFD, &ioeventfd));
+	close(ioeventfd.fd);
+}
+
 TEST_F(device, framebuffer_is_the_same_by_read_write_and_mmap)
 {
 	const unsigned int bar = NVVGPU_EMU_VF_BAR_FB;
@@ -606,6 +628,48 @@ TEST_F(device_engine, each_vector_signals_its_own_eventfd)
 	}
 }
 
+/* The BAR with the table may be mapped: remapping keeps its entries harmless. */
+TEST_F(device_engine, masked_vector_is_pending_until_unmasked)
+{
+	struct nvvgpu_emu_desc nop = {
+		.op = NVVGPU_EMU_OP_NOP,
+		.flags = NVVGPU_EMU_DESC_IRQ,
+		.vector = 1,
+	};
+	const unsigned int bar = NVVGPU_EMU_VF_BAR_MSIX;
+	struct vdev *vdev = &self->user.vdev;
+	unsigned int cap = vdev_find_cap(vdev, PCI_CAP_ID_MSIX);
+	__u32 table, pba, pending = 0;
+	__u32 *ctrl;
+	int tries;
+
+	ASSERT_NE(0, cap);
+	table = vdev_cfg_read32(vdev, cap + PCI_MSIX_TABLE);
+	pba = vdev_cfg_read32(vdev, cap + PCI_MSIX_PBA);
+	ASSERT_EQ(bar, table & PCI_MSIX_TABLE_BIR);
+	ASSERT_EQ(bar, pba & PCI_MSIX_PBA_BIR);
+	pba &= PCI_MSIX_PBA_OFFSET;
+	ASSERT_EQ(0, vdev_map_bar(vdev, bar));
+	ctrl = vdev->bar[bar] + (table & PCI_MSIX_TABLE_OFFSET) +
+	       PCI_MSIX_ENTRY_SIZE + PCI_MSIX_ENTRY_VECTOR_CTRL;
+
+	__atomic_store_n(ctrl, PCI_MSIX_ENTRY_CTRL_MASKBIT, __ATOMIC_SEQ_CST);
+	engine_submit(&self->user.engine, &nop, 1);
+	for (tries = 0; tries < 100 && !pending; tries++) {
+		usleep(10000);
+		ASSERT_EQ(4, vdev_read(vdev, bar, pba, &pending, 4));
+	}
+	EXPECT_EQ(1 << 1, pending);
+	EXPECT_EQ(0, irq_wait(vdev->irq[1], 100));
+
+	__atomic_store_n(ctrl, 0, __ATOMIC_SEQ_CST);
+	EXPECT_EQ(1, irq_wait(vdev->irq[1], ENGINE_TIMEOUT_MS));
+	ASSERT_EQ(4, vdev_read(vdev, bar, pba, &pending, 4));
+	EXPECT_EQ(0, pending);
+	engine_submit(&self->user.engine, &nop, 1);
+	EXPECT_EQ(1, irq_wait(vdev->irq[1], ENGINE_TIMEOUT_MS));
+}
+
 TEST_F(device_engine, interrupts_stop_and_start_again)
 {
 	struct nvvgpu_emu_desc nop = {
@@ -700,4 +764,7 @@ TEST_F(device_engine, reset_leaves_an_engine_error)
 						    self->user.iova, PAGE)));
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, gpu_missing());
+}

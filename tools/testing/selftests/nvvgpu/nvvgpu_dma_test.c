@@ -7,6 +7,7 @@
 
 #include <linux/pci_regs.h>
 
+#include "lib/backend.h"
 #include "nvvgpu_test.h"
 
 #define TO_VRAM		NVVGPU_EMU_DESC_DST_VRAM
@@ -439,6 +440,51 @@ TEST_F(dma, refused_access_does_not_disturb_the_other)
 	EXPECT_EQ(8, errors[0]);
 	EXPECT_EQ(0, faults[1]);
 	EXPECT_EQ(0, errors[1]);
+}
+
+static long long stat_of(const char *vf, const char *name)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/nvvgpu/stats",
+		 vf);
+
+	return get_value(path, name);
+}
+
+TEST_F(dma, statistics_are_of_the_vgpus_own_work)
+{
+	static const char * const names[] = {
+		"descriptors", "bytes", "dma_read_bytes", "dma_write_bytes",
+		"interrupts", "errors", "dma_faults", "resets",
+	};
+	const char *vf = self->pf.vf[0], *other = self->pf.vf[1];
+	struct user *a = &self->a;
+	__u64 addr = user_addr(a, user_buf(a, 0));
+	unsigned int i;
+
+	ASSERT_OPEN_B();
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(TO_VRAM, 0, addr, 3 * PAGE)));
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(FROM_VRAM, addr, 0, PAGE)));
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_fill(TO_VRAM, 0, 5 * PAGE, 0)));
+	EXPECT_EQ(3, stat_of(vf, "descriptors"));
+	EXPECT_EQ(9 * PAGE, stat_of(vf, "bytes"));
+	EXPECT_EQ(3 * PAGE, stat_of(vf, "dma_read_bytes"));
+	EXPECT_EQ(PAGE, stat_of(vf, "dma_write_bytes"));
+	EXPECT_EQ(3, stat_of(vf, "interrupts"));
+	EXPECT_EQ(0, stat_of(vf, "errors"));
+	EXPECT_EQ(0, stat_of(other, "descriptors"));
+
+	/* They are gone with it. */
+	user_close(a);
+	ASSERT_EQ(0, vf_set_type(vf, 0));
+	ASSERT_EQ(0, vf_set_type(vf, self->type->id));
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		EXPECT_EQ(0, stat_of(vf, names[i]))
+			TH_LOG("%s", names[i]);
 }
 
 /* Fill the whole framebuffer. */
@@ -910,4 +956,7 @@ TEST_F(dma_cdev, attaching_elsewhere_changes_what_it_sees)
 	ioas_close(&other);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, gpu_missing());
+}

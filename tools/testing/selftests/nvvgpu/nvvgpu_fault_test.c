@@ -638,4 +638,7 @@ TEST_F(removal, modules_unloaded_and_loaded)
 	EXPECT_ALL_AGAIN();
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, gpu_missing());
+}

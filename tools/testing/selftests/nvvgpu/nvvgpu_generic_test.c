@@ -37,8 +37,7 @@ FIXTURE_SETUP(generic)
 {
 	self->vdev.fd = -1;
 	self->vdev.group = -1;
-	if (mod_add("nvvgpu-generic", ""))
-		SKIP(return, "no nvvgpu-generic");
+	ASSERT_EQ(0, mod_add("nvvgpu-generic", ""));
 	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
 	self->bdf = self->pf.bdf;
 	self->vf = self->pf.vf[0];
@@ -675,4 +674,7 @@ TEST_F(generic, types_and_claims_change_under_load)
 	EXPECT_LT(5, opened);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, backend_missing("nvvgpu-generic", PF_DRIVER));
+}

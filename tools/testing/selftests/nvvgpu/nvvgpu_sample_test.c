@@ -26,8 +26,7 @@ FIXTURE_SETUP(sample)
 {
 	self->vdev.fd = -1;
 	self->vdev.group = -1;
-	if (mod_add("nvvgpu-sample", ""))
-		SKIP(return, "no nvvgpu-sample");
+	ASSERT_EQ(0, mod_add("nvvgpu-sample", ""));
 	ASSERT_EQ(0, pf_find_driver(&self->pf, PF_DRIVER));
 	ASSERT_EQ(0, pf_set_vfs(&self->pf, 0));
 	ASSERT_EQ(0, pci_bind(self->pf.bdf, SAMPLE));
@@ -103,4 +102,7 @@ TEST_F(sample, unplugged_with_vgpus)
 	EXPECT_TRUE(pci_exists(self->pf.bdf, "sriov_numvfs"));
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, backend_missing("nvvgpu-sample", PF_DRIVER));
+}

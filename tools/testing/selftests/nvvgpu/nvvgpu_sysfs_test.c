@@ -431,6 +431,12 @@ TEST_F(sysfs, wanted_placement_is_the_one_it_gets)
 	ASSERT_EQ(0, pci_write(self->vf2, "nvidia/placement_id", place[0]));
 	ASSERT_EQ(0, vf_set_type(self->vf2, self->small->id));
 	EXPECT_FILE(self->vf2, "nvidia/placement_id", place[0]);
+
+	/* A wish is for one vGPU: the next one is where there is room first. */
+	ASSERT_EQ(0, vf_set_type(self->vf2, 0));
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	EXPECT_FILE(self->vf, "nvidia/placement_id", place[0]);
 }
 
 TEST_F(sysfs, params_keep_every_byte)
@@ -726,4 +732,7 @@ TEST_F(sysfs_refused, with_a_vgpu)
 	EXPECT_EQ((int)type.id, vf_type(self->vf));
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, gpu_missing());
+}

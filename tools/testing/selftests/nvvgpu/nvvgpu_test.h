@@ -50,6 +50,39 @@ static inline const char *gpu_prepare(struct pf *pf, unsigned int nr)
 	return NULL;
 }
 
+/**
+ * gpu_missing() - whether there is an emulated GPU to test
+ *
+ * Return: NULL, or what is missing.
+ */
+static inline const char *gpu_missing(void)
+{
+	struct pf pf;
+
+	return pf_find(&pf) ? "no PF bound to nvvgpu-emu, and none in NVVGPU_PF" :
+			      NULL;
+}
+
+/**
+ * test_main() - run the tests of a program that not every machine can run
+ * @argc: of main()
+ * @argv: of main()
+ * @missing: NULL, or what is missing here
+ *
+ * Tests that are skipped one by one would make a program that has passed.
+ *
+ * Return: exit status.
+ */
+static inline int test_main(int argc, char **argv, const char *missing)
+{
+	if (geteuid())
+		missing = "must be run as root";
+	if (missing)
+		ksft_exit_skip("%s\n", missing);
+
+	return test_harness_run(argc, argv);
+}
+
 #define ASSERT_GPU(pf, nr) do {						\
 	const char *__why = gpu_prepare(pf, nr);			\
 									\

@@ -285,6 +285,26 @@ int pf_prepare(struct pf *pf, const char *driver, unsigned int nr)
 	return ret;
 }
 
+/**
+ * backend_missing() - whether a back-end can be tested here
+ * @module: of the back-end, is loaded
+ * @driver: of the PF that it is tried on
+ *
+ * Return: NULL, or what is missing.
+ */
+const char *backend_missing(const char *module, const char *driver)
+{
+	static char why[80];
+	struct pf pf;
+
+	if (mod_add(module, ""))
+		snprintf(why, sizeof(why), "no module %s", module);
+	else if (pf_find_driver(&pf, driver))
+		snprintf(why, sizeof(why), "no SR-IOV PF bound to %s", driver);
+
+	return why[0] ? why : NULL;
+}
+
 /* Write to a file of a claim. */
 static int generic_put(const char *dir, const char *file, const char *val)
 {

@@ -45,6 +45,7 @@ int mod_refs(const char *name);
 /* Physical functions */
 int pf_find_driver(struct pf *pf, const char *driver);
 int pf_prepare(struct pf *pf, const char *driver, unsigned int nr);
+const char *backend_missing(const char *module, const char *driver);
 
 /* The generic back-end; what is offered from the beginning is the whole VF */
 #define GENERIC_WHOLE	1

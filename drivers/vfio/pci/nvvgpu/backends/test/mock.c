@@ -26,6 +26,7 @@
 #include <linux/nvvgpu_backend.h>
 #include <linux/pci.h>
 #include <linux/seq_file.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -188,6 +189,17 @@ static int mock_get_type_info(void *priv, u32 type,
 	info->max_instances = MOCK_INSTANCES;
 
 	return 0;
+}
+
+/* Another type, under the same id */
+static int mock_get_larger_type_info(void *priv, u32 type,
+				     struct nvvgpu_type_info *info)
+{
+	int ret = mock_get_type_info(priv, type, info);
+
+	info->fb_bytes = SZ_1G;
+
+	return ret;
 }
 
 static int mock_get_available(void *priv, u32 type, char *reason, size_t len)
@@ -422,6 +434,11 @@ static void mock_built_in(struct nvvgpu_backend_ops *ops)
 	ops->owner = NULL;
 }
 
+static void mock_larger(struct nvvgpu_backend_ops *ops)
+{
+	ops->get_type_info = mock_get_larger_type_info;
+}
+
 /* Of the time before get_placement, whose memory is something else */
 static void mock_old(struct nvvgpu_backend_ops *ops)
 {
@@ -495,6 +512,7 @@ static const struct {
 	{ "sound" },
 	MOCK_TABLE("minimal", minimal),
 	MOCK_TABLE("built-in", built_in),
+	MOCK_TABLE("larger", larger),
 	MOCK_TABLE("old", old),
 	MOCK_TABLE("new", new),
 	MOCK_TABLE("major", major),
