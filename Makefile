@@ -8,6 +8,9 @@ export KDIR
 help:
 	@echo 'make demo      show it: two vGPUs in two VMs on an emulated SR-IOV GPU'
 	@echo 'make check     run all tests, in machines with the 6.12 and the newest kernel'
+	@echo 'make check-all      the same on all of the kernels there are, and make check-mutants'
+	@echo 'make check-mutants  show that the tests can fail: they catch planted defects'
+	@echo 'make coverage  which lines the tests run, and why they do not run the others'
 	@echo 'make lint      only the static gates of make check'
 	@echo 'make check-upstream  the newest kernel'"'"'s own VFIO selftests on vGPUs'
 	@echo 'make docs      build the documentation as HTML'
@@ -23,6 +26,15 @@ demo:
 
 check:
 	@lab/check
+
+check-all:
+	@lab/check --all
+
+check-mutants:
+	@lab/mutants
+
+coverage:
+	@lab/coverage
 
 lint:
 	@lab/lint
@@ -45,4 +57,4 @@ patches:
 modules modules_install clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-.PHONY: help demo check check-upstream lint docs shell intree patches modules modules_install clean
+.PHONY: help demo check check-all check-mutants check-upstream coverage lint docs shell intree patches modules modules_install clean

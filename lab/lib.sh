@@ -73,6 +73,11 @@ hash_of() {
 	done | sha256sum | cut -c1-12
 }
 
+# test_programs DIR: the kselftests that are there, in their order
+test_programs() {
+	find "$1" -maxdepth 1 -type f -perm -u+x -name '*_test' | LC_ALL=C sort
+}
+
 # lock NAME [-s]: hold the named lock until this script ends. -s shares it.
 # Children that outlive the script must not inherit it: fd 9 is closed for them
 # by run_logged.

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# suite.sh - what lab/check and lab/coverage share: run the tests, count their results.
+# Sourced after lib.sh.
+
+since=$SECONDS
+tap=$(mktemp "$CACHE/log/suite.XXXXXX")
+trap 'rm -f "$tap" "$tap.part"' EXIT
+
+# title TEXT: of a part of the run
+title() {
+	say ""
+	say "== $1, after $(took "$since")"
+}
+
+# account NAME STATUS: count the results in $tap.part. A command that failed without a
+# failed test, as when it could not begin, is a failure of its own.
+account() {
+	(($2 == 0)) || { (($2 < 124)) && grep -q '^not ok ' "$tap.part"; } ||
+		echo "not ok 1 \"$1\" ended with status $2" | tee -a "$tap.part"
+	cat "$tap.part" >>"$tap"
+}
+
+# part NAME COMMAND...: its output is shown and counted
+part() {
+	title "$1"
+	local rc=0
+	"${@:2}" | tee "$tap.part" || rc=${PIPESTATUS[0]}
+	account "$1" "$rc"
+}
+
+# in_machine NAME ARG...: lab/vm with these arguments, as a part. A stall of the
+# emulator is not a result: the machine is started once more, and says so.
+in_machine() {
+	local rc=0 try
+	title "$1"
+	for try in 1 2; do
+		rc=0
+		"$LAB/vm" --timeout 2400 "${@:2}" | tee "$tap.part" || rc=${PIPESTATUS[0]}
+		((rc == 124 && try == 1)) || break
+		say "the machine has stalled; once more"
+	done
+	account "$1" "$rc"
+}
+
+# verdict: what there is to say in the end; fails if a test has, or none has passed
+verdict() {
+	local failed skipped passed
+	say ""
+	grep -E '^not ok ' "$tap" >&2 || true
+	failed=$(grep -cE '^not ok ' "$tap" || true)
+	skipped=$(grep -cE '^ok .*# SKIP' "$tap" || true)
+	passed=$(grep -E '^ok ' "$tap" | grep -vc '# SKIP' || true)
+	((passed > 0)) || { say "no test has passed"; failed=$((failed + 1)); }
+	say "took $(took "$since")"
+	echo "$passed passed, $failed failed$( ((skipped == 0)) || echo ", $skipped skipped")"
+	((failed == 0))
+}
