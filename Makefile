@@ -18,6 +18,7 @@ help:
 	@echo 'make modules   build the driver for the running kernel, or KDIR=<kernel build>'
 	@echo 'make intree    put the driver into a Linux tree: TREE=<linux>'
 	@echo 'make patches   write it as a patch series for that tree: TREE=<linux> [OUT=patches]'
+	@echo 'make deb       build Debian packages: the driver for DKMS, and the selftests'
 	@echo 'make modules_install, make clean    likewise'
 
 demo:
@@ -54,7 +55,10 @@ intree:
 patches:
 	@scripts/intree --patches '$(or $(OUT),patches)' '$(TREE)'
 
+deb:
+	@lab/deb
+
 modules modules_install clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-.PHONY: help demo check check-all check-mutants check-upstream coverage lint docs shell intree patches modules modules_install clean
+.PHONY: help demo check check-all check-mutants check-upstream coverage lint docs shell intree patches deb modules modules_install clean
