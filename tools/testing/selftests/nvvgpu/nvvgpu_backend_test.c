@@ -549,9 +549,30 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_FILE(self->vf, "nvvgpu/last_error", "cannot start the vGPU\n");
 	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_bar_info 110"));
+	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_EQ(mock_calls("start"), mock_calls("stop") + 1);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
 	ASSERT_OPEN();
 	EXPECT_FILE(self->vf, "nvvgpu/last_error", "\n");
+	vdev_close(&self->vdev);
+
+	/* A back-end that leaves is not kept by an operation that fails. */
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "delete 110"));
+	ASSERT_EQ(0, mock_del(self->bdf));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_FILE(self->vf, "nvvgpu/last_error",
+		    "cannot delete the vGPU of a leaving back-end\n");
+}
+
+TEST_F(backend, malformed_types_are_refused)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "nameless"));
+	EXPECT_EQ(-EPROTO, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_EQ(-EPROTO, pci_read(self->vf, "nvvgpu/supported_types",
+				    self->buf, sizeof(self->buf)));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 }
 
 TEST_F(backend, stop_that_fails_is_an_error_until_deleted)
@@ -907,6 +928,14 @@ TEST_F(backend, moved_vgpu_tells_its_new_placement)
 	ASSERT_EQ(0, post(self->bdf, 0, "5"));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
+
+	/* Where nobody can say it is believed to be where it was. */
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_placement 5"));
+	ASSERT_EQ(0, post(self->bdf, 0, "5"));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
+	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
+	EXPECT_FILE(self->vf, "nvvgpu/last_error",
+		    "cannot tell where the vGPU was moved to\n");
 }
 
 /* All at once */

@@ -620,6 +620,52 @@ TEST_F(removal, vf_reset_by_the_host)
 	EXPECT_EQ(0, work(&self->user));
 }
 
+TEST_F(removal, firmware_that_does_not_start_is_told)
+{
+	static const char * const faults[] = {
+		"hello:1:fail",
+		"hello:1:fail=7",	/* NVVGPU_EMU_ERR_VERSION */
+		"info:1:fail",
+		"types:1:fail",
+	};
+	unsigned int i;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");
+	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+		ASSERT_EQ(0, fw_faults(faults[i]));
+		ASSERT_EQ(0, pf_reset(&self->pf));
+		ASSERT_EQ(0, fw_faults(""));
+		EXPECT_STREQ("error", state_of(self->pf.vf[0], "error"));
+		EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[1], self->type->id))
+			TH_LOG("%s", faults[i]);
+		ASSERT_EQ(0, pf_reset(&self->pf));
+		EXPECT_ALL_AGAIN();
+		ASSERT_EQ(0, vf_set_type(self->pf.vf[0], self->type->id));
+	}
+
+	/* Without it the driver does not bind, and there are no VFs. */
+	ASSERT_EQ(0, pci_unbind(self->pf.bdf));
+	ASSERT_EQ(0, fw_faults("hello:1:fail"));
+	EXPECT_GT(0, driver_bind(self->driver, self->pf.bdf));
+	ASSERT_EQ(0, fw_faults(""));
+	ASSERT_EQ(0, driver_bind(self->driver, self->pf.bdf));
+	ASSERT_EQ(0, fw_faults("now:crash"));
+	EXPECT_EQ(-EIO, pci_write(self->pf.bdf, "sriov_numvfs", "1"));
+	ASSERT_EQ(0, pf_reset(&self->pf));
+	EXPECT_ALL_AGAIN();
+}
+
+TEST_F(removal, pf_itself_is_no_vgpu)
+{
+	ASSERT_EQ(0, pf_set_vfs(&self->pf, 0));
+	EXPECT_EQ(-ENODEV, pci_bind(self->pf.bdf, FRONT_END_DRIVER));
+	EXPECT_FALSE(pci_exists(self->pf.bdf, "nvidia"));
+	ASSERT_EQ(0, pci_write(self->pf.bdf, "driver_override", "\n"));
+	ASSERT_EQ(0, driver_bind(self->driver, self->pf.bdf));
+	EXPECT_ALL_AGAIN();
+}
+
 TEST_F(removal, backend_module_in_use_stays)
 {
 	ASSERT_OPEN_TOLD();

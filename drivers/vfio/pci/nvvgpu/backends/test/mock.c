@@ -202,6 +202,16 @@ static int mock_get_larger_type_info(void *priv, u32 type,
 	return ret;
 }
 
+static int mock_get_nameless_type_info(void *priv, u32 type,
+				       struct nvvgpu_type_info *info)
+{
+	int ret = mock_get_type_info(priv, type, info);
+
+	info->name[0] = '\0';
+
+	return ret;
+}
+
 static int mock_get_available(void *priv, u32 type, char *reason, size_t len)
 {
 	struct mock *mock = priv;
@@ -439,6 +449,11 @@ static void mock_larger(struct nvvgpu_backend_ops *ops)
 	ops->get_type_info = mock_get_larger_type_info;
 }
 
+static void mock_nameless(struct nvvgpu_backend_ops *ops)
+{
+	ops->get_type_info = mock_get_nameless_type_info;
+}
+
 /* Of the time before get_placement, whose memory is something else */
 static void mock_old(struct nvvgpu_backend_ops *ops)
 {
@@ -513,6 +528,7 @@ static const struct {
 	MOCK_TABLE("minimal", minimal),
 	MOCK_TABLE("built-in", built_in),
 	MOCK_TABLE("larger", larger),
+	MOCK_TABLE("nameless", nameless),
 	MOCK_TABLE("old", old),
 	MOCK_TABLE("new", new),
 	MOCK_TABLE("major", major),
