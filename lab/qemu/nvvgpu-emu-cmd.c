@@ -255,39 +255,50 @@ static uint32_t nvvgpu_cmd_save_regs(NvvgpuState *s, NvvgpuVgpu *v,
     return nvvgpu_fw_write(s, 0, s->fw_buf + off, len);
 }
 
+/*
+ * A piece ends where pages of zeroes and others meet: it is either written to
+ * the buffer, or all zeroes and only counted.  msg->len tells which.
+ */
 static uint32_t nvvgpu_cmd_save_vram(NvvgpuState *s, NvvgpuVgpu *v,
                                      const NvvgpuCmd *cmd, NvvgpuMsg *msg)
 {
     uint64_t off = cmd->arg[1];
-    uint64_t len, n;
+    uint64_t left = NVVGPU_CMD_STEP;
+    uint64_t limit, n;
     uint32_t status;
+    bool zero;
 
     if (off > v->type->fb_bytes) {
         return NVVGPU_EMU_ERR_INVALID;
     }
-    len = MIN(v->type->fb_bytes - off, cmd->len);
-    n = MIN(len - s->fw.done, NVVGPU_CMD_STEP);
 
-    /* As long as all is zero nothing is written: msg->len tells of the rest */
-    if (!msg->len) {
-        if (!n || buffer_is_zero(nvvgpu_vram_at(v, off + s->fw.done), n)) {
-            s->fw.done += n;
-            msg->res[0] = s->fw.done;
-            return s->fw.done < len ? NVVGPU_CMD_AGAIN : NVVGPU_EMU_OK;
+    for (;;) {
+        limit = s->fw.done && !msg->len ? MAX(cmd->arg[2], cmd->len) : cmd->len;
+        limit = MIN(limit, v->type->fb_bytes - off);
+        if (s->fw.done >= limit) {
+            return NVVGPU_EMU_OK;
         }
-        s->fw.done = 0;
-        msg->res[0] = msg->len = len;
-        n = MIN(len, NVVGPU_CMD_STEP);
-    }
+        if (!left) {
+            return NVVGPU_CMD_AGAIN;
+        }
 
-    status = nvvgpu_fw_write(s, s->fw.done,
-                             nvvgpu_vram_at(v, off + s->fw.done), n);
-    if (status) {
-        return status;
+        n = MIN(limit - s->fw.done, NVVGPU_EMU_VRAM_PAGE);
+        zero = buffer_is_zero(nvvgpu_vram_at(v, off + s->fw.done), n);
+        if (s->fw.done && zero == !!msg->len) {
+            return NVVGPU_EMU_OK;
+        }
+        if (!zero) {
+            status = nvvgpu_fw_write(s, s->fw.done,
+                                     nvvgpu_vram_at(v, off + s->fw.done), n);
+            if (status) {
+                return status;
+            }
+            msg->len += n;
+        }
+        s->fw.done += n;
+        msg->res[0] = s->fw.done;
+        left -= MIN(left, n);
     }
-    s->fw.done += n;
-
-    return s->fw.done < len ? NVVGPU_CMD_AGAIN : NVVGPU_EMU_OK;
 }
 
 static uint32_t nvvgpu_cmd_save(NvvgpuState *s, NvvgpuVgpu *v,

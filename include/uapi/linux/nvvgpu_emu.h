@@ -162,8 +162,10 @@ struct nvvgpu_emu_msg {
 #define NVVGPU_EMU_CMD_RESUME		11
 /*
  * STATE_SIZE: res[0] = bytes of the register state, [1] = bytes of VRAM
- * SAVE: arg[0] = what, [1] = offset, buffer = destination; len = bytes written, 0 and
- *       res[0] = bytes covered where a piece of VRAM is all zeroes (nothing is written)
+ * SAVE: arg[0] = what, [1] = offset, buffer = destination; len = bytes written.  VRAM:
+ *       res[0] = bytes covered.  A piece ends where pages of zeroes and others meet; of
+ *       zeroes nothing is written, and arg[2] bytes may be covered if that is more than
+ *       the buffer has
  * LOAD: arg[0] = what, [1] = offset, buffer = source; an empty buffer with arg[2] = bytes
  *       zeroes that piece of VRAM.  Registers take effect with the piece that ends them.
  * SAVE and LOAD of registers need SUSPEND_ALL; of VRAM, any state with a vGPU.
@@ -187,7 +189,7 @@ struct nvvgpu_emu_msg {
 #define   NVVGPU_EMU_DIRTY_VRAM		0
 #define   NVVGPU_EMU_DIRTY_DMA		1
 #define   NVVGPU_EMU_VRAM_PAGE		0x10000
-#define   NVVGPU_EMU_DIRTY_RANGES_MAX	64
+#define   NVVGPU_EMU_DIRTY_RANGES_MAX	256
 /* SCRUB: the vGPU's framebuffer reads as zero from the answer on; not while STARTED */
 #define NVVGPU_EMU_CMD_SCRUB		18
 /* STATS: buffer receives struct nvvgpu_emu_stats */
