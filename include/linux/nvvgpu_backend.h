@@ -11,7 +11,6 @@
 #include <linux/types.h>
 #include <uapi/linux/nvvgpu.h>
 
-struct iova_bitmap;
 struct module;
 struct pci_dev;
 
@@ -50,9 +49,10 @@ struct pci_dev;
  *
  *   1.0  everything up to get_stats
  *   1.1  get_placement
+ *   1.2  state_version
  */
 #define NVVGPU_BACKEND_ABI_MAJOR	1
-#define NVVGPU_BACKEND_ABI_MINOR	1
+#define NVVGPU_BACKEND_ABI_MINOR	2
 
 /* NVVGPU_NAME_LEN and the like, which user space knows, are in the uAPI header. */
 #define NVVGPU_REASON_LEN		96
@@ -288,7 +288,8 @@ struct nvvgpu_backend_ops {
 
 	/**
 	 * @suspend: optional, the migration group begins here.  Bring a started
-	 * vGPU to the level, which may be called with a rising or equal level.
+	 * vGPU to the level, be it higher or lower than the one it is at.  A
+	 * failure leaves it at the level where it was.
 	 */
 	int (*suspend)(void *priv, unsigned int vf,
 		       enum nvvgpu_suspend_level level);
@@ -299,7 +300,8 @@ struct nvvgpu_backend_ops {
 	/** @save_begin: migration group; from here on changes are tracked */
 	int (*save_begin)(void *priv, unsigned int vf);
 	/**
-	 * @save: migration group; the next piece, in at most @capacity bytes.
+	 * @save: migration group; the next piece, in at most @capacity bytes,
+	 * which are NVVGPU_MIG_DATA_MAX.
 	 * Returns 1 with a piece, 0 when there is none for now.  While the vGPU
 	 * runs only what can be sent early is offered; at NVVGPU_SUSPEND_ALL
 	 * everything that is left, and 0 is then the end.
@@ -308,14 +310,19 @@ struct nvvgpu_backend_ops {
 		    void *buf, size_t capacity);
 	/** @save_end: migration group; undo @save_begin, whether all was read or not */
 	void (*save_end)(void *priv, unsigned int vf);
-	/** @load_begin: migration group; the vGPU is at NVVGPU_SUSPEND_ALL */
+	/**
+	 * @load_begin: migration group; the vGPU is at NVVGPU_SUSPEND_ALL.  What
+	 * follows comes from a @save of the same back-end, type and state
+	 * version or an older one, but need not be what that has given.
+	 */
 	int (*load_begin)(void *priv, unsigned int vf);
 	/** @load: migration group; take one piece; -EINVAL for one that cannot be */
 	int (*load)(void *priv, unsigned int vf,
 		    const struct nvvgpu_chunk *chunk, const void *buf);
 	/**
 	 * @load_end: migration group; with @commit check that the state is whole
-	 * and make it effective, else forget it
+	 * and make it effective, else forget it: the vGPU is as after @start.  A
+	 * commit that fails is followed by a @load_end without.
 	 */
 	int (*load_end)(void *priv, unsigned int vf, bool commit);
 	/**
@@ -335,9 +342,14 @@ struct nvvgpu_backend_ops {
 			     u64 *page_size);
 	/** @dma_log_stop: DMA log group; may be called when none is running */
 	int (*dma_log_stop)(void *priv, unsigned int vf);
-	/** @dma_log_read: DMA log group; set the bits of what was written, forget it */
+	/**
+	 * @dma_log_read: DMA log group; set the bits of the pages that were
+	 * written and forget it.  The range consists of whole pages of the
+	 * size that @dma_log_start has told; bit n % 8 of byte n / 8 of @bits,
+	 * which is zeroed, is its page n.
+	 */
 	int (*dma_log_read)(void *priv, unsigned int vf, u64 iova, u64 length,
-			    struct iova_bitmap *dirty);
+			    u8 *bits);
 
 	/** @get_plane: optional, with @get_edid; what a display scans out now */
 	int (*get_plane)(void *priv, unsigned int vf, unsigned int head,
@@ -358,6 +370,12 @@ struct nvvgpu_backend_ops {
 	 * NVVGPU_EVENT_PLACEMENT has been reported
 	 */
 	int (*get_placement)(void *priv, unsigned int vf, u32 *placement);
+
+	/**
+	 * @state_version: of what @save gives.  @load is never given anything
+	 * newer.
+	 */
+	u32 state_version;
 };
 
 /**

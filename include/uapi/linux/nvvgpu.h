@@ -116,7 +116,7 @@ struct nvvgpu_mig_header {
 #define NVVGPU_MIG_END			2	/* the stream is whole; no payload */
 
 /* The most that may follow a struct nvvgpu_mig_state */
-#define NVVGPU_MIG_DATA_MAX		0x100000
+#define NVVGPU_MIG_DATA_MAX		0x40000
 /* The most that may follow a struct nvvgpu_mig_record */
 #define NVVGPU_MIG_LENGTH_MAX		(NVVGPU_MIG_DATA_MAX + 0x1000)
 

@@ -105,7 +105,16 @@ void nvvgpu_backend_detach_vf(struct nvvgpu *vgpu)
 		spin_unlock_irq(&pf->lock);
 	}
 	cancel_work_sync(&vgpu->event_work);
-	nvvgpu_pf_put(pf);
+}
+
+/**
+ * nvvgpu_backend_put_pf() - let go of what nvvgpu_backend_attach_vf() has taken
+ * @vgpu: the VF, whose last user has gone
+ */
+void nvvgpu_backend_put_pf(struct nvvgpu *vgpu)
+{
+	if (vgpu->pf)
+		nvvgpu_pf_put(vgpu->pf);
 }
 
 /**
@@ -209,6 +218,7 @@ static bool nvvgpu_group_whole(const void * const *ops, size_t nr)
 static const size_t nvvgpu_ops_size[] = {
 	[0] = offsetofend(struct nvvgpu_backend_ops, get_stats),
 	[1] = offsetofend(struct nvvgpu_backend_ops, get_placement),
+	[2] = offsetofend(struct nvvgpu_backend_ops, state_version),
 };
 
 static_assert(ARRAY_SIZE(nvvgpu_ops_size) == NVVGPU_BACKEND_ABI_MINOR + 1);
