@@ -70,6 +70,10 @@ struct emu_cmd {
  * @fb_offset: of the framebuffer in VRAM, under &emu_dev.lock
  * @started: between start and stop; the front-end serializes those
  * @reset_err: what came of it when the vGPU was got ready for a reset
+ * @still: at NVVGPU_SUSPEND_ALL
+ * @log_page_size: of the log of its DMA, valid while there is one
+ * @save: while its state goes out, else NULL
+ * @load: while its state comes in, else NULL
  */
 struct emu_vgpu {
 	struct mutex lock;	/* one CREATE or DELETE at a time */
@@ -77,6 +81,10 @@ struct emu_vgpu {
 	u64 fb_offset;
 	bool started;
 	int reset_err;
+	bool still;
+	u64 log_page_size;
+	struct emu_save *save;
+	struct emu_load *load;
 };
 
 /**
@@ -176,5 +184,31 @@ void emu_vgpus_lost(struct emu_dev *emu);
 void emu_vgpu_lost(struct emu_dev *emu, unsigned int vf);
 void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event);
 void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf);
+
+/* migration.c: the state of a vGPU on its way */
+/* To be raised when a chunk, whose kinds are NVVGPU_EMU_STATE_*, changes */
+#define EMU_STATE_VERSION	1
+
+int emu_vgpu_suspend(void *priv, unsigned int vf,
+		     enum nvvgpu_suspend_level level);
+int emu_vgpu_resume(void *priv, unsigned int vf);
+int emu_state_size(void *priv, unsigned int vf, u64 *bytes);
+int emu_save_begin(void *priv, unsigned int vf);
+int emu_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
+	     void *buf, size_t capacity);
+void emu_save_end(void *priv, unsigned int vf);
+int emu_load_begin(void *priv, unsigned int vf);
+int emu_load(void *priv, unsigned int vf, const struct nvvgpu_chunk *chunk,
+	     const void *buf);
+int emu_load_end(void *priv, unsigned int vf, bool commit);
+int emu_precopy_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty);
+
+/* dma_log.c: what a vGPU has written to system memory */
+int emu_dma_log_start(void *priv, unsigned int vf,
+		      const struct nvvgpu_range *ranges, u32 nr_ranges,
+		      u64 *page_size);
+int emu_dma_log_stop(void *priv, unsigned int vf);
+int emu_dma_log_read(void *priv, unsigned int vf, u64 iova, u64 length,
+		     u8 *bits);
 
 #endif /* NVVGPU_EMU_PRIVATE_H */

@@ -303,8 +303,10 @@ static int emu_start(void *priv, unsigned int vf,
 	int err;
 
 	err = emu_fw_cmd(emu, &cmd);
-	if (!err)
+	if (!err) {
 		emu->vgpus[vf].started = true;
+		emu->vgpus[vf].still = false;
+	}
 	return err;
 }
 
@@ -422,6 +424,20 @@ const struct nvvgpu_backend_ops emu_backend_ops = {
 	.reset_done = emu_reset_done,
 	.get_bar_info = emu_get_bar_info,
 	.get_stats = emu_get_stats,
+	.suspend = emu_vgpu_suspend,
+	.resume = emu_vgpu_resume,
+	.state_size = emu_state_size,
+	.save_begin = emu_save_begin,
+	.save = emu_save,
+	.save_end = emu_save_end,
+	.load_begin = emu_load_begin,
+	.load = emu_load,
+	.load_end = emu_load_end,
+	.precopy_estimate = emu_precopy_estimate,
+	.state_version = EMU_STATE_VERSION,
+	.dma_log_start = emu_dma_log_start,
+	.dma_log_stop = emu_dma_log_stop,
+	.dma_log_read = emu_dma_log_read,
 };
 
 /**

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpu-emu: the firmware's log of what a vGPU has written to system memory.
+ */
+#include <linux/bits.h>
+#include <linux/log2.h>
+#include <linux/math.h>
+#include <linux/slab.h>
+
+#include "emu.h"
+
+static int emu_dma_log_cmd(struct emu_dev *emu, struct emu_cmd *cmd,
+			   unsigned int vf, u16 opcode)
+{
+	cmd->opcode = opcode;
+	cmd->vf = vf;
+	cmd->arg[0] = NVVGPU_EMU_DIRTY_DMA;
+
+	return emu_fw_cmd(emu, cmd);
+}
+
+int emu_dma_log_stop(void *priv, unsigned int vf)
+{
+	struct emu_cmd cmd = {};
+	int err;
+
+	err = emu_dma_log_cmd(priv, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_STOP);
+
+	/* There is none */
+	return err == -EBADFD ? 0 : err;
+}
+
+int emu_dma_log_start(void *priv, unsigned int vf,
+		      const struct nvvgpu_range *ranges, u32 nr_ranges,
+		      u64 *page_size)
+{
+	struct nvvgpu_emu_range *raw __free(kfree) = NULL;
+	struct emu_dev *emu = priv;
+	struct emu_cmd cmd = { .arg[1] = *page_size };
+	u32 i;
+	int err;
+
+	if (nr_ranges > NVVGPU_EMU_DIRTY_RANGES_MAX)
+		return -E2BIG;
+
+	raw = kcalloc(nr_ranges, sizeof(*raw), GFP_KERNEL);
+	if (!raw)
+		return -ENOMEM;
+	for (i = 0; i < nr_ranges; i++) {
+		raw[i].iova = cpu_to_le64(ranges[i].offset);
+		raw[i].length = cpu_to_le64(ranges[i].length);
+	}
+	cmd.in = raw;
+	cmd.in_len = nr_ranges * sizeof(*raw);
+
+	/* The end of an earlier one may not have got through. */
+	err = emu_dma_log_stop(priv, vf) ?:
+	      emu_dma_log_cmd(priv, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_START);
+	if (err)
+		return err;
+	if (!is_power_of_2(cmd.res[0])) {
+		emu_dma_log_stop(priv, vf);
+		return -EPROTO;
+	}
+	*page_size = cmd.res[0];
+	emu->vgpus[vf].log_page_size = cmd.res[0];
+
+	return 0;
+}
+
+int emu_dma_log_read(void *priv, unsigned int vf, u64 iova, u64 length,
+		     u8 *bits)
+{
+	struct emu_dev *emu = priv;
+	u64 page_size = emu->vgpus[vf].log_page_size;
+	struct emu_cmd cmd = {
+		.arg[1] = iova,
+		.arg[2] = length,
+		.out = bits,
+		.out_len = DIV_ROUND_UP(length / page_size, BITS_PER_BYTE),
+	};
+
+	return emu_dma_log_cmd(emu, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_READ);
+}

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpu-emu: a vGPU's state on its way out and in.
+ *
+ * The state is the framebuffer, in pages of NVVGPU_EMU_VRAM_PAGE, and a string
+ * of bytes that the firmware calls registers.  The framebuffer goes first,
+ * while the vGPU runs; a page that is written after it was sent is sent again.
+ */
+#include <linux/bitmap.h>
+#include <linux/cleanup.h>
+#include <linux/slab.h>
+
+#include "emu.h"
+
+/* As large as registers may get; the firmware tells how large they are */
+#define EMU_REGS_MAX		SZ_64K
+
+/**
+ * struct emu_save - a vGPU whose state goes out
+ * @pages: of the framebuffer
+ * @todo: pages that are to be sent in this round
+ * @again: of those that have been sent, pages that have changed since
+ * @next: where to look in @todo
+ * @first: this is the first round
+ * @regs: the registers have been sent
+ */
+struct emu_save {
+	unsigned long pages;
+	unsigned long *todo;
+	unsigned long *again;
+	unsigned long next;
+	bool first;
+	bool regs;
+};
+
+/**
+ * struct emu_load - a vGPU whose state comes in
+ * @pages: of the framebuffer
+ * @seen: pages that have come
+ * @regs: registers, given to the firmware in the end
+ * @regs_len: bytes at @regs
+ * @regs_have: of those, how many have come
+ */
+struct emu_load {
+	unsigned long pages;
+	unsigned long *seen;
+	void *regs;
+	u32 regs_len;
+	u32 regs_have;
+};
+
+static unsigned long emu_vgpu_pages(const struct emu_vgpu *vgpu)
+{
+	return vgpu->type->fb_bytes / NVVGPU_EMU_VRAM_PAGE;
+}
+
+int emu_vgpu_suspend(void *priv, unsigned int vf,
+		     enum nvvgpu_suspend_level level)
+{
+	struct emu_dev *emu = priv;
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_SUSPEND,
+		.vf = vf,
+		.arg[0] = level == NVVGPU_SUSPEND_ALL ?
+			  NVVGPU_EMU_SUSPEND_ALL : NVVGPU_EMU_SUSPEND_P2P,
+	};
+	int err;
+
+	err = emu_fw_cmd(emu, &cmd);
+	if (!err)
+		emu->vgpus[vf].still = level == NVVGPU_SUSPEND_ALL;
+
+	return err;
+}
+
+int emu_vgpu_resume(void *priv, unsigned int vf)
+{
+	struct emu_dev *emu = priv;
+	struct emu_cmd cmd = { .opcode = NVVGPU_EMU_CMD_RESUME, .vf = vf };
+	int err;
+
+	err = emu_fw_cmd(emu, &cmd);
+	if (!err)
+		emu->vgpus[vf].still = false;
+
+	return err;
+}
+
+static int emu_regs_len(struct emu_dev *emu, unsigned int vf)
+{
+	struct emu_cmd cmd = { .opcode = NVVGPU_EMU_CMD_STATE_SIZE, .vf = vf };
+	int err;
+
+	err = emu_fw_cmd(emu, &cmd);
+	if (err)
+		return err;
+	if (!cmd.res[0] || cmd.res[0] > EMU_REGS_MAX ||
+	    cmd.res[1] != emu->vgpus[vf].type->fb_bytes)
+		return -EPROTO;
+
+	return cmd.res[0];
+}
+
+/* Take note of the pages that have been written since this was asked last. */
+static int emu_save_refresh(struct emu_dev *emu, unsigned int vf)
+{
+	struct emu_save *save = emu->vgpus[vf].save;
+	size_t words = BITS_TO_U64(save->pages);
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_DIRTY_READ,
+		.vf = vf,
+		.arg[0] = NVVGPU_EMU_DIRTY_VRAM,
+		.arg[2] = (u64)save->pages * NVVGPU_EMU_VRAM_PAGE,
+		.out_len = words * sizeof(u64),
+	};
+	unsigned long *dirty __free(bitmap) = NULL;
+	u64 *bits __free(kvfree) = NULL;
+	size_t i;
+	int err;
+
+	dirty = bitmap_alloc(save->pages, GFP_KERNEL);
+	bits = kvcalloc(words, sizeof(*bits), GFP_KERNEL);
+	if (!dirty || !bits)
+		return -ENOMEM;
+
+	cmd.out = bits;
+	err = emu_fw_cmd(emu, &cmd);
+	if (err)
+		return err;
+
+	for (i = 0; i < words; i++)
+		bits[i] = le64_to_cpu((__force __le64)bits[i]);
+	bitmap_from_arr64(dirty, bits, save->pages);
+	/* What is to be sent yet need not be sent again. */
+	bitmap_andnot(dirty, dirty, save->todo, save->pages);
+	bitmap_or(save->again, save->again, dirty, save->pages);
+
+	return 0;
+}
+
+/* Begin another round when this one is over: are there pages to send? */
+static int emu_save_round(struct emu_dev *emu, unsigned int vf)
+{
+	struct emu_save *save = emu->vgpus[vf].save;
+	int err;
+
+	save->next = find_next_bit(save->todo, save->pages, save->next);
+	if (save->next < save->pages)
+		return 1;
+
+	err = emu_save_refresh(emu, vf);
+	if (err)
+		return err;
+	swap(save->todo, save->again);
+	save->first = false;
+	save->next = find_first_bit(save->todo, save->pages);
+
+	return save->next < save->pages;
+}
+
+static int emu_save_vram(struct emu_dev *emu, unsigned int vf,
+			 struct nvvgpu_chunk *chunk, void *buf, size_t capacity)
+{
+	struct emu_save *save = emu->vgpus[vf].save;
+	unsigned long end = find_next_zero_bit(save->todo, save->pages,
+					       save->next);
+	u64 offset = (u64)save->next * NVVGPU_EMU_VRAM_PAGE;
+	u64 most = (u64)(end - save->next) * NVVGPU_EMU_VRAM_PAGE;
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_SAVE,
+		.vf = vf,
+		.arg[0] = NVVGPU_EMU_STATE_VRAM,
+		.arg[1] = offset,
+		.arg[2] = most,
+		.out = buf,
+		.out_len = min(most, round_down(capacity, NVVGPU_EMU_VRAM_PAGE)),
+	};
+	u64 span;
+	int err;
+
+	err = emu_fw_cmd(emu, &cmd);
+	if (err)
+		return err;
+	span = cmd.res[0];
+	if (!span || span % NVVGPU_EMU_VRAM_PAGE || span > most ||
+	    (cmd.len && cmd.len != span))
+		return -EPROTO;
+
+	chunk->kind = NVVGPU_EMU_STATE_VRAM;
+	chunk->offset = offset;
+	chunk->span = span;
+	chunk->length = cmd.len;
+	bitmap_clear(save->todo, save->next, span / NVVGPU_EMU_VRAM_PAGE);
+
+	return 1;
+}
+
+static int emu_save_regs(struct emu_dev *emu, unsigned int vf,
+			 struct nvvgpu_chunk *chunk, void *buf, size_t capacity)
+{
+	int len = emu_regs_len(emu, vf);
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_SAVE,
+		.vf = vf,
+		.arg[0] = NVVGPU_EMU_STATE_REGS,
+		.out = buf,
+		.out_len = len,
+	};
+	int err;
+
+	if (len < 0)
+		return len;
+	if (len > capacity)
+		return -EPROTO;
+	err = emu_fw_cmd(emu, &cmd);
+	if (err)
+		return err;
+	if (cmd.len != len)
+		return -EPROTO;
+
+	chunk->kind = NVVGPU_EMU_STATE_REGS;
+	chunk->span = len;
+	chunk->length = len;
+	emu->vgpus[vf].save->regs = true;
+
+	return 1;
+}
+
+int emu_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
+	     void *buf, size_t capacity)
+{
+	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	int ret;
+
+	memset(chunk, 0, sizeof(*chunk));
+	ret = emu_save_round(emu, vf);
+	if (ret > 0)
+		return emu_save_vram(emu, vf, chunk, buf, capacity);
+	if (ret < 0 || !vgpu->still || vgpu->save->regs)
+		return ret;
+
+	return emu_save_regs(emu, vf, chunk, buf, capacity);
+}
+
+static void emu_save_free(struct emu_save *save)
+{
+	if (!save)
+		return;
+
+	bitmap_free(save->todo);
+	bitmap_free(save->again);
+	kfree(save);
+}
+
+DEFINE_FREE(emu_save, struct emu_save *, emu_save_free(_T))
+
+static int emu_vram_log(struct emu_dev *emu, unsigned int vf, u16 opcode)
+{
+	struct emu_cmd cmd = {
+		.opcode = opcode,
+		.vf = vf,
+		.arg[0] = NVVGPU_EMU_DIRTY_VRAM,
+	};
+
+	return emu_fw_cmd(emu, &cmd);
+}
+
+int emu_save_begin(void *priv, unsigned int vf)
+{
+	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	struct emu_save *save __free(emu_save) = NULL;
+	int err;
+
+	save = kzalloc_obj(*save, GFP_KERNEL);
+	if (!save)
+		return -ENOMEM;
+	save->pages = emu_vgpu_pages(vgpu);
+	save->todo = bitmap_alloc(save->pages, GFP_KERNEL);
+	save->again = bitmap_zalloc(save->pages, GFP_KERNEL);
+	if (!save->todo || !save->again)
+		return -ENOMEM;
+
+	err = emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_START);
+	if (err == -EBADFD) {
+		/* The end of an earlier one may not have got through. */
+		err = emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_STOP) ?:
+		      emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_START);
+	}
+	if (err)
+		return err;
+
+	bitmap_fill(save->todo, save->pages);
+	save->first = true;
+	vgpu->save = no_free_ptr(save);
+
+	/* All counts as written at first, and all is to be sent. */
+	err = emu_save_refresh(emu, vf);
+	if (err) {
+		emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_STOP);
+		emu_save_free(vgpu->save);
+		vgpu->save = NULL;
+	}
+
+	return err;
+}
+
+void emu_save_end(void *priv, unsigned int vf)
+{
+	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+
+	/* If it does not get through, the next one begins with it. */
+	emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_STOP);
+	emu_save_free(vgpu->save);
+	vgpu->save = NULL;
+}
+
+int emu_precopy_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty)
+{
+	struct emu_dev *emu = priv;
+	struct emu_save *save = emu->vgpus[vf].save;
+	u64 todo, again;
+	int err;
+
+	err = emu_save_refresh(emu, vf);
+	if (err)
+		return err;
+
+	todo = bitmap_weight(save->todo, save->pages);
+	again = bitmap_weight(save->again, save->pages);
+	*initial = (save->first ? todo : 0) * NVVGPU_EMU_VRAM_PAGE;
+	*dirty = (save->first ? again : todo + again) * NVVGPU_EMU_VRAM_PAGE;
+
+	return 0;
+}
+
+int emu_state_size(void *priv, unsigned int vf, u64 *bytes)
+{
+	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	u64 initial = vgpu->type->fb_bytes, dirty = 0;
+	int len, err;
+
+	len = emu_regs_len(emu, vf);
+	if (len < 0)
+		return len;
+	if (vgpu->save) {
+		err = emu_precopy_estimate(emu, vf, &initial, &dirty);
+		if (err)
+			return err;
+	}
+	*bytes = initial + dirty + len;
+
+	return 0;
+}
+
+static void emu_load_free(struct emu_load *load)
+{
+	if (!load)
+		return;
+
+	bitmap_free(load->seen);
+	kfree(load->regs);
+	kfree(load);
+}
+
+DEFINE_FREE(emu_load, struct emu_load *, emu_load_free(_T))
+
+int emu_load_begin(void *priv, unsigned int vf)
+{
+	struct emu_dev *emu = priv;
+	struct emu_load *load __free(emu_load) = NULL;
+	int len;
+
+	len = emu_regs_len(emu, vf);
+	if (len < 0)
+		return len;
+
+	load = kzalloc_obj(*load, GFP_KERNEL);
+	if (!load)
+		return -ENOMEM;
+	load->pages = emu_vgpu_pages(&emu->vgpus[vf]);
+	load->seen = bitmap_zalloc(load->pages, GFP_KERNEL);
+	load->regs_len = len;
+	load->regs = kmalloc(len, GFP_KERNEL);
+	if (!load->seen || !load->regs)
+		return -ENOMEM;
+
+	emu->vgpus[vf].load = no_free_ptr(load);
+
+	return 0;
+}
+
+/* With no data the piece becomes zeroes. */
+static int emu_load_cmd(struct emu_dev *emu, unsigned int vf, u64 what,
+			u64 offset, u64 span, const void *buf, size_t len)
+{
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_LOAD,
+		.vf = vf,
+		.arg[0] = what,
+		.arg[1] = offset,
+		.arg[2] = span,
+		.in = buf,
+		.in_len = len,
+	};
+
+	return emu_fw_cmd(emu, &cmd);
+}
+
+static int emu_load_vram(struct emu_dev *emu, unsigned int vf,
+			 const struct nvvgpu_chunk *chunk, const void *buf)
+{
+	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	u64 fb = vgpu->type->fb_bytes;
+	int err;
+
+	if ((chunk->length && chunk->length != chunk->span) ||
+	    chunk->offset % NVVGPU_EMU_VRAM_PAGE ||
+	    chunk->span % NVVGPU_EMU_VRAM_PAGE ||
+	    chunk->offset > fb || chunk->span > fb - chunk->offset)
+		return -EINVAL;
+
+	err = emu_load_cmd(emu, vf, NVVGPU_EMU_STATE_VRAM, chunk->offset,
+			   chunk->span, buf, chunk->length);
+	if (!err)
+		bitmap_set(vgpu->load->seen,
+			   chunk->offset / NVVGPU_EMU_VRAM_PAGE,
+			   chunk->span / NVVGPU_EMU_VRAM_PAGE);
+
+	return err;
+}
+
+int emu_load(void *priv, unsigned int vf, const struct nvvgpu_chunk *chunk,
+	     const void *buf)
+{
+	struct emu_dev *emu = priv;
+	struct emu_load *load = emu->vgpus[vf].load;
+
+	if (chunk->flags)
+		return -EINVAL;
+	if (chunk->kind == NVVGPU_EMU_STATE_VRAM)
+		return emu_load_vram(emu, vf, chunk, buf);
+
+	if (chunk->kind != NVVGPU_EMU_STATE_REGS ||
+	    chunk->length != chunk->span ||
+	    chunk->offset != load->regs_have ||
+	    chunk->length > load->regs_len - load->regs_have)
+		return -EINVAL;
+
+	memcpy(load->regs + chunk->offset, buf, chunk->length);
+	load->regs_have += chunk->length;
+
+	return 0;
+}
+
+static int emu_load_commit(struct emu_dev *emu, unsigned int vf)
+{
+	struct emu_load *load = emu->vgpus[vf].load;
+
+	if (!bitmap_full(load->seen, load->pages) ||
+	    load->regs_have != load->regs_len)
+		return -ENODATA;
+
+	return emu_load_cmd(emu, vf, NVVGPU_EMU_STATE_REGS, 0, 0, load->regs,
+			    load->regs_len);
+}
+
+int emu_load_end(void *priv, unsigned int vf, bool commit)
+{
+	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	int err;
+
+	if (commit) {
+		err = emu_load_commit(emu, vf);
+		if (err)
+			return err;
+	} else {
+		err = emu_load_cmd(emu, vf, NVVGPU_EMU_STATE_VRAM, 0,
+				   vgpu->type->fb_bytes, NULL, 0);
+	}
+	emu_load_free(vgpu->load);
+	vgpu->load = NULL;
+
+	return err;
+}
