@@ -28,6 +28,27 @@
 #undef MODULE_IMPORT_NS
 #define MODULE_IMPORT_NS(ns)		MODULE_INFO(import_ns, ns)
 
+#ifndef NVVGPU_HAVE_CRC32C
+#include <linux/crc32.h>
+#define crc32c(crc, p, len)		__crc32c_le(crc, p, len)
+#endif
+
+#ifndef NVVGPU_HAVE_CHECK_PRECOPY
+static inline int
+vfio_check_precopy_ioctl(struct vfio_device *vdev, unsigned int cmd,
+			 unsigned long arg, struct vfio_precopy_info *info)
+{
+	unsigned long minsz = offsetofend(struct vfio_precopy_info, dirty_bytes);
+
+	if (cmd != VFIO_MIG_GET_PRECOPY_INFO)
+		return -ENOTTY;
+	if (copy_from_user(info, (void __user *)arg, minsz))
+		return -EFAULT;
+
+	return info->argsz < minsz ? -EINVAL : 0;
+}
+#endif
+
 #ifndef NVVGPU_HAVE_REGION_INFO_CAPS
 
 /* struct vfio_device_ops of the newest kernel, as far as the driver fills it */

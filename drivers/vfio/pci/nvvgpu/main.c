@@ -92,6 +92,7 @@ static struct pci_driver nvvgpu_driver = {
 };
 module_pci_driver(nvvgpu_driver);
 
+MODULE_IMPORT_NS("IOMMUFD");
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The nvvgpu developers");
 MODULE_DESCRIPTION("VFIO PCI driver for vGPUs on SR-IOV virtual functions");

@@ -27,8 +27,12 @@
  *   nvvgpu_pfs_mutex
  *     nvvgpu_pf::lock (leaf, also taken in interrupts)
  *
- * User memory is never touched under state_mutex: VFIO resets the device with
- * memory_lock held, which nests inside mmap_lock.
+ *   nvvgpu_data::lock
+ *     mmap_lock, and with it memory_lock
+ *     nvvgpu_pf::gate
+ *
+ * User memory is never touched under the gate or state_mutex: VFIO resets the
+ * device with memory_lock held, which nests inside mmap_lock.
  */
 
 /**
@@ -113,7 +117,7 @@ struct nvvgpu_events {
 /**
  * struct nvvgpu - a VF bound to the front-end, and the vGPU on it
  * @core: must be first, vfio-pci-core finds it by drvdata
- * @pf: the VF's PF, holds a reference
+ * @pf: the VF's PF, holds a reference as long as the memory of this is there
  * @node: entry in nvvgpu_pf::vgpus
  * @vf: number of the VF, from 0
  * @state_mutex: protects everything down to @last_error
@@ -129,6 +133,9 @@ struct nvvgpu_events {
  * @bars: written when the vGPU is created and when it is started, stable
  *	  while @opened
  * @params: for the next start
+ * @mig_state: as VFIO's uAPI has it, RUNNING while the device is closed
+ * @data: the data file of a migration that is in work, else NULL
+ * @log_page_size: of the log of DMA writes, 0 while there is none
  * @owner: process that opened the device, 0 when closed
  * @owner_comm: and its name
  * @last_error: in words, empty when the last action succeeded
@@ -155,6 +162,9 @@ struct nvvgpu {
 	u32 wanted_placement;
 	struct nvvgpu_bar bars[NVVGPU_MAX_BARS];
 	char params[NVVGPU_PARAMS_LEN];
+	enum vfio_device_mig_state mig_state;
+	struct nvvgpu_data *data;
+	u64 log_page_size;
 	pid_t owner;
 	char owner_comm[TASK_COMM_LEN];
 	char last_error[128];
@@ -179,6 +189,7 @@ static inline struct device *nvvgpu_dev(struct nvvgpu *vgpu)
 /* backend.c */
 int nvvgpu_backend_attach_vf(struct nvvgpu *vgpu);
 void nvvgpu_backend_detach_vf(struct nvvgpu *vgpu);
+void nvvgpu_backend_put_pf(struct nvvgpu *vgpu);
 int nvvgpu_backend_types(struct nvvgpu_backend *backend, u32 *ids);
 int nvvgpu_backend_type_info(struct nvvgpu_backend *backend, u32 type,
 			     struct nvvgpu_type_info *info);
@@ -226,6 +237,22 @@ ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
 			   loff_t *ppos);
 ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 			    size_t count, loff_t *ppos);
+
+/* migration.c: the states */
+void nvvgpu_migration_open(struct nvvgpu *vgpu);
+void nvvgpu_migration_abort(struct nvvgpu *vgpu);
+int nvvgpu_migration_reset(struct nvvgpu *vgpu);
+
+/* data.c: the file that the state goes through */
+struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading);
+void nvvgpu_data_close(struct nvvgpu *vgpu);
+int nvvgpu_data_loaded(struct nvvgpu *vgpu);
+void nvvgpu_data_wake(struct nvvgpu *vgpu);
+unsigned long nvvgpu_data_size(u64 bytes);
+
+/* dirty.c: the log of DMA writes */
+void nvvgpu_dirty_open(struct nvvgpu *vgpu);
+int nvvgpu_dirty_end(struct nvvgpu *vgpu);
 
 /* sysfs.c */
 extern const struct attribute_group *nvvgpu_groups[];

@@ -15,6 +15,7 @@ static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 	spin_lock_init(&vgpu->reset_lock);
 	INIT_WORK(&vgpu->event_work, nvvgpu_event_work);
 	vgpu->wanted_placement = NVVGPU_PLACEMENT_ANY;
+	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
 
 	return vfio_pci_core_init_dev(core_vdev);
 }
@@ -23,6 +24,7 @@ static void nvvgpu_release_dev(struct vfio_device *core_vdev)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 
+	nvvgpu_backend_put_pf(vgpu);
 	mutex_destroy(&vgpu->state_mutex);
 	vfio_pci_core_release_dev(core_vdev);
 }

@@ -328,6 +328,13 @@ static int nvvgpu_stop_started(struct nvvgpu *vgpu)
 			     backend->ops->stop(backend->priv, vgpu->vf));
 }
 
+/* Before it is stopped: a vGPU is neither on its way nor logged any more. */
+static void nvvgpu_end_migration(struct nvvgpu *vgpu)
+{
+	nvvgpu_migration_abort(vgpu);
+	nvvgpu_dirty_end(vgpu);
+}
+
 /**
  * nvvgpu_start() - hand a vGPU to the process that opens its device
  * @vgpu: the VF, not locked; its device is enabled and has been reset
@@ -362,6 +369,8 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 		return nvvgpu_fail(vgpu, ret, "cannot start the vGPU");
 	}
 	vgpu->opened = true;
+	nvvgpu_migration_open(vgpu);
+	nvvgpu_dirty_open(vgpu);
 	vgpu->last_error[0] = '\0';
 	nvvgpu_set_state(vgpu, NVVGPU_OPEN, NVVGPU_EVENT_NAME_OPENED);
 
@@ -378,6 +387,7 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 
 	guard(nvvgpu)(vgpu);
 
+	nvvgpu_end_migration(vgpu);
 	ret = nvvgpu_stop_started(vgpu);
 	vgpu->opened = false;
 	vgpu->owner = 0;
@@ -412,6 +422,7 @@ void nvvgpu_drop_backend(struct nvvgpu *vgpu)
 
 	mutex_lock(&vgpu->state_mutex);
 	if (vgpu->backend) {
+		nvvgpu_end_migration(vgpu);
 		nvvgpu_stop_started(vgpu);
 		ret = nvvgpu_op_delete(vgpu);
 		if (ret)
@@ -434,6 +445,7 @@ static int nvvgpu_recreate(struct nvvgpu *vgpu)
 	struct nvvgpu_backend *backend = vgpu->pf->backend;
 	int ret;
 
+	nvvgpu_end_migration(vgpu);
 	if (!backend)
 		return -ENODEV;
 	if (vgpu->opened && !nvvgpu_pin(vgpu, backend))
@@ -471,6 +483,8 @@ static void nvvgpu_handle_reset(struct nvvgpu *vgpu)
 	/* It may have crashed without event_work having seen it yet. */
 	crashed = vgpu->state == NVVGPU_ERROR ||
 		  nvvgpu_event_pending(vgpu, NVVGPU_EVENT_CRASHED);
+	if (!crashed)
+		crashed = nvvgpu_migration_reset(vgpu);
 	if (!crashed && backend->ops->reset_done) {
 		if (!vgpu->reset_prepared)
 			backend->ops->reset_prepare(backend->priv, vgpu->vf);

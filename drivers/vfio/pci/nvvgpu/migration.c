@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The migration states of a vGPU, as VFIO's uAPI has them.
+ *
+ * With P2P always and PRE_COPY where the back-end can estimate it, every arc is
+ * one operation of the back-end, and a session begins or ends on some of them.
+ */
+#include <linux/file.h>
+#include <linux/vfio.h>
+
+#include "nvvgpu.h"
+#include "trace.h"
+
+static const char *nvvgpu_mig_name(enum vfio_device_mig_state state)
+{
+	static const char * const names[] = {
+		[VFIO_DEVICE_STATE_ERROR] = "ERROR",
+		[VFIO_DEVICE_STATE_STOP] = "STOP",
+		[VFIO_DEVICE_STATE_RUNNING] = "RUNNING",
+		[VFIO_DEVICE_STATE_STOP_COPY] = "STOP_COPY",
+		[VFIO_DEVICE_STATE_RESUMING] = "RESUMING",
+		[VFIO_DEVICE_STATE_RUNNING_P2P] = "RUNNING_P2P",
+		[VFIO_DEVICE_STATE_PRE_COPY] = "PRE_COPY",
+		[VFIO_DEVICE_STATE_PRE_COPY_P2P] = "PRE_COPY_P2P",
+	};
+
+	return state < ARRAY_SIZE(names) ? names[state] : "?";
+}
+
+static int nvvgpu_mig_suspend(struct nvvgpu *vgpu,
+			      enum nvvgpu_suspend_level level)
+{
+	struct nvvgpu_backend *backend = vgpu->backend;
+	int ret = backend->ops->suspend(backend->priv, vgpu->vf, level);
+
+	trace_nvvgpu_op(vgpu, "suspend", ret);
+	return ret;
+}
+
+static int nvvgpu_mig_resume(struct nvvgpu *vgpu)
+{
+	struct nvvgpu_backend *backend = vgpu->backend;
+	int ret = backend->ops->resume(backend->priv, vgpu->vf);
+
+	trace_nvvgpu_op(vgpu, "resume", ret);
+	return ret;
+}
+
+static struct file *nvvgpu_mig_save_begin(struct nvvgpu *vgpu)
+{
+	struct nvvgpu_backend *backend = vgpu->backend;
+	struct file *filp;
+	int ret;
+
+	filp = nvvgpu_data_open(vgpu, false);
+	if (IS_ERR(filp))
+		return filp;
+
+	ret = backend->ops->save_begin(backend->priv, vgpu->vf);
+	trace_nvvgpu_op(vgpu, "save_begin", ret);
+	if (ret) {
+		nvvgpu_data_close(vgpu);
+		fput(filp);
+		return ERR_PTR(ret);
+	}
+
+	return filp;
+}
+
+static void nvvgpu_mig_save_end(struct nvvgpu *vgpu)
+{
+	struct nvvgpu_backend *backend = vgpu->backend;
+
+	nvvgpu_data_close(vgpu);
+	backend->ops->save_end(backend->priv, vgpu->vf);
+	trace_nvvgpu_op(vgpu, "save_end", 0);
+}
+
+static struct file *nvvgpu_mig_load_begin(struct nvvgpu *vgpu)
+{
+	struct nvvgpu_backend *backend = vgpu->backend;
+	struct file *filp;
+	int ret;
+
+	filp = nvvgpu_data_open(vgpu, true);
+	if (IS_ERR(filp))
+		return filp;
+
+	ret = backend->ops->load_begin(backend->priv, vgpu->vf);
+	trace_nvvgpu_op(vgpu, "load_begin", ret);
+	if (ret) {
+		nvvgpu_data_close(vgpu);
+		fput(filp);
+		return ERR_PTR(ret);
+	}
+
+	return filp;
+}
+
+static int nvvgpu_mig_load_end(struct nvvgpu *vgpu, bool commit)
+{
+	struct nvvgpu_backend *backend = vgpu->backend;
+	int ret;
+
+	ret = backend->ops->load_end(backend->priv, vgpu->vf, commit);
+	trace_nvvgpu_op(vgpu, commit ? "load_end" : "load_abort", ret);
+
+	return ret;
+}
+
+/* The new state counts as a whole or not at all. */
+static int nvvgpu_mig_commit(struct nvvgpu *vgpu)
+{
+	int ret = nvvgpu_data_loaded(vgpu);
+
+	nvvgpu_data_close(vgpu);
+	if (!ret)
+		ret = nvvgpu_mig_load_end(vgpu, true);
+	if (ret) {
+		nvvgpu_mig_load_end(vgpu, false);
+		vgpu->mig_state = VFIO_DEVICE_STATE_ERROR;
+	}
+
+	return ret;
+}
+
+#define ARC(from, to) \
+	(VFIO_DEVICE_STATE_##from << 8 | VFIO_DEVICE_STATE_##to)
+
+/* One arc of the state machine; the file of a session that begins with it */
+static struct file *nvvgpu_mig_arc(struct nvvgpu *vgpu,
+				   enum vfio_device_mig_state next)
+{
+	int ret;
+
+	switch (vgpu->mig_state << 8 | next) {
+	case ARC(RUNNING, RUNNING_P2P):
+	case ARC(PRE_COPY, PRE_COPY_P2P):
+	case ARC(STOP, RUNNING_P2P):
+		ret = nvvgpu_mig_suspend(vgpu, NVVGPU_SUSPEND_P2P);
+		break;
+	case ARC(RUNNING_P2P, RUNNING):
+	case ARC(PRE_COPY_P2P, PRE_COPY):
+		ret = nvvgpu_mig_resume(vgpu);
+		break;
+	case ARC(RUNNING_P2P, STOP):
+	case ARC(PRE_COPY_P2P, STOP_COPY):
+		ret = nvvgpu_mig_suspend(vgpu, NVVGPU_SUSPEND_ALL);
+		break;
+	case ARC(RUNNING, PRE_COPY):
+	case ARC(RUNNING_P2P, PRE_COPY_P2P):
+	case ARC(STOP, STOP_COPY):
+		return nvvgpu_mig_save_begin(vgpu);
+	case ARC(PRE_COPY, RUNNING):
+	case ARC(PRE_COPY_P2P, RUNNING_P2P):
+	case ARC(STOP_COPY, STOP):
+		nvvgpu_mig_save_end(vgpu);
+		return NULL;
+	case ARC(STOP, RESUMING):
+		return nvvgpu_mig_load_begin(vgpu);
+	case ARC(RESUMING, STOP):
+		ret = nvvgpu_mig_commit(vgpu);
+		break;
+	default:
+		WARN_ONCE(true, "no arc from %u to %u\n", vgpu->mig_state, next);
+		ret = -EINVAL;
+	}
+
+	return ERR_PTR(ret);
+}
+
+/* End the session that there may be; its file gives and takes nothing more. */
+static void nvvgpu_mig_end_session(struct nvvgpu *vgpu)
+{
+	switch (vgpu->mig_state) {
+	case VFIO_DEVICE_STATE_PRE_COPY:
+	case VFIO_DEVICE_STATE_PRE_COPY_P2P:
+	case VFIO_DEVICE_STATE_STOP_COPY:
+		nvvgpu_mig_save_end(vgpu);
+		break;
+	case VFIO_DEVICE_STATE_RESUMING:
+		nvvgpu_data_close(vgpu);
+		nvvgpu_mig_load_end(vgpu, false);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What is lost can be neither saved nor loaded: only a reset leaves this. */
+static int nvvgpu_mig_lost(struct nvvgpu *vgpu)
+{
+	if (vgpu->backend)
+		nvvgpu_mig_end_session(vgpu);
+	vgpu->mig_state = VFIO_DEVICE_STATE_ERROR;
+
+	return nvvgpu_fail(vgpu, vgpu->backend ? -EIO : -ENODEV,
+			   "cannot migrate: the vGPU is in error");
+}
+
+static struct file *nvvgpu_mig_step(struct nvvgpu *vgpu,
+				    enum vfio_device_mig_state state)
+{
+	enum vfio_device_mig_state from = vgpu->mig_state, next;
+	struct file *filp;
+	int ret;
+
+	if (vgpu->state != NVVGPU_OPEN)
+		return ERR_PTR(nvvgpu_mig_lost(vgpu));
+	/* Another one than the one that was there when the device was opened */
+	if (!vgpu->backend->ops->suspend)
+		return ERR_PTR(-EOPNOTSUPP);
+	if (from == VFIO_DEVICE_STATE_ERROR)
+		return ERR_PTR(-EINVAL);
+
+	ret = vfio_mig_get_next_state(&vgpu->core.vdev, from, state, &next);
+	if (ret)
+		return ERR_PTR(ret);
+
+	filp = nvvgpu_mig_arc(vgpu, next);
+	if (IS_ERR(filp)) {
+		nvvgpu_fail(vgpu, PTR_ERR(filp),
+			    "cannot go from migration state %s to %s",
+			    nvvgpu_mig_name(from), nvvgpu_mig_name(next));
+		return filp;
+	}
+	dev_dbg(nvvgpu_dev(vgpu), "migration: %s -> %s\n",
+		nvvgpu_mig_name(from), nvvgpu_mig_name(next));
+	vgpu->mig_state = next;
+	nvvgpu_data_wake(vgpu);
+
+	return filp;
+}
+
+static struct file *nvvgpu_mig_set_state(struct vfio_device *core_vdev,
+					 enum vfio_device_mig_state state)
+{
+	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
+	struct file *filp = NULL;
+
+	if (state == VFIO_DEVICE_STATE_ERROR)
+		return ERR_PTR(-EINVAL);
+
+	guard(nvvgpu)(vgpu);
+
+	while (vgpu->mig_state != state) {
+		filp = nvvgpu_mig_step(vgpu, state);
+		if (IS_ERR(filp))
+			break;
+		/* No path leads through a state with a session. */
+		if (WARN_ON(filp && vgpu->mig_state != state)) {
+			fput(filp);
+			return ERR_PTR(-EINVAL);
+		}
+	}
+
+	return filp;
+}
+
+static int nvvgpu_mig_get_state(struct vfio_device *core_vdev,
+				enum vfio_device_mig_state *state)
+{
+	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
+
+	guard(nvvgpu)(vgpu);
+
+	*state = vgpu->mig_state;
+
+	return 0;
+}
+
+static int nvvgpu_mig_get_data_size(struct vfio_device *core_vdev,
+				    unsigned long *stop_copy_length)
+{
+	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
+	struct nvvgpu_backend *backend;
+	u64 bytes = 0;
+	int ret;
+
+	guard(nvvgpu)(vgpu);
+
+	/* From one that is lost there is nothing to be had. */
+	backend = vgpu->backend;
+	if (vgpu->state == NVVGPU_OPEN && backend->ops->state_size &&
+	    vgpu->mig_state != VFIO_DEVICE_STATE_ERROR) {
+		ret = backend->ops->state_size(backend->priv, vgpu->vf, &bytes);
+		trace_nvvgpu_op(vgpu, "state_size", ret);
+		if (ret)
+			return ret;
+	}
+	*stop_copy_length = nvvgpu_data_size(bytes);
+
+	return 0;
+}
+
+static const struct vfio_migration_ops nvvgpu_mig_ops = {
+	.migration_set_state = nvvgpu_mig_set_state,
+	.migration_get_state = nvvgpu_mig_get_state,
+	.migration_get_data_size = nvvgpu_mig_get_data_size,
+};
+
+/**
+ * nvvgpu_migration_open() - offer what the back-end can, no more
+ * @vgpu: the VF, locked; its device is being opened, nobody can ask it yet
+ *
+ * Which back-end there is shows only now: it may come after the VF was bound.
+ */
+void nvvgpu_migration_open(struct nvvgpu *vgpu)
+{
+	const struct nvvgpu_backend_ops *ops = vgpu->backend->ops;
+	struct vfio_device *core_vdev = &vgpu->core.vdev;
+
+	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
+	core_vdev->mig_ops = NULL;
+	core_vdev->migration_flags = 0;
+	if (!ops->suspend)
+		return;
+
+	core_vdev->mig_ops = &nvvgpu_mig_ops;
+	core_vdev->migration_flags = VFIO_MIGRATION_STOP_COPY |
+				     VFIO_MIGRATION_P2P;
+	if (ops->precopy_estimate)
+		core_vdev->migration_flags |= VFIO_MIGRATION_PRE_COPY;
+}
+
+/**
+ * nvvgpu_migration_abort() - a session ends without being finished
+ * @vgpu: the VF, locked; closed, reset, or about to lose its back-end
+ *
+ * The state is RUNNING again; whoever calls brings the vGPU there.
+ */
+void nvvgpu_migration_abort(struct nvvgpu *vgpu)
+{
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	if (vgpu->backend)
+		nvvgpu_mig_end_session(vgpu);
+	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
+}
+
+/**
+ * nvvgpu_migration_reset() - as nvvgpu_migration_abort(), for a vGPU that is well
+ * @vgpu: the VF, locked; it has been reset
+ *
+ * Return: 0, or the back-end's errno when the vGPU cannot be made to run
+ */
+int nvvgpu_migration_reset(struct nvvgpu *vgpu)
+{
+	bool still = vgpu->mig_state != VFIO_DEVICE_STATE_RUNNING &&
+		     vgpu->mig_state != VFIO_DEVICE_STATE_PRE_COPY;
+
+	nvvgpu_migration_abort(vgpu);
+
+	return still ? nvvgpu_mig_resume(vgpu) : 0;
+}
