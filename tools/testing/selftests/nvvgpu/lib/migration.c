@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <endian.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/ioctl.h>
+
+#include "engine.h"
+#include "migration.h"
+
+#define CHUNK	0x100000
+
+/**
+ * mig_flags() - what of migration a device offers
+ * @vdev: the device
+ * @flags: VFIO_MIGRATION_*
+ *
+ * Return: 0 or a negative errno
+ */
+int mig_flags(const struct vdev *vdev, __u64 *flags)
+{
+	struct vfio_device_feature_migration mig = {};
+	int ret;
+
+	ret = vdev_feature(vdev, VFIO_DEVICE_FEATURE_GET |
+			   VFIO_DEVICE_FEATURE_MIGRATION, &mig, sizeof(mig));
+	*flags = mig.flags;
+
+	return ret;
+}
+
+/**
+ * mig_set() - go to a migration state
+ * @vdev: the device
+ * @state: enum vfio_device_mig_state
+ * @data_fd: of a session that begins, else -1; may be NULL where none can
+ *
+ * Return: 0 or a negative errno
+ */
+int mig_set(const struct vdev *vdev, unsigned int state, int *data_fd)
+{
+	struct vfio_device_feature_mig_state mig = {
+		.device_state = state,
+		.data_fd = -1,
+	};
+	int ret;
+
+	ret = vdev_feature(vdev, VFIO_DEVICE_FEATURE_SET |
+			   VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, &mig,
+			   sizeof(mig));
+	if (data_fd)
+		*data_fd = ret ? -1 : mig.data_fd;
+
+	return ret;
+}
+
+/**
+ * mig_get() - the migration state a device is in
+ * @vdev: the device
+ *
+ * Return: enum vfio_device_mig_state or a negative errno
+ */
+int mig_get(const struct vdev *vdev)
+{
+	struct vfio_device_feature_mig_state mig = {};
+	int ret;
+
+	ret = vdev_feature(vdev, VFIO_DEVICE_FEATURE_GET |
+			   VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, &mig,
+			   sizeof(mig));
+
+	return ret ?: (int)mig.device_state;
+}
+
+/**
+ * mig_data_size() - what is left to be sent, as the device thinks
+ * @vdev: the device
+ * @bytes: filled in
+ *
+ * Return: 0 or a negative errno
+ */
+int mig_data_size(const struct vdev *vdev, __u64 *bytes)
+{
+	struct vfio_device_feature_mig_data_size size = {};
+	int ret;
+
+	ret = vdev_feature(vdev, VFIO_DEVICE_FEATURE_GET |
+			   VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, &size,
+			   sizeof(size));
+	*bytes = size.stop_copy_length;
+
+	return ret;
+}
+
+/**
+ * mig_precopy_info() - how much there is to be read before the device stops
+ * @data_fd: of the session
+ * @info: filled in
+ *
+ * Return: 0 or a negative errno
+ */
+int mig_precopy_info(int data_fd, struct vfio_precopy_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->argsz = sizeof(*info);
+
+	return ioctl(data_fd, VFIO_MIG_GET_PRECOPY_INFO, info) ? -errno : 0;
+}
+
+/**
+ * mig_name() - a state in words
+ * @state: enum vfio_device_mig_state
+ *
+ * Return: its name
+ */
+const char *mig_name(unsigned int state)
+{
+	static const char * const names[] = {
+		"ERROR", "STOP", "RUNNING", "STOP_COPY", "RESUMING",
+		"RUNNING_P2P", "PRE_COPY", "PRE_COPY_P2P",
+	};
+
+	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
+}
+
+/**
+ * stream_add() - put bytes to the end of a stream
+ * @stream: the stream
+ * @data: the bytes
+ * @len: how many
+ *
+ * Return: 0 or -ENOMEM
+ */
+int stream_add(struct stream *stream, const void *data, size_t len)
+{
+	if (stream->len + len > stream->room) {
+		size_t room = 2 * (stream->len + len);
+		char *more = realloc(stream->data, room);
+
+		if (!more)
+			return -ENOMEM;
+		stream->data = more;
+		stream->room = room;
+	}
+	memcpy(stream->data + stream->len, data, len);
+	stream->len += len;
+
+	return 0;
+}
+
+/**
+ * stream_read() - read what there is
+ * @stream: gets what is read
+ * @data_fd: of the session
+ *
+ * Return: 0 at the end, -ENOMSG when there is no more for now, or another
+ * negative errno
+ */
+int stream_read(struct stream *stream, int data_fd)
+{
+	static char chunk[CHUNK];
+	ssize_t n;
+	int ret;
+
+	for (;;) {
+		n = read(data_fd, chunk, sizeof(chunk));
+		if (n <= 0)
+			return n ? -errno : 0;
+		ret = stream_add(stream, chunk, n);
+		if (ret)
+			return ret;
+	}
+}
+
+/**
+ * stream_write() - write a whole stream
+ * @data_fd: of the session
+ * @stream: the stream
+ * @step: most bytes to write at once
+ * @taken: bytes that were taken, may be NULL
+ *
+ * Return: 0, or why it is not taken
+ */
+int stream_write(int data_fd, const struct stream *stream, size_t step,
+		 size_t *taken)
+{
+	size_t done = 0;
+	ssize_t n = 0;
+
+	while (done < stream->len) {
+		size_t len = stream->len - done;
+
+		n = write(data_fd, stream->data + done, len < step ? len : step);
+		if (n < 0)
+			n = -errno;
+		if (n <= 0)
+			break;
+		done += n;
+	}
+	if (taken)
+		*taken = done;
+
+	return n < 0 ? n : 0;
+}
+
+/**
+ * stream_free() - forget a stream
+ * @stream: empty from here on
+ */
+void stream_free(struct stream *stream)
+{
+	free(stream->data);
+	memset(stream, 0, sizeof(*stream));
+}
+
+/**
+ * stream_record() - find a record
+ * @stream: a stream that is whole
+ * @n: number of the record
+ *
+ * Return: where it is, or NULL
+ */
+struct nvvgpu_mig_record *stream_record(const struct stream *stream,
+					unsigned int n)
+{
+	size_t at = sizeof(struct nvvgpu_mig_header);
+
+	for (;;) {
+		struct nvvgpu_mig_record *record = (void *)(stream->data + at);
+
+		if (at + sizeof(*record) > stream->len)
+			return NULL;
+		if (!n--)
+			return record;
+		at += sizeof(*record) + le32toh(record->length);
+	}
+}
+
+/**
+ * stream_seal() - make the checksum good that ends a header or a record's head
+ * @header: of it
+ * @len: bytes of it, with the checksum
+ */
+void stream_seal(void *header, size_t len)
+{
+	__u32 crc = htole32(crc32c(0, header, len - sizeof(crc)));
+
+	memcpy((char *)header + len - sizeof(crc), &crc, sizeof(crc));
+}
+
+/**
+ * stream_seal_record() - make all checksums of a record good
+ * @record: with its payload
+ */
+void stream_seal_record(struct nvvgpu_mig_record *record)
+{
+	record->payload_crc = htole32(crc32c(0, record + 1,
+					     le32toh(record->length)));
+	stream_seal(record, sizeof(*record));
+}
+
+/**
+ * log_start() - have a device log its DMA writes
+ * @vdev: the device
+ * @ranges: of IOVAs
+ * @nr: how many
+ * @page_size: wanted, becomes the one that is used
+ *
+ * Return: 0 or a negative errno
+ */
+int log_start(const struct vdev *vdev,
+	      const struct vfio_device_feature_dma_logging_range *ranges,
+	      unsigned int nr, __u64 *page_size)
+{
+	struct vfio_device_feature_dma_logging_control control = {
+		.page_size = *page_size,
+		.num_ranges = nr,
+		.ranges = (uintptr_t)ranges,
+	};
+	int ret;
+
+	ret = vdev_feature(vdev, VFIO_DEVICE_FEATURE_SET |
+			   VFIO_DEVICE_FEATURE_DMA_LOGGING_START, &control,
+			   sizeof(control));
+	*page_size = control.page_size;
+
+	return ret;
+}
+
+/**
+ * log_stop() - end of it
+ * @vdev: the device
+ *
+ * Return: 0 or a negative errno
+ */
+int log_stop(const struct vdev *vdev)
+{
+	return vdev_feature(vdev, VFIO_DEVICE_FEATURE_SET |
+			    VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, NULL, 0);
+}
+
+/**
+ * log_read() - read the log and clear it
+ * @vdev: the device
+ * @iova: of the range
+ * @length: of the range
+ * @page_size: that a bit stands for
+ * @bitmap: gets the bits
+ *
+ * Return: 0 or a negative errno
+ */
+int log_read(const struct vdev *vdev, __u64 iova, __u64 length,
+	     __u64 page_size, __u64 *bitmap)
+{
+	struct vfio_device_feature_dma_logging_report report = {
+		.iova = iova,
+		.length = length,
+		.page_size = page_size,
+		.bitmap = (uintptr_t)bitmap,
+	};
+
+	return vdev_feature(vdev, VFIO_DEVICE_FEATURE_GET |
+			    VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, &report,
+			    sizeof(report));
+}

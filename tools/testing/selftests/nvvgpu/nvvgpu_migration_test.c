@@ -1,0 +1,1142 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The migration of a vGPU: its states, its stream, and the log of its DMA.
+ */
+#include <endian.h>
+#include <poll.h>
+#include <stdint.h>
+
+#include <sys/ioctl.h>
+
+#include "lib/migration.h"
+#include "nvvgpu_test.h"
+
+#define TO_VRAM		NVVGPU_EMU_DESC_DST_VRAM
+#define FROM_VRAM	NVVGPU_EMU_DESC_SRC_VRAM
+#define VRAM_PAGE	NVVGPU_EMU_VRAM_PAGE
+
+#define S(name)		VFIO_DEVICE_STATE_##name
+#define NR_STATES	8
+
+/* A vGPU that goes (a), and one of the same type on another VF that comes (b) */
+FIXTURE(migration) {
+	struct pf pf;
+	struct vgpu_type types[MAX_TYPES];
+	const struct vgpu_type *type;
+	struct user a;
+	struct ioas to;
+	struct vdev b;
+	struct engine engine;
+	struct stream stream;
+	int fd;
+};
+
+FIXTURE_SETUP(migration)
+{
+	int nr;
+
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	nr = vf_types(self->pf.vf[0], self->types, MAX_TYPES);
+	ASSERT_LT(0, nr);
+	self->fd = -1;
+	self->b.fd = -1;
+	self->b.group = -1;
+	self->type = type_smallest(self->types, nr);
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], self->type->id));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type->id));
+	ASSERT_EQ(0, user_open(&self->a, self->pf.vf[0], IOMMU_IOMMUFD));
+	ASSERT_EQ(0, ioas_open(&self->to, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, vdev_open(&self->b, self->pf.vf[1], &self->to));
+}
+
+FIXTURE_TEARDOWN(migration)
+{
+	fw_faults("");
+	if (self->fd >= 0)
+		close(self->fd);
+	user_close(&self->a);
+	vdev_close(&self->b);
+	ioas_close(&self->to);
+	stream_free(&self->stream);
+	gpu_clean(&self->pf);
+}
+
+/* The guest's memory is where it was, and its engine goes on from @b. */
+#define ASSERT_ARRIVED() do {						\
+	ASSERT_EQ(0, ioas_map(&self->to, self->a.mem, USER_IOVA,	\
+			      USER_LEN, PROT_READ | PROT_WRITE));	\
+	self->engine = self->a.engine;					\
+	self->engine.vdev = &self->b;					\
+	ASSERT_EQ(0, vdev_map_bar(&self->b, NVVGPU_EMU_VF_BAR_REGS));	\
+	self->engine.regs = self->b.bar[NVVGPU_EMU_VF_BAR_REGS];	\
+	ASSERT_EQ(0, vdev_enable(&self->b, true));			\
+	ASSERT_EQ(0, vdev_msix_enable(&self->b, ENGINE_VECTORS));	\
+} while (0)
+
+/* Stop @a and have its whole state in the stream. */
+#define ASSERT_SAVED() do {						\
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), &self->fd));	\
+	ASSERT_EQ(0, stream_read(&self->stream, self->fd));		\
+	close(self->fd);						\
+	self->fd = -1;							\
+} while (0)
+
+/* Give the stream to @b. */
+#define ASSERT_LOADED(step) do {					\
+	size_t __taken;							\
+									\
+	ASSERT_EQ(0, mig_set(&self->b, S(RESUMING), &self->fd));	\
+	ASSERT_EQ(0, stream_write(self->fd, &self->stream, step, &__taken)) \
+		TH_LOG("at byte %zu of %zu", __taken, self->stream.len); \
+	ASSERT_EQ(0, mig_set(&self->b, S(STOP), NULL));			\
+	close(self->fd);						\
+	self->fd = -1;							\
+} while (0)
+
+static int to_vram(struct user *a, __u64 vram, size_t len, __u32 seed)
+{
+	pattern(user_buf(a, 0), len, seed);
+
+	return engine_run(&a->engine, engine_copy(TO_VRAM, vram,
+			  user_addr(a, user_buf(a, 0)), len));
+}
+
+/* CRC of a piece of VRAM, by way of the second half of the memory */
+static __u32 vram_crc(struct user *a, struct engine *engine, __u64 vram,
+		      size_t len)
+{
+	__u8 *buf = user_buf(a, 2 * MIB);
+
+	memset(buf, 0x77, len);
+	if (engine_run(engine, engine_copy(FROM_VRAM, user_addr(a, buf), vram,
+					   len)))
+		return 0;
+
+	return crc32c(0, buf, len);
+}
+
+static __u32 pattern_crc(struct user *a, size_t len, __u32 seed)
+{
+	pattern(user_buf(a, 2 * MIB), len, seed);
+
+	return crc32c(0, user_buf(a, 2 * MIB), len);
+}
+
+TEST_F(migration, all_of_it_is_offered)
+{
+	__u64 flags;
+
+	ASSERT_EQ(0, mig_flags(&self->a.vdev, &flags));
+	EXPECT_EQ(VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
+		  VFIO_MIGRATION_PRE_COPY, flags);
+	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
+	EXPECT_EQ(0, vdev_feature(&self->a.vdev, VFIO_DEVICE_FEATURE_PROBE |
+				  VFIO_DEVICE_FEATURE_SET |
+				  VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
+				  NULL, 0));
+}
+
+TEST_F(migration, moves_memory_registers_and_the_ring_to_another_vf)
+{
+	__u32 crc = pattern_crc(&self->a, 300000, 1);
+	unsigned int i;
+
+	ASSERT_EQ(0, to_vram(&self->a, 0, 300000, 1));
+	ASSERT_EQ(0, to_vram(&self->a, self->type->framebuffer - MIB, MIB, 2));
+	for (i = 0; i < NVVGPU_EMU_VF_SCRATCH_WORDS; i++)
+		engine_write(&self->a.engine, NVVGPU_EMU_VF_REG_SCRATCH + 4 * i,
+			     0x1000 + i);
+
+	ASSERT_SAVED();
+	ASSERT_LOADED(MIB);
+	ASSERT_ARRIVED();
+	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+
+	for (i = 0; i < NVVGPU_EMU_VF_SCRATCH_WORDS; i++)
+		EXPECT_EQ(0x1000 + i,
+			  engine_read(&self->engine,
+				      NVVGPU_EMU_VF_REG_SCRATCH + 4 * i));
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 0, 300000));
+	crc = pattern_crc(&self->a, MIB, 2);
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine,
+				self->type->framebuffer - MIB, MIB));
+	pattern(user_buf(&self->a, 0), 1000, 3);
+	memset(user_buf(&self->a, 0), 0, VRAM_PAGE);
+	EXPECT_EQ(crc32c(0, user_buf(&self->a, 0), VRAM_PAGE),
+		  vram_crc(&self->a, &self->engine, 64 * MIB, VRAM_PAGE));
+}
+
+TEST_F(migration, the_source_goes_on_when_it_is_called_off)
+{
+	__u32 crc = pattern_crc(&self->a, MIB, 4);
+
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 4));
+	ASSERT_SAVED();
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->a.engine, 0, MIB));
+
+	/* And it can be tried again. */
+	stream_free(&self->stream);
+	ASSERT_SAVED();
+	ASSERT_LOADED(4096);
+	ASSERT_ARRIVED();
+	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 0, MIB));
+}
+
+/* The last of some work tells when it is done. */
+static void submit(struct user *a, struct nvvgpu_emu_desc *desc,
+		   unsigned int nr)
+{
+	desc[nr - 1].flags |= htole32(NVVGPU_EMU_DESC_IRQ);
+	desc[nr - 1].vector = htole32(ENGINE_VECTOR_DONE);
+	engine_submit(&a->engine, desc, nr);
+}
+
+TEST_F(migration, work_in_flight_is_finished_at_the_destination)
+{
+	struct nvvgpu_emu_desc desc[8];
+	size_t len = 2 * MIB - PAGE;
+	unsigned int i;
+	__u32 crc;
+
+	crc = pattern_crc(&self->a, len, 5);
+	pattern(user_buf(&self->a, 0), len, 5);
+	for (i = 0; i < ARRAY_SIZE(desc); i++)
+		desc[i] = engine_copy(TO_VRAM, i * 2 * MIB,
+				      user_addr(&self->a, user_buf(&self->a, 0)),
+				      len);
+	submit(&self->a, desc, ARRAY_SIZE(desc));
+	ASSERT_SAVED();
+	ASSERT_LOADED(MIB);
+	ASSERT_ARRIVED();
+	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	ASSERT_EQ(0, engine_wait(&self->engine, ENGINE_TIMEOUT_MS));
+	for (i = 0; i < ARRAY_SIZE(desc); i++)
+		EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, i * 2 * MIB,
+					len));
+}
+
+TEST_F(migration, pages_of_zeroes_are_not_sent)
+{
+	ASSERT_SAVED();
+	EXPECT_GT(VRAM_PAGE, self->stream.len)
+		TH_LOG("%zu bytes for an empty framebuffer", self->stream.len);
+}
+
+TEST_F(migration, pre_copy_sends_what_has_changed_and_no_more)
+{
+	struct vfio_precopy_info info;
+	size_t before;
+	__u32 crc;
+
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 6));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	ASSERT_EQ(0, mig_precopy_info(self->fd, &info));
+	EXPECT_LE(self->type->framebuffer, info.initial_bytes);
+	EXPECT_EQ(0, info.dirty_bytes);
+
+	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+	EXPECT_LE(MIB, self->stream.len);
+	EXPECT_GT(MIB + MIB / 10, self->stream.len);
+	ASSERT_EQ(0, mig_precopy_info(self->fd, &info));
+	EXPECT_EQ(0, info.initial_bytes);
+	EXPECT_EQ(0, info.dirty_bytes);
+	before = self->stream.len;
+	EXPECT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+	EXPECT_EQ(before, self->stream.len);
+
+	/* By the engine, and by the CPU through the BAR */
+	ASSERT_EQ(0, to_vram(&self->a, 10 * MIB, 3 * VRAM_PAGE, 7));
+	ASSERT_EQ(0, vdev_map_bar(&self->a.vdev, NVVGPU_EMU_VF_BAR_FB));
+	*((volatile __u32 *)self->a.vdev.bar[NVVGPU_EMU_VF_BAR_FB] + 5) = 7;
+	ASSERT_EQ(0, mig_precopy_info(self->fd, &info));
+	EXPECT_EQ(0, info.initial_bytes);
+	EXPECT_EQ(4 * VRAM_PAGE, info.dirty_bytes);
+	EXPECT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+	EXPECT_LE(4 * VRAM_PAGE, self->stream.len - before);
+	EXPECT_GT(4 * VRAM_PAGE * 11 / 10, self->stream.len - before);
+
+	/* What comes in the last moment comes, too. */
+	ASSERT_EQ(0, to_vram(&self->a, 20 * MIB, MIB, 8));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), NULL));
+	EXPECT_EQ(0, stream_read(&self->stream, self->fd));
+	EXPECT_EQ(-EINVAL, mig_precopy_info(self->fd, &info));
+	close(self->fd);
+
+	ASSERT_LOADED(123457);
+	ASSERT_ARRIVED();
+	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	crc = pattern_crc(&self->a, 3 * VRAM_PAGE, 7);
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 10 * MIB,
+				3 * VRAM_PAGE));
+	crc = pattern_crc(&self->a, MIB, 8);
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 20 * MIB, MIB));
+}
+
+TEST_F(migration, poll_tells_of_what_can_be_read)
+{
+	struct pollfd p = { .events = POLLIN };
+	__u32 val = 9;
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	p.fd = self->fd;
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+	EXPECT_EQ(0, poll(&p, 1, 200));
+
+	ASSERT_EQ(sizeof(val), vdev_write(&self->a.vdev, NVVGPU_EMU_VF_BAR_FB,
+					  0, &val, sizeof(val)));
+	EXPECT_EQ(1, poll(&p, 1, ENGINE_TIMEOUT_MS));
+	EXPECT_EQ(POLLIN, p.revents);
+	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), NULL));
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_EQ(0, stream_read(&self->stream, self->fd));
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_TRUE(p.revents & POLLHUP);
+}
+
+TEST_F(migration, data_files_refuse_what_they_are_not_for)
+{
+	struct vfio_precopy_info info = { .argsz = 4 };
+	char c = 0;
+	int load;
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	EXPECT_EQ(-1, write(self->fd, &c, 1));
+	EXPECT_EQ(EBADF, errno);
+	EXPECT_EQ(-1, pread(self->fd, &c, 1, 0));
+	EXPECT_EQ(ESPIPE, errno);
+	EXPECT_EQ(-1, ioctl(self->fd, VFIO_MIG_GET_PRECOPY_INFO, &info));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, ioctl(self->fd, VFIO_MIG_GET_PRECOPY_INFO, NULL));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, ioctl(self->fd, VFIO_DEVICE_RESET));
+	EXPECT_EQ(ENOTTY, errno);
+	EXPECT_EQ(-1, read(self->fd, (void *)PAGE, 1));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(1, read(self->fd, &c, 1));
+	EXPECT_EQ('N', c);
+
+	ASSERT_EQ(0, mig_set(&self->b, S(RESUMING), &load));
+	EXPECT_EQ(-1, read(load, &c, 1));
+	EXPECT_EQ(EBADF, errno);
+	EXPECT_EQ(-1, write(load, (void *)PAGE, 1));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, ioctl(load, VFIO_MIG_GET_PRECOPY_INFO, &info));
+	EXPECT_EQ(ENOTTY, errno);
+	close(load);
+}
+
+/* Whether a session is over for its file */
+#define EXPECT_ENDED(fd) do {						\
+	char __c;							\
+	struct vfio_precopy_info __info;				\
+									\
+	EXPECT_EQ(-1, read(fd, &__c, 1));				\
+	EXPECT_EQ(ENODEV, errno);					\
+	EXPECT_EQ(-EINVAL, mig_precopy_info(fd, &__info));		\
+} while (0)
+
+TEST_F(migration, a_reset_ends_a_session_that_saves)
+{
+	__u32 crc;
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	ASSERT_EQ(0, vdev_reset(&self->a.vdev));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
+	EXPECT_ENDED(self->fd);
+	close(self->fd);
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), &self->fd));
+	ASSERT_EQ(0, vdev_reset(&self->a.vdev));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
+	EXPECT_ENDED(self->fd);
+
+	ASSERT_EQ(0, vdev_enable(&self->a.vdev, true));
+	ASSERT_EQ(0, user_restart(&self->a));
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 9));
+	crc = pattern_crc(&self->a, MIB, 9);
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->a.engine, 0, MIB));
+}
+
+TEST_F(migration, a_reset_ends_a_session_that_loads_and_leaves_nothing)
+{
+	__u32 word = 0, i;
+
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 10));
+	ASSERT_SAVED();
+	ASSERT_EQ(0, mig_set(&self->b, S(RESUMING), &self->fd));
+	self->stream.len -= 10;
+	ASSERT_EQ(0, stream_write(self->fd, &self->stream, MIB, NULL));
+	ASSERT_EQ(0, vdev_reset(&self->b));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->b));
+	EXPECT_EQ(-1, write(self->fd, &word, 1));
+	EXPECT_EQ(ENODEV, errno);
+
+	ASSERT_EQ(0, vdev_enable(&self->b, true));
+	for (i = 0; i < MIB; i += 4096 * 4) {
+		ASSERT_EQ(sizeof(word),
+			  vdev_read(&self->b, NVVGPU_EMU_VF_BAR_FB, i, &word,
+				    sizeof(word)));
+		ASSERT_EQ(0, word);
+	}
+}
+
+TEST_F(migration, a_data_file_outlives_the_device)
+{
+	int fds[2];
+	char c;
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &fds[0]));
+	ASSERT_EQ(0, mig_set(&self->b, S(RESUMING), &fds[1]));
+	user_close(&self->a);
+	vdev_close(&self->b);
+	ASSERT_EQ(0, pci_unbind(self->pf.vf[0]));
+	ASSERT_EQ(0, pci_unbind(self->pf.vf[1]));
+	EXPECT_ENDED(fds[0]);
+	EXPECT_EQ(-1, write(fds[1], &c, 1));
+	EXPECT_EQ(ENODEV, errno);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+TEST_F(migration, nothing_moves_in_p2p_and_stop)
+{
+	static const unsigned int still[] = { S(RUNNING_P2P), S(STOP), };
+	size_t len = 2 * MIB - PAGE;
+	__u32 head, crc;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(still); i++) {
+		struct nvvgpu_emu_desc desc[16];
+		unsigned int j;
+
+		for (j = 0; j < ARRAY_SIZE(desc); j++)
+			desc[j] = engine_copy(0,
+				user_addr(&self->a, user_buf(&self->a, 2 * MIB)),
+				user_addr(&self->a, user_buf(&self->a, 0)), len);
+		pattern(user_buf(&self->a, 0), len, i);
+		submit(&self->a, desc, ARRAY_SIZE(desc));
+		ASSERT_EQ(0, mig_set(&self->a.vdev, still[i], NULL));
+		head = engine_read(&self->a.engine, NVVGPU_EMU_VF_REG_RING_HEAD);
+		memset(user_buf(&self->a, 2 * MIB), 0x11, len);
+		usleep(200000);
+		EXPECT_TRUE(all_bytes(user_buf(&self->a, 2 * MIB), len, 0x11));
+		EXPECT_EQ(head, engine_read(&self->a.engine,
+					    NVVGPU_EMU_VF_REG_RING_HEAD));
+		/* The rest of the function answers. */
+		EXPECT_NE(0xffff, vdev_cfg_read16(&self->a.vdev, 0));
+		ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
+		ASSERT_EQ(0, engine_wait(&self->a.engine, ENGINE_TIMEOUT_MS));
+		crc = crc32c(0, user_buf(&self->a, 0), len);
+		EXPECT_EQ(crc, crc32c(0, user_buf(&self->a, 2 * MIB), len));
+	}
+}
+
+TEST_F(migration, the_size_of_the_data_is_told_in_every_state)
+{
+	static const unsigned int states[] = {
+		S(RUNNING), S(RUNNING_P2P), S(STOP), S(STOP_COPY), S(PRE_COPY),
+		S(PRE_COPY_P2P), S(RESUMING),
+	};
+	__u64 bytes, fb = self->type->framebuffer;
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+		ASSERT_EQ(0, mig_set(&self->b, states[i], &fd));
+		EXPECT_EQ(0, mig_data_size(&self->b, &bytes));
+		EXPECT_LE(fb, bytes)
+			TH_LOG("%s: %llu", mig_name(states[i]), bytes);
+		EXPECT_GT(fb + fb / 10, bytes);
+		if (fd >= 0)
+			close(fd);
+	}
+	EXPECT_EQ(-ENODATA, mig_set(&self->b, S(STOP), NULL));
+	EXPECT_EQ(S(ERROR), mig_get(&self->b));
+	EXPECT_EQ(0, mig_data_size(&self->b, &bytes));
+}
+
+TEST_F(migration, only_a_reset_leaves_error)
+{
+	unsigned int state;
+
+	ASSERT_EQ(0, mig_set(&self->b, S(RESUMING), &self->fd));
+	EXPECT_EQ(-ENODATA, mig_set(&self->b, S(RUNNING), NULL));
+	for (state = 0; state < NR_STATES; state++) {
+		EXPECT_EQ(-EINVAL, mig_set(&self->b, state, NULL));
+		EXPECT_EQ(S(ERROR), mig_get(&self->b));
+	}
+	ASSERT_EQ(0, vdev_reset(&self->b));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->b));
+}
+
+/*
+ * Every arc from every state
+ */
+
+FIXTURE(arc) {
+	struct pf pf;
+	struct ioas ioas;
+	struct vdev vdev;
+};
+
+FIXTURE_VARIANT(arc) {
+	unsigned int from;
+};
+
+FIXTURE_VARIANT_ADD(arc, from_stop) { .from = S(STOP) };
+FIXTURE_VARIANT_ADD(arc, from_running) { .from = S(RUNNING) };
+FIXTURE_VARIANT_ADD(arc, from_stop_copy) { .from = S(STOP_COPY) };
+FIXTURE_VARIANT_ADD(arc, from_resuming) { .from = S(RESUMING) };
+FIXTURE_VARIANT_ADD(arc, from_running_p2p) { .from = S(RUNNING_P2P) };
+FIXTURE_VARIANT_ADD(arc, from_pre_copy) { .from = S(PRE_COPY) };
+FIXTURE_VARIANT_ADD(arc, from_pre_copy_p2p) { .from = S(PRE_COPY_P2P) };
+
+FIXTURE_SETUP(arc)
+{
+	struct vgpu_type types[MAX_TYPES];
+	int nr;
+
+	self->vdev.fd = -1;
+	ASSERT_GPU(&self->pf, 1);
+	nr = vf_types(self->pf.vf[0], types, MAX_TYPES);
+	ASSERT_LT(0, nr);
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0],
+				 type_smallest(types, nr)->id));
+	ASSERT_EQ(0, ioas_open(&self->ioas, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->pf.vf[0], &self->ioas));
+}
+
+FIXTURE_TEARDOWN(arc)
+{
+	vdev_close(&self->vdev);
+	ioas_close(&self->ioas);
+	gpu_clean(&self->pf);
+}
+
+static bool in_session(unsigned int state)
+{
+	return state == S(PRE_COPY) || state == S(PRE_COPY_P2P) ||
+	       state == S(STOP_COPY) || state == S(RESUMING);
+}
+
+/* What the uAPI wants of an arc between two states, and where it ends */
+static int arc_wants(unsigned int from, unsigned int to, unsigned int *end,
+		     bool *begins)
+{
+	bool saving = in_session(from) && from != S(RESUMING);
+
+	*end = from;
+	*begins = false;
+	if (to == S(ERROR) || to >= NR_STATES)
+		return -EINVAL;
+	if (to == from)
+		return 0;
+	if (from == S(STOP_COPY) && (to == S(PRE_COPY) || to == S(PRE_COPY_P2P)))
+		return -EINVAL;
+	if (from == S(RESUMING)) {
+		/* Nothing has been written. */
+		*end = S(ERROR);
+		return -ENODATA;
+	}
+	*end = to;
+	*begins = to == S(RESUMING) || (in_session(to) && !saving);
+
+	return 0;
+}
+
+TEST_F(arc, goes_where_the_uapi_says)
+{
+	unsigned int to, end;
+	int fd, first;
+	bool begins;
+	int want;
+
+	for (to = 0; to <= NR_STATES; to++) {
+		ASSERT_EQ(0, mig_set(&self->vdev, variant->from, &first));
+		EXPECT_EQ(in_session(variant->from), first >= 0);
+		want = arc_wants(variant->from, to, &end, &begins);
+		EXPECT_EQ(want, mig_set(&self->vdev, to, &fd))
+			TH_LOG("to %s", mig_name(to));
+		EXPECT_EQ(end, mig_get(&self->vdev))
+			TH_LOG("to %s", mig_name(to));
+		EXPECT_EQ(begins, fd >= 0)
+			TH_LOG("to %s", mig_name(to));
+		if (first >= 0)
+			close(first);
+		if (fd >= 0)
+			close(fd);
+		if (mig_set(&self->vdev, S(RUNNING), NULL))
+			ASSERT_EQ(0, vdev_reset(&self->vdev));
+		ASSERT_EQ(S(RUNNING), mig_get(&self->vdev));
+	}
+}
+
+/*
+ * Streams that are not to be taken
+ */
+
+/* Offer a stream to @b: where and why it was refused. */
+static int refused(struct vdev *b, const struct stream *stream, size_t step,
+		   size_t *taken)
+{
+	int fd, ret, end;
+
+	ret = mig_set(b, S(RESUMING), &fd);
+	if (ret)
+		return ret;
+	ret = stream_write(fd, stream, step, taken);
+	/* What was refused once stays so. */
+	if (ret && write(fd, stream->data, 1) != -1)
+		ret = 0;
+	end = mig_set(b, S(STOP), NULL);
+	close(fd);
+	if (!ret)
+		ret = end;
+	else if (!end)
+		ret = 0;
+	if (ret && mig_get(b) != S(ERROR))
+		ret = 0;
+	if (vdev_reset(b))
+		ret = 0;
+
+	return ret;
+}
+
+#define EXPECT_REFUSED(err, stream, at) do {				\
+	size_t __at;							\
+									\
+	EXPECT_EQ(err, refused(&self->b, stream, 1 << 20, &__at));	\
+	EXPECT_EQ(err, refused(&self->b, stream, 1, &__at));		\
+	EXPECT_EQ((size_t)(at), __at);					\
+} while (0)
+
+/* A small stream: two records of state, the registers and the end */
+#define ASSERT_SMALL_STREAM() do {					\
+	ASSERT_EQ(0, to_vram(&self->a, 0, 4096, 11));			\
+	ASSERT_SAVED();							\
+	ASSERT_NE(NULL, stream_record(&self->stream, 3));		\
+	ASSERT_EQ(NULL, stream_record(&self->stream, 4));		\
+} while (0)
+
+static struct nvvgpu_mig_header *head_of(struct stream *stream)
+{
+	return (struct nvvgpu_mig_header *)stream->data;
+}
+
+static size_t offset_of(const struct stream *stream, const void *p)
+{
+	return (const char *)p - stream->data;
+}
+
+TEST_F(migration, a_header_that_is_not_for_it_is_refused_at_the_byte)
+{
+	struct nvvgpu_mig_header *header, good;
+
+	ASSERT_SMALL_STREAM();
+	header = head_of(&self->stream);
+	good = *header;
+
+#define REFUSED(field, val, err) do {					\
+	header->field = val;						\
+	stream_seal(header, sizeof(*header));				\
+	EXPECT_REFUSED(err, &self->stream,				\
+		       offsetof(struct nvvgpu_mig_header, field));	\
+	*header = good;							\
+} while (0)
+	REFUSED(magic[0], 'X', -EINVAL);
+	REFUSED(magic[7], 'X', -EINVAL);
+	REFUSED(major, NVVGPU_MIG_MAJOR + 1, -EPROTONOSUPPORT);
+	REFUSED(type, header->type + 1, -EINVAL);
+	REFUSED(backend[0], 'x', -EINVAL);
+	REFUSED(backend[63], 'x', -EINVAL);
+	REFUSED(fb_bytes, header->fb_bytes ^ 1, -EINVAL);
+	REFUSED(bar_bytes[2], header->bar_bytes[2] ^ 1, -EINVAL);
+#undef REFUSED
+
+	header->crc ^= 0x80;
+	EXPECT_REFUSED(-EBADMSG, &self->stream, sizeof(*header) - 1);
+	*header = good;
+
+	header->backend_version++;
+	stream_seal(header, sizeof(*header));
+	EXPECT_REFUSED(-EPROTONOSUPPORT, &self->stream, sizeof(*header) - 1);
+	*header = good;
+
+	/* A newer minor has nothing that must be understood. */
+	header->minor++;
+	stream_seal(header, sizeof(*header));
+	ASSERT_LOADED(MIB);
+}
+
+TEST_F(migration, a_record_that_cannot_be_is_refused_before_it_is_used)
+{
+	struct nvvgpu_mig_record *record, good;
+	struct nvvgpu_mig_state *state;
+	size_t at;
+
+	ASSERT_SMALL_STREAM();
+	record = stream_record(&self->stream, 1);
+	at = offset_of(&self->stream, record);
+	good = *record;
+
+	record->type = 77;
+	EXPECT_REFUSED(-EOPNOTSUPP, &self->stream, at + 3);
+	*record = good;
+	record->length = NVVGPU_MIG_LENGTH_MAX + 1;
+	EXPECT_REFUSED(-EMSGSIZE, &self->stream, at + 7);
+	*record = good;
+	record->length = 0xffffffff;
+	EXPECT_REFUSED(-EMSGSIZE, &self->stream, at + 7);
+	*record = good;
+	record->length = 1;
+	EXPECT_REFUSED(-EINVAL, &self->stream, at + 7);
+	*record = good;
+	record->number = 2;
+	EXPECT_REFUSED(-EBADMSG, &self->stream, at + 15);
+	*record = good;
+	record->payload_crc ^= 1;
+	EXPECT_REFUSED(-EBADMSG, &self->stream, at + 23);
+	*record = good;
+
+	/* Well sealed, but no state that can be */
+	state = (void *)(stream_record(&self->stream, 0) + 1);
+	at = offset_of(&self->stream, state) +
+	     le32toh(stream_record(&self->stream, 0)->length) - 1;
+#define IMPOSSIBLE(field, val) do {					\
+	__typeof__(state->field) __good = state->field;			\
+									\
+	state->field = val;						\
+	stream_seal_record(stream_record(&self->stream, 0));		\
+	EXPECT_REFUSED(-EINVAL, &self->stream, at);			\
+	state->field = __good;						\
+	stream_seal_record(stream_record(&self->stream, 0));		\
+} while (0)
+	IMPOSSIBLE(span, 0);
+	IMPOSSIBLE(span, 1);
+	IMPOSSIBLE(span, 0xffffffffffffffffULL);
+	IMPOSSIBLE(offset, 0xffffffffffff0000ULL);
+	IMPOSSIBLE(offset, self->type->framebuffer);
+	IMPOSSIBLE(offset, 1);
+	IMPOSSIBLE(kind, 9);
+	IMPOSSIBLE(flags, 1);
+	ASSERT_LOADED(MIB);
+}
+
+TEST_F(migration, every_damaged_byte_is_found)
+{
+	size_t i, step, taken;
+
+	ASSERT_SMALL_STREAM();
+	/* All of the heads would take minutes; a prime walks over all fields. */
+	step = getenv("NVVGPU_TEST_ALL") ? 1 : 13;
+	for (i = 0; i < self->stream.len;
+	     i += i < 1024 || i > self->stream.len - 512 ? step : 4099) {
+		int ret;
+
+		self->stream.data[i] ^= 1 << i % 8;
+		ret = refused(&self->b, &self->stream, MIB, &taken);
+		EXPECT_GT(0, ret)
+			TH_LOG("byte %zu", i);
+		self->stream.data[i] ^= 1 << i % 8;
+	}
+	ASSERT_LOADED(MIB);
+}
+
+TEST_F(migration, a_stream_that_is_cut_off_or_goes_on_is_refused)
+{
+	struct stream cut = self->stream;
+	struct nvvgpu_mig_record *end;
+	size_t taken;
+
+	ASSERT_SMALL_STREAM();
+	end = stream_record(&self->stream, 3);
+	EXPECT_EQ(NVVGPU_MIG_END, le32toh(end->type));
+
+	cut = self->stream;
+	for (cut.len = 0; cut.len < self->stream.len;
+	     cut.len += cut.len < 400 ? 57 : 17001)
+		EXPECT_EQ(-ENODATA, refused(&self->b, &cut, MIB, &taken))
+			TH_LOG("after %zu bytes", cut.len);
+	cut.len = self->stream.len - 1;
+	EXPECT_EQ(-ENODATA, refused(&self->b, &cut, MIB, &taken));
+
+	taken = self->stream.len;
+	ASSERT_EQ(0, stream_add(&self->stream, "x", 1));
+	EXPECT_REFUSED(-EINVAL, &self->stream, taken);
+}
+
+TEST_F(migration, a_state_with_a_piece_left_out_is_refused)
+{
+	struct stream some = {};
+	struct nvvgpu_mig_record *record;
+	unsigned int left, i, n;
+	size_t taken;
+
+	ASSERT_SMALL_STREAM();
+	for (left = 0; left < 3; left++) {
+		some.len = 0;
+		ASSERT_EQ(0, stream_add(&some, self->stream.data,
+					sizeof(struct nvvgpu_mig_header)));
+		for (i = 0, n = 0; i < 4; i++) {
+			if (i == left)
+				continue;
+			record = stream_record(&self->stream, i);
+			ASSERT_EQ(0, stream_add(&some, record, sizeof(*record) +
+						le32toh(record->length)));
+			stream_record(&some, n)->number = n;
+			stream_seal_record(stream_record(&some, n));
+			n++;
+		}
+		EXPECT_EQ(-ENODATA, refused(&self->b, &some, MIB, &taken))
+			TH_LOG("without record %u", left);
+	}
+	stream_free(&some);
+}
+
+TEST_F(migration, an_optional_record_is_skipped_and_a_mandatory_one_is_not)
+{
+	struct nvvgpu_mig_record extra = {
+		.type = htole32(NVVGPU_MIG_OPTIONAL | 77),
+		.length = htole32(5),
+	};
+	struct stream with = {};
+	unsigned int i;
+	size_t taken;
+
+	ASSERT_SMALL_STREAM();
+	ASSERT_EQ(0, stream_add(&with, self->stream.data,
+				sizeof(struct nvvgpu_mig_header)));
+	ASSERT_EQ(0, stream_add(&with, &extra, sizeof(extra)));
+	ASSERT_EQ(0, stream_add(&with, "abcde", 5));
+	ASSERT_EQ(0, stream_add(&with, stream_record(&self->stream, 0),
+				self->stream.len -
+				sizeof(struct nvvgpu_mig_header)));
+	for (i = 0; i < 5; i++) {
+		stream_record(&with, i)->number = i;
+		stream_seal_record(stream_record(&with, i));
+	}
+	stream_free(&self->stream);
+	self->stream = with;
+	ASSERT_LOADED(7);
+	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+
+	stream_record(&self->stream, 0)->type = htole32(77);
+	stream_seal_record(stream_record(&self->stream, 0));
+	EXPECT_EQ(-EOPNOTSUPP, refused(&self->b, &self->stream, MIB, &taken));
+}
+
+TEST_F(migration, another_type_is_refused_and_the_source_unharmed)
+{
+	int i, nr = vf_types(self->pf.vf[1], self->types, MAX_TYPES);
+	const struct vgpu_type *other = NULL;
+	size_t taken;
+	__u32 crc;
+
+	for (i = 0; i < nr; i++)
+		if (self->types[i].id != self->type->id)
+			other = &self->types[i];
+	ASSERT_NE(NULL, other);
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 12));
+	ASSERT_SAVED();
+
+	vdev_close(&self->b);
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], 0));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], other->id));
+	ASSERT_EQ(0, vdev_open(&self->b, self->pf.vf[1], &self->to));
+	EXPECT_EQ(-EINVAL, refused(&self->b, &self->stream, MIB, &taken));
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
+	crc = pattern_crc(&self->a, MIB, 12);
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->a.engine, 0, MIB));
+}
+
+/*
+ * A firmware that fails
+ */
+
+TEST_F(migration, a_command_that_fails_leaves_a_state_that_is_true)
+{
+	if (!qmp_available())
+		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
+
+	ASSERT_EQ(0, fw_faults("suspend:1:fail"));
+	EXPECT_EQ(-EIO, mig_set(&self->a.vdev, S(STOP), NULL));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
+	ASSERT_EQ(0, fw_faults("suspend:2:fail"));
+	EXPECT_EQ(-EIO, mig_set(&self->a.vdev, S(STOP), NULL));
+	EXPECT_EQ(S(RUNNING_P2P), mig_get(&self->a.vdev));
+	ASSERT_EQ(0, fw_faults("resume:1:fail"));
+	EXPECT_EQ(-EIO, mig_set(&self->a.vdev, S(RUNNING), NULL));
+	EXPECT_EQ(S(RUNNING_P2P), mig_get(&self->a.vdev));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
+
+	ASSERT_EQ(0, fw_faults("dirty-start:1:fail"));
+	EXPECT_EQ(-EIO, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
+	ASSERT_EQ(0, fw_faults("dirty-read:1:fail"));
+	EXPECT_EQ(-EIO, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
+	ASSERT_EQ(0, fw_faults("state-size:1:fail"));
+	EXPECT_EQ(-EIO, mig_set(&self->a.vdev, S(RESUMING), &self->fd));
+	EXPECT_EQ(S(STOP), mig_get(&self->a.vdev));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
+
+	/* The end of a log that does not get through is made up for. */
+	ASSERT_EQ(0, fw_faults("dirty-stop:1:fail"));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	close(self->fd);
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 13));
+	ASSERT_SAVED();
+	ASSERT_LOADED(MIB);
+}
+
+TEST_F(migration, a_save_that_fails_ends_the_stream)
+{
+	char c[512];
+
+	if (!qmp_available())
+		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), &self->fd));
+	ASSERT_EQ(0, fw_faults("save:1:fail"));
+	EXPECT_EQ(-EIO, stream_read(&self->stream, self->fd));
+	EXPECT_EQ(-1, read(self->fd, c, sizeof(c)));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
+	close(self->fd);
+	self->fd = -1;
+
+	stream_free(&self->stream);
+	ASSERT_SAVED();
+	ASSERT_LOADED(MIB);
+}
+
+TEST_F(migration, a_load_that_fails_is_not_committed)
+{
+	size_t taken;
+
+	if (!qmp_available())
+		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
+
+	ASSERT_SMALL_STREAM();
+	ASSERT_EQ(0, fw_faults("load:1:fail"));
+	EXPECT_EQ(-EIO, refused(&self->b, &self->stream, MIB, &taken));
+	ASSERT_EQ(0, fw_faults("load:3:fail"));
+	EXPECT_EQ(-EIO, refused(&self->b, &self->stream, MIB, &taken));
+	ASSERT_EQ(0, fw_faults(""));
+	ASSERT_LOADED(MIB);
+}
+
+TEST_F(migration, a_vgpu_that_crashes_ends_in_error_and_comes_back)
+{
+	char rule[32], c;
+
+	if (!qmp_available())
+		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	EXPECT_EQ(1, read(self->fd, &c, 1));
+	snprintf(rule, sizeof(rule), "now:vcrash=0");
+	ASSERT_EQ(0, fw_faults(rule));
+	while (stream_read(&self->stream, self->fd) == -ENOMSG)
+		usleep(10000);
+	EXPECT_GT(0, mig_set(&self->a.vdev, S(STOP_COPY), NULL));
+	EXPECT_EQ(S(ERROR), mig_get(&self->a.vdev));
+	ASSERT_EQ(0, vdev_reset(&self->a.vdev));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
+	EXPECT_ENDED(self->fd);
+	close(self->fd);
+	self->fd = -1;
+
+	ASSERT_EQ(0, vdev_enable(&self->a.vdev, true));
+	ASSERT_EQ(0, user_restart(&self->a));
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 14));
+	stream_free(&self->stream);
+	ASSERT_SAVED();
+	ASSERT_LOADED(MIB);
+}
+
+/*
+ * The log of DMA
+ */
+
+#define LOG_PAGES	(USER_LEN / PAGE)
+
+static unsigned int count(const __u64 *bits, unsigned int nr)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < nr; i++)
+		n += bits[i / 64] >> (i % 64) & 1;
+
+	return n;
+}
+
+static bool is_set(const __u64 *bits, unsigned int n)
+{
+	return bits[n / 64] >> (n % 64) & 1;
+}
+
+FIXTURE(dmalog) {
+	struct pf pf;
+	struct user a;
+	__u64 bits[LOG_PAGES / 64];
+	struct vfio_device_feature_dma_logging_range range;
+};
+
+FIXTURE_SETUP(dmalog)
+{
+	struct vgpu_type types[MAX_TYPES];
+	int nr;
+
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	nr = vf_types(self->pf.vf[0], types, MAX_TYPES);
+	ASSERT_LT(0, nr);
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0],
+				 type_smallest(types, nr)->id));
+	ASSERT_EQ(0, user_open(&self->a, self->pf.vf[0], IOMMU_IOMMUFD));
+	self->range.iova = USER_IOVA;
+	self->range.length = USER_LEN;
+}
+
+FIXTURE_TEARDOWN(dmalog)
+{
+	fw_faults("");
+	user_close(&self->a);
+	gpu_clean(&self->pf);
+}
+
+static int write_to(struct user *a, size_t offset, size_t len)
+{
+	return engine_run(&a->engine,
+			  engine_fill(0, user_addr(a, user_buf(a, offset)),
+				      len, 0x1234));
+}
+
+TEST_F(dmalog, tells_each_page_that_was_written_and_no_other)
+{
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = PAGE;
+
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	EXPECT_EQ(PAGE, page_size);
+	/* One page, two that a byte joins, and one that is only read */
+	ASSERT_EQ(0, write_to(&self->a, 10 * PAGE, 4));
+	ASSERT_EQ(0, write_to(&self->a, 21 * PAGE - 4, 8));
+	ASSERT_EQ(0, engine_run(&self->a.engine,
+				engine_copy(TO_VRAM, 0,
+					    user_addr(&self->a,
+						      user_buf(&self->a,
+							       30 * PAGE)),
+					    PAGE)));
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(3, count(self->bits, LOG_PAGES));
+	EXPECT_TRUE(is_set(self->bits, 11));
+	EXPECT_TRUE(is_set(self->bits, 21));
+	EXPECT_TRUE(is_set(self->bits, 22));
+
+	/* Read is cleared, and bits are set but never cleared. */
+	self->bits[0] |= 1;
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(4, count(self->bits, LOG_PAGES));
+	memset(self->bits, 0, sizeof(self->bits));
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(0, count(self->bits, LOG_PAGES));
+	ASSERT_EQ(0, log_stop(vdev));
+}
+
+TEST_F(dmalog, reports_in_the_page_size_that_is_asked_for)
+{
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = 16 * PAGE;
+
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	EXPECT_EQ(16 * PAGE, page_size);
+	ASSERT_EQ(0, write_to(&self->a, 100 * PAGE, 4));
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(16, count(self->bits, LOG_PAGES));
+	EXPECT_TRUE(is_set(self->bits, 101));
+
+	memset(self->bits, 0, sizeof(self->bits));
+	ASSERT_EQ(0, write_to(&self->a, 100 * PAGE, 4));
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, 64 * PAGE, self->bits));
+	EXPECT_EQ(1, count(self->bits, LOG_PAGES / 64));
+	EXPECT_TRUE(is_set(self->bits, 1));
+
+	/* A part of a page would lose the rest. */
+	EXPECT_EQ(-EINVAL, log_read(vdev, USER_IOVA + PAGE, 16 * PAGE, PAGE,
+				    self->bits));
+	EXPECT_EQ(-EINVAL, log_read(vdev, USER_IOVA, PAGE, PAGE, self->bits));
+}
+
+TEST_F(dmalog, takes_arbitrary_requests)
+{
+	struct vfio_device_feature_dma_logging_range many[256];
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = PAGE;
+	unsigned int i;
+
+	EXPECT_EQ(-EINVAL, log_read(vdev, USER_IOVA, USER_LEN, PAGE,
+				    self->bits));
+	EXPECT_EQ(0, log_stop(vdev));
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	EXPECT_EQ(-EINVAL, log_start(vdev, &self->range, 1, &page_size));
+	EXPECT_EQ(0, log_read(vdev, 0, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(0, count(self->bits, LOG_PAGES));
+	EXPECT_EQ(0, log_stop(vdev));
+	EXPECT_EQ(0, log_stop(vdev));
+
+	/* As many ranges as fit into a page, which VFIO promises */
+	for (i = 0; i < ARRAY_SIZE(many); i++) {
+		many[i].iova = USER_IOVA + 2 * i * PAGE;
+		many[i].length = PAGE;
+	}
+	ASSERT_EQ(0, log_start(vdev, many, ARRAY_SIZE(many), &page_size));
+	ASSERT_EQ(0, write_to(&self->a, 0, 8 * PAGE));
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(4, count(self->bits, LOG_PAGES));
+	EXPECT_TRUE(is_set(self->bits, 2));
+	EXPECT_FALSE(is_set(self->bits, 1));
+}
+
+TEST_F(dmalog, ends_with_the_device_and_with_a_crash)
+{
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = PAGE;
+
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	user_close(&self->a);
+	ASSERT_EQ(0, user_open(&self->a, self->pf.vf[0], IOMMU_IOMMUFD));
+	EXPECT_EQ(-EINVAL, log_read(vdev, USER_IOVA, USER_LEN, PAGE,
+				    self->bits));
+
+	if (!qmp_available())
+		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
+	ASSERT_EQ(0, fw_faults("dirty-start:1:fail"));
+	EXPECT_EQ(-EIO, log_start(vdev, &self->range, 1, &page_size));
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	ASSERT_EQ(0, fw_faults("dirty-read:1:fail"));
+	EXPECT_EQ(-EIO, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+
+	/* What was written before the vGPU was made anew is not known. */
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+	ASSERT_EQ(0, vdev_reset(vdev));
+	EXPECT_EQ(-EINVAL, log_read(vdev, USER_IOVA, USER_LEN, PAGE,
+				    self->bits));
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+}
+
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, gpu_missing());
+}
