@@ -694,20 +694,6 @@ TEST_F(device_engine, interrupts_stop_and_start_again)
 	}
 }
 
-static int write_flr(const struct vdev *vdev)
-{
-	unsigned int pos = vdev_find_cap(vdev, PCI_CAP_ID_EXP);
-	__u16 ctl;
-
-	if (!pos || !(vdev_cfg_read32(vdev, pos + PCI_EXP_DEVCAP) &
-		      PCI_EXP_DEVCAP_FLR))
-		return -ENODEV;
-	ctl = vdev_cfg_read16(vdev, pos + PCI_EXP_DEVCTL);
-
-	return vdev_cfg_write16(vdev, pos + PCI_EXP_DEVCTL,
-				ctl | PCI_EXP_DEVCTL_BCR_FLR);
-}
-
 /* Both kinds of reset leave a device as it was when it was opened. */
 static void check_reset(struct __test_metadata *_metadata, struct user *user,
 			bool flr)
@@ -719,7 +705,7 @@ static void check_reset(struct __test_metadata *_metadata, struct user *user,
 						    user->iova, PAGE)));
 	ASSERT_EQ(1, engine_read(engine, NVVGPU_EMU_VF_REG_RING_HEAD));
 
-	ASSERT_EQ(0, flr ? write_flr(&user->vdev) : vdev_reset(&user->vdev));
+	ASSERT_EQ(0, flr ? vdev_flr(&user->vdev) : vdev_reset(&user->vdev));
 
 	ASSERT_EQ(0, vdev_enable(&user->vdev, true));
 	EXPECT_EQ(NVVGPU_EMU_VF_MAGIC,

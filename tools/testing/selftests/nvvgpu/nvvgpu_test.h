@@ -6,6 +6,8 @@
 #ifndef _NVVGPU_TEST_H
 #define _NVVGPU_TEST_H
 
+#include <fcntl.h>
+
 #include "kselftest_harness.h"
 
 #include "lib/engine.h"
@@ -89,6 +91,76 @@ static inline int test_main(int argc, char **argv, const char *missing)
 	ASSERT_EQ(NULL, __why)						\
 		TH_LOG("%s", __why ?: "");					\
 } while (0)
+
+/**
+ * gpu_reset() - bring a firmware that has gone back, whatever it did
+ * @pf: from pf_find()
+ *
+ * Return: 0 or a negative errno.
+ */
+static inline int gpu_reset(const struct pf *pf)
+{
+	return pci_write(pf->bdf, "reset", "1");
+}
+
+/**
+ * gpu_commands() - count the commands that the firmware has taken
+ * @pf: from pf_find()
+ * @count: to be filled in
+ *
+ * Return: 0 or a negative errno.
+ */
+static inline int gpu_commands(const struct pf *pf, __u32 *count)
+{
+	__u32 *regs;
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource%u",
+		 pf->bdf, NVVGPU_EMU_PF_BAR_REGS);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	regs = mmap(NULL, NVVGPU_EMU_PF_REGS_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (regs == MAP_FAILED)
+		return -errno;
+	*count = __atomic_load_n(&regs[NVVGPU_EMU_PF_REG_CMD_HEAD / sizeof(*regs)],
+				 __ATOMIC_RELAXED);
+	munmap(regs, NVVGPU_EMU_PF_REGS_SIZE);
+
+	return 0;
+}
+
+/**
+ * test_all() - shall sweeps be whole, and loads long?
+ *
+ * Return: true where NVVGPU_TEST_ALL says so.
+ */
+static inline bool test_all(void)
+{
+	const char *env = getenv("NVVGPU_TEST_ALL");
+
+	return env && *env && strcmp(env, "0");
+}
+
+/* The driver's own */
+#define FW_TIMEOUT_MS	5000
+
+/**
+ * fw_set_timeout() - how long the PF's driver waits for a plain command
+ * @ms: FW_TIMEOUT_MS when done
+ *
+ * Return: 0 or a negative errno.
+ */
+static inline int fw_set_timeout(unsigned int ms)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", ms);
+
+	return module_param_set("nvvgpu_emu", "fw_timeout_ms", text);
+}
 
 /**
  * gpu_clean() - leave no vGPU behind
@@ -301,6 +373,77 @@ static inline void pattern(void *buf, size_t len, __u32 seed)
 		x ^= x << 5;
 		*p++ = x;
 	}
+}
+
+/**
+ * user_work() - one turn of work: memory to VRAM and back, and compared
+ * @user: open
+ *
+ * Return: 0 or a negative errno; -EILSEQ where the data has changed.
+ */
+static inline int user_work(struct user *user)
+{
+	__u8 *from = user_buf(user, 0), *to = user_buf(user, MIB);
+	const size_t len = 10000;
+	int ret;
+
+	pattern(from, len, 11);
+	memset(to, 0, len);
+	ret = engine_run(&user->engine,
+			 engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 64,
+				     user_addr(user, from), len));
+	if (!ret)
+		ret = engine_run(&user->engine,
+				 engine_copy(NVVGPU_EMU_DESC_SRC_VRAM,
+					     user_addr(user, to), 64, len));
+
+	return ret ?: memcmp(from, to, len) ? -EILSEQ : 0;
+}
+
+/**
+ * user_back() - what a user does when its device has been reset, and some work
+ * @user: open
+ *
+ * Return: 0 or a negative errno, as user_work().
+ */
+static inline int user_back(struct user *user)
+{
+	int ret;
+
+	if (user->vdev.nr_irqs)
+		vdev_msix_disable(&user->vdev);
+	ret = vdev_enable(&user->vdev, true);
+	if (!ret)
+		ret = vdev_msix_enable(&user->vdev, ENGINE_VECTORS);
+	if (!ret)
+		ret = user_restart(user);
+
+	return ret ?: user_work(user);
+}
+
+/**
+ * vgpu_life() - a whole life of a vGPU, with work in it
+ * @vf: PCI name of a VF without one
+ * @type: of the vGPU
+ *
+ * Return: 0 or a negative errno.
+ */
+static inline int vgpu_life(const char *vf, const struct vgpu_type *type)
+{
+	struct user user = {};
+	int ret;
+
+	ret = vf_set_type(vf, type->id);
+	if (ret)
+		return ret;
+	ret = user_open(&user, vf, IOMMU_IOMMUFD);
+	if (!ret)
+		ret = user_work(&user);
+	if (!ret)
+		ret = vdev_reset(&user.vdev);
+	user_close(&user);
+
+	return ret ?: vf_set_type(vf, 0);
 }
 
 /**

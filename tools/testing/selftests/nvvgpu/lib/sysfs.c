@@ -555,3 +555,26 @@ int vf_state(const char *vf, char *buf, size_t size)
 
 	return ret;
 }
+
+/**
+ * vf_wait_state() - wait for a state that what the GPU reports leads to
+ * @vf: PCI name
+ * @want: the state
+ *
+ * Return: @want, or what it is after five seconds.
+ */
+const char *vf_wait_state(const char *vf, const char *want)
+{
+	static char state[32];
+	int tries;
+
+	for (tries = 0; tries < 100; tries++) {
+		if (vf_state(vf, state, sizeof(state)) < 0)
+			return "unreadable";
+		if (!strcmp(state, want))
+			break;
+		usleep(50000);
+	}
+
+	return state;
+}

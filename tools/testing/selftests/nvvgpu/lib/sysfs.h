@@ -86,5 +86,6 @@ int vf_set_type(const char *vf, unsigned int id);
 int vf_type(const char *vf);
 int vf_creatable(const char *vf, unsigned int id);
 int vf_state(const char *vf, char *buf, size_t size);
+const char *vf_wait_state(const char *vf, const char *want);
 
 #endif /* _NVVGPU_SELFTEST_SYSFS_H */
