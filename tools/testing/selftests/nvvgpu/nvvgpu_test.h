@@ -144,6 +144,16 @@ static inline bool test_all(void)
 	return env && *env && strcmp(env, "0");
 }
 
+/**
+ * test_slow() - is everything slow here?
+ *
+ * Return: true with a kernel that searches for its own faults.
+ */
+static inline bool test_slow(void)
+{
+	return !access("/sys/kernel/debug/kmemleak", F_OK);
+}
+
 /* The driver's own */
 #define FW_TIMEOUT_MS	5000
 
