@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that runs out: in each step of a vGPU's life the first allocation fails,
+ * then the second and so on, until the step no longer gets that far.  Each failure
+ * is told by an errno that says so, leaves everything as it was, and the same step
+ * done again succeeds.
+ *
+ * Needs a kernel with fault injection.  Without NVVGPU_TEST_ALL some allocations are
+ * left out, others each time.
+ */
+#include <fcntl.h>
+#include <time.h>
+
+#include <sys/ioctl.h>
+
+#include <linux/pci_regs.h>
+
+#include "nvvgpu_test.h"
+#include "lib/backend.h"
+#include "lib/picture.h"
+
+/* More than any step has */
+#define NTH_MAX		3000
+
+/*
+ * The kernel's knobs
+ */
+static bool nth_available(void)
+{
+	static const char * const fails[] = {
+		"failslab", "fail_page_alloc", "fail_usercopy",
+	};
+	char path[128];
+	unsigned int i;
+
+	if (access("/proc/self/fail-nth", W_OK) ||
+	    put("/sys/kernel/debug/failslab/ignore-gfp-wait", "N"))
+		return false;
+	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
+	for (i = 0; i < ARRAY_SIZE(fails); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose",
+			 fails[i]);
+		put(path, "0");
+	}
+
+	return true;
+}
+
+static int nth_write(int fd, unsigned int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", nth);
+
+	return pwrite(fd, text, len, 0) == len ? 0 : -errno;
+}
+
+/* Nothing fails any more.  Has something, or was there nothing left to fail? */
+static bool nth_end(int fd)
+{
+	char text[16] = "";
+	bool hit;
+	int ret;
+
+	/* Even this may be what fails, or was about to. */
+	hit = pread(fd, text, sizeof(text) - 1, 0) > 0 && !atoi(text);
+	do {
+		ret = nth_write(fd, 0);
+	} while (ret == -EFAULT || ret == -ENOMEM);
+
+	return hit;
+}
+
+/*
+ * The steps
+ */
+enum step {
+	CREATE,
+	DELETE,
+	OPEN,
+	CLOSE,
+	IOCTL_RESET,
+	FLR,
+	MMAP,
+	IRQS,
+	INFO,
+	READ_WRITE,
+	SYSFS_READ,
+	HOST_RESET,
+	BIND,
+};
+
+static const char * const files[] = {
+	"nvidia/creatable_vgpu_types",
+	"nvidia/current_vgpu_type",
+	"nvidia/placement_id",
+	"nvidia/vgpu_params",
+	"nvvgpu/backend",
+	"nvvgpu/capabilities",
+	"nvvgpu/events",
+	"nvvgpu/last_error",
+	"nvvgpu/owner",
+	"nvvgpu/state",
+	"nvvgpu/stats",
+	"nvvgpu/supported_types",
+};
+
+/**
+ * struct stage - what the steps are done with
+ * @vf: PCI name
+ * @type: of the vGPU
+ * @user: its device and its IOAS
+ * @type_fd: nvidia/current_vgpu_type, as opening it is none of the steps
+ * @reset_fd: the VF's reset
+ * @bind_fd: the driver's bind
+ * @flr_reg: offset in configuration space
+ * @file_fd: @files
+ */
+struct stage {
+	const char *vf;
+	struct vgpu_type type;
+	struct user user;
+	int type_fd;
+	int reset_fd;
+	int bind_fd;
+	unsigned int flr_reg;
+	int file_fd[ARRAY_SIZE(files)];
+};
+
+FIXTURE(nth) {
+	struct pf pf;
+	struct stage stage;
+	int nth_fd;
+	char *picture;
+};
+
+FIXTURE_VARIANT(nth) {
+	enum step step;
+	/* what the vGPU may be found in after a failure, next to what it was */
+	const char *or_state;
+	/* allocations are too many to let each fail every time */
+	unsigned int stride;
+};
+
+FIXTURE_VARIANT_ADD(nth, create) { CREATE, NULL, 1 };
+/* What the firmware was not told of may or may not be there. */
+FIXTURE_VARIANT_ADD(nth, delete) { DELETE, "error", 1 };
+FIXTURE_VARIANT_ADD(nth, open) { OPEN, NULL, 9 };
+/* What could not be scrubbed is nobody's. */
+FIXTURE_VARIANT_ADD(nth, close) { CLOSE, "error", 3 };
+FIXTURE_VARIANT_ADD(nth, reset) { IOCTL_RESET, NULL, 2 };
+FIXTURE_VARIANT_ADD(nth, flr) { FLR, NULL, 2 };
+FIXTURE_VARIANT_ADD(nth, mmap) { MMAP, NULL, 1 };
+FIXTURE_VARIANT_ADD(nth, irqs) { IRQS, NULL, 5 };
+FIXTURE_VARIANT_ADD(nth, info) { INFO, NULL, 1 };
+FIXTURE_VARIANT_ADD(nth, read_write) { READ_WRITE, NULL, 1 };
+FIXTURE_VARIANT_ADD(nth, sysfs_read) { SYSFS_READ, NULL, 1 };
+FIXTURE_VARIANT_ADD(nth, host_reset) { HOST_RESET, NULL, 2 };
+FIXTURE_VARIANT_ADD(nth, bind) { BIND, NULL, 13 };
+
+static int vf_file(const char *vf, const char *file, int flags)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", vf, file);
+	fd = open(path, flags | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+FIXTURE_SETUP(nth)
+{
+	struct stage *stage = &self->stage;
+	unsigned int i;
+
+	if (!nth_available())
+		SKIP(return, "this kernel has no fault injection");
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	self->picture = picture_take(&self->pf);
+	self->nth_fd = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->nth_fd);
+
+	stage->vf = self->pf.vf[0];
+	ASSERT_EQ(1, vf_types(stage->vf, &stage->type, 1));
+	ASSERT_EQ(0, ioas_open(&stage->user.own, IOMMU_IOMMUFD));
+	vdev_init(&stage->user.vdev, stage->vf, &stage->user.own);
+	stage->type_fd = vf_file(stage->vf, "nvidia/current_vgpu_type",
+				 O_WRONLY);
+	ASSERT_LE(0, stage->type_fd);
+	stage->reset_fd = vf_file(stage->vf, "reset", O_WRONLY);
+	ASSERT_LE(0, stage->reset_fd);
+	stage->bind_fd = open("/sys/bus/pci/drivers/" FRONT_END_DRIVER "/bind",
+			      O_WRONLY | O_CLOEXEC);
+	ASSERT_LE(0, stage->bind_fd);
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		stage->file_fd[i] = vf_file(stage->vf, files[i], O_RDONLY);
+		ASSERT_LE(0, stage->file_fd[i]);
+	}
+}
+
+static void stage_close(struct stage *stage)
+{
+	unsigned int i;
+
+	vdev_close(&stage->user.vdev);
+	ioas_close(&stage->user.own);
+	close(stage->type_fd);
+	close(stage->reset_fd);
+	close(stage->bind_fd);
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		close(stage->file_fd[i]);
+}
+
+FIXTURE_TEARDOWN(nth)
+{
+	if (!self->picture)
+		return;
+	nth_end(self->nth_fd);
+	vdev_close(&self->stage.user.vdev);
+	gpu_clean(&self->pf);
+	free(self->picture);
+}
+
+static int write_text(int fd, const char *text)
+{
+	return pwrite(fd, text, strlen(text), 0) < 0 ? -errno : 0;
+}
+
+static int set_type(int fd, unsigned int type)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", type);
+
+	return write_text(fd, text);
+}
+
+/* All of the VF's own files, each by one read */
+static int read_files(const struct stage *stage)
+{
+	static char buf[8192];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		if (pread(stage->file_fd[i], buf, sizeof(buf), 0) < 0)
+			return -errno;
+
+	return 0;
+}
+
+static int get_info(const struct vdev *vdev)
+{
+	struct {
+		struct vfio_region_info info;
+		char caps[256];
+	} region = {
+		.info.argsz = sizeof(region),
+	};
+	struct vfio_device_info info;
+	struct vfio_irq_info irq;
+	unsigned int i;
+	int ret;
+
+	ret = vdev_info(vdev, &info);
+	for (i = 0; !ret && i <= VFIO_PCI_CONFIG_REGION_INDEX; i++) {
+		region.info.index = i;
+		if (ioctl(vdev->fd, VFIO_DEVICE_GET_REGION_INFO, &region))
+			ret = -errno;
+	}
+	for (i = 0; !ret && i <= VFIO_PCI_MSIX_IRQ_INDEX; i++)
+		ret = vdev_irq_info(vdev, i, &irq);
+
+	return ret;
+}
+
+static int read_write(const struct vdev *vdev)
+{
+	__u32 word = 0;
+	int ret;
+
+	ret = vdev_write(vdev, NVVGPU_EMU_VF_BAR_FB, 0, &word, 4);
+	if (ret == 4)
+		ret = vdev_read(vdev, NVVGPU_EMU_VF_BAR_FB, 0, &word, 4);
+	if (ret == 4)
+		ret = vdev_read(vdev, VFIO_PCI_CONFIG_REGION_INDEX, 0, &word,
+				4);
+
+	return ret == 4 ? 0 : ret < 0 ? ret : -EIO;
+}
+
+static int map_bars(struct vdev *vdev)
+{
+	int ret;
+
+	vdev_unmap_bar(vdev, NVVGPU_EMU_VF_BAR_FB);
+	ret = vdev_map_bar(vdev, NVVGPU_EMU_VF_BAR_FB);
+	vdev_unmap_bar(vdev, NVVGPU_EMU_VF_BAR_FB);
+
+	return ret;
+}
+
+static int do_step(struct stage *stage, enum step step)
+{
+	struct vdev *vdev = &stage->user.vdev;
+
+	switch (step) {
+	case CREATE:
+		return set_type(stage->type_fd, stage->type.id);
+	case DELETE:
+		return set_type(stage->type_fd, 0);
+	case OPEN:
+		return vdev_open(vdev, stage->vf, &stage->user.own);
+	case CLOSE:
+		vdev_close(vdev);
+		return 0;
+	case IOCTL_RESET:
+		return vdev_reset(vdev);
+	case FLR:
+		return vdev_cfg_write16(vdev, stage->flr_reg,
+					PCI_EXP_DEVCTL_BCR_FLR);
+	case MMAP:
+		return map_bars(vdev);
+	case IRQS:
+		return vdev_msix_enable(vdev, ENGINE_VECTORS);
+	case INFO:
+		return get_info(vdev);
+	case READ_WRITE:
+		return read_write(vdev);
+	case SYSFS_READ:
+		return read_files(stage);
+	case HOST_RESET:
+		return write_text(stage->reset_fd, "1");
+	case BIND:
+		return write_text(stage->bind_fd, stage->vf);
+	}
+
+	return -EINVAL;
+}
+
+/* Is the device open when the step begins? */
+static bool needs_open(enum step step)
+{
+	switch (step) {
+	case CREATE:
+	case DELETE:
+	case OPEN:
+	case SYSFS_READ:
+	case HOST_RESET:
+	case BIND:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* Bring everything to where the step begins, wherever it is. */
+static int prepare(struct stage *stage, enum step step)
+{
+	struct vdev *vdev = &stage->user.vdev;
+	int ret;
+
+	if (step == BIND)
+		return pci_unbind(stage->vf);
+	if (step == IRQS && vdev->nr_irqs)
+		vdev_msix_disable(vdev);
+	if (!needs_open(step))
+		vdev_close(vdev);
+	if (step == CREATE)
+		return set_type(stage->type_fd, 0);
+	if (!vf_type(stage->vf)) {
+		ret = set_type(stage->type_fd, stage->type.id);
+		if (ret)
+			return ret;
+	}
+	if (needs_open(step) && vdev->fd < 0) {
+		ret = vdev_open(vdev, stage->vf, &stage->user.own);
+		if (ret)
+			return ret;
+		vdev_enable(vdev, true);
+		stage->flr_reg = vdev_find_cap(vdev, PCI_CAP_ID_EXP) +
+				 PCI_EXP_DEVCTL;
+	}
+
+	return 0;
+}
+
+static const char *state_before(enum step step)
+{
+	if (step == BIND)
+		return "";
+	if (step == CREATE)
+		return "bound";
+
+	return needs_open(step) ? "open" : "created";
+}
+
+static const char *state_after(enum step step)
+{
+	switch (step) {
+	case CREATE:
+	case CLOSE:
+		return "created";
+	case DELETE:
+	case BIND:
+		return "bound";
+	case OPEN:
+		return "open";
+	default:
+		return state_before(step);
+	}
+}
+
+TEST_F_TIMEOUT(nth, failure_is_clean, 600)
+{
+	unsigned int stride = test_all() ? 1 : variant->stride;
+	struct stage *stage = &self->stage;
+	enum step step = variant->step;
+	unsigned int nth, hits = 0, failures = 0;
+	char state[32];
+	const char *change, *want;
+	char *picture;
+	int ret;
+	bool hit;
+
+	/* Once for nothing: what is made only once is there then. */
+	ASSERT_EQ(0, prepare(stage, step));
+	ASSERT_EQ(0, do_step(stage, step));
+
+	for (nth = 1 + time(NULL) % stride;; nth += stride) {
+		ASSERT_GT(NTH_MAX, nth);
+		ASSERT_EQ(0, prepare(stage, step))
+			TH_LOG("before allocation %u", nth);
+		ASSERT_EQ(0, nth_write(self->nth_fd, nth));
+		ret = do_step(stage, step);
+		hit = nth_end(self->nth_fd);
+		if (!hit)
+			break;
+		hits++;
+		failures += ret < 0;
+
+		/* Some failures are of no consequence. */
+		EXPECT_TRUE(!ret || ret == -ENOMEM || ret == -EFAULT ||
+			    ret == -ENOSPC)
+			TH_LOG("allocation %u: errno %d", nth, -ret);
+		state[0] = '\0';
+		vf_state(stage->vf, state, sizeof(state));
+		want = ret ? state_before(step) : state_after(step);
+		if (variant->or_state && !strcmp(variant->or_state, state))
+			want = variant->or_state;
+		EXPECT_STREQ(want, state)
+			TH_LOG("allocation %u: errno %d", nth, -ret);
+
+		/* Once more, with all the memory there is */
+		if (ret) {
+			EXPECT_EQ(0, do_step(stage, step))
+				TH_LOG("after allocation %u", nth);
+			vf_state(stage->vf, state, sizeof(state));
+			EXPECT_STREQ(state_after(step), state);
+		}
+		/* A vGPU in error can always be deleted. */
+		if (!strcmp(state, "error") && step != DELETE)
+			EXPECT_EQ(0, set_type(stage->type_fd, 0));
+		/* One is enough to know. */
+		if (_metadata->exit_code != KSFT_PASS)
+			break;
+	}
+	EXPECT_EQ(0, ret);
+	EXPECT_LT(0, hits);
+	TH_LOG("%u of %u allocations failed, %u of them were told", hits,
+	       nth - 1, failures);
+
+	/* Nothing of all this is left, and the vGPU works. */
+	if (step == BIND)
+		ASSERT_EQ(0, pci_bind(stage->vf, FRONT_END_DRIVER));
+	stage_close(stage);
+	close(self->nth_fd);
+	EXPECT_EQ(0, vf_set_type(stage->vf, 0));
+	picture = picture_take(&self->pf);
+	change = picture_change(self->picture, picture);
+	EXPECT_EQ(NULL, change)
+		TH_LOG("%s", change ?: "");
+	free(picture);
+	EXPECT_EQ(0, vgpu_life(stage->vf, &stage->type));
+}
+
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, gpu_missing());
+}
