@@ -78,8 +78,9 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 	    total > vram_bytes)
 		return "impossible framebuffer";
 
+	/* What is behind the framebuffer may be somebody else's. */
 	if (!is_power_of_2(bar0_bytes) || bar0_bytes < PAGE_SIZE ||
-	    bar0_bytes > NVVGPU_EMU_VF_FB_SIZE)
+	    bar0_bytes > NVVGPU_EMU_VF_FB_SIZE || bar0_bytes > info->fb_bytes)
 		return "impossible aperture";
 	info->bar_bytes[NVVGPU_EMU_VF_BAR_FB] = bar0_bytes;
 

@@ -114,6 +114,8 @@ static void types_refused(struct kunit *test)
 		       cpu_to_le64(PAGE_SIZE / 2));
 	expect_refused(test, "impossible aperture", bar0_bytes,
 		       cpu_to_le64(2ULL * NVVGPU_EMU_VF_FB_SIZE));
+	expect_refused(test, "impossible aperture", fb_bytes,
+		       cpu_to_le64(TEST_GRANULE));
 
 	expect_refused(test, "impossible display", heads, cpu_to_le32(~0));
 	expect_refused(test, "impossible display", max_width, cpu_to_le32(~0));
