@@ -50,16 +50,23 @@ void nvvgpu_sysfs_event(struct nvvgpu *vgpu, const char *event, u64 count)
  * @vgpu: the VF
  * @event: what has happened, for the uevent
  *
- * As nvvgpu_sysfs_event(), and those who poll the other files are woken, too.
+ * As nvvgpu_sysfs_event(), and those who poll the other files are woken, too,
+ * and those who poll creatable_vgpu_types of any VF of the PF.
  */
 void nvvgpu_sysfs_changed(struct nvvgpu *vgpu, const char *event)
 {
 	struct kobject *kobj = &nvvgpu_dev(vgpu)->kobj;
+	struct nvvgpu *other;
+
+	lockdep_assert_held(&vgpu->pf->gate);
 
 	nvvgpu_sysfs_event(vgpu, event, 1);
 	sysfs_notify(kobj, "nvidia", "current_vgpu_type");
-	sysfs_notify(kobj, "nvidia", "creatable_vgpu_types");
 	sysfs_notify(kobj, "nvvgpu", "state");
+	/* What one VF takes is not there any more for the others. */
+	list_for_each_entry(other, &vgpu->pf->vgpus, node)
+		sysfs_notify(&nvvgpu_dev(other)->kobj, "nvidia",
+			     "creatable_vgpu_types");
 }
 
 typedef int (*nvvgpu_emit_type_fn)(struct nvvgpu_backend *backend, char *buf,

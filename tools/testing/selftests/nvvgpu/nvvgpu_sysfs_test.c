@@ -7,11 +7,8 @@
 #include <fcntl.h>
 #include <poll.h>
 
-#include <sys/socket.h>
-
-#include <linux/netlink.h>
-
 #include "nvvgpu_test.h"
+#include "lib/backend.h"
 
 #define HEADER	"ID    : vGPU Name\n"
 
@@ -30,6 +27,8 @@ static const char * const our_files[] = {
 	"nvvgpu/last_error",
 	"nvvgpu/backend",
 	"nvvgpu/stats",
+	"nvvgpu/events",
+	"nvvgpu/capabilities",
 };
 
 FIXTURE(sysfs) {
@@ -57,19 +56,6 @@ FIXTURE_TEARDOWN(sysfs)
 	pci_write(self->vf, "nvidia/vgpu_params", "\n");
 	gpu_clean(&self->pf);
 }
-
-/* Expect the whole content of a file of a VF. */
-static void expect_file(struct __test_metadata *_metadata, const char *vf,
-			const char *file, const char *text)
-{
-	char buf[8192];
-
-	EXPECT_LE(0, pci_read(vf, file, buf, sizeof(buf)));
-	EXPECT_STREQ(text, buf)
-		TH_LOG("%s/%s", vf, file);
-}
-
-#define EXPECT_FILE(...)	expect_file(_metadata, __VA_ARGS__)
 
 TEST_F(sysfs, directories_are_on_vfs_only)
 {
@@ -206,15 +192,47 @@ TEST_F(sysfs, every_type_is_created_and_reads_back)
 	}
 }
 
-TEST_F(sysfs, newline_is_optional)
+TEST_F(sysfs, newline_sign_and_zeroes_are_optional)
 {
+	static const char * const forms[] = { "%u", "%u\n", "+%u\n", "000%u\n" };
 	char text[16];
+	unsigned int i;
 
-	snprintf(text, sizeof(text), "%u", self->small->id);
-	EXPECT_EQ(0, pci_write(self->vf, "nvidia/current_vgpu_type", text));
-	EXPECT_EQ((int)self->small->id, vf_type(self->vf));
-	EXPECT_EQ(0, pci_write(self->vf, "nvidia/current_vgpu_type", "0"));
-	EXPECT_EQ(0, vf_type(self->vf));
+	for (i = 0; i < ARRAY_SIZE(forms); i++) {
+		snprintf(text, sizeof(text), forms[i], self->small->id);
+		EXPECT_EQ(0, pci_write(self->vf, "nvidia/current_vgpu_type",
+				       text))
+			TH_LOG("'%s'", text);
+		EXPECT_EQ((int)self->small->id, vf_type(self->vf));
+		snprintf(text, sizeof(text), forms[i], 0);
+		EXPECT_EQ(0, pci_write(self->vf, "nvidia/current_vgpu_type",
+				       text))
+			TH_LOG("'%s'", text);
+		EXPECT_EQ(0, vf_type(self->vf));
+	}
+}
+
+TEST_F(sysfs, files_that_only_tell_are_not_written)
+{
+	unsigned int i;
+
+	EXPECT_EQ(-EACCES, pci_write(self->vf, nvidia_files[0], "1\n"));
+	for (i = 0; i < ARRAY_SIZE(our_files); i++) {
+		EXPECT_EQ(-EACCES, pci_write(self->vf, our_files[i], "1\n"))
+			TH_LOG("%s", our_files[i]);
+	}
+}
+
+TEST_F(sysfs, gpu_instances_are_not_chosen)
+{
+	const char *file = "nvidia/gpu_instance_id";
+
+	EXPECT_EQ(-EOPNOTSUPP, pci_write(self->vf, file, "0\n"));
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	EXPECT_FILE(self->vf, file, "0\n");
+	EXPECT_EQ(-EOPNOTSUPP, pci_write(self->vf, file, "0\n"));
+	EXPECT_EQ(-EOPNOTSUPP, pci_write(self->vf, file, "nonsense"));
+	EXPECT_FILE(self->vf, file, "0\n");
 }
 
 TEST_F(sysfs, zero_without_a_vgpu_succeeds)
@@ -333,6 +351,18 @@ TEST_F(sysfs, backend_and_stats)
 	EXPECT_LT(0, n);
 }
 
+/* More VFs than the tests have by default, empty */
+static int more_vfs(struct pf *pf, unsigned int nr)
+{
+	int ret;
+
+	if (nr <= pf->nr_vfs)
+		return 0;
+	ret = pf_set_vfs(pf, nr);
+
+	return ret ?: gpu_prepare(pf, nr) ? -EIO : 0;
+}
+
 TEST_F(sysfs, full_gpu_says_so_and_recovers)
 {
 	const struct vgpu_type *big = type_largest(self->types,
@@ -343,10 +373,7 @@ TEST_F(sysfs, full_gpu_says_so_and_recovers)
 	if (n + 1 > self->pf.total)
 		SKIP(return, "%u VFs cannot hold %u of %s", self->pf.total,
 		     n + 1, big->name);
-	if (n + 1 > self->pf.nr_vfs) {
-		ASSERT_EQ(0, pf_set_vfs(&self->pf, n + 1));
-		ASSERT_GPU(&self->pf, n + 1);
-	}
+	ASSERT_EQ(0, more_vfs(&self->pf, n + 1));
 
 	for (i = 0; i < n; i++) {
 		EXPECT_EQ(1, vf_creatable(self->pf.vf[n], big->id));
@@ -439,6 +466,86 @@ TEST_F(sysfs, wanted_placement_is_the_one_it_gets)
 	EXPECT_FILE(self->vf, "nvidia/placement_id", place[0]);
 }
 
+TEST_F(sysfs, placement_is_a_number)
+{
+	static const struct {
+		const char *text;
+		int err;
+	} forms[] = {
+		{ "0", 0 }, { "0\n", 0 }, { "+3\n", 0 }, { "007\n", 0 },
+		{ "2147483647\n", 0 }, { "-1\n", 0 },
+		{ "\n", -EINVAL }, { " 0\n", -EINVAL }, { "0 ", -EINVAL },
+		{ "0\n\n", -EINVAL }, { "x\n", -EINVAL }, { "0x1\n", -EINVAL },
+		{ "1.0\n", -EINVAL }, { "1,2\n", -EINVAL }, { "--1\n", -EINVAL },
+		{ "-2\n", -EINVAL }, { "-2147483648\n", -EINVAL },
+		{ "2147483648\n", -ERANGE }, { "4294967295\n", -ERANGE },
+		{ "-2147483649\n", -ERANGE },
+		{ "100000000000000000000000\n", -ERANGE },
+	};
+	const char *file = "nvidia/placement_id";
+	char place[32];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(forms); i++) {
+		EXPECT_EQ(forms[i].err, pci_write(self->vf, file,
+						  forms[i].text))
+			TH_LOG("'%s'", forms[i].text);
+		/* A wish is not yet a place. */
+		EXPECT_EQ(-ENXIO, pci_read(self->vf, file, self->buf,
+					   sizeof(self->buf)));
+	}
+
+	/* One that cannot be stays in the way until it is taken back. */
+	ASSERT_EQ(0, pci_write(self->vf, file, "2147483647\n"));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, self->small->id));
+	EXPECT_EQ(-EINVAL, pci_write(self->vf, file, "x\n"));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, self->small->id));
+	EXPECT_FILE(self->vf, "nvidia/current_vgpu_type", "0\n");
+	ASSERT_EQ(0, pci_write(self->vf, file, "-1\n"));
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+
+	/* A vGPU does not move. */
+	ASSERT_LT(0, pci_read(self->vf, file, place, sizeof(place)));
+	EXPECT_STREQ("0\n", place);
+	EXPECT_EQ(-EPERM, pci_write(self->vf, file, "1\n"));
+	EXPECT_EQ(-EPERM, pci_write(self->vf, file, place));
+	EXPECT_EQ(-EINVAL, pci_write(self->vf, file, "x\n"));
+	EXPECT_FILE(self->vf, file, place);
+}
+
+/* The emulated GPU hands VRAM out in granules of half a GiB, and names those. */
+TEST_F(sysfs, room_in_pieces_is_no_room_for_a_large_one)
+{
+	const __u64 granule = 512 * MIB;
+	const struct vgpu_type *big = type_largest(self->types,
+						   self->nr_types);
+	const unsigned int per_big = big->framebuffer / granule;
+	struct vgpu_type now[MAX_TYPES];
+	unsigned int i, big_index = big - self->types;
+	char place[16];
+
+	if (big->max_instances + 1 > self->pf.total)
+		SKIP(return, "%u VFs are too few", self->pf.total);
+	ASSERT_EQ(0, more_vfs(&self->pf, big->max_instances + 1));
+	/* One small one in the middle of each piece that a large one would take */
+	for (i = 0; i < big->max_instances; i++) {
+		snprintf(place, sizeof(place), "%u\n",
+			 i * per_big + per_big / 2);
+		ASSERT_EQ(0, pci_write(self->pf.vf[i], "nvidia/placement_id",
+				       place));
+		ASSERT_EQ(0, vf_set_type(self->pf.vf[i], self->small->id));
+		EXPECT_FILE(self->pf.vf[i], "nvidia/placement_id", place);
+	}
+	ASSERT_EQ(self->nr_types, vf_types(self->pf.vf[i], now, MAX_TYPES));
+	EXPECT_EQ(0, now[big_index].available);
+	EXPECT_STRNE("", now[big_index].reason);
+	EXPECT_EQ(0, vf_creatable(self->pf.vf[i], big->id));
+	EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[i], big->id));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 0));
+	EXPECT_EQ(1, vf_creatable(self->pf.vf[i], big->id));
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[i], big->id));
+}
+
 TEST_F(sysfs, params_keep_every_byte)
 {
 	const char *file = "nvidia/vgpu_params";
@@ -462,17 +569,51 @@ TEST_F(sysfs, params_outlive_a_vgpu_of_the_same_vf)
 	EXPECT_FILE(self->vf, file, "one=1\n");
 }
 
-TEST_F(sysfs, params_too_long_are_refused_and_change_nothing)
+TEST_F(sysfs, params_are_keys_and_values)
 {
+	static const char * const good[] = {
+		"a=1", "a=", "a=b=c", "a=,b=", "a=1,b=2,a=3", "x.y-z_0=%&/()",
+	};
+	static const char * const bad[] = {
+		"a", "=", "=1", ",", "a=1,", ",a=1", "a=1,,b=2", "a=1,b",
+		"a=1,=2", "a=1 ", " a=1", "a=1 b=2", "a=\t", "a=1\n\n",
+		"a=1\nb=2", "a=\x7f", "a=\xc3\xa4", "\n\n",
+	};
 	const char *file = "nvidia/vgpu_params";
-	char text[4096];
+	char text[NVVGPU_PARAMS_LEN + 2], want[NVVGPU_PARAMS_LEN + 2];
+	unsigned int i;
 
-	ASSERT_EQ(0, pci_write(self->vf, file, "one=1\n"));
+	for (i = 0; i < ARRAY_SIZE(good); i++) {
+		EXPECT_EQ(0, pci_write(self->vf, file, good[i]))
+			TH_LOG("'%s'", good[i]);
+		snprintf(want, sizeof(want), "%s\n", good[i]);
+		EXPECT_FILE(self->vf, file, want);
+	}
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(-EINVAL, pci_write(self->vf, file, bad[i]))
+			TH_LOG("'%s'", bad[i]);
+	}
+	EXPECT_EQ(-EINVAL, pci_write_len(self->vf, file, "a=\0", 3));
+	EXPECT_FILE(self->vf, file, want);
+
+	/* As long as it can be, with and without its newline; one more is not. */
 	memset(text, 'a', sizeof(text));
 	text[1] = '=';
-	text[sizeof(text) - 1] = '\0';
-	EXPECT_GT(0, pci_write(self->vf, file, text));
-	EXPECT_FILE(self->vf, file, "one=1\n");
+	text[NVVGPU_PARAMS_LEN - 1] = '\n';
+	text[NVVGPU_PARAMS_LEN] = '\0';
+	EXPECT_EQ(0, pci_write_len(self->vf, file, text,
+				   NVVGPU_PARAMS_LEN - 1));
+	EXPECT_FILE(self->vf, file, text);
+	EXPECT_EQ(0, pci_write(self->vf, file, text));
+	EXPECT_FILE(self->vf, file, text);
+	memset(want, 'b', sizeof(want));
+	want[1] = '=';
+	EXPECT_EQ(-E2BIG, pci_write_len(self->vf, file, want,
+					NVVGPU_PARAMS_LEN));
+	EXPECT_EQ(-E2BIG, pci_write_len(self->vf, file, want, sizeof(want)));
+	EXPECT_FILE(self->vf, file, text);
+	/* What all of it is given to takes it. */
+	EXPECT_EQ(0, vf_set_type(self->vf, self->small->id));
 }
 
 TEST_F(sysfs, unbinding_gives_the_framebuffer_back)
@@ -540,13 +681,35 @@ TEST_F(sysfs, writers_on_different_vfs_all_win)
 	}
 }
 
-static bool wait_changed(int fd)
+/* Files of two VFs that are polled, and whether each has changed since */
+static const char * const polled[] = {
+	"nvidia/current_vgpu_type",
+	"nvvgpu/state",
+	"nvidia/creatable_vgpu_types",
+};
+
+#define NR_POLLED	ARRAY_SIZE(polled)
+
+static int poll_open(const char *vf, const char *file)
+{
+	char path[128], buf[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", vf, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)!read(fd, buf, sizeof(buf));
+
+	return fd;
+}
+
+static bool poll_changed(int fd, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLPRI };
-	char buf[64];
+	char buf[4096];
 	bool changed;
 
-	changed = poll(&pfd, 1, 5000) == 1 && (pfd.revents & POLLPRI);
+	changed = poll(&pfd, 1, timeout_ms) == 1 && (pfd.revents & POLLPRI);
 	lseek(fd, 0, SEEK_SET);
 	(void)!read(fd, buf, sizeof(buf));
 
@@ -555,70 +718,129 @@ static bool wait_changed(int fd)
 
 TEST_F(sysfs, pollers_are_told_of_changes)
 {
-	char path[128], buf[64];
-	int fd;
+	struct ioas ioas;
+	struct vdev vdev;
+	int fd[NR_POLLED], other[NR_POLLED];
+	unsigned int i, step;
 
-	snprintf(path, sizeof(path),
-		 "/sys/bus/pci/devices/%s/nvidia/current_vgpu_type", self->vf);
-	fd = open(path, O_RDONLY);
-	ASSERT_LE(0, fd);
-	ASSERT_LT(0, read(fd, buf, sizeof(buf)));
-
-	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
-	EXPECT_TRUE(wait_changed(fd));
-	ASSERT_EQ(0, vf_set_type(self->vf, 0));
-	EXPECT_TRUE(wait_changed(fd));
-	close(fd);
-}
-
-/* Wait for a uevent of @vf that carries @event. */
-static bool wait_uevent(int fd, const char *vf, const char *event)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	char buf[8192], want[64];
-	ssize_t len;
-	char *p;
-
-	snprintf(want, sizeof(want), "NVVGPU_EVENT=%s", event);
-	while (poll(&pfd, 1, 5000) == 1) {
-		len = recv(fd, buf, sizeof(buf) - 1, 0);
-		if (len <= 0)
-			continue;
-		buf[len] = '\0';
-		/* "change@/devices/.../<vf>", then KEY=value, NUL separated */
-		if (strncmp(buf, "change@", 7) || !strstr(buf, vf))
-			continue;
-		for (p = buf; p < buf + len; p += strlen(p) + 1)
-			if (!strcmp(p, want))
-				return true;
+	ASSERT_EQ(0, ioas_open(&ioas, IOMMU_IOMMUFD));
+	for (i = 0; i < NR_POLLED; i++) {
+		fd[i] = poll_open(self->vf, polled[i]);
+		other[i] = poll_open(self->vf2, polled[i]);
+		ASSERT_LE(0, fd[i]);
+		ASSERT_LE(0, other[i]);
 	}
-
-	return false;
+	for (step = 0; step < 4; step++) {
+		switch (step) {
+		case 0:
+			ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+			break;
+		case 1:
+			ASSERT_EQ(0, vdev_open(&vdev, self->vf, &ioas));
+			break;
+		case 2:
+			vdev_close(&vdev);
+			break;
+		case 3:
+			ASSERT_EQ(0, vf_set_type(self->vf, 0));
+			break;
+		}
+		for (i = 0; i < NR_POLLED; i++) {
+			EXPECT_TRUE(poll_changed(fd[i], 5000))
+				TH_LOG("%s, step %u", polled[i], step);
+		}
+		/* What is taken here is not there any more for another VF. */
+		EXPECT_FALSE(poll_changed(other[0], 0));
+		EXPECT_FALSE(poll_changed(other[1], 0));
+		EXPECT_TRUE(poll_changed(other[2], 5000))
+			TH_LOG("the other VF's list, step %u", step);
+	}
+	/* A refusal is no change. */
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, ~0U));
+	for (i = 0; i < NR_POLLED; i++) {
+		EXPECT_FALSE(poll_changed(fd[i], 0));
+		close(fd[i]);
+		close(other[i]);
+	}
+	ioas_close(&ioas);
 }
 
-TEST_F(sysfs, uevents_announce_changes)
+#define EXPECT_UEVENT(fd, what, id) do {				\
+	struct uevent __u = {};						\
+									\
+	EXPECT_EQ(0, uevent_next(fd, self->vf, &__u, 5000));		\
+	EXPECT_STREQ(what, __u.event);					\
+	EXPECT_EQ(id, __u.type);					\
+	EXPECT_EQ(1, __u.count);					\
+} while (0)
+
+TEST_F(sysfs, uevents_announce_each_change_once)
 {
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	const unsigned int id = self->small->id;
+	struct uevent uevent;
 	struct ioas ioas;
 	struct vdev vdev;
 	int fd;
 
-	fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC,
-		    NETLINK_KOBJECT_UEVENT);
+	fd = uevent_open();
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, bind(fd, (struct sockaddr *)&addr, sizeof(addr)));
-
-	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
-	EXPECT_TRUE(wait_uevent(fd, self->vf, "created"));
+	ASSERT_EQ(0, vf_set_type(self->vf, id));
+	EXPECT_UEVENT(fd, NVVGPU_EVENT_NAME_CREATED, id);
+	/* What fails changes nothing. */
+	EXPECT_EQ(-EPERM, vf_set_type(self->vf, id));
 	ASSERT_EQ(0, ioas_open(&ioas, IOMMU_IOMMUFD));
 	ASSERT_EQ(0, vdev_open(&vdev, self->vf, &ioas));
-	EXPECT_TRUE(wait_uevent(fd, self->vf, "opened"));
+	EXPECT_UEVENT(fd, NVVGPU_EVENT_NAME_OPENED, id);
+	EXPECT_EQ(-EPERM, vf_set_type(self->vf, 0));
 	vdev_close(&vdev);
 	ioas_close(&ioas);
-	EXPECT_TRUE(wait_uevent(fd, self->vf, "closed"));
+	EXPECT_UEVENT(fd, NVVGPU_EVENT_NAME_CLOSED, id);
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
-	EXPECT_TRUE(wait_uevent(fd, self->vf, "deleted"));
+	EXPECT_UEVENT(fd, NVVGPU_EVENT_NAME_DELETED, 0);
+	EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, ~0U));
+	EXPECT_EQ(-ETIMEDOUT, uevent_next(fd, self->vf, &uevent, 50));
 	close(fd);
+}
+
+/* Several writers on one VF, each of them creating and deleting */
+TEST_F(sysfs, creators_and_deleters_of_one_vf_leave_it_whole)
+{
+	struct vgpu_type now[MAX_TYPES];
+	int i, t, round, status, diff = 0;
+
+	for (i = 0; i < 4; i++) {
+		const struct vgpu_type *type = &self->types[i % 2];
+		pid_t pid = fork();
+
+		ASSERT_LE(0, pid);
+		if (pid)
+			continue;
+		for (round = 0; round < 20; round++) {
+			int ret = vf_set_type(self->vf, type->id);
+
+			if (ret && ret != -EPERM)
+				_exit(1);
+			t = vf_type(self->vf);
+			if (t && t != (int)self->types[0].id &&
+			    t != (int)self->types[1].id)
+				_exit(2);
+			if (vf_set_type(self->vf, 0))
+				_exit(3);
+		}
+		_exit(0);
+	}
+	for (i = 0; i < 4; i++) {
+		ASSERT_LT(0, wait(&status));
+		EXPECT_TRUE(WIFEXITED(status));
+		EXPECT_EQ(0, WEXITSTATUS(status));
+	}
+	EXPECT_FILE(self->vf, "nvidia/current_vgpu_type", "0\n");
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	ASSERT_EQ(self->nr_types, vf_types(self->vf, now, MAX_TYPES));
+	for (t = 0; t < self->nr_types; t++)
+		diff += self->types[t].available != now[t].available;
+	EXPECT_EQ(0, diff);
 }
 
 /*

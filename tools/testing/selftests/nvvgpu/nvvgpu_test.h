@@ -8,6 +8,8 @@
 
 #include <fcntl.h>
 
+#include <linux/nvvgpu.h>
+
 #include "kselftest_harness.h"
 
 #include "lib/engine.h"

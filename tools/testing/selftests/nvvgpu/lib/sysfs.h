@@ -10,13 +10,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <linux/nvvgpu.h>
 #include <linux/types.h>
 
 #define FRONT_END_DRIVER	"nvvgpu-vfio-pci"
 
 #define BDF_LEN			16
 #define MAX_VFS			256
-#define MAX_TYPES		128
+#define MAX_TYPES		NVVGPU_MAX_TYPES
 
 /* Files of any PCI device; @file is relative to its directory */
 int pci_read(const char *bdf, const char *file, char *buf, size_t size);
@@ -69,7 +70,7 @@ int pf_set_vfs(struct pf *pf, unsigned int nr);
  */
 struct vgpu_type {
 	unsigned int id;
-	char name[64];
+	char name[NVVGPU_NAME_LEN];
 	char vgpu_class[8];
 	__u64 framebuffer;
 	__u64 bar0;
