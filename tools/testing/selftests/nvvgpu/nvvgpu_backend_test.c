@@ -131,10 +131,11 @@ TEST_F(backend, unsound_tables_are_refused)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(unsound); i++)
+	for (i = 0; i < ARRAY_SIZE(unsound); i++) {
 		EXPECT_EQ(unsound[i].err,
 			  mock_add(self->bdf, unsound[i].table))
 			TH_LOG("%s", unsound[i].table);
+	}
 	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
 }
@@ -149,7 +150,8 @@ TEST_F(backend, older_minor_has_fewer_operations)
 
 	/* Its table has something else where get_placement is now. */
 	ASSERT_EQ(0, post(self->bdf, 0, "5"));
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
 	EXPECT_EQ(0, mock_calls("get_placement"));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "0\n");
 }
@@ -245,7 +247,8 @@ TEST_F(backend, arrives_after_the_vf)
 {
 	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "backend", 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_BACKEND, 5000));
 	EXPECT_EQ(1, vf_creatable(self->vf, MOCK_TYPE));
 	ASSERT_CREATED(self->vf);
 	ASSERT_OPEN();
@@ -283,8 +286,8 @@ TEST_F(backend, departs_and_returns_with_vgpus_created)
 		ASSERT_CREATED(self->vf);
 		ASSERT_CREATED(self->vf2);
 		ASSERT_EQ(0, mock_del(self->bdf));
-		EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "deleted",
-					 5000));
+		EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+					 NVVGPU_EVENT_NAME_DELETED, 5000));
 		EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 		EXPECT_FILE(self->vf, "nvidia/current_vgpu_type", "0\n");
 		EXPECT_FILE(self->vf2, "nvvgpu/state", "bound\n");
@@ -302,7 +305,8 @@ TEST_F(backend, departs_with_the_device_open)
 
 	/* The user is told, in every way there is. */
 	EXPECT_EQ(1, irq_wait(self->err, 5000));
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "crashed", 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_CRASHED, 5000));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 	EXPECT_FILE(self->vf, "nvvgpu/last_error", "the back-end has gone\n");
 	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
@@ -331,7 +335,8 @@ TEST_F(backend, returns_with_the_device_open)
 	/* Not by itself, as all that the user had set up is lost: by a reset. */
 	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "reset", 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_RESET, 5000));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 	EXPECT_EQ(2, mock_calls("start"));
 	EXPECT_EQ(1, mod_refs("nvvgpu-mock"));
@@ -621,12 +626,13 @@ TEST_F(backend, crash_is_told_and_a_reset_mends_it)
 	ASSERT_OPEN();
 	ASSERT_EQ(0, post(self->bdf, 0, "0"));
 	EXPECT_EQ(1, irq_wait(self->err, 5000));
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "crashed", 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_CRASHED, 5000));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 	EXPECT_FILE(self->vf2, "nvvgpu/state", "bound\n");
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
-	EXPECT_EQ(1, count(self->vf, "crashed"));
+	EXPECT_EQ(1, count(self->vf, NVVGPU_EVENT_NAME_CRASHED));
 }
 
 TEST_F(backend, reset_of_a_busy_vgpu_is_handled_when_it_is_no_longer)
@@ -795,14 +801,17 @@ TEST_F(backend, ioeventfds_stay_out_of_a_trapped_area)
 TEST_F(backend, events_come_in_their_order)
 {
 	static const char * const want[] = {
-		"display", "guest-up", "fault", "interrupt", "guest-down",
+		NVVGPU_EVENT_NAME_DISPLAY, NVVGPU_EVENT_NAME_GUEST_UP,
+		NVVGPU_EVENT_NAME_FAULT, NVVGPU_EVENT_NAME_INTERRUPT,
+		NVVGPU_EVENT_NAME_GUEST_DOWN,
 	};
 	struct uevent uevent;
 	unsigned int i;
 
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "created", 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_CREATED, 5000));
 	ASSERT_EQ(0, post(self->bdf, 0, "4 2 1 6 3"));
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
 		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
@@ -823,7 +832,8 @@ TEST_F(backend, events_that_repeat_are_counted)
 
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "created", 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_CREATED, 5000));
 
 	/* While an operation is at work nobody can be told of anything. */
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_stats"));
@@ -838,20 +848,20 @@ TEST_F(backend, events_that_repeat_are_counted)
 	/* up, down, up, two faults, down, fault, up */
 	ASSERT_EQ(0, post(self->bdf, 0, "2 3 2 1 1"));
 	ASSERT_EQ(0, post(self->bdf, 0, "3 1 2"));
-	EXPECT_EQ(3, count(self->vf, "guest-up"));
+	EXPECT_EQ(3, count(self->vf, NVVGPU_EVENT_NAME_GUEST_UP));
 	EXPECT_EQ(5, count(self->vf, "coalesced"));
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
 	waitpid(pid, NULL, 0);
 
 	/* Each once, in the order in which each came last */
 	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
-	EXPECT_STREQ("guest-down", uevent.event);
+	EXPECT_STREQ(NVVGPU_EVENT_NAME_GUEST_DOWN, uevent.event);
 	EXPECT_EQ(2, uevent.count);
 	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
-	EXPECT_STREQ("fault", uevent.event);
+	EXPECT_STREQ(NVVGPU_EVENT_NAME_FAULT, uevent.event);
 	EXPECT_EQ(3, uevent.count);
 	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
-	EXPECT_STREQ("guest-up", uevent.event);
+	EXPECT_STREQ(NVVGPU_EVENT_NAME_GUEST_UP, uevent.event);
 	EXPECT_EQ(3, uevent.count);
 	EXPECT_EQ(-ETIMEDOUT, uevent_next(self->uevents, self->vf, &uevent, 200));
 }
@@ -865,7 +875,8 @@ TEST_F(backend, a_storm_of_events_loses_none)
 
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "created", 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_CREATED, 5000));
 	for (i = 0; i < rounds; i++)
 		ASSERT_EQ(0, post(self->bdf, 0, "1 6 1 6 1 6 1 6"));
 	while (told < rounds * 8ULL) {
@@ -874,8 +885,8 @@ TEST_F(backend, a_storm_of_events_loses_none)
 		told += uevent.count;
 	}
 	EXPECT_EQ(rounds * 8, told);
-	EXPECT_EQ(rounds * 4, count(self->vf, "fault"));
-	EXPECT_EQ(rounds * 4, count(self->vf, "interrupt"));
+	EXPECT_EQ(rounds * 4, count(self->vf, NVVGPU_EVENT_NAME_FAULT));
+	EXPECT_EQ(rounds * 4, count(self->vf, NVVGPU_EVENT_NAME_INTERRUPT));
 	EXPECT_EQ(0, count(self->vf, "dropped"));
 }
 
@@ -926,7 +937,8 @@ TEST_F(backend, moved_vgpu_tells_its_new_placement)
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "0\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/placement", "11"));
 	ASSERT_EQ(0, post(self->bdf, 0, "5"));
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
 
 	/* Where nobody can say it is believed to be where it was. */
@@ -1007,7 +1019,7 @@ TEST_F(backend, comes_and_goes_under_load)
 		ASSERT_EQ(0, pthread_create(&load[i].thread, NULL, load_vf,
 					    &load[i]));
 	}
-	for (end = time(NULL) + 15; time(NULL) < end; flips++) {
+	for (end = time(NULL) + 9; time(NULL) < end; flips++) {
 		ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 		usleep(flips % 7 * 60000);
 		post(self->bdf, flips % TEST_VFS, "1 2 3 4 5 6");

@@ -650,7 +650,7 @@ TEST_F(generic, types_and_claims_change_under_load)
 		ASSERT_EQ(0, pthread_create(&load[i].thread, NULL, load_vf,
 					    &load[i]));
 	}
-	for (end = time(NULL) + 10; time(NULL) < end; round++) {
+	for (end = time(NULL) + 7; time(NULL) < end; round++) {
 		EXPECT_EQ(0, generic_enable(self->dir, "1"));
 		EXPECT_EQ(0, generic_type_add(self->dir, 2));
 		generic_type_put(self->dir, 2, "bar0", "8K");

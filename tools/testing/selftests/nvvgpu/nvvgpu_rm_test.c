@@ -315,11 +315,12 @@ TEST_F(rm, interrupts_become_events)
 	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
 	ASSERT_OPEN();
 	ASSERT_EQ(0, put(STANDIN_DIR "/interrupt", "0"));
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "interrupt", 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_INTERRUPT, 5000));
 	EXPECT_EQ(1, stat(self->vf, "interrupts"));
 	ASSERT_EQ(0, put(STANDIN_DIR "/interrupt", "0"));
 	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
-	EXPECT_STREQ("interrupt", uevent.event);
+	EXPECT_STREQ(NVVGPU_EVENT_NAME_INTERRUPT, uevent.event);
 	EXPECT_EQ(2, stat(self->vf, "interrupts"));
 	EXPECT_EQ(-ENOENT, put(STANDIN_DIR "/interrupt", "1"));
 }
@@ -681,7 +682,7 @@ TEST_F(rm, provider_comes_and_goes_under_load)
 		ASSERT_EQ(0, pthread_create(&load[i].thread, NULL, load_vf,
 					    &load[i]));
 	}
-	for (end = time(NULL) + 10; time(NULL) < end; round++) {
+	for (end = time(NULL) + 7; time(NULL) < end; round++) {
 		put(STANDIN_DIR "/start_delay_ms", "%d", round % 4 * 50);
 		ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
 		for (i = 0; i < 8; i++) {
