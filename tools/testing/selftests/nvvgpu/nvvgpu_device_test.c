@@ -1,26 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The VFIO device of a vGPU: opening and closing, regions, configuration space,
- * interrupts and reset.
+ * The life of a vGPU's VFIO device: how it is opened, shared, closed and reset,
+ * and its engine with it.
  */
 #include <fcntl.h>
 #include <poll.h>
 
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
-#include <linux/pci_regs.h>
+#include <linux/iommufd.h>
 
-#include "nvvgpu_test.h"
-
-#define BOCHS_DEVICE_ID	0x1111
+#include "subject.h"
 
 FIXTURE(device) {
-	struct pf pf;
+	struct subject s;
 	const char *vf;
-	struct vgpu_type types[MAX_TYPES];
-	int nr_types;
-	const struct vgpu_type *type;
 	struct ioas ioas;
 	struct vdev vdev;
 	char state[32];
@@ -28,28 +24,39 @@ FIXTURE(device) {
 
 FIXTURE_VARIANT(device) {
 	enum iommu_mode mode;
+	enum subject_kind kind;
 };
 
 FIXTURE_VARIANT_ADD(device, iommufd) { .mode = IOMMU_IOMMUFD };
 FIXTURE_VARIANT_ADD(device, compat) { .mode = IOMMU_COMPAT };
 FIXTURE_VARIANT_ADD(device, type1) { .mode = IOMMU_TYPE1 };
 
+FIXTURE_VARIANT_ADD(device, iommufd_generic) {
+	.mode = IOMMU_IOMMUFD, .kind = SUBJECT_WHOLE,
+};
+
+FIXTURE_VARIANT_ADD(device, type1_generic) {
+	.mode = IOMMU_TYPE1, .kind = SUBJECT_WHOLE,
+};
+
 FIXTURE_SETUP(device)
 {
-	ASSERT_GPU(&self->pf, TEST_VFS);
-	self->vf = self->pf.vf[0];
-	self->nr_types = vf_types(self->vf, self->types, MAX_TYPES);
-	ASSERT_LT(0, self->nr_types);
-	self->type = type_smallest(self->types, self->nr_types);
-	vdev_init(&self->vdev, self->vf, &self->ioas);
-	ASSERT_EQ(0, ioas_open(&self->ioas, variant->mode));
+	int ret;
+
+	vdev_init(&self->vdev, "", &self->ioas);
+	ret = subject_prepare(&self->s, variant->kind, &self->ioas,
+			      variant->mode);
+	if (ret == -EOPNOTSUPP)
+		SKIP(return, "no such vGPU or address space here");
+	ASSERT_EQ(0, ret);
+	self->vf = self->s.vf;
 }
 
 FIXTURE_TEARDOWN(device)
 {
 	vdev_close(&self->vdev);
 	ioas_close(&self->ioas);
-	gpu_clean(&self->pf);
+	subject_drop(&self->s);
 }
 
 #define EXPECT_STATE(want) do {						\
@@ -58,23 +65,13 @@ FIXTURE_TEARDOWN(device)
 	EXPECT_STREQ(want, self->state);				\
 } while (0)
 
-#define ASSERT_OPEN(_type) do {						\
-	ASSERT_EQ(0, vf_set_type(self->vf, (_type)->id));		\
+#define ASSERT_CREATED() \
+	ASSERT_EQ(0, vf_set_type(self->vf, self->s.type.id))
+
+#define ASSERT_OPEN() do {						\
+	ASSERT_CREATED();						\
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));	\
 } while (0)
-
-/* Open a vGPU of another type on the same VF. */
-static int reopen(struct vdev *vdev, const struct vgpu_type *type)
-{
-	int ret;
-
-	vdev_close(vdev);
-	ret = vf_set_type(vdev->bdf, 0);
-	if (!ret)
-		ret = vf_set_type(vdev->bdf, type->id);
-
-	return ret ?: vdev_open(vdev, vdev->bdf, vdev->ioas);
-}
 
 TEST_F(device, open_without_a_type_is_enodev)
 {
@@ -82,7 +79,7 @@ TEST_F(device, open_without_a_type_is_enodev)
 	EXPECT_STATE("bound");
 
 	/* Also where there was one before */
-	ASSERT_EQ(0, vf_set_type(self->vf, self->type->id));
+	ASSERT_CREATED();
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
 }
@@ -91,7 +88,7 @@ TEST_F(device, opens_and_closes_again_and_again)
 {
 	int i;
 
-	ASSERT_EQ(0, vf_set_type(self->vf, self->type->id));
+	ASSERT_CREATED();
 	for (i = 0; i < 5; i++) {
 		ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 		EXPECT_STATE("open");
@@ -105,7 +102,7 @@ TEST_F(device, second_open_is_refused)
 	struct ioas ioas2;
 	struct vdev vdev2;
 
-	ASSERT_OPEN(self->type);
+	ASSERT_OPEN();
 	ASSERT_EQ(0, ioas_open(&ioas2, variant->mode));
 	EXPECT_EQ(variant->mode == IOMMU_IOMMUFD ? -EINVAL : -EBUSY,
 		  vdev_open(&vdev2, self->vf, &ioas2));
@@ -121,7 +118,7 @@ TEST_F(device, exit_without_close_lets_go)
 	int status;
 	pid_t pid;
 
-	ASSERT_EQ(0, vf_set_type(self->vf, self->type->id));
+	ASSERT_CREATED();
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
@@ -130,7 +127,9 @@ TEST_F(device, exit_without_close_lets_go)
 
 		if (ioas_open(&ioas, variant->mode) ||
 		    vdev_open(&vdev, self->vf, &ioas) ||
-		    engine_init(&(struct engine){}, &vdev))
+		    vdev_enable(&vdev, true) ||
+		    vdev_map_bar(&vdev, self->s.bar) ||
+		    vdev_msix_enable(&vdev, 2))
 			_exit(1);
 		kill(getpid(), SIGKILL);
 	}
@@ -146,7 +145,7 @@ TEST_F(device, stays_open_while_another_process_has_it)
 	pid_t pid;
 	char c;
 
-	ASSERT_OPEN(self->type);
+	ASSERT_OPEN();
 	ASSERT_EQ(0, pipe(pipefd));
 	pid = fork();
 	ASSERT_LE(0, pid);
@@ -172,373 +171,18 @@ TEST_F(device, mapping_keeps_it_open)
 	void *map;
 	size_t len;
 
-	ASSERT_OPEN(self->type);
+	ASSERT_OPEN();
 	ASSERT_EQ(0, vdev_enable(&self->vdev, false));
-	ASSERT_EQ(0, vdev_map_bar(&self->vdev, NVVGPU_EMU_VF_BAR_REGS));
-	map = self->vdev.bar[NVVGPU_EMU_VF_BAR_REGS];
-	len = self->vdev.bar_len[NVVGPU_EMU_VF_BAR_REGS];
-	self->vdev.bar[NVVGPU_EMU_VF_BAR_REGS] = NULL;
+	ASSERT_EQ(0, vdev_map_bar(&self->vdev, self->s.bar));
+	map = self->vdev.bar[self->s.bar];
+	len = self->vdev.bar_len[self->s.bar];
+	self->vdev.bar[self->s.bar] = NULL;
 	vdev_close(&self->vdev);
 
 	EXPECT_STATE("open");
 	EXPECT_EQ(-EPERM, vf_set_type(self->vf, 0));
 	munmap(map, len);
 	EXPECT_STATE("created");
-}
-
-TEST_F(device, info)
-{
-	struct vfio_device_info info;
-
-	ASSERT_OPEN(self->type);
-	ASSERT_EQ(0, vdev_info(&self->vdev, &info));
-	EXPECT_TRUE(info.flags & VFIO_DEVICE_FLAGS_PCI);
-	EXPECT_TRUE(info.flags & VFIO_DEVICE_FLAGS_RESET);
-	EXPECT_LE(VFIO_PCI_CONFIG_REGION_INDEX + 1, info.num_regions);
-	EXPECT_LE(VFIO_PCI_REQ_IRQ_INDEX + 1, info.num_irqs);
-}
-
-TEST_F(device, bad_arguments_are_einval)
-{
-	struct vfio_device_info info = { .argsz = 4 };
-	struct vfio_region_info region = { .argsz = sizeof(region) };
-	struct vfio_irq_info irq = { .argsz = sizeof(irq) };
-	struct vfio_irq_set set = {
-		.argsz = sizeof(set),
-		.flags = VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_NONE,
-		.index = VFIO_PCI_MSIX_IRQ_INDEX,
-		.start = NVVGPU_EMU_VF_VECTORS,
-		.count = 1,
-	};
-
-	ASSERT_OPEN(self->type);
-	EXPECT_EQ(-1, ioctl(self->vdev.fd, VFIO_DEVICE_GET_INFO, &info));
-	EXPECT_EQ(EINVAL, errno);
-
-	region.index = 1000;
-	EXPECT_EQ(-1, ioctl(self->vdev.fd, VFIO_DEVICE_GET_REGION_INFO,
-			    &region));
-	EXPECT_EQ(EINVAL, errno);
-	region.index = 0;
-	region.argsz = 4;
-	EXPECT_EQ(-1, ioctl(self->vdev.fd, VFIO_DEVICE_GET_REGION_INFO,
-			    &region));
-	EXPECT_EQ(EINVAL, errno);
-
-	irq.index = 1000;
-	EXPECT_EQ(-1, ioctl(self->vdev.fd, VFIO_DEVICE_GET_IRQ_INFO, &irq));
-	EXPECT_EQ(EINVAL, errno);
-
-	EXPECT_EQ(-1, ioctl(self->vdev.fd, VFIO_DEVICE_SET_IRQS, &set));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, ioctl(self->vdev.fd, _IO(VFIO_TYPE, VFIO_BASE + 99)));
-	EXPECT_EQ(ENOTTY, errno);
-}
-
-/* Try one mapping of a BAR. */
-static int try_mmap(const struct vdev *vdev,
-		    const struct vfio_region_info *info, __u64 offset,
-		    size_t len)
-{
-	void *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED,
-			 vdev->fd, info->offset + offset);
-
-	if (map == MAP_FAILED)
-		return -errno;
-	munmap(map, len);
-
-	return 0;
-}
-
-TEST_F(device, info_read_write_and_mmap_agree_on_every_bar)
-{
-	struct vfio_region_info info;
-	int t, bar, ret;
-	__u64 word;
-
-	for (t = 0; t < self->nr_types; t++) {
-		ASSERT_EQ(0, reopen(&self->vdev, &self->types[t]));
-		ASSERT_EQ(0, vdev_enable(&self->vdev, false));
-
-		for (bar = 0; bar < VDEV_NR_BARS; bar++) {
-			ASSERT_EQ(0, vdev_region_info(&self->vdev, bar, &info));
-			if (!info.size) {
-				EXPECT_EQ(0, info.flags);
-				EXPECT_EQ(-EINVAL, vdev_read(&self->vdev, bar,
-							     0, &word, 4));
-				EXPECT_EQ(-EINVAL, vdev_write(&self->vdev, bar,
-							      0, &word, 4));
-				EXPECT_EQ(-EINVAL, try_mmap(&self->vdev, &info,
-							    0, PAGE));
-				continue;
-			}
-			EXPECT_EQ(0, info.size & (info.size - 1))
-				TH_LOG("%s BAR %d: %llu bytes",
-				       self->types[t].name, bar, info.size);
-			EXPECT_TRUE(info.flags & VFIO_REGION_INFO_FLAG_READ);
-			EXPECT_TRUE(info.flags & VFIO_REGION_INFO_FLAG_WRITE);
-			EXPECT_TRUE(info.flags & VFIO_REGION_INFO_FLAG_MMAP);
-
-			/* At both edges, and past the end */
-			EXPECT_EQ(4, vdev_read(&self->vdev, bar, 0, &word, 4));
-			EXPECT_EQ(4, vdev_read(&self->vdev, bar, info.size - 4,
-					       &word, 4));
-			ret = vdev_read(&self->vdev, bar, info.size - 4, &word,
-					8);
-			EXPECT_TRUE(ret == 4 || ret == -EINVAL);
-			EXPECT_EQ(-EINVAL, vdev_read(&self->vdev, bar,
-						     info.size, &word, 4));
-			EXPECT_EQ(-EINVAL, vdev_write(&self->vdev, bar,
-						      info.size, &word, 4));
-			EXPECT_EQ(-EINVAL, vdev_read(&self->vdev, bar,
-						     info.size + PAGE, &word,
-						     4));
-
-			EXPECT_EQ(0, try_mmap(&self->vdev, &info, 0,
-					      info.size));
-			EXPECT_EQ(0, try_mmap(&self->vdev, &info,
-					      info.size - PAGE, PAGE));
-			EXPECT_EQ(-EINVAL, try_mmap(&self->vdev, &info, 0,
-						    info.size + PAGE));
-			EXPECT_EQ(-EINVAL, try_mmap(&self->vdev, &info,
-						    info.size - PAGE,
-						    2 * PAGE));
-			EXPECT_EQ(-EINVAL, try_mmap(&self->vdev, &info,
-						    info.size, PAGE));
-		}
-	}
-}
-
-TEST_F(device, aperture_is_that_of_the_type)
-{
-	struct vfio_region_info info;
-	int t;
-
-	for (t = 0; t < self->nr_types; t++) {
-		ASSERT_EQ(0, reopen(&self->vdev, &self->types[t]));
-		ASSERT_EQ(0, vdev_region_info(&self->vdev,
-					      NVVGPU_EMU_VF_BAR_FB, &info));
-		EXPECT_EQ(self->types[t].bar0, info.size)
-			TH_LOG("%s", self->types[t].name);
-	}
-}
-
-TEST_F(device, ioeventfds_stay_inside_the_aperture)
-{
-	struct vfio_device_ioeventfd ioeventfd = {
-		.argsz = sizeof(ioeventfd),
-		.flags = VFIO_DEVICE_IOEVENTFD_32,
-		.fd = eventfd(0, EFD_CLOEXEC),
-	};
-	struct vfio_region_info info;
-
-	ASSERT_LE(0, ioeventfd.fd);
-	ASSERT_EQ(0, reopen(&self->vdev, self->type));
-	ASSERT_EQ(0, vdev_region_info(&self->vdev, NVVGPU_EMU_VF_BAR_FB,
-				      &info));
-
-	ioeventfd.offset = info.offset + info.size;
-	EXPECT_EQ(-1, ioctl(self->vdev.fd, VFIO_DEVICE_IOEVENTFD, &ioeventfd));
-	EXPECT_EQ(EINVAL, errno);
-	ioeventfd.offset -= 4;
-	EXPECT_EQ(0, ioctl(self->vdev.fd, VFIO_DEVICE_IOEVENTFD, &ioeventfd));
-	close(ioeventfd.fd);
-}
-
-TEST_F(device, framebuffer_is_the_same_by_read_write_and_mmap)
-{
-	const unsigned int bar = NVVGPU_EMU_VF_BAR_FB;
-	const __u64 last = self->type->bar0 - 8;
-	__u64 *map;
-	__u64 word = 0x1122334455667788ULL;
-
-	ASSERT_OPEN(self->type);
-	ASSERT_EQ(0, vdev_enable(&self->vdev, false));
-	ASSERT_EQ(0, vdev_map_bar(&self->vdev, bar));
-	map = self->vdev.bar[bar];
-
-	EXPECT_EQ(8, vdev_write(&self->vdev, bar, 0, &word, 8));
-	EXPECT_EQ(8, vdev_write(&self->vdev, bar, last, &word, 8));
-	EXPECT_EQ(word, __atomic_load_n(&map[0], __ATOMIC_RELAXED));
-	EXPECT_EQ(word, __atomic_load_n(&map[last / 8], __ATOMIC_RELAXED));
-	EXPECT_EQ(0, __atomic_load_n(&map[1], __ATOMIC_RELAXED));
-	__atomic_store_n(&map[1], 42, __ATOMIC_SEQ_CST);
-	EXPECT_EQ(8, vdev_read(&self->vdev, bar, 8, &word, 8));
-	EXPECT_EQ(42, word);
-}
-
-TEST_F(device, registers_take_any_aligned_piece)
-{
-	const unsigned int bar = NVVGPU_EMU_VF_BAR_REGS;
-	__u8 in[16], out[16];
-	__u32 magic = 0;
-
-	ASSERT_OPEN(self->type);
-	ASSERT_EQ(0, vdev_enable(&self->vdev, false));
-	EXPECT_EQ(4, vdev_read(&self->vdev, bar, NVVGPU_EMU_VF_REG_MAGIC,
-			       &magic, 4));
-	EXPECT_EQ(NVVGPU_EMU_VF_MAGIC, magic);
-
-	pattern(out, sizeof(out), 1);
-	EXPECT_EQ(16, vdev_write(&self->vdev, bar, NVVGPU_EMU_VF_REG_SCRATCH,
-				 out, sizeof(out)));
-	EXPECT_EQ(16, vdev_read(&self->vdev, bar, NVVGPU_EMU_VF_REG_SCRATCH,
-				in, sizeof(in)));
-	EXPECT_EQ(0, memcmp(in, out, sizeof(in)));
-	EXPECT_EQ(8, vdev_read(&self->vdev, bar, NVVGPU_EMU_VF_REG_SCRATCH + 4,
-			       in, 8));
-	EXPECT_EQ(0, memcmp(in, out + 4, 8));
-}
-
-TEST_F(device, type_and_framebuffer_registers_tell_the_type)
-{
-	struct engine engine;
-	int t;
-
-	for (t = 0; t < self->nr_types; t++) {
-		ASSERT_EQ(0, reopen(&self->vdev, &self->types[t]));
-		ASSERT_EQ(0, engine_init(&engine, &self->vdev));
-		EXPECT_EQ(self->types[t].id,
-			  engine_read(&engine, NVVGPU_EMU_VF_REG_TYPE));
-		EXPECT_EQ(self->types[t].framebuffer,
-			  engine_read64(&engine, NVVGPU_EMU_VF_REG_FB_SIZE));
-		EXPECT_EQ(NVVGPU_EMU_REVISION,
-			  engine_read(&engine, NVVGPU_EMU_VF_REG_REVISION));
-	}
-}
-
-TEST_F(device, registers_are_clean_for_the_next_user)
-{
-	const unsigned int bar = NVVGPU_EMU_VF_BAR_REGS;
-	__u32 word = 0x12345678;
-
-	ASSERT_OPEN(self->type);
-	ASSERT_EQ(0, vdev_enable(&self->vdev, false));
-	ASSERT_EQ(4, vdev_write(&self->vdev, bar, NVVGPU_EMU_VF_REG_SCRATCH,
-				&word, 4));
-	vdev_close(&self->vdev);
-	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
-	ASSERT_EQ(0, vdev_enable(&self->vdev, false));
-	ASSERT_EQ(4, vdev_read(&self->vdev, bar, NVVGPU_EMU_VF_REG_SCRATCH,
-			       &word, 4));
-	EXPECT_EQ(0, word);
-}
-
-TEST_F(device, config_space_has_the_ids_of_the_type)
-{
-	int t, bochs = 0;
-
-	for (t = 0; t < self->nr_types; t++) {
-		__u16 device;
-
-		ASSERT_EQ(0, reopen(&self->vdev, &self->types[t]));
-		device = vdev_cfg_read16(&self->vdev, PCI_DEVICE_ID);
-		EXPECT_EQ(NVVGPU_EMU_VENDOR_ID,
-			  vdev_cfg_read16(&self->vdev, PCI_VENDOR_ID));
-		EXPECT_TRUE(device == NVVGPU_EMU_VF_DEVICE_ID ||
-			    device == BOCHS_DEVICE_ID)
-			TH_LOG("%s: %04x", self->types[t].name, device);
-		/* The same in pieces, as a guest's firmware may read it */
-		EXPECT_EQ(device, vdev_cfg_read32(&self->vdev,
-						  PCI_VENDOR_ID) >> 16);
-		EXPECT_EQ(device >> 8, vdev_cfg_read8(&self->vdev,
-						      PCI_DEVICE_ID + 1));
-		/* Display controller, VGA, 3D or other */
-		EXPECT_EQ(3, vdev_cfg_read8(&self->vdev,
-					    PCI_CLASS_DEVICE + 1));
-
-		/* Read only */
-		EXPECT_EQ(0, vdev_cfg_write16(&self->vdev, PCI_DEVICE_ID, 1));
-		EXPECT_EQ(device, vdev_cfg_read16(&self->vdev, PCI_DEVICE_ID));
-		bochs += device == BOCHS_DEVICE_ID;
-	}
-	EXPECT_LT(0, bochs);
-	EXPECT_GT(self->nr_types, bochs);
-}
-
-TEST_F(device, bars_size_as_the_type_says)
-{
-	static const unsigned int bars[] = {
-		NVVGPU_EMU_VF_BAR_FB,
-		NVVGPU_EMU_VF_BAR_REGS,
-		NVVGPU_EMU_VF_BAR_MSIX,
-	};
-	struct vfio_region_info info;
-	unsigned int i;
-	int t;
-
-	for (t = 0; t < self->nr_types; t++) {
-		ASSERT_EQ(0, reopen(&self->vdev, &self->types[t]));
-		for (i = 0; i < ARRAY_SIZE(bars); i++) {
-			unsigned int reg = PCI_BASE_ADDRESS_0 + 4 * bars[i];
-			__u32 old, old_hi = 0;
-			__u64 mask;
-
-			ASSERT_EQ(0, vdev_region_info(&self->vdev, bars[i],
-						      &info));
-			old = vdev_cfg_read32(&self->vdev, reg);
-			vdev_cfg_write32(&self->vdev, reg, ~0U);
-			mask = vdev_cfg_read32(&self->vdev, reg);
-			vdev_cfg_write32(&self->vdev, reg, old);
-			EXPECT_EQ(0, mask & PCI_BASE_ADDRESS_SPACE_IO);
-			if (mask & PCI_BASE_ADDRESS_MEM_TYPE_64) {
-				old_hi = vdev_cfg_read32(&self->vdev, reg + 4);
-				vdev_cfg_write32(&self->vdev, reg + 4, ~0U);
-				mask |= (__u64)vdev_cfg_read32(&self->vdev,
-							       reg + 4) << 32;
-				vdev_cfg_write32(&self->vdev, reg + 4, old_hi);
-			} else {
-				mask |= ~0ULL << 32;
-			}
-			EXPECT_EQ(bars[i] == NVVGPU_EMU_VF_BAR_FB,
-				  !!(mask & PCI_BASE_ADDRESS_MEM_PREFETCH));
-			EXPECT_EQ(info.size, -(mask & ~0xfULL))
-				TH_LOG("%s BAR %u: mask %#llx",
-				       self->types[t].name, bars[i], mask);
-			EXPECT_EQ(old, vdev_cfg_read32(&self->vdev, reg));
-		}
-	}
-}
-
-TEST_F(device, bus_mastering_is_off_when_opened)
-{
-	ASSERT_OPEN(self->type);
-	EXPECT_EQ(0, vdev_cfg_read16(&self->vdev, PCI_COMMAND) &
-		     PCI_COMMAND_MASTER);
-	EXPECT_EQ(0, vdev_enable(&self->vdev, true));
-	EXPECT_NE(0, vdev_cfg_read16(&self->vdev, PCI_COMMAND) &
-		     PCI_COMMAND_MASTER);
-	vdev_close(&self->vdev);
-	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
-	EXPECT_EQ(0, vdev_cfg_read16(&self->vdev, PCI_COMMAND) &
-		     PCI_COMMAND_MASTER);
-}
-
-TEST_F(device, msix_vectors_are_eventfds)
-{
-	struct vfio_irq_set set = {
-		.argsz = sizeof(set),
-		.flags = VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_NONE,
-		.index = VFIO_PCI_MSIX_IRQ_INDEX,
-		.start = 1,
-		.count = 1,
-	};
-	struct vfio_irq_info info;
-
-	ASSERT_OPEN(self->type);
-	ASSERT_EQ(0, vdev_irq_info(&self->vdev, VFIO_PCI_MSIX_IRQ_INDEX,
-				   &info));
-	EXPECT_EQ(NVVGPU_EMU_VF_VECTORS, info.count);
-	EXPECT_TRUE(info.flags & VFIO_IRQ_INFO_EVENTFD);
-
-	/* Looped back by VFIO; those of the hardware are the next fixture's. */
-	ASSERT_EQ(0, vdev_msix_enable(&self->vdev, 3));
-	EXPECT_EQ(0, irq_wait(self->vdev.irq[1], 0));
-	EXPECT_EQ(0, ioctl(self->vdev.fd, VFIO_DEVICE_SET_IRQS, &set));
-	EXPECT_EQ(1, irq_wait(self->vdev.irq[1], 1000));
-	EXPECT_EQ(0, irq_wait(self->vdev.irq[0], 0));
-	EXPECT_EQ(0, irq_wait(self->vdev.irq[2], 0));
-	EXPECT_EQ(0, vdev_msix_disable(&self->vdev));
 }
 
 TEST_F(device, unbinding_asks_for_the_device_back)
@@ -548,7 +192,7 @@ TEST_F(device, unbinding_asks_for_the_device_back)
 	pid_t pid;
 
 	ASSERT_LE(0, fd);
-	ASSERT_OPEN(self->type);
+	ASSERT_OPEN();
 	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, fd));
 	pid = fork();
 	ASSERT_LE(0, pid);
@@ -570,6 +214,467 @@ TEST_F(device, unbinding_asks_for_the_device_back)
 	close(fd);
 }
 
+/* Send a file descriptor, or receive one with @fd -1. */
+static int pass_fd(int sock, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {};
+	char c = 0;
+	struct iovec iov = { .iov_base = &c, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+
+	if (fd < 0) {
+		if (recvmsg(sock, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
+			return -1;
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+		return fd;
+	}
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+
+	return sendmsg(sock, &msg, 0) == 1 ? 0 : -1;
+}
+
+TEST_F(device, serves_the_process_that_it_is_passed_to)
+{
+	int sock[2], status;
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		struct vdev vdev;
+		__u32 val;
+		bool ok;
+
+		/* Nothing but the device's file has been given to it. */
+		close(sock[0]);
+		vdev_init(&vdev, self->vf, NULL);
+		vdev.fd = pass_fd(sock[1], -1);
+		ok = vdev.fd >= 0 && read(sock[1], &c, 1) == 1 &&
+		     !vdev_reset(&vdev) && !vdev_enable(&vdev, true) &&
+		     vdev_read(&vdev, self->s.bar, 0, &val, 4) == 4 &&
+		     !vdev_map_bar(&vdev, self->s.bar) &&
+		     !vdev_msix_enable(&vdev, 2);
+		ok = ok && write(sock[1], &c, 1) == 1 &&
+		     read(sock[1], &c, 1) == 1;
+		_exit(!ok);
+	}
+	close(sock[1]);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, pass_fd(sock[0], self->vdev.fd));
+	vdev_close(&self->vdev);
+	ioas_close(&self->ioas);
+	EXPECT_STATE("open");
+	EXPECT_EQ(-EPERM, vf_set_type(self->vf, 0));
+	EXPECT_EQ(1, write(sock[0], "", 1));
+	EXPECT_EQ(1, read(sock[0], &c, 1));
+	EXPECT_STATE("open");
+	EXPECT_EQ(1, write(sock[0], "", 1));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status) && !WEXITSTATUS(status));
+	EXPECT_STATE("created");
+
+	ASSERT_EQ(0, ioas_open(&self->ioas, variant->mode));
+	EXPECT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	close(sock[0]);
+}
+
+TEST_F(device, opens_or_says_again_while_the_host_resets_it)
+{
+	int i, status, opened = 0, ret;
+	pid_t pid;
+
+	ASSERT_CREATED();
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		for (i = 0; i < 8; i++)
+			pci_write(self->vf, "reset", "1");
+		_exit(0);
+	}
+	do {
+		ret = vdev_open(&self->vdev, self->vf, &self->ioas);
+		if (ret) {
+			/* The device is locked for the reset. */
+			EXPECT_EQ(-EAGAIN, ret);
+			usleep(1000);
+			continue;
+		}
+		opened++;
+		EXPECT_STATE("open");
+		EXPECT_EQ(self->s.ids, vdev_cfg_read32(&self->vdev,
+						       PCI_VENDOR_ID));
+		vdev_close(&self->vdev);
+		EXPECT_STATE("created");
+	} while (!waitpid(pid, &status, WNOHANG));
+	EXPECT_TRUE(WIFEXITED(status));
+
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	TH_LOG("opened %d times", opened);
+}
+
+TEST_F(device, resets_by_host_and_user_at_once_end_well)
+{
+	int i, status, ret;
+	pid_t pid;
+
+	ASSERT_OPEN();
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		for (i = 0; i < 5; i++)
+			pci_write(self->vf, "reset", "1");
+		_exit(0);
+	}
+	do {
+		ret = vdev_reset(&self->vdev);
+		EXPECT_TRUE(!ret || ret == -EAGAIN);
+	} while (!waitpid(pid, &status, WNOHANG));
+	EXPECT_STATE("open");
+	ASSERT_EQ(0, vdev_enable(&self->vdev, false));
+	EXPECT_EQ(4, vdev_read(&self->vdev, self->s.bar, 0, &i, 4));
+}
+
+/*
+ * The two ways to open a device, and what each of them refuses
+ */
+static int ioctl_err(int fd, unsigned long request, void *arg)
+{
+	return ioctl(fd, request, arg) < 0 ? -errno : 0;
+}
+
+FIXTURE(cdev) {
+	struct subject s;
+	struct ioas ioas;
+	struct vdev vdev;
+	struct vdev vdev2;
+};
+
+FIXTURE_SETUP(cdev)
+{
+	int ret;
+
+	vdev_init(&self->vdev, "", &self->ioas);
+	vdev_init(&self->vdev2, "", &self->ioas);
+	ret = subject_prepare(&self->s, SUBJECT_Q, &self->ioas,
+			      IOMMU_IOMMUFD);
+	if (ret == -EOPNOTSUPP)
+		SKIP(return, "no such vGPU or address space here");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, vf_set_type(self->s.vf, self->s.type.id));
+	vdev_init(&self->vdev, self->s.vf, &self->ioas);
+	vdev_init(&self->vdev2, self->s.vf2, &self->ioas);
+}
+
+FIXTURE_TEARDOWN(cdev)
+{
+	vdev_close(&self->vdev);
+	vdev_close(&self->vdev2);
+	ioas_close(&self->ioas);
+	subject_drop(&self->s);
+}
+
+TEST_F(cdev, does_nothing_until_it_is_bound)
+{
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = self->ioas.id,
+	};
+	struct vfio_device_detach_iommufd_pt detach = {
+		.argsz = sizeof(detach),
+	};
+	struct vfio_region_info region = { .argsz = sizeof(region) };
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	char state[32];
+	int fd;
+
+	fd = vdev_cdev_open(self->s.vf);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EINVAL, ioctl_err(fd, VFIO_DEVICE_GET_INFO, &info));
+	EXPECT_EQ(-EINVAL, ioctl_err(fd, VFIO_DEVICE_GET_REGION_INFO,
+				     &region));
+	EXPECT_EQ(-EINVAL, ioctl_err(fd, VFIO_DEVICE_RESET, NULL));
+	EXPECT_EQ(-EINVAL, ioctl_err(fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+				     &attach));
+	EXPECT_EQ(-EINVAL, ioctl_err(fd, VFIO_DEVICE_DETACH_IOMMUFD_PT,
+				     &detach));
+	EXPECT_EQ(-1, pread(fd, &info, 4, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, pwrite(fd, &info, 4, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0));
+	EXPECT_EQ(EINVAL, errno);
+
+	/* It is not in use either. */
+	EXPECT_LT(0, vf_state(self->s.vf, state, sizeof(state)));
+	EXPECT_STREQ("created", state);
+	EXPECT_EQ(0, vf_set_type(self->s.vf, 0));
+	EXPECT_EQ(0, vf_set_type(self->s.vf, self->s.type.id));
+	close(fd);
+}
+
+TEST_F(cdev, is_bound_once_and_to_an_iommufd)
+{
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = self->ioas.fd,
+	};
+	struct ioas group_ioas;
+	struct vdev group;
+	int fd, bad;
+
+	fd = vdev_cdev_open(self->s.vf);
+	ASSERT_LE(0, fd);
+	bind.argsz = 4;
+	EXPECT_EQ(-EINVAL, ioctl_err(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	bind.argsz = sizeof(bind);
+	bind.flags = 1U << 31;
+	EXPECT_EQ(-EINVAL, ioctl_err(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	bind.flags = 0;
+	bind.iommufd = -1;
+	EXPECT_EQ(-EINVAL, ioctl_err(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	bad = eventfd(0, EFD_CLOEXEC);
+	bind.iommufd = bad;
+	EXPECT_EQ(-EBADFD, ioctl_err(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	close(bad);
+	EXPECT_EQ(-EBADF, ioctl_err(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+
+	bind.iommufd = self->ioas.fd;
+	ASSERT_EQ(0, ioctl_err(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	EXPECT_NE(0, bind.out_devid);
+	EXPECT_EQ(-EINVAL, ioctl_err(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	/* Nor by another file of the same device */
+	bad = vdev_cdev_open(self->s.vf);
+	ASSERT_LE(0, bad);
+	EXPECT_EQ(-EINVAL, ioctl_err(bad, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	close(bad);
+	/* Nor by its group, now; and the cdev not while the group is open. */
+	ASSERT_EQ(0, ioas_open(&group_ioas, IOMMU_COMPAT));
+	EXPECT_EQ(-EBUSY, vdev_open(&group, self->s.vf, &group_ioas));
+	close(fd);
+	ASSERT_EQ(0, vdev_open(&group, self->s.vf, &group_ioas));
+	fd = vdev_cdev_open(self->s.vf);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EBUSY, ioctl_err(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	vdev_close(&group);
+	ioas_close(&group_ioas);
+	EXPECT_EQ(0, ioctl_err(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	close(fd);
+}
+
+TEST_F(cdev, without_a_type_is_not_bound_and_can_be_later)
+{
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = self->ioas.fd,
+	};
+	int fd;
+
+	ASSERT_EQ(0, vf_set_type(self->s.vf, 0));
+	fd = vdev_cdev_open(self->s.vf);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-ENODEV, ioctl_err(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	ASSERT_EQ(0, vf_set_type(self->s.vf, self->s.type.id));
+	EXPECT_EQ(0, ioctl_err(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	close(fd);
+}
+
+TEST_F(cdev, is_attached_to_what_can_be_attached_to)
+{
+	struct iommu_destroy destroy = { .size = sizeof(destroy) };
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = 4,
+		.pt_id = self->ioas.id,
+	};
+	struct vfio_device_detach_iommufd_pt detach = { .argsz = 4 };
+	struct vdev *vdev = &self->vdev;
+	struct ioas other;
+
+	ASSERT_EQ(0, vf_set_type(self->s.vf2, self->s.type.id));
+	ASSERT_EQ(0, vdev_bind(vdev));
+	ASSERT_EQ(0, vdev_bind(&self->vdev2));
+	EXPECT_NE(vdev->id, self->vdev2.id);
+
+	EXPECT_EQ(-EINVAL, vdev_ioctl(vdev, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+				      &attach));
+	EXPECT_EQ(-EINVAL, vdev_ioctl(vdev, VFIO_DEVICE_DETACH_IOMMUFD_PT,
+				      &detach));
+	attach.argsz = sizeof(attach);
+	detach.argsz = sizeof(detach);
+	attach.flags = 1U << 31;
+	detach.flags = 1U << 31;
+	EXPECT_EQ(-EINVAL, vdev_ioctl(vdev, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+				      &attach));
+	EXPECT_EQ(-EINVAL, vdev_ioctl(vdev, VFIO_DEVICE_DETACH_IOMMUFD_PT,
+				      &detach));
+	/* Neither what is not there nor a device is an address space. */
+	EXPECT_EQ(-ENOENT, vdev_attach(vdev, 0));
+	EXPECT_EQ(-ENOENT, vdev_attach(vdev, ~0U));
+	EXPECT_EQ(-EINVAL, vdev_attach(vdev, vdev->id));
+	EXPECT_EQ(-EINVAL, vdev_attach(vdev, self->vdev2.id));
+
+	/* Once more is the same, another replaces it, detached twice is gone. */
+	EXPECT_EQ(0, vdev_attach(vdev, self->ioas.id));
+	EXPECT_EQ(0, vdev_attach(vdev, self->ioas.id));
+	EXPECT_EQ(-ENOENT, vdev_attach(vdev, ~0U));
+	ASSERT_EQ(0, ioas_open_sibling(&other, &self->ioas));
+	EXPECT_EQ(0, vdev_attach(vdev, other.id));
+	destroy.id = other.id;
+	EXPECT_EQ(-EBUSY, ioctl_err(other.fd, IOMMU_DESTROY, &destroy));
+	EXPECT_EQ(0, vdev_attach(&self->vdev2, other.id));
+	EXPECT_EQ(0, vdev_detach(vdev));
+	EXPECT_EQ(0, vdev_detach(vdev));
+	EXPECT_EQ(0, vdev_detach(&self->vdev2));
+	EXPECT_EQ(0, ioctl_err(other.fd, IOMMU_DESTROY, &destroy));
+	EXPECT_EQ(-ENOENT, vdev_attach(vdev, other.id));
+	EXPECT_EQ(0, vdev_attach(vdev, self->ioas.id));
+	EXPECT_EQ(0, vdev_reset(vdev));
+}
+
+/*
+ * Every type there is
+ */
+TEST_F(cdev, every_type_tells_its_number_and_its_sizes)
+{
+	struct vgpu_type types[MAX_TYPES];
+	struct vfio_region_info info;
+	struct engine engine;
+	int t, nr;
+
+	nr = vf_types(self->s.vf, types, MAX_TYPES);
+	ASSERT_LT(0, nr);
+	for (t = 0; t < nr; t++) {
+		vdev_close(&self->vdev);
+		ASSERT_EQ(0, vf_set_type(self->s.vf, 0));
+		ASSERT_EQ(0, vf_set_type(self->s.vf, types[t].id));
+		ASSERT_EQ(0, vdev_open(&self->vdev, self->s.vf, &self->ioas));
+		ASSERT_EQ(0, vdev_region_info(&self->vdev,
+					      NVVGPU_EMU_VF_BAR_FB, &info));
+		EXPECT_EQ(types[t].bar0, info.size)
+			TH_LOG("%s", types[t].name);
+		ASSERT_EQ(0, engine_init(&engine, &self->vdev));
+		EXPECT_EQ(types[t].id,
+			  engine_read(&engine, NVVGPU_EMU_VF_REG_TYPE));
+		EXPECT_EQ(types[t].framebuffer,
+			  engine_read64(&engine, NVVGPU_EMU_VF_REG_FB_SIZE));
+		EXPECT_EQ(NVVGPU_EMU_REVISION,
+			  engine_read(&engine, NVVGPU_EMU_VF_REG_REVISION));
+	}
+}
+
+FIXTURE(group) {
+	struct subject s;
+	struct ioas ioas;
+	struct vdev vdev;
+};
+
+FIXTURE_VARIANT(group) {
+	enum iommu_mode mode;
+};
+
+FIXTURE_VARIANT_ADD(group, compat) { .mode = IOMMU_COMPAT };
+FIXTURE_VARIANT_ADD(group, type1) { .mode = IOMMU_TYPE1 };
+
+FIXTURE_SETUP(group)
+{
+	int ret;
+
+	vdev_init(&self->vdev, "", &self->ioas);
+	ret = subject_prepare(&self->s, SUBJECT_Q, &self->ioas,
+			      variant->mode);
+	if (ret == -EOPNOTSUPP)
+		SKIP(return, "no such vGPU or address space here");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, vf_set_type(self->s.vf, self->s.type.id));
+}
+
+FIXTURE_TEARDOWN(group)
+{
+	vdev_close(&self->vdev);
+	ioas_close(&self->ioas);
+	subject_drop(&self->s);
+}
+
+TEST_F(group, gives_its_device_to_one_user_with_a_container)
+{
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = self->ioas.fd,
+	};
+	int group, again = eventfd(0, EFD_CLOEXEC);
+	char name[BDF_LEN] = "0000:ff:1f.7";
+
+	group = vdev_group_open(self->s.vf);
+	ASSERT_LE(0, group);
+	EXPECT_EQ(-EBUSY, vdev_group_open(self->s.vf));
+	/* Without a container, and with what is none */
+	EXPECT_EQ(-EINVAL, ioctl_err(group, VFIO_GROUP_GET_DEVICE_FD,
+				     (void *)self->s.vf));
+	EXPECT_GT(0, ioctl_err(group, VFIO_GROUP_SET_CONTAINER, &again));
+	close(again);
+	EXPECT_GT(0, ioctl_err(group, VFIO_GROUP_SET_CONTAINER, &again));
+
+	ASSERT_EQ(0, ioctl_err(group, VFIO_GROUP_SET_CONTAINER,
+			       &self->ioas.fd));
+	EXPECT_EQ(-EINVAL, ioctl_err(group, VFIO_GROUP_SET_CONTAINER,
+				     &self->ioas.fd));
+	ASSERT_EQ(0, ioctl_err(self->ioas.fd, VFIO_SET_IOMMU,
+			       (void *)VFIO_TYPE1v2_IOMMU));
+	EXPECT_EQ(-ENODEV, ioctl_err(group, VFIO_GROUP_GET_DEVICE_FD, name));
+	self->vdev.fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, self->s.vf);
+	ASSERT_LE(0, self->vdev.fd);
+	/* An iommufd is the device's own, a container is the group's. */
+	EXPECT_EQ(variant->mode == IOMMU_COMPAT ? 0 : -EBUSY,
+		  ioctl_err(group, VFIO_GROUP_UNSET_CONTAINER, NULL));
+
+	/* What is a cdev's is none of a group's device. */
+	EXPECT_EQ(-EINVAL, vdev_ioctl(&self->vdev, VFIO_DEVICE_BIND_IOMMUFD,
+				      &bind));
+	EXPECT_EQ(-ENOTTY, vdev_attach(&self->vdev, 1));
+	EXPECT_EQ(-ENOTTY, vdev_detach(&self->vdev));
+
+	/* The device outlives both files. */
+	close(group);
+	ioas_close(&self->ioas);
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+}
+
+TEST_F(group, maps_whole_pages_once_and_nothing_else)
+{
+	struct ioas *ioas = &self->ioas;
+	char *mem;
+
+	mem = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->s.vf, ioas));
+	EXPECT_EQ(0, ioas_map(ioas, mem, MIB, 2 * PAGE, PROT_READ));
+	EXPECT_EQ(-EEXIST, ioas_map(ioas, mem, MIB + PAGE, PAGE, PROT_READ));
+	EXPECT_EQ(-EINVAL, ioas_map(ioas, mem, 2 * MIB, PAGE + 1, PROT_READ));
+	EXPECT_EQ(-EINVAL, ioas_map(ioas, mem, 2 * MIB + 1, PAGE, PROT_READ));
+	EXPECT_EQ(-EINVAL, ioas_map(ioas, mem + 1, 2 * MIB, PAGE, PROT_READ));
+	EXPECT_EQ(-EINVAL, ioas_map(ioas, mem, 2 * MIB, 0, PROT_READ));
+	EXPECT_GT(0, ioas_map(ioas, mem, -PAGE, 2 * PAGE, PROT_READ));
+	EXPECT_EQ(-EFAULT, ioas_map(ioas, NULL, 2 * MIB, PAGE, PROT_READ));
+	/* Half of a mapping is not given back. */
+	EXPECT_GT(0, ioas_unmap(ioas, MIB, PAGE));
+	EXPECT_EQ(0, ioas_unmap(ioas, MIB, 2 * PAGE));
+	munmap(mem, 4 * PAGE);
+}
+
 /*
  * With the engine running
  */
@@ -589,14 +694,17 @@ FIXTURE_VARIANT_ADD(device_engine, type1) { .mode = IOMMU_TYPE1 };
 
 FIXTURE_SETUP(device_engine)
 {
-	int nr;
+	int nr, ret;
 
 	ASSERT_GPU(&self->pf, TEST_VFS);
 	nr = vf_types(self->pf.vf[0], self->types, MAX_TYPES);
 	ASSERT_LT(0, nr);
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[0],
 				 type_smallest(self->types, nr)->id));
-	ASSERT_EQ(0, user_open(&self->user, self->pf.vf[0], variant->mode));
+	ret = user_open(&self->user, self->pf.vf[0], variant->mode);
+	if (ret == -EOPNOTSUPP)
+		SKIP(return, "iommufd serves as the container");
+	ASSERT_EQ(0, ret);
 }
 
 FIXTURE_TEARDOWN(device_engine)
@@ -628,48 +736,6 @@ TEST_F(device_engine, each_vector_signals_its_own_eventfd)
 	}
 }
 
-/* The BAR with the table may be mapped: remapping keeps its entries harmless. */
-TEST_F(device_engine, masked_vector_is_pending_until_unmasked)
-{
-	struct nvvgpu_emu_desc nop = {
-		.op = NVVGPU_EMU_OP_NOP,
-		.flags = NVVGPU_EMU_DESC_IRQ,
-		.vector = 1,
-	};
-	const unsigned int bar = NVVGPU_EMU_VF_BAR_MSIX;
-	struct vdev *vdev = &self->user.vdev;
-	unsigned int cap = vdev_find_cap(vdev, PCI_CAP_ID_MSIX);
-	__u32 table, pba, pending = 0;
-	__u32 *ctrl;
-	int tries;
-
-	ASSERT_NE(0, cap);
-	table = vdev_cfg_read32(vdev, cap + PCI_MSIX_TABLE);
-	pba = vdev_cfg_read32(vdev, cap + PCI_MSIX_PBA);
-	ASSERT_EQ(bar, table & PCI_MSIX_TABLE_BIR);
-	ASSERT_EQ(bar, pba & PCI_MSIX_PBA_BIR);
-	pba &= PCI_MSIX_PBA_OFFSET;
-	ASSERT_EQ(0, vdev_map_bar(vdev, bar));
-	ctrl = vdev->bar[bar] + (table & PCI_MSIX_TABLE_OFFSET) +
-	       PCI_MSIX_ENTRY_SIZE + PCI_MSIX_ENTRY_VECTOR_CTRL;
-
-	__atomic_store_n(ctrl, PCI_MSIX_ENTRY_CTRL_MASKBIT, __ATOMIC_SEQ_CST);
-	engine_submit(&self->user.engine, &nop, 1);
-	for (tries = 0; tries < 100 && !pending; tries++) {
-		usleep(10000);
-		ASSERT_EQ(4, vdev_read(vdev, bar, pba, &pending, 4));
-	}
-	EXPECT_EQ(1 << 1, pending);
-	EXPECT_EQ(0, irq_wait(vdev->irq[1], 100));
-
-	__atomic_store_n(ctrl, 0, __ATOMIC_SEQ_CST);
-	EXPECT_EQ(1, irq_wait(vdev->irq[1], ENGINE_TIMEOUT_MS));
-	ASSERT_EQ(4, vdev_read(vdev, bar, pba, &pending, 4));
-	EXPECT_EQ(0, pending);
-	engine_submit(&self->user.engine, &nop, 1);
-	EXPECT_EQ(1, irq_wait(vdev->irq[1], ENGINE_TIMEOUT_MS));
-}
-
 TEST_F(device_engine, interrupts_stop_and_start_again)
 {
 	struct nvvgpu_emu_desc nop = {
@@ -692,6 +758,124 @@ TEST_F(device_engine, interrupts_stop_and_start_again)
 		ASSERT_EQ(0, vdev_msix_enable(vdev, ENGINE_VECTORS));
 		irq_wait(vdev->irq[0], 100);
 	}
+}
+
+/* The MSI-X table's mask of a vector, which VFIO leaves to the user's mapping */
+static __u32 *vector_mask(struct vdev *vdev, unsigned int v)
+{
+	char *table = vdev->bar[NVVGPU_EMU_VF_BAR_MSIX];
+
+	return (__u32 *)(table + v * PCI_MSIX_ENTRY_SIZE +
+			 PCI_MSIX_ENTRY_VECTOR_CTRL);
+}
+
+/* The device has an interrupt to deliver. */
+static bool vector_pending(struct vdev *vdev, unsigned int v)
+{
+	unsigned int cap = vdev_find_cap(vdev, PCI_CAP_ID_MSIX);
+	char *bar = vdev->bar[NVVGPU_EMU_VF_BAR_MSIX];
+	__u32 pba = vdev_cfg_read32(vdev, cap + PCI_MSIX_PBA);
+
+	return __atomic_load_n((__u32 *)(bar + (pba & PCI_MSIX_PBA_OFFSET)),
+			       __ATOMIC_RELAXED) & 1U << v;
+}
+
+TEST_F(device_engine, masked_vector_is_pending_until_unmasked)
+{
+	struct nvvgpu_emu_desc nop = {
+		.op = NVVGPU_EMU_OP_NOP,
+		.flags = NVVGPU_EMU_DESC_IRQ,
+		.vector = 2,
+	};
+	struct vdev *vdev = &self->user.vdev;
+	struct engine *engine = &self->user.engine;
+	__u32 *mask;
+	int i, j;
+
+	ASSERT_EQ(0, vdev_msix_disable(vdev));
+	ASSERT_EQ(0, vdev_msix_enable(vdev, 3));
+	ASSERT_EQ(0, vdev_map_bar(vdev, NVVGPU_EMU_VF_BAR_MSIX));
+	mask = vector_mask(vdev, 2);
+	for (i = 0; i < 3; i++) {
+		__atomic_store_n(mask, PCI_MSIX_ENTRY_CTRL_MASKBIT,
+				 __ATOMIC_SEQ_CST);
+		for (j = 0; j < 3; j++)
+			engine_submit(engine, &nop, 1);
+		for (j = 0; j < 1000 && !vector_pending(vdev, 2); j++)
+			usleep(1000);
+		EXPECT_TRUE(vector_pending(vdev, 2));
+		EXPECT_EQ(0, irq_wait(vdev->irq[2], 20));
+		/* The others are as before. */
+		EXPECT_EQ(0, engine_run(engine, (struct nvvgpu_emu_desc){}));
+		__atomic_store_n(mask, 0, __ATOMIC_SEQ_CST);
+		EXPECT_EQ(1, irq_wait(vdev->irq[2], ENGINE_TIMEOUT_MS));
+		EXPECT_FALSE(vector_pending(vdev, 2));
+		engine_submit(engine, &nop, 1);
+		EXPECT_EQ(1, irq_wait(vdev->irq[2], ENGINE_TIMEOUT_MS));
+	}
+}
+
+TEST_F(device_engine, vector_is_taken_away_and_given_back)
+{
+	struct nvvgpu_emu_desc nop = {
+		.op = NVVGPU_EMU_OP_NOP,
+		.flags = NVVGPU_EMU_DESC_IRQ,
+		.vector = 1,
+	};
+	struct {
+		struct vfio_irq_set set;
+		__s32 fd;
+	} one = {
+		.set = {
+			.argsz = sizeof(one),
+			.flags = VFIO_IRQ_SET_ACTION_TRIGGER |
+				 VFIO_IRQ_SET_DATA_EVENTFD,
+			.index = VFIO_PCI_MSIX_IRQ_INDEX,
+			.start = 1,
+			.count = 1,
+		},
+	};
+	struct vdev *vdev = &self->user.vdev;
+	struct engine *engine = &self->user.engine;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		one.fd = -1;
+		ASSERT_EQ(0, vdev_ioctl(vdev, VFIO_DEVICE_SET_IRQS, &one));
+		engine_submit(engine, &nop, 1);
+		/* Done, with the interrupt of another vector */
+		EXPECT_EQ(0, engine_run(engine, (struct nvvgpu_emu_desc){}));
+		EXPECT_EQ(0, irq_wait(vdev->irq[1], 0));
+		one.fd = vdev->irq[1];
+		ASSERT_EQ(0, vdev_ioctl(vdev, VFIO_DEVICE_SET_IRQS, &one));
+		irq_wait(vdev->irq[1], 20);
+		engine_submit(engine, &nop, 1);
+		EXPECT_EQ(1, irq_wait(vdev->irq[1], ENGINE_TIMEOUT_MS));
+	}
+}
+
+TEST_F(device_engine, framebuffer_outlives_low_power_and_d3hot)
+{
+	struct user *user = &self->user;
+	struct engine *engine = &user->engine;
+	__u32 *to = user_buf(user, 0);
+
+	ASSERT_EQ(0, engine_run(engine, engine_fill(NVVGPU_EMU_DESC_DST_VRAM, 0,
+						    PAGE, 0x01020304)));
+	ASSERT_EQ(0, vdev_set_power(&user->vdev, VDEV_D3HOT));
+	ASSERT_EQ(0, vdev_set_power(&user->vdev, VDEV_D0));
+	ASSERT_EQ(0, vdev_feature(&user->vdev, VFIO_DEVICE_FEATURE_SET |
+				  VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, NULL,
+				  0));
+	usleep(20000);
+	ASSERT_EQ(0, vdev_feature(&user->vdev, VFIO_DEVICE_FEATURE_SET |
+				  VFIO_DEVICE_FEATURE_LOW_POWER_EXIT, NULL, 0));
+	ASSERT_EQ(0, vdev_enable(&user->vdev, true));
+	EXPECT_EQ(0, engine_run(engine,
+				engine_copy(NVVGPU_EMU_DESC_SRC_VRAM,
+					    user_addr(user, to), 0, PAGE)));
+	EXPECT_EQ(0x01020304, to[0]);
+	EXPECT_EQ(0x01020304, to[PAGE / 4 - 1]);
 }
 
 /* Both kinds of reset leave a device as it was when it was opened. */

@@ -3,12 +3,16 @@
  * Isolation, proven with real DMA by the engines: in system memory by the IOMMU,
  * in VRAM by the GPU.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
-#include <linux/pci_regs.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
 
-#include "lib/backend.h"
-#include "nvvgpu_test.h"
+#include <linux/iommufd.h>
+
+#include "subject.h"
 
 #define TO_VRAM		NVVGPU_EMU_DESC_DST_VRAM
 #define FROM_VRAM	NVVGPU_EMU_DESC_SRC_VRAM
@@ -37,12 +41,17 @@ FIXTURE_VARIANT_ADD(dma, type1) { .mode = IOMMU_TYPE1 };
 
 FIXTURE_SETUP(dma)
 {
+	int ret;
+
 	ASSERT_GPU(&self->pf, TEST_VFS);
 	self->nr_types = vf_types(self->pf.vf[0], self->types, MAX_TYPES);
 	ASSERT_LT(0, self->nr_types);
 	self->type = type_smallest(self->types, self->nr_types);
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], self->type->id));
-	ASSERT_EQ(0, user_open(&self->a, self->pf.vf[0], variant->mode));
+	ret = user_open(&self->a, self->pf.vf[0], variant->mode);
+	if (ret == -EOPNOTSUPP)
+		SKIP(return, "iommufd serves as the container");
+	ASSERT_EQ(0, ret);
 }
 
 FIXTURE_TEARDOWN(dma)
@@ -80,6 +89,48 @@ static void check_copy(struct __test_metadata *_metadata, struct user *user,
 		TH_LOG("%zu bytes from +%#zx to +%#zx", len, src, dst);
 	EXPECT_TRUE(all_bytes(to - 16, 16, 0xa5));
 	EXPECT_TRUE(all_bytes(to + len, 16, 0xa5));
+}
+
+/* Some windows all over the framebuffer, among them the first and the last */
+#define WINDOWS	33
+#define WINDOW	(16 * PAGE)
+
+static __u64 window_pos(__u64 size, unsigned int i)
+{
+	return (size - WINDOW) / (WINDOWS - 1) * i;
+}
+
+/* Fill the windows, where all would be too much memory. */
+static int windows_fill(struct user *user, __u64 size, __u32 val)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < WINDOWS && !ret; i++)
+		ret = engine_run(&user->engine,
+				 engine_fill(TO_VRAM, window_pos(size, i),
+					     WINDOW, val));
+
+	return ret;
+}
+
+/* How many of the windows do not hold @val. */
+static int windows_differ(struct user *user, __u64 size, __u8 val)
+{
+	__u8 *to = user_buf(user, 0);
+	unsigned int i;
+	int bad = 0;
+
+	for (i = 0; i < WINDOWS; i++) {
+		memset(to, ~val, WINDOW);
+		if (engine_run(&user->engine,
+			       engine_copy(FROM_VRAM, user_addr(user, to),
+					   window_pos(size, i), WINDOW)) ||
+		    !all_bytes(to, WINDOW, val))
+			bad++;
+	}
+
+	return bad;
 }
 
 TEST_F(dma, copies_in_and_out_of_vram_with_interrupts)
@@ -277,6 +328,123 @@ TEST_F(dma, read_only_mapping_is_not_written)
 	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_WRITE,
 			    NOWHERE + 16);
 	EXPECT_EQ(0, memcmp(page, copy, PAGE));
+}
+
+/* Pages of memory at addresses in another order, each mapped for itself */
+TEST_F(dma, scattered_pages_are_one_buffer)
+{
+	const unsigned int nr = 128, step = 77;
+	struct user *a = &self->a;
+	__u8 *from = user_buf(a, MIB), *mem = user_buf(a, 2 * MIB);
+	__u8 *back = user_buf(a, 0);
+	const size_t at = 5, len = nr * PAGE - 11;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		ASSERT_EQ(0, ioas_map(&a->own, mem + i * step % nr * PAGE,
+				      NOWHERE + i * PAGE, PAGE,
+				      PROT_READ | PROT_WRITE));
+	}
+	pattern(from, len, 5);
+	memset(mem, 0, nr * PAGE);
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(IN_MEMORY, NOWHERE + at,
+					    user_addr(a, from), len)));
+	/* Every page is where its mapping says. */
+	for (i = 1; i < nr - 1; i++) {
+		EXPECT_EQ(0, memcmp(mem + i * step % nr * PAGE,
+				    from + i * PAGE - at, PAGE))
+			TH_LOG("page %u", i);
+	}
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(IN_MEMORY, user_addr(a, back),
+					    NOWHERE + at, len)));
+	EXPECT_EQ(0, memcmp(back, from, len));
+
+	/* A hole in the middle is found where it is. */
+	ASSERT_EQ(0, ioas_unmap(&a->own, NOWHERE + 50 * PAGE, PAGE));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_copy(TO_VRAM, 0, NOWHERE + at, len)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ,
+			    NOWHERE + 50 * PAGE);
+}
+
+static int set_hugepages(unsigned int nr)
+{
+	return put("/proc/sys/vm/nr_hugepages", "%u", nr);
+}
+
+TEST_F(dma, huge_pages_are_reached_to_their_ends)
+{
+	const size_t huge = 2 * MIB;
+	struct user *a = &self->a;
+	__u8 *mem, *from = user_buf(a, 0);
+
+	ASSERT_EQ(0, set_hugepages(2));
+	mem = mmap(NULL, 2 * huge, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (mem == MAP_FAILED) {
+		set_hugepages(0);
+		SKIP(return, "no huge pages");
+	}
+	memset(mem, 0, 2 * huge);
+	pattern(from, 3 * PAGE, 9);
+	ASSERT_EQ(0, ioas_map(&a->own, mem, NOWHERE, 2 * huge,
+			      PROT_READ | PROT_WRITE));
+	/* Across the border of the two */
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(IN_MEMORY, NOWHERE + huge - 5001,
+					    user_addr(a, from), 3 * PAGE)));
+	EXPECT_EQ(0, memcmp(mem + huge - 5001, from, 3 * PAGE));
+	EXPECT_EQ(0, mem[huge - 5002]);
+	EXPECT_EQ(0, mem[huge - 5001 + 3 * PAGE]);
+	/* The last byte, and the one behind it */
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_fill(IN_MEMORY, NOWHERE + 2 * huge - 1,
+					    1, 0x33)));
+	EXPECT_EQ(0x33, mem[2 * huge - 1]);
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_fill(IN_MEMORY, NOWHERE + 2 * huge -
+					       4, 8, 1)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_WRITE,
+			    NOWHERE + 2 * huge);
+	ASSERT_EQ(0, user_restart(a));
+
+	/* A page beside them, of the usual size, is no part of them. */
+	ASSERT_EQ(0, ioas_map(&a->own, from, NOWHERE - PAGE, PAGE,
+			      PROT_READ | PROT_WRITE));
+	ASSERT_EQ(0, ioas_unmap(&a->own, NOWHERE, 2 * huge));
+	EXPECT_EQ(0, engine_run(&a->engine,
+				engine_copy(TO_VRAM, 0, NOWHERE - PAGE, PAGE)));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_copy(TO_VRAM, 0, NOWHERE, PAGE)));
+	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ, NOWHERE);
+	munmap(mem, 2 * huge);
+	set_hugepages(0);
+}
+
+TEST_F(dma, fault_names_the_vf_that_it_is_about)
+{
+	struct user *a = &self->a, *b = &self->b;
+	struct uevent uevent;
+	int fd;
+
+	ASSERT_OPEN_B();
+	fd = uevent_open();
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EIO, engine_run(&b->engine,
+				   engine_copy(TO_VRAM, 0, NOWHERE, PAGE)));
+	EXPECT_EQ(0, uevent_wait(fd, b->vf, NVVGPU_EVENT_NAME_FAULT, 5000));
+	EXPECT_EQ(-ETIMEDOUT, uevent_next(fd, a->vf, &uevent, 100));
+	close(fd);
+
+	fd = uevent_open();
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_copy(TO_VRAM, 0, NOWHERE, PAGE)));
+	EXPECT_EQ(0, uevent_wait(fd, a->vf, NVVGPU_EVENT_NAME_FAULT, 5000));
+	EXPECT_EQ(-ETIMEDOUT, uevent_next(fd, b->vf, &uevent, 100));
+	close(fd);
 }
 
 TEST_F(dma, access_is_gone_after_unmap)
@@ -482,217 +650,10 @@ TEST_F(dma, statistics_are_of_the_vgpus_own_work)
 	user_close(a);
 	ASSERT_EQ(0, vf_set_type(vf, 0));
 	ASSERT_EQ(0, vf_set_type(vf, self->type->id));
-	for (i = 0; i < ARRAY_SIZE(names); i++)
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		EXPECT_EQ(0, stat_of(vf, names[i]))
 			TH_LOG("%s", names[i]);
-}
-
-/* Fill the whole framebuffer. */
-static int vram_fill(struct user *user, __u64 size, __u32 val)
-{
-	return engine_run(&user->engine, engine_fill(TO_VRAM, 0, size, val));
-}
-
-/* Some windows all over the framebuffer, among them the first and the last */
-#define WINDOWS	33
-#define WINDOW	(16 * PAGE)
-
-static __u64 window_pos(__u64 size, unsigned int i)
-{
-	return (size - WINDOW) / (WINDOWS - 1) * i;
-}
-
-/* Fill the windows, where all would be too much memory. */
-static int windows_fill(struct user *user, __u64 size, __u32 val)
-{
-	unsigned int i;
-	int ret = 0;
-
-	for (i = 0; i < WINDOWS && !ret; i++)
-		ret = engine_run(&user->engine,
-				 engine_fill(TO_VRAM, window_pos(size, i),
-					     WINDOW, val));
-
-	return ret;
-}
-
-/* How many of the windows do not hold @val. */
-static int windows_differ(struct user *user, __u64 size, __u8 val)
-{
-	__u8 *to = user_buf(user, 0);
-	unsigned int i;
-	int bad = 0;
-
-	for (i = 0; i < WINDOWS; i++) {
-		memset(to, ~val, WINDOW);
-		if (engine_run(&user->engine,
-			       engine_copy(FROM_VRAM, user_addr(user, to),
-					   window_pos(size, i), WINDOW)) ||
-		    !all_bytes(to, WINDOW, val))
-			bad++;
 	}
-
-	return bad;
-}
-
-TEST_F(dma, framebuffer_of_a_new_vgpu_reads_zero)
-{
-	const __u64 size = self->type->framebuffer;
-	struct user *a = &self->a, *b = &self->b;
-	char place[32];
-
-	EXPECT_EQ(0, windows_differ(a, size, 0));
-	ASSERT_EQ(0, vram_fill(a, size, 0x5a5a5a5a));
-	EXPECT_EQ(0, windows_differ(a, size, 0x5a));
-	ASSERT_LT(0, pci_read(a->vf, "nvidia/placement_id", place,
-			      sizeof(place)));
-	user_close(a);
-	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 0));
-
-	/* Another VF gets the same piece of VRAM. */
-	ASSERT_EQ(0, pci_write(self->pf.vf[1], "nvidia/placement_id", place));
-	ASSERT_OPEN_B();
-	EXPECT_EQ(0, windows_differ(b, size, 0));
-
-	/* Through the aperture, too */
-	ASSERT_EQ(0, vdev_map_bar(&b->vdev, NVVGPU_EMU_VF_BAR_FB));
-	EXPECT_TRUE(all_bytes(b->vdev.bar[NVVGPU_EMU_VF_BAR_FB], PAGE, 0));
-}
-
-TEST_F(dma, framebuffer_of_a_new_owner_reads_zero)
-{
-	const __u64 size = self->type->framebuffer;
-	struct user *a = &self->a;
-
-	ASSERT_EQ(0, vram_fill(a, size, 0x5a5a5a5a));
-	user_close(a);
-	ASSERT_EQ(0, user_open(a, self->pf.vf[0], variant->mode));
-	EXPECT_EQ(0, windows_differ(a, size, 0));
-}
-
-TEST_F(dma, framebuffer_and_aperture_are_the_same_memory)
-{
-	const __u64 last = self->type->bar0 - PAGE;
-	struct user *a = &self->a;
-	__u8 *to = user_buf(a, 0);
-	__u8 *map;
-
-	ASSERT_EQ(0, vdev_map_bar(&a->vdev, NVVGPU_EMU_VF_BAR_FB));
-	map = a->vdev.bar[NVVGPU_EMU_VF_BAR_FB];
-
-	ASSERT_EQ(0, engine_run(&a->engine,
-				engine_fill(TO_VRAM, last, PAGE, 0x07070707)));
-	EXPECT_TRUE(all_bytes(map + last, PAGE, 7));
-	memset(map, 9, PAGE);
-	ASSERT_EQ(0, engine_run(&a->engine,
-				engine_copy(FROM_VRAM, user_addr(a, to), 0,
-					    2 * PAGE)));
-	EXPECT_TRUE(all_bytes(to, PAGE, 9));
-	EXPECT_TRUE(all_bytes(to + PAGE, PAGE, 0));
-}
-
-TEST_F(dma, vram_ends_at_the_framebuffer)
-{
-	const __u64 size = self->type->framebuffer;
-	struct user *a = &self->a, *b = &self->b;
-	struct {
-		__u64 offset;
-		__u64 len;
-	} bad[] = {
-		{ size, 1 },
-		{ size - 1, 2 },
-		{ size - PAGE, PAGE + 1 },
-		{ 0, size + 1 },
-		{ size * 2, PAGE },
-		{ 1ULL << 63, PAGE },
-		{ ~0ULL, 1 },
-		{ ~0ULL, 2 },
-		{ -PAGE, 2 * PAGE },
-		{ PAGE, -PAGE },
-		{ PAGE, ~0ULL },
-		{ 0, ~0ULL },
-		{ 0, 1ULL << 63 },
-	};
-	__u8 *to = user_buf(a, 0);
-	unsigned int i;
-
-	/* The neighbour, whose framebuffer may begin where ours ends */
-	ASSERT_OPEN_B();
-	ASSERT_EQ(0, vram_fill(b, size, 0xbbbbbbbb));
-
-	EXPECT_EQ(0, engine_run(&a->engine,
-				engine_fill(TO_VRAM, size - PAGE, PAGE, 1)));
-	EXPECT_EQ(0, engine_run(&a->engine,
-				engine_fill(TO_VRAM, size - 1, 1, 1)));
-
-	memset(to, 0xee, PAGE);
-	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		EXPECT_EQ(-EIO, engine_run(&a->engine,
-					   engine_fill(TO_VRAM, bad[i].offset,
-						       bad[i].len, 0)))
-			TH_LOG("%#llx bytes at %#llx", bad[i].len,
-			       bad[i].offset);
-		EXPECT_EQ(NVVGPU_EMU_VF_ERR_VRAM,
-			  engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR));
-		ASSERT_EQ(0, user_restart(a));
-		EXPECT_EQ(-EIO, engine_run(&a->engine,
-					   engine_copy(FROM_VRAM,
-						       user_addr(a, to),
-						       bad[i].offset,
-						       bad[i].len)));
-		/* A length that wraps the other side is as wrong. */
-		EXPECT_TRUE(engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR) ==
-			    NVVGPU_EMU_VF_ERR_VRAM ||
-			    -bad[i].len <= user_addr(a, to));
-		ASSERT_EQ(0, user_restart(a));
-		EXPECT_EQ(-EIO, engine_run(&a->engine,
-					   engine_copy(TO_VRAM, bad[i].offset,
-						       user_addr(a, to),
-						       bad[i].len)));
-		ASSERT_EQ(0, user_restart(a));
-	}
-	EXPECT_TRUE(all_bytes(to, PAGE, 0xee));
-	EXPECT_EQ(0, windows_differ(b, size, 0xbb));
-}
-
-TEST_F(dma, framebuffers_of_mixed_sizes_do_not_overlap)
-{
-	struct user *users[] = { &self->a, &self->b };
-	struct user more[2] = {};
-	int i, n = 0, pick[4];
-	__u64 size[4];
-
-	user_close(&self->a);
-	gpu_clean(&self->pf);
-
-	/* Small, large, small, large, each beside the other */
-	for (i = 0; i < 4; i++) {
-		const struct vgpu_type *t = i & 1 ?
-			type_largest(self->types, self->nr_types) :
-			type_smallest(self->types, self->nr_types);
-
-		pick[i] = t - self->types;
-		if (!vf_creatable(self->pf.vf[i], t->id))
-			pick[i] = self->type - self->types;
-		size[i] = self->types[pick[i]].framebuffer;
-		ASSERT_EQ(0, vf_set_type(self->pf.vf[i],
-					 self->types[pick[i]].id));
-	}
-	for (i = 0; i < 4; i++) {
-		struct user *u = i < 2 ? users[i] : &more[i - 2];
-
-		ASSERT_EQ(0, user_open(u, self->pf.vf[i], variant->mode));
-		ASSERT_EQ(0, windows_fill(u, size[i], 0x11111111 * (i + 1)));
-		n++;
-	}
-	for (i = 0; i < n; i++) {
-		struct user *u = i < 2 ? users[i] : &more[i - 2];
-
-		EXPECT_EQ(0, windows_differ(u, size[i], 0x11 * (i + 1)))
-			TH_LOG("VF %d", i);
-	}
-	user_close(&more[0]);
-	user_close(&more[1]);
 }
 
 TEST_F(dma, bad_descriptors_are_refused_by_number)
@@ -873,6 +834,437 @@ TEST_F(dma, killed_user_leaves_nothing_running)
 }
 
 /*
+ * The framebuffers, of every class of type
+ */
+FIXTURE(vram) {
+	struct subject s;
+	struct ioas ioas;
+	struct user a;
+	struct user b;
+};
+
+FIXTURE_VARIANT(vram) {
+	enum subject_kind kind;
+};
+
+FIXTURE_VARIANT_ADD(vram, q) { .kind = SUBJECT_Q };
+FIXTURE_VARIANT_ADD(vram, c) { .kind = SUBJECT_C };
+FIXTURE_VARIANT_ADD(vram, b) { .kind = SUBJECT_B };
+FIXTURE_VARIANT_ADD(vram, a) { .kind = SUBJECT_A };
+FIXTURE_VARIANT_ADD(vram, bochs) { .kind = SUBJECT_BOCHS };
+
+FIXTURE_SETUP(vram)
+{
+	int ret;
+
+	ret = subject_prepare(&self->s, variant->kind, &self->ioas,
+			      IOMMU_IOMMUFD);
+	if (ret == -EOPNOTSUPP)
+		SKIP(return, "no such vGPU or address space here");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, vf_set_type(self->s.vf, self->s.type.id));
+	ASSERT_EQ(0, user_open(&self->a, self->s.vf, IOMMU_IOMMUFD));
+}
+
+FIXTURE_TEARDOWN(vram)
+{
+	user_close(&self->a);
+	user_close(&self->b);
+	ioas_close(&self->ioas);
+	subject_drop(&self->s);
+}
+
+#define ASSERT_VRAM_B() do {						\
+	ASSERT_EQ(0, vf_set_type(self->s.vf2, self->s.type.id));	\
+	ASSERT_EQ(0, user_open(&self->b, self->s.vf2, IOMMU_IOMMUFD));	\
+} while (0)
+
+/* Dirty the framebuffer: all of a small one; a large one would be too much. */
+#define SMALL	(512 * MIB)
+
+static int vram_fill(struct user *user, __u64 size, __u32 val)
+{
+	if (size > SMALL)
+		return windows_fill(user, size, val);
+
+	return engine_run(&user->engine, engine_fill(TO_VRAM, 0, size, val));
+}
+
+/* How much of the framebuffer, up to its very end, is not zero. */
+static unsigned int vram_dirt(struct user *user, __u64 size)
+{
+	__u8 *to = user_buf(user, 0);
+	unsigned int bad = 0;
+	__u64 at;
+
+	if (size > SMALL)
+		return windows_differ(user, size, 0);
+
+	for (at = 0; at < size; at += 2 * MIB) {
+		to[0] = 0xff;
+		to[2 * MIB - 1] = 0xff;
+		bad += engine_run(&user->engine,
+				  engine_copy(FROM_VRAM, user_addr(user, to),
+					      at, 2 * MIB)) ||
+		       !all_bytes(to, 2 * MIB, 0);
+	}
+
+	return bad;
+}
+
+/* The same through the aperture */
+static int aperture_dirt(struct user *user)
+{
+	const unsigned int bar = NVVGPU_EMU_VF_BAR_FB;
+
+	if (vdev_map_bar(&user->vdev, bar))
+		return -1;
+
+	return !all_bytes(user->vdev.bar[bar], user->vdev.bar_len[bar], 0);
+}
+
+TEST_F(vram, framebuffer_of_a_new_vgpu_reads_zero)
+{
+	const __u64 size = self->s.type.framebuffer;
+	struct user *a = &self->a, *b = &self->b;
+	char place[32];
+
+	EXPECT_EQ(0, vram_dirt(a, size));
+	EXPECT_EQ(0, aperture_dirt(a));
+	ASSERT_EQ(0, vram_fill(a, size, 0x5a5a5a5a));
+	EXPECT_EQ(0, windows_differ(a, size, 0x5a));
+	/* By BAR, too, and with odd sizes at odd places */
+	memset(a->vdev.bar[NVVGPU_EMU_VF_BAR_FB], 0x5a, 3 * MIB + 7);
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_fill(TO_VRAM, size - 12345, 12345,
+					    0x5a5a5a5a)));
+	ASSERT_LT(0, pci_read(a->vf, "nvidia/placement_id", place,
+			      sizeof(place)));
+	user_close(a);
+	ASSERT_EQ(0, vf_set_type(self->s.vf, 0));
+
+	/* Another VF gets the same piece of VRAM. */
+	ASSERT_EQ(0, pci_write(self->s.vf2, "nvidia/placement_id", place));
+	ASSERT_VRAM_B();
+	EXPECT_EQ(0, vram_dirt(b, size));
+	EXPECT_EQ(0, aperture_dirt(b));
+	EXPECT_EQ(0, engine_run(&b->engine,
+				engine_copy(FROM_VRAM,
+					    user_addr(b, user_buf(b, 0)),
+					    size - 12345, 12345)));
+	EXPECT_TRUE(all_bytes(user_buf(b, 0), 12345, 0));
+}
+
+TEST_F(vram, framebuffer_of_a_new_owner_reads_zero)
+{
+	const __u64 size = self->s.type.framebuffer;
+	struct user *a = &self->a;
+
+	ASSERT_EQ(0, vram_fill(a, size, 0x5a5a5a5a));
+	user_close(a);
+	ASSERT_EQ(0, user_open(a, self->s.vf, IOMMU_IOMMUFD));
+	EXPECT_EQ(0, vram_dirt(a, size));
+	EXPECT_EQ(0, aperture_dirt(a));
+}
+
+TEST_F(vram, framebuffer_and_aperture_are_the_same_memory)
+{
+	const __u64 last = self->s.type.bar0 - PAGE;
+	struct user *a = &self->a;
+	__u8 *to = user_buf(a, 0);
+	__u8 *map;
+
+	ASSERT_EQ(0, vdev_map_bar(&a->vdev, NVVGPU_EMU_VF_BAR_FB));
+	map = a->vdev.bar[NVVGPU_EMU_VF_BAR_FB];
+
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_fill(TO_VRAM, last, PAGE, 0x07070707)));
+	EXPECT_TRUE(all_bytes(map + last, PAGE, 7));
+	memset(map, 9, PAGE);
+	ASSERT_EQ(0, engine_run(&a->engine,
+				engine_copy(FROM_VRAM, user_addr(a, to), 0,
+					    2 * PAGE)));
+	EXPECT_TRUE(all_bytes(to, PAGE, 9));
+	EXPECT_TRUE(all_bytes(to + PAGE, PAGE, 0));
+}
+
+TEST_F(vram, framebuffer_is_the_same_by_read_write_and_mmap)
+{
+	const unsigned int bar = NVVGPU_EMU_VF_BAR_FB;
+	const __u64 last = self->s.type.bar0 - 8;
+	struct vdev *vdev = &self->a.vdev;
+	__u64 word = 0x1122334455667788ULL;
+	__u64 *map;
+
+	ASSERT_EQ(0, vdev_map_bar(vdev, bar));
+	map = vdev->bar[bar];
+	EXPECT_EQ(8, vdev_write(vdev, bar, 0, &word, 8));
+	EXPECT_EQ(8, vdev_write(vdev, bar, last, &word, 8));
+	EXPECT_EQ(word, __atomic_load_n(&map[0], __ATOMIC_RELAXED));
+	EXPECT_EQ(word, __atomic_load_n(&map[last / 8], __ATOMIC_RELAXED));
+	EXPECT_EQ(0, __atomic_load_n(&map[1], __ATOMIC_RELAXED));
+	__atomic_store_n(&map[1], 42, __ATOMIC_SEQ_CST);
+	EXPECT_EQ(8, vdev_read(vdev, bar, 8, &word, 8));
+	EXPECT_EQ(42, word);
+}
+
+TEST_F(vram, vram_ends_at_the_framebuffer)
+{
+	const __u64 size = self->s.type.framebuffer;
+	struct user *a = &self->a, *b = &self->b;
+	struct {
+		__u64 offset;
+		__u64 len;
+	} bad[] = {
+		{ size, 1 },
+		{ size - 1, 2 },
+		{ size - PAGE, PAGE + 1 },
+		{ 0, size + 1 },
+		{ size * 2, PAGE },
+		{ 1ULL << 63, PAGE },
+		{ ~0ULL, 1 },
+		{ ~0ULL, 2 },
+		{ -PAGE, 2 * PAGE },
+		{ PAGE, -PAGE },
+		{ PAGE, ~0ULL },
+		{ 0, ~0ULL },
+		{ 0, 1ULL << 63 },
+	};
+	__u8 *to = user_buf(a, 0);
+	unsigned int i;
+
+	/* The neighbour, whose framebuffer may begin where ours ends */
+	ASSERT_VRAM_B();
+	ASSERT_EQ(0, windows_fill(b, size, 0xbbbbbbbb));
+
+	EXPECT_EQ(0, engine_run(&a->engine,
+				engine_fill(TO_VRAM, size - PAGE, PAGE, 1)));
+	EXPECT_EQ(0, engine_run(&a->engine,
+				engine_fill(TO_VRAM, size - 1, 1, 1)));
+
+	memset(to, 0xee, PAGE);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(-EIO, engine_run(&a->engine,
+					   engine_fill(TO_VRAM, bad[i].offset,
+						       bad[i].len, 0)))
+			TH_LOG("%#llx bytes at %#llx", bad[i].len,
+			       bad[i].offset);
+		EXPECT_EQ(NVVGPU_EMU_VF_ERR_VRAM,
+			  engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR));
+		ASSERT_EQ(0, user_restart(a));
+		EXPECT_EQ(-EIO, engine_run(&a->engine,
+					   engine_copy(FROM_VRAM,
+						       user_addr(a, to),
+						       bad[i].offset,
+						       bad[i].len)));
+		/* A length that wraps the other side is as wrong. */
+		EXPECT_TRUE(engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR) ==
+			    NVVGPU_EMU_VF_ERR_VRAM ||
+			    -bad[i].len <= user_addr(a, to));
+		ASSERT_EQ(0, user_restart(a));
+		EXPECT_EQ(-EIO, engine_run(&a->engine,
+					   engine_copy(TO_VRAM, bad[i].offset,
+						       user_addr(a, to),
+						       bad[i].len)));
+		ASSERT_EQ(0, user_restart(a));
+	}
+	EXPECT_TRUE(all_bytes(to, PAGE, 0xee));
+
+	/* Within VRAM either end counts, and 8 bytes are 8. */
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(-EIO, engine_run(&a->engine,
+					   engine_copy(IN_VRAM, 0,
+						       bad[i].offset,
+						       bad[i].len)));
+		EXPECT_EQ(NVVGPU_EMU_VF_ERR_VRAM,
+			  engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR));
+		ASSERT_EQ(0, user_restart(a));
+		EXPECT_EQ(-EIO, engine_run(&a->engine,
+					   engine_copy(IN_VRAM, bad[i].offset,
+						       0, bad[i].len)));
+		EXPECT_EQ(NVVGPU_EMU_VF_ERR_VRAM,
+			  engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR));
+		ASSERT_EQ(0, user_restart(a));
+	}
+	EXPECT_EQ(0, engine_run(&a->engine,
+				engine_semaphore(TO_VRAM, size - 8, 1)));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_semaphore(TO_VRAM, size, 1)));
+	ASSERT_EQ(0, user_restart(a));
+	EXPECT_EQ(-EIO, engine_run(&a->engine,
+				   engine_semaphore(TO_VRAM, -8, 1)));
+	ASSERT_EQ(0, user_restart(a));
+
+	/* All of the aperture is ours as well. */
+	ASSERT_EQ(0, vdev_map_bar(&a->vdev, NVVGPU_EMU_VF_BAR_FB));
+	memset(a->vdev.bar[NVVGPU_EMU_VF_BAR_FB], 0xa5,
+	       a->vdev.bar_len[NVVGPU_EMU_VF_BAR_FB]);
+	EXPECT_EQ(0, windows_differ(b, size, 0xbb));
+}
+
+/*
+ * What is used again by another, with and without a console
+ */
+FIXTURE(reuse) {
+	struct subject s;
+	struct ioas ioas;
+};
+
+FIXTURE_VARIANT(reuse) {
+	enum subject_kind kind;
+};
+
+FIXTURE_VARIANT_ADD(reuse, q) { .kind = SUBJECT_Q };
+FIXTURE_VARIANT_ADD(reuse, bochs) { .kind = SUBJECT_BOCHS };
+
+FIXTURE_SETUP(reuse)
+{
+	int ret;
+
+	ret = subject_prepare(&self->s, variant->kind, &self->ioas,
+			      IOMMU_IOMMUFD);
+	if (ret == -EOPNOTSUPP)
+		SKIP(return, "no such vGPU or address space here");
+	ASSERT_EQ(0, ret);
+}
+
+FIXTURE_TEARDOWN(reuse)
+{
+	ioas_close(&self->ioas);
+	subject_drop(&self->s);
+}
+
+/* What a user can read of the engine and of the display, but for the EDID */
+#define NR_REGS	24
+
+static void read_regs(const struct engine *engine, __u32 *regs)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_REGS; i++)
+		regs[i] = engine_read(engine, NVVGPU_EMU_VF_REG_MAGIC + 4 * i);
+	regs[i] = engine_read(engine, NVVGPU_EMU_VF_REG_QEXT_ENDIAN);
+	for (i = 0; i < 8; i++)
+		regs[NR_REGS + 1 + i] =
+			engine_read(engine, NVVGPU_EMU_VF_REG_DISPI + 4 * i);
+}
+
+/* Use everything, and leave it in disorder. */
+static void leave_a_mess(struct __test_metadata *_metadata, struct user *user)
+{
+	struct engine *engine = &user->engine;
+	/* 640x480 of 32 bits, enabled, and scrolled */
+	static const __u16 mode[] = { 0, 640, 480, 32, 0x41, 0, 0, 0, 0, 1 };
+	struct nvvgpu_emu_desc nop = {
+		.op = NVVGPU_EMU_OP_NOP,
+		.flags = NVVGPU_EMU_DESC_IRQ,
+		.vector = NVVGPU_EMU_VF_VECTORS - 1,
+	};
+	unsigned int i;
+
+	ASSERT_EQ(0, engine_run(engine, engine_fill(TO_VRAM, 0, PAGE, 1)));
+	for (i = 0; i < NVVGPU_EMU_VF_SCRATCH_WORDS; i++)
+		engine_write(engine, NVVGPU_EMU_VF_REG_SCRATCH + 4 * i,
+			     0xdead0000 + i);
+	engine_write(engine, NVVGPU_EMU_VF_REG_GUEST, 1);
+	engine_write(engine, NVVGPU_EMU_VF_REG_ERROR_VECTOR, 5);
+	for (i = 1; i < ARRAY_SIZE(mode); i++)
+		ASSERT_EQ(2, vdev_write(&user->vdev, NVVGPU_EMU_VF_BAR_REGS,
+					NVVGPU_EMU_VF_REG_DISPI + 2 * i,
+					&mode[i], 2));
+	/* An interrupt that nobody has enabled stays pending. */
+	engine_submit(engine, &nop, 1);
+	EXPECT_EQ(-EIO, engine_run(engine,
+				   engine_copy(TO_VRAM, ~0ULL, 0, 1)));
+}
+
+TEST_F(reuse, registers_interrupts_and_rings_are_clean_after_reuse)
+{
+	__u32 before[NR_REGS + 9], after[NR_REGS + 9];
+	struct user user = {};
+	struct ioas *ioas = &self->ioas;
+	struct vdev vdev;
+	struct engine engine;
+	char place[32];
+	unsigned int way, i;
+
+	ASSERT_EQ(0, vf_set_type(self->s.vf, self->s.type.id));
+	ASSERT_LT(0, pci_read(self->s.vf, "nvidia/placement_id", place,
+			      sizeof(place)));
+	ASSERT_EQ(0, vdev_open(&vdev, self->s.vf, ioas));
+	ASSERT_EQ(0, engine_init(&engine, &vdev));
+	read_regs(&engine, before);
+	vdev_close(&vdev);
+
+	/* For the next user, the next vGPU, and that of another VF there */
+	for (way = 0; way < 3; way++) {
+		const char *vf = self->s.vf;
+
+		ASSERT_EQ(0, user_open(&user, vf, IOMMU_IOMMUFD));
+		leave_a_mess(_metadata, &user);
+		user_close(&user);
+		if (way) {
+			ASSERT_EQ(0, vf_set_type(vf, 0));
+			vf = way == 1 ? self->s.vf : self->s.vf2;
+			ASSERT_EQ(0, pci_write(vf, "nvidia/placement_id",
+					       place));
+			ASSERT_EQ(0, vf_set_type(vf, self->s.type.id));
+		}
+		ASSERT_EQ(0, vdev_open(&vdev, vf, ioas));
+		ASSERT_EQ(0, engine_init(&engine, &vdev));
+		ASSERT_EQ(0, vdev_msix_enable(&vdev, NVVGPU_EMU_VF_VECTORS));
+		read_regs(&engine, after);
+		for (i = 0; i < ARRAY_SIZE(before); i++) {
+			EXPECT_EQ(before[i], after[i])
+				TH_LOG("register %u, way %u", i, way);
+		}
+		usleep(5000);
+		for (i = 0; i < NVVGPU_EMU_VF_VECTORS; i++) {
+			EXPECT_EQ(0, irq_wait(vdev.irq[i], 0))
+				TH_LOG("vector %u, way %u", i, way);
+		}
+		vdev_close(&vdev);
+	}
+}
+
+TEST_F(reuse, framebuffers_of_mixed_sizes_do_not_overlap)
+{
+	struct user users[TEST_VFS] = {};
+	struct vgpu_type types[MAX_TYPES];
+	const struct vgpu_type *large;
+	__u64 size[TEST_VFS];
+	int i, nr;
+
+	nr = vf_types(self->s.vf, types, MAX_TYPES);
+	ASSERT_LT(0, nr);
+	large = type_largest(types, nr);
+
+	/* This one, large, this one, large, each beside the other */
+	for (i = 0; i < TEST_VFS; i++) {
+		const char *vf = self->s.pf.vf[i];
+		const struct vgpu_type *t = &self->s.type;
+
+		if (i & 1 && vf_creatable(vf, large->id) == 1)
+			t = large;
+		size[i] = t->framebuffer;
+		ASSERT_EQ(0, vf_set_type(vf, t->id));
+	}
+	for (i = 0; i < TEST_VFS; i++) {
+		ASSERT_EQ(0, user_open(&users[i], self->s.pf.vf[i],
+				       IOMMU_IOMMUFD));
+		ASSERT_EQ(0, windows_fill(&users[i], size[i],
+					  0x11111111 * (i + 1)));
+	}
+	for (i = 0; i < TEST_VFS; i++) {
+		EXPECT_EQ(0, windows_differ(&users[i], size[i],
+					    0x11 * (i + 1)))
+			TH_LOG("VF %d", i);
+	}
+	for (i = 0; i < TEST_VFS; i++)
+		user_close(&users[i]);
+}
+
+/*
  * A cdev is attached and detached while it is open.
  */
 FIXTURE(dma_cdev) {
@@ -954,6 +1346,175 @@ TEST_F(dma_cdev, attaching_elsewhere_changes_what_it_sees)
 	EXPECT_TRUE(all_bytes(page, PAGE, 1));
 	ASSERT_EQ(0, vdev_attach(&a->vdev, a->own.id));
 	ioas_close(&other);
+}
+
+/* A HWPT of its own in an address space, for a device */
+static int hwpt_alloc(const struct ioas *ioas, __u32 dev, __u32 *id)
+{
+	struct iommu_hwpt_alloc alloc = {
+		.size = sizeof(alloc),
+		.dev_id = dev,
+		.pt_id = ioas->id,
+	};
+	int ret = ioctl(ioas->fd, IOMMU_HWPT_ALLOC, &alloc);
+
+	*id = alloc.out_hwpt_id;
+
+	return ret ? -errno : 0;
+}
+
+static int hwpt_free(const struct ioas *ioas, __u32 id)
+{
+	struct iommu_destroy destroy = { .size = sizeof(destroy), .id = id };
+
+	return ioctl(ioas->fd, IOMMU_DESTROY, &destroy) ? -errno : 0;
+}
+
+TEST_F(dma_cdev, nothing_is_written_after_detach)
+{
+	struct user *a = &self->user;
+	__u8 *to = user_buf(a, MIB);
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		submit_much(a);
+		ASSERT_EQ(0, vdev_detach(&a->vdev));
+		memset(to, 0, MIB);
+		usleep(20000);
+		EXPECT_TRUE(all_bytes(to, MIB, 0));
+		ASSERT_EQ(0, vdev_attach(&a->vdev, a->own.id));
+		ASSERT_EQ(0, user_restart(a));
+	}
+	check_copy(_metadata, a, 0, MIB, 0, PAGE);
+}
+
+struct attacher {
+	struct vdev *vdev;
+	__u32 pt[3];
+	atomic_bool over;
+	int changes;
+	int failed;
+};
+
+static void *attach_in_turn(void *arg)
+{
+	struct attacher *at = arg;
+
+	while (!at->over) {
+		if (vdev_attach(at->vdev, at->pt[at->changes % 3]))
+			at->failed++;
+		at->changes++;
+		usleep(500);
+	}
+
+	return NULL;
+}
+
+TEST_F(dma_cdev, hwpt_changes_under_load)
+{
+	struct user *a = &self->user;
+	struct attacher at = { .vdev = &a->vdev };
+	__u8 *page[3], *guard;
+	struct ioas other[2];
+	pthread_t thread;
+	int i, j, done = 0;
+
+	/* One address in three address spaces: three different pages */
+	guard = user_buf(a, MIB - PAGE);
+	memset(guard, 0, MIB);
+	for (i = 0; i < 3; i++) {
+		struct ioas *ioas = i ? &other[i - 1] : &a->own;
+
+		page[i] = guard + (2 * i + 1) * PAGE;
+		if (i) {
+			ASSERT_EQ(0, ioas_open_sibling(ioas, &a->own));
+			ASSERT_EQ(0, ioas_map(ioas, a->mem, a->iova, PAGE,
+					      PROT_READ | PROT_WRITE));
+		}
+		ASSERT_EQ(0, ioas_map(ioas, page[i], NOWHERE, PAGE,
+				      PROT_READ | PROT_WRITE));
+		ASSERT_EQ(0, hwpt_alloc(ioas, a->vdev.id, &at.pt[i]));
+	}
+	ASSERT_EQ(0, pthread_create(&thread, NULL, attach_in_turn, &at));
+	for (i = 0; i < 200; i++) {
+		__u32 val = 0x01010101U * (i % 255 + 1);
+		int ret = engine_run(&a->engine,
+				     engine_fill(IN_MEMORY, NOWHERE, PAGE,
+						 val));
+
+		/* It may be at work just when there is nothing attached. */
+		if (ret) {
+			EXPECT_EQ(-EIO, ret);
+			ASSERT_EQ(0, user_restart(a));
+			continue;
+		}
+		done++;
+	}
+	at.over = true;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, at.failed);
+	EXPECT_LT(3, at.changes);
+	EXPECT_LT(0, done);
+	/* Beside the three pages nothing has been touched. */
+	for (i = 0; i < 4; i++)
+		EXPECT_TRUE(all_bytes(guard + 2 * i * PAGE, PAGE, 0));
+
+	/* And then each of them is the only one. */
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, vdev_attach(&a->vdev, at.pt[i]));
+		ASSERT_EQ(0, user_restart(a));
+		for (j = 0; j < 3; j++)
+			memset(page[j], 0, PAGE);
+		ASSERT_EQ(0, engine_run(&a->engine,
+					engine_fill(IN_MEMORY, NOWHERE, PAGE,
+						    ~0U)));
+		for (j = 0; j < 3; j++)
+			EXPECT_TRUE(all_bytes(page[j], PAGE,
+					      i == j ? 0xff : 0));
+	}
+	ASSERT_EQ(0, vdev_attach(&a->vdev, a->own.id));
+	EXPECT_EQ(0, hwpt_free(&a->own, at.pt[0]));
+	for (i = 1; i < 3; i++) {
+		EXPECT_EQ(0, hwpt_free(&a->own, at.pt[i]));
+		ioas_close(&other[i - 1]);
+	}
+	TH_LOG("%d fills, %d changes", done, at.changes);
+}
+
+TEST_F(dma_cdev, hwpt_of_another_vgpu_shares_what_that_sees)
+{
+	struct user *a = &self->user;
+	struct user b = {};
+	__u8 *page = user_buf(a, MIB);
+	struct ioas ioas_b;
+	__u32 pt;
+
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], vf_type(a->vf)));
+	ASSERT_EQ(0, ioas_open_sibling(&ioas_b, &a->own));
+	ASSERT_EQ(0, user_open_in(&b, self->pf.vf[1], &ioas_b, USER_IOVA));
+	ASSERT_EQ(0, hwpt_alloc(&a->own, a->vdev.id, &pt));
+	ASSERT_EQ(0, ioas_map(&a->own, page, NOWHERE, PAGE,
+			      PROT_READ | PROT_WRITE));
+	memset(page, 0, PAGE);
+
+	/* Until it is attached to it, it sees nothing of it. */
+	EXPECT_EQ(-EIO, engine_run(&b.engine, engine_fill(IN_MEMORY, NOWHERE,
+							  PAGE, ~0U)));
+	EXPECT_TRUE(all_bytes(page, PAGE, 0));
+	ASSERT_EQ(0, vdev_attach(&b.vdev, pt));
+	/* b's ring is at a's address, and in a's memory now. */
+	ASSERT_EQ(0, engine_start(&b.engine, a->mem, a->iova, USER_RING));
+	EXPECT_EQ(0, engine_run(&b.engine, engine_fill(IN_MEMORY, NOWHERE,
+						       PAGE, 0x0b0b0b0b)));
+	EXPECT_TRUE(all_bytes(page, PAGE, 0x0b));
+	ASSERT_EQ(0, vdev_attach(&b.vdev, ioas_b.id));
+	ASSERT_EQ(0, user_restart(&b));
+	EXPECT_EQ(-EIO, engine_run(&b.engine, engine_fill(IN_MEMORY, NOWHERE,
+							  PAGE, ~0U)));
+	EXPECT_TRUE(all_bytes(page, PAGE, 0x0b));
+	user_close(&b);
+	EXPECT_EQ(0, hwpt_free(&a->own, pt));
+	ioas_close(&ioas_b);
 }
 
 int main(int argc, char **argv)

@@ -273,6 +273,17 @@ static int group_open(const char *bdf, bool noiommu)
 	return do_open(path);
 }
 
+/**
+ * vdev_group_open() - open a device's group and nothing else
+ * @bdf: PCI name
+ *
+ * Return: a file descriptor or a negative errno.
+ */
+int vdev_group_open(const char *bdf)
+{
+	return group_open(bdf, false);
+}
+
 static int group_bind(struct vdev *vdev)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };

@@ -83,6 +83,7 @@ struct vdev {
 /* Life: open is init, bind and attach in one; each may be used alone. */
 void vdev_init(struct vdev *vdev, const char *bdf, struct ioas *ioas);
 int vdev_cdev_open(const char *bdf);
+int vdev_group_open(const char *bdf);
 int vdev_bind(struct vdev *vdev);
 int vdev_attach(struct vdev *vdev, __u32 pt_id);
 int vdev_detach(struct vdev *vdev);
