@@ -142,6 +142,8 @@ ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 	loff_t from;
 
 	done = vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
+	/* It may have been the start of a function level reset. */
+	nvvgpu_reset_settle(vgpu);
 	if (done <= 0)
 		return done;
 

@@ -139,8 +139,9 @@ struct nvvgpu_events {
  * @owner: process that opened the device, 0 when closed
  * @owner_comm: and its name
  * @last_error: in words, empty when the last action succeeded
- * @reset_lock: protects @reset_pending
+ * @reset_lock: protects @reset_pending and @reset_deferred
  * @reset_pending: a reset is over that state_mutex's holder has to handle
+ * @reset_deferred: and one that it has not done with yet
  * @event_work: handles @events
  * @events: protected by nvvgpu_pf::lock
  */
@@ -171,6 +172,7 @@ struct nvvgpu {
 
 	spinlock_t reset_lock; /* see above */
 	bool reset_pending;
+	bool reset_deferred;
 
 	struct work_struct event_work;
 	struct nvvgpu_events events;
@@ -208,6 +210,7 @@ void nvvgpu_stop(struct nvvgpu *vgpu);
 void nvvgpu_drop_backend(struct nvvgpu *vgpu);
 void nvvgpu_reset_prepare(struct nvvgpu *vgpu);
 void nvvgpu_reset_done(struct nvvgpu *vgpu);
+void nvvgpu_reset_settle(struct nvvgpu *vgpu);
 void nvvgpu_crashed(struct nvvgpu *vgpu);
 __printf(3, 4)
 int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...);

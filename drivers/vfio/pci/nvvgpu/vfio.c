@@ -96,16 +96,20 @@ static ssize_t nvvgpu_write(struct vfio_device *core_vdev,
 static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 			 unsigned long arg)
 {
-	if (cmd == VFIO_DEVICE_IOEVENTFD) {
-		int ret;
+	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
+	long ret;
 
-		ret = nvvgpu_region_check_ioeventfd(nvvgpu_from_vdev(core_vdev),
-						    arg);
+	if (cmd == VFIO_DEVICE_IOEVENTFD) {
+		ret = nvvgpu_region_check_ioeventfd(vgpu, arg);
 		if (ret)
 			return ret;
 	}
 
-	return vfio_pci_core_ioctl(core_vdev, cmd, arg);
+	ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
+	if (cmd == VFIO_DEVICE_RESET || cmd == VFIO_DEVICE_PCI_HOT_RESET)
+		nvvgpu_reset_settle(vgpu);
+
+	return ret;
 }
 
 /*

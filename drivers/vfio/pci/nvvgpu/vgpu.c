@@ -115,6 +115,7 @@ static void nvvgpu_state_unlock(struct nvvgpu *vgpu)
 		spin_unlock(&vgpu->reset_lock);
 		nvvgpu_handle_reset(vgpu);
 	}
+	vgpu->reset_deferred = false;
 	mutex_unlock(&vgpu->state_mutex);
 	spin_unlock(&vgpu->reset_lock);
 }
@@ -548,9 +549,33 @@ void nvvgpu_reset_done(struct nvvgpu *vgpu)
 	spin_lock(&vgpu->reset_lock);
 	vgpu->reset_pending = true;
 	if (!mutex_trylock(&vgpu->state_mutex)) {
+		vgpu->reset_deferred = true;
 		spin_unlock(&vgpu->reset_lock);
 		return;
 	}
 	spin_unlock(&vgpu->reset_lock);
 	nvvgpu_state_unlock(vgpu);
+}
+
+/**
+ * nvvgpu_reset_settle() - wait for a reset that somebody else handles
+ * @vgpu: the VF, not locked
+ *
+ * A user who is told that its device has been reset sets it up anew at once: the
+ * back-end must not reset it after that.
+ *
+ * Context: may sleep; not with VFIO's memory_lock.
+ */
+void nvvgpu_reset_settle(struct nvvgpu *vgpu)
+{
+	bool deferred;
+
+	spin_lock(&vgpu->reset_lock);
+	deferred = vgpu->reset_deferred;
+	spin_unlock(&vgpu->reset_lock);
+	if (!deferred)
+		return;
+
+	nvvgpu_lock(vgpu);
+	nvvgpu_unlock(vgpu);
 }

@@ -492,6 +492,69 @@ TEST_F(removal, modules_unloaded_and_loaded)
 	EXPECT_ALL_AGAIN();
 }
 
+/*
+ * A reset while somebody else keeps the vGPU busy
+ */
+FIXTURE(busy_reset) {
+	struct pf pf;
+	struct vgpu_type type;
+	struct user user;
+	pid_t reader;
+};
+
+FIXTURE_VARIANT(busy_reset) {
+	int (*reset)(const struct vdev *vdev);
+};
+
+FIXTURE_VARIANT_ADD(busy_reset, ioctl) { .reset = vdev_reset };
+FIXTURE_VARIANT_ADD(busy_reset, flr) { .reset = vdev_flr };
+
+FIXTURE_SETUP(busy_reset)
+{
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware slow");
+	ASSERT_EQ(0, fw_faults(""));
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	ASSERT_EQ(1, vf_types(self->pf.vf[0], &self->type, 1));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], self->type.id));
+	ASSERT_EQ(0, user_open(&self->user, self->pf.vf[0], IOMMU_IOMMUFD));
+}
+
+FIXTURE_TEARDOWN(busy_reset)
+{
+	if (!qmp_available())
+		return;
+	fw_faults("");
+	user_close(&self->user);
+	gpu_clean(&self->pf);
+}
+
+TEST_F(busy_reset, is_over_when_it_returns)
+{
+	struct engine *engine = &self->user.engine;
+	char buf[4096];
+	int status;
+
+	/* One who reads the statistics has to wait for them, */
+	ASSERT_EQ(0, fw_faults("stats:1:slow=1500"));
+	self->reader = fork();
+	ASSERT_LE(0, self->reader);
+	if (!self->reader)
+		_exit(pci_read(self->pf.vf[0], "nvvgpu/stats", buf,
+			       sizeof(buf)) < 0);
+	usleep(500000);
+
+	/* and what is set up after a reset meanwhile stays so. */
+	ASSERT_EQ(0, variant->reset(&self->user.vdev));
+	EXPECT_EQ(0, user_back(&self->user));
+	engine_write(engine, NVVGPU_EMU_VF_REG_SCRATCH, 42);
+	ASSERT_EQ(self->reader, waitpid(self->reader, &status, 0));
+	EXPECT_EQ(0, status);
+	usleep(100000);
+	EXPECT_EQ(42, engine_read(engine, NVVGPU_EMU_VF_REG_SCRATCH));
+	EXPECT_EQ(0, user_work(&self->user));
+}
+
 int main(int argc, char **argv)
 {
 	return test_main(argc, argv, gpu_missing());
