@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Many vGPUs at once: all VFs created, opened, exercised and closed in parallel, and
+ * everybody doing anything in any order.
+ *
+ * NVVGPU_TEST_SEED repeats a run whose order was chosen by chance; the seed of each
+ * is printed.  NVVGPU_TEST_ALL makes everything take longer.
+ */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+
+#include "nvvgpu_test.h"
+#include "lib/backend.h"
+#include "lib/picture.h"
+
+/* With a debug kernel that is emulated, 64 VFs take their time. */
+#define LOAD_TIMEOUT	600
+#define CHUNK		PAGE
+/* With two workers for each, as many as a small machine can do */
+#define RACE_VFS	8
+
+static __u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+static __u32 chance(__u32 *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+
+	return *seed >> 8;
+}
+
+/**
+ * struct report - what a worker has come to
+ * @turns: done
+ * @err: that ended it, 0 when all was well
+ * @what: it was doing then
+ */
+struct report {
+	unsigned int turns;
+	int err;
+	char what[96];
+};
+
+static void fail(struct report *report, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	report->err = err;
+	va_start(args, fmt);
+	vsnprintf(report->what, sizeof(report->what), fmt, args);
+	va_end(args);
+}
+
+/**
+ * struct shared - what workers and the test have in common
+ * @ready: workers that are waiting for the others
+ * @start: they may begin
+ * @stop: they shall end
+ * @report: of each
+ */
+struct shared {
+	atomic_uint ready;
+	atomic_bool start;
+	atomic_bool stop;
+	struct report report[2 * MAX_VFS];
+};
+
+/**
+ * struct crowd - all the workers and what they work on
+ * @pf: the GPU
+ * @types: of it
+ * @type: of the vGPUs
+ * @shared: with the workers
+ * @worker: processes, 0 once ended
+ * @nr_workers: how many there were
+ * @seed: of all that is left to chance
+ * @picture: before they began
+ */
+struct crowd {
+	struct pf pf;
+	struct vgpu_type types[MAX_TYPES];
+	const struct vgpu_type *type;
+	struct shared *shared;
+	pid_t worker[2 * MAX_VFS];
+	unsigned int nr_workers;
+	__u32 seed;
+	char *picture;
+};
+
+static void crowd_set(struct __test_metadata *_metadata, struct crowd *crowd,
+		      unsigned int vfs)
+{
+	const char *env = getenv("NVVGPU_TEST_SEED");
+	int nr;
+
+	ASSERT_EQ(0, pf_find(&crowd->pf));
+	if (!vfs)
+		vfs = crowd->pf.total;
+	ASSERT_EQ(0, pf_set_vfs(&crowd->pf, vfs));
+	ASSERT_GPU(&crowd->pf, vfs);
+	ASSERT_EQ(vfs, crowd->pf.nr_vfs);
+	nr = vf_types(crowd->pf.vf[0], crowd->types, MAX_TYPES);
+	ASSERT_LT(0, nr);
+	crowd->type = type_smallest(crowd->types, nr);
+	ASSERT_LE(vfs, crowd->type->max_instances);
+	crowd->shared = mmap(NULL, sizeof(*crowd->shared),
+			     PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, crowd->shared);
+	crowd->seed = env ? strtoul(env, NULL, 0) : now_ms();
+	crowd->picture = picture_take(&crowd->pf);
+}
+
+static void crowd_clear(struct crowd *crowd)
+{
+	unsigned int i;
+
+	for (i = 0; i < crowd->nr_workers; i++) {
+		if (crowd->worker[i] <= 0)
+			continue;
+		kill(crowd->worker[i], SIGKILL);
+		waitpid(crowd->worker[i], NULL, 0);
+	}
+	gpu_clean(&crowd->pf);
+	pf_set_vfs(&crowd->pf, TEST_VFS);
+	free(crowd->picture);
+}
+
+typedef void (*worker_fn)(struct shared *shared, struct report *report,
+			  const char *vf, const struct vgpu_type *type,
+			  __u32 seed);
+
+static int worker_add(struct crowd *crowd, worker_fn fn, unsigned int vf)
+{
+	unsigned int n = crowd->nr_workers++;
+	pid_t pid = fork();
+
+	crowd->worker[n] = pid;
+	if (pid)
+		return pid < 0 ? -errno : 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	atomic_fetch_add(&crowd->shared->ready, 1);
+	while (!crowd->shared->start)
+		usleep(1000);
+	fn(crowd->shared, &crowd->shared->report[n], crowd->pf.vf[vf], crowd->type,
+	   crowd->seed + 7919 * n);
+	_exit(0);
+}
+
+/* Let all begin at once, and go on for some time. */
+static void workers_run(struct crowd *crowd, unsigned int ms)
+{
+	__u64 end;
+
+	while (crowd->shared->ready < crowd->nr_workers)
+		usleep(1000);
+	crowd->shared->start = true;
+	for (end = now_ms() + ms; now_ms() < end;)
+		usleep(10000);
+	crowd->shared->stop = true;
+}
+
+static void expect_well(struct __test_metadata *_metadata, struct crowd *crowd)
+{
+	unsigned int i, turns = 0;
+	int status;
+
+	for (i = 0; i < crowd->nr_workers; i++) {
+		const struct report *report = &crowd->shared->report[i];
+
+		EXPECT_EQ(crowd->worker[i],
+			  waitpid(crowd->worker[i], &status, 0));
+		crowd->worker[i] = 0;
+		EXPECT_EQ(0, status);
+		EXPECT_EQ(0, report->err)
+			TH_LOG("worker %u in turn %u: %s", i, report->turns,
+			       report->what);
+		EXPECT_LT(0, report->turns)
+			TH_LOG("worker %u has done nothing", i);
+		turns += report->turns;
+	}
+	TH_LOG("%u workers, %u turns, seed %u", crowd->nr_workers, turns,
+	       crowd->seed);
+}
+
+static void expect_as_before(struct __test_metadata *_metadata,
+			     struct crowd *crowd)
+{
+	char *now = picture_take(&crowd->pf);
+	const char *change = picture_change(crowd->picture, now);
+
+	EXPECT_EQ(NULL, change)
+		TH_LOG("%s", change ?: "");
+	free(now);
+}
+
+/* A whole life of a vGPU, with data that nobody else has. */
+static int load_turn(struct report *report, const char *vf,
+		     const struct vgpu_type *type, __u32 seed)
+{
+	const __u64 vram[] = { 0, type->framebuffer - CHUNK };
+	struct user user = {};
+	__u8 *from, *to;
+	unsigned int i;
+	int ret;
+
+	ret = vf_set_type(vf, type->id);
+	if (ret) {
+		fail(report, ret, "create on %s", vf);
+		return ret;
+	}
+	ret = user_open(&user, vf, IOMMU_IOMMUFD);
+	if (ret) {
+		fail(report, ret, "open of %s", vf);
+		goto out_close;
+	}
+	from = user_buf(&user, 0);
+	to = user_buf(&user, MIB);
+
+	/* It is clean at both ends, and then one's own. */
+	for (i = 0; !ret && i < ARRAY_SIZE(vram); i++) {
+		memset(to, 0xaa, CHUNK);
+		ret = engine_run(&user.engine,
+				 engine_copy(NVVGPU_EMU_DESC_SRC_VRAM,
+					     user_addr(&user, to), vram[i],
+					     CHUNK));
+		if (!ret && !all_bytes(to, CHUNK, 0))
+			ret = -EUCLEAN;
+		pattern(from, CHUNK, seed + i);
+		if (!ret)
+			ret = engine_run(&user.engine,
+					 engine_copy(NVVGPU_EMU_DESC_DST_VRAM,
+						     vram[i],
+						     user_addr(&user, from),
+						     CHUNK));
+	}
+	for (i = 0; !ret && i < ARRAY_SIZE(vram); i++) {
+		pattern(from, CHUNK, seed + i);
+		ret = engine_run(&user.engine,
+				 engine_copy(NVVGPU_EMU_DESC_SRC_VRAM,
+					     user_addr(&user, to), vram[i],
+					     CHUNK));
+		if (!ret && memcmp(from, to, CHUNK))
+			ret = -EILSEQ;
+	}
+	if (ret) {
+		fail(report, ret, "work of %s", vf);
+		goto out_close;
+	}
+	if (seed & 1) {
+		ret = vdev_reset(&user.vdev);
+		if (!ret)
+			ret = user_back(&user);
+		if (ret)
+			fail(report, ret, "reset of %s", vf);
+	}
+out_close:
+	user_close(&user);
+	if (ret)
+		return ret;
+	ret = vf_set_type(vf, 0);
+	if (ret)
+		fail(report, ret, "delete on %s", vf);
+
+	return ret;
+}
+
+static void load_worker(struct shared *shared, struct report *report,
+			const char *vf, const struct vgpu_type *type,
+			__u32 seed)
+{
+	do {
+		if (load_turn(report, vf, type, chance(&seed)))
+			return;
+		report->turns++;
+	} while (!shared->stop);
+}
+
+FIXTURE(load) {
+	struct crowd crowd;
+};
+
+FIXTURE_VARIANT(load) {
+	/* VFs, 0 for as many as there can be */
+	unsigned int vfs;
+};
+
+FIXTURE_VARIANT_ADD(load, few) { .vfs = TEST_VFS };
+FIXTURE_VARIANT_ADD(load, all_vfs) { .vfs = 0 };
+
+FIXTURE_SETUP(load)
+{
+	crowd_set(_metadata, &self->crowd, variant->vfs);
+}
+
+FIXTURE_TEARDOWN(load)
+{
+	crowd_clear(&self->crowd);
+}
+
+TEST_F_TIMEOUT(load, all_live_in_parallel_and_go_at_once, LOAD_TIMEOUT)
+{
+	struct crowd *crowd = &self->crowd;
+	unsigned int i, nr = crowd->pf.nr_vfs;
+	struct vgpu_type now[MAX_TYPES];
+	int types;
+
+	for (i = 0; i < nr; i++)
+		ASSERT_EQ(0, worker_add(crowd, load_worker, i));
+	workers_run(crowd, test_all() ? 60000 : 2000);
+	expect_well(_metadata, crowd);
+	expect_as_before(_metadata, crowd);
+
+	/* Taken away with SR-IOV, with a vGPU on each */
+	for (i = 0; i < nr; i++)
+		ASSERT_EQ(0, vf_set_type(crowd->pf.vf[i], crowd->type->id));
+	ASSERT_EQ(0, pf_set_vfs(&crowd->pf, 0));
+	ASSERT_GPU(&crowd->pf, TEST_VFS);
+	types = vf_types(crowd->pf.vf[0], now, MAX_TYPES);
+	ASSERT_LT(0, types);
+	for (i = 0; i < types; i++)
+		EXPECT_EQ(crowd->types[i].available, now[i].available);
+	EXPECT_EQ(0, vgpu_life(crowd->pf.vf[0], crowd->type));
+}
+
+/*
+ * Anything in any order.  What may be refused because of what others do is
+ * refused with the errno that says so; what is done is done right.
+ */
+static const char * const vf_files[] = {
+	"nvidia/creatable_vgpu_types",
+	"nvidia/current_vgpu_type",
+	"nvidia/gpu_instance_id",
+	"nvidia/placement_id",
+	"nvidia/vgpu_params",
+	"nvvgpu/backend",
+	"nvvgpu/capabilities",
+	"nvvgpu/events",
+	"nvvgpu/last_error",
+	"nvvgpu/owner",
+	"nvvgpu/state",
+	"nvvgpu/stats",
+	"nvvgpu/supported_types",
+};
+
+/* Writes what an administrator might, and reads everything. */
+static void admin_worker(struct shared *shared, struct report *report,
+			 const char *vf, const struct vgpu_type *type,
+			 __u32 seed)
+{
+	char buf[8192];
+	int ret;
+
+	while (!shared->stop) {
+		unsigned int n = chance(&seed);
+		const char *file = vf_files[n % ARRAY_SIZE(vf_files)];
+
+		switch (chance(&seed) % 5) {
+		case 0:
+			ret = vf_set_type(vf, type->id);
+			/* There is one, or the GPU is full. */
+			if (ret && ret != -EPERM && ret != -EIO)
+				fail(report, ret, "create on %s", vf);
+			break;
+		case 1:
+			ret = vf_set_type(vf, 0);
+			if (ret && ret != -EPERM)
+				fail(report, ret, "delete on %s", vf);
+			break;
+		case 2:
+			snprintf(buf, sizeof(buf), "key=%u", n);
+			ret = pci_write(vf, "nvidia/vgpu_params", buf);
+			if (ret)
+				fail(report, ret, "parameters of %s", vf);
+			break;
+		case 3:
+			ret = pci_write(vf, "nvidia/placement_id", "-1");
+			if (ret && ret != -EPERM)
+				fail(report, ret, "placement of %s", vf);
+			break;
+		default:
+			ret = pci_read(vf, file, buf, sizeof(buf));
+			/* No vGPU to tell of. */
+			if (ret < 0 && ret != -ENXIO)
+				fail(report, ret, "%s of %s", file, vf);
+			break;
+		}
+		if (report->err)
+			return;
+		report->turns++;
+	}
+}
+
+/* Something that a user might do; returns false when it is time to go. */
+static bool user_turn(struct report *report, struct user *user, __u32 *seed)
+{
+	struct nvvgpu_emu_desc desc;
+	int ret;
+
+	switch (chance(seed) % 4) {
+	case 0:
+		ret = user_work(user);
+		if (ret)
+			fail(report, ret, "work of %s", user->vf);
+		return !ret;
+	case 1:
+		ret = vdev_reset(&user->vdev);
+		if (!ret)
+			ret = user_back(user);
+		if (ret)
+			fail(report, ret, "reset of %s", user->vf);
+		return !ret;
+	case 2:
+		ret = vdev_flr(&user->vdev);
+		if (!ret)
+			ret = user_back(user);
+		if (ret)
+			fail(report, ret, "FLR of %s", user->vf);
+		return !ret;
+	default:
+		/* Left in work */
+		desc = engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 0,
+				   user_addr(user, user_buf(user, 0)), MIB);
+		engine_submit(&user->engine, &desc, 1);
+		return false;
+	}
+}
+
+/* Opens the device whenever there is one, and lets go or dies at any time. */
+static void user_worker(struct shared *shared, struct report *report,
+			const char *vf, const struct vgpu_type *type,
+			__u32 seed)
+{
+	while (!shared->stop && !report->err) {
+		struct user user = {};
+		int ret, n = 0;
+		pid_t pid;
+
+		chance(&seed);
+		pid = fork();
+		if (pid < 0) {
+			fail(report, -errno, "fork");
+			return;
+		}
+		if (pid) {
+			waitpid(pid, NULL, 0);
+			report->turns++;
+			continue;
+		}
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		ret = user_open(&user, vf, IOMMU_IOMMUFD);
+		/* Nothing is there: nothing is wrong. */
+		if (ret && ret != -ENODEV)
+			fail(report, ret, "open of %s", vf);
+		while (!ret && n++ < 4 && user_turn(report, &user, &seed))
+			;
+		if (chance(&seed) & 1)
+			kill(getpid(), SIGKILL);
+		user_close(&user);
+		_exit(0);
+	}
+}
+
+FIXTURE(race) {
+	struct crowd crowd;
+};
+
+FIXTURE_SETUP(race)
+{
+	crowd_set(_metadata, &self->crowd, RACE_VFS);
+}
+
+FIXTURE_TEARDOWN(race)
+{
+	crowd_clear(&self->crowd);
+}
+
+TEST_F_TIMEOUT(race, anything_in_any_order, LOAD_TIMEOUT)
+{
+	struct crowd *crowd = &self->crowd;
+	unsigned int i;
+
+	for (i = 0; i < crowd->pf.nr_vfs; i++) {
+		ASSERT_EQ(0, worker_add(crowd, admin_worker, i));
+		ASSERT_EQ(0, worker_add(crowd, user_worker, i));
+	}
+	workers_run(crowd, test_all() ? 60000 : 4000);
+	expect_well(_metadata, crowd);
+	/* They have written these last. */
+	for (i = 0; i < crowd->pf.nr_vfs; i++) {
+		EXPECT_EQ(0, vf_set_type(crowd->pf.vf[i], 0));
+		EXPECT_EQ(0, pci_write(crowd->pf.vf[i], "nvidia/vgpu_params",
+				       "\n"));
+	}
+	expect_as_before(_metadata, crowd);
+	EXPECT_EQ(0, vgpu_life(crowd->pf.vf[0], crowd->type));
+}
+
+/*
+ * Events and readers against unbinding
+ */
+
+/* Makes events as fast as it can: the guest's driver comes and goes, and faults. */
+static void event_worker(struct shared *shared, struct report *report,
+			 const char *vf, const struct vgpu_type *type,
+			 __u32 seed)
+{
+	struct nvvgpu_emu_desc bad = { .op = 0xdead };
+	unsigned int n;
+
+	while (!shared->stop) {
+		struct user user = {};
+		int req, ret;
+
+		req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		ret = user_open(&user, vf, IOMMU_IOMMUFD);
+		/* It is unbound, or has no vGPU yet. */
+		if (ret == -ENODEV || ret == -ENOENT || ret == -ENXIO) {
+			user_close(&user);
+			close(req);
+			usleep(2000);
+			continue;
+		}
+		if (!ret)
+			ret = vdev_set_irq(&user.vdev, VFIO_PCI_REQ_IRQ_INDEX,
+					   req);
+		for (n = 0; !ret && !shared->stop; n++) {
+			engine_write(&user.engine, NVVGPU_EMU_VF_REG_GUEST,
+				     n & 1);
+			if (n % 16 == 0) {
+				engine_submit(&user.engine, &bad, 1);
+				ret = user_restart(&user);
+			}
+			if (irq_wait(req, 0))
+				break;
+			report->turns++;
+		}
+		if (ret)
+			fail(report, ret, "making events on %s", vf);
+		user_close(&user);
+		close(req);
+		if (ret)
+			return;
+	}
+}
+
+/* Reads all that there is, also while it goes away. */
+static void read_worker(struct shared *shared, struct report *report,
+			const char *vf, const struct vgpu_type *type,
+			__u32 seed)
+{
+	char buf[8192];
+	unsigned int n;
+	int ret;
+
+	for (n = 0; !shared->stop; n++) {
+		const char *file = vf_files[n % ARRAY_SIZE(vf_files)];
+
+		ret = pci_read(vf, file, buf, sizeof(buf));
+		if (ret < 0 && ret != -ENXIO && ret != -ENOENT &&
+		    ret != -ENODEV) {
+			fail(report, ret, "%s of %s", file, vf);
+			return;
+		}
+		report->turns++;
+		usleep(1000);
+	}
+}
+
+TEST_F_TIMEOUT(race, events_and_readers_against_unbinding, LOAD_TIMEOUT)
+{
+	struct crowd *crowd = &self->crowd;
+	unsigned int turn, turns = test_all() ? 100 : 4, n;
+	const char *vf = crowd->pf.vf[0];
+
+	ASSERT_EQ(0, worker_add(crowd, event_worker, 0));
+	ASSERT_EQ(0, worker_add(crowd, read_worker, 0));
+	while (crowd->shared->ready < crowd->nr_workers)
+		usleep(1000);
+	crowd->shared->start = true;
+
+	for (turn = 0; turn < turns; turn++) {
+		ASSERT_EQ(0, pci_bind(vf, FRONT_END_DRIVER));
+		ASSERT_EQ(0, vf_set_type(vf, crowd->type->id));
+		/* Until it is in use, and some more */
+		for (n = 0; n < 1000; n++) {
+			char state[32] = "";
+
+			vf_state(vf, state, sizeof(state));
+			if (!strcmp(state, "open"))
+				break;
+			usleep(5000);
+		}
+		EXPECT_GT(1000, n);
+		usleep(chance(&crowd->seed) % 50000);
+		ASSERT_EQ(0, pci_unbind(vf));
+	}
+	crowd->shared->stop = true;
+	expect_well(_metadata, crowd);
+	ASSERT_GPU(&crowd->pf, TEST_VFS);
+	expect_as_before(_metadata, crowd);
+	EXPECT_EQ(0, vgpu_life(vf, crowd->type));
+}
+
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, gpu_missing());
+}
