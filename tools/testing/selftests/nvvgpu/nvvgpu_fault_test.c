@@ -555,6 +555,124 @@ TEST_F(busy_reset, is_over_when_it_returns)
 	EXPECT_EQ(0, user_work(&self->user));
 }
 
+/*
+ * Each command of a whole life, one after the other, goes wrong
+ */
+FIXTURE(sweep) {
+	struct pf pf;
+	const char *vf;
+	struct vgpu_type type;
+	struct user a;
+	struct user other;
+};
+
+FIXTURE_VARIANT(sweep) {
+	const char *action;
+	/* which takes all vGPUs with it, until the GPU is reset */
+	bool all;
+	/* takes time, as somebody waits for each */
+	bool slow;
+};
+
+FIXTURE_VARIANT_ADD(sweep, fail) { .action = "fail" };
+FIXTURE_VARIANT_ADD(sweep, vcrash) { .action = "vcrash" };
+FIXTURE_VARIANT_ADD(sweep, hang) { .action = "hang", .slow = true };
+FIXTURE_VARIANT_ADD(sweep, late) { .action = "late=1500", .slow = true };
+FIXTURE_VARIANT_ADD(sweep, crash) { .action = "crash", .all = true };
+FIXTURE_VARIANT_ADD(sweep, wedge) {
+	.action = "wedge", .all = true, .slow = true,
+};
+
+FIXTURE_SETUP(sweep)
+{
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");
+	if (variant->slow && !test_all())
+		SKIP(return, "only with NVVGPU_TEST_ALL");
+	ASSERT_EQ(0, fw_faults(""));
+	ASSERT_GPU(&self->pf, TEST_VFS);
+	self->vf = self->pf.vf[0];
+	ASSERT_EQ(1, vf_types(self->vf, &self->type, 1));
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
+	ASSERT_EQ(0, user_open(&self->other, self->pf.vf[1], IOMMU_IOMMUFD));
+}
+
+FIXTURE_TEARDOWN(sweep)
+{
+	if (!qmp_available())
+		return;
+	fw_faults("");
+	user_close(&self->a);
+	user_close(&self->other);
+	gpu_clean(&self->pf);
+	fw_set_timeout(FW_TIMEOUT_MS);
+}
+
+/* Every step that has the firmware do something, until one fails */
+static int all_steps(struct user *user, const char *vf, unsigned int type)
+{
+	char buf[4096];
+	int ret;
+
+	ret = vf_set_type(vf, type);
+	if (!ret)
+		ret = user_open(user, vf, IOMMU_IOMMUFD);
+	if (!ret)
+		ret = user_work(user);
+	if (!ret && pci_read(vf, "nvvgpu/stats", buf, sizeof(buf)) < 0)
+		ret = -EIO;
+	if (!ret)
+		ret = vdev_reset(&user->vdev);
+	if (!ret)
+		ret = user_back(user);
+	user_close(user);
+	if (!ret)
+		ret = vf_set_type(vf, 0);
+
+	return ret;
+}
+
+TEST_F_TIMEOUT(sweep, each_command_in_turn, 600)
+{
+	__u32 begin = 0, commands = 0;
+	unsigned int n;
+	char rule[64];
+	int ret;
+
+	/* How many there are */
+	ASSERT_EQ(0, gpu_commands(&self->pf, &begin));
+	ASSERT_EQ(0, all_steps(&self->a, self->vf, self->type.id));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &commands));
+	commands -= begin;
+	ASSERT_LE(8, commands);
+
+	for (n = 1; n <= commands; n++) {
+		snprintf(rule, sizeof(rule), "any:%u:%s", n, variant->action);
+		ASSERT_EQ(0, fw_faults(rule));
+		ret = all_steps(&self->a, self->vf, self->type.id);
+		/* Of a vGPU that has crashed START and the engine say so. */
+		EXPECT_TRUE(!ret || ret == -EIO || ret == -ETIMEDOUT ||
+			    ret == -EBADFD || ret == -EBUSY)
+			TH_LOG("command %u: errno %d", n, -ret);
+		ASSERT_EQ(0, fw_faults(""));
+
+		if (variant->all) {
+			ASSERT_EQ(0, gpu_reset(&self->pf));
+			EXPECT_EQ(0, vdev_reset(&self->other.vdev));
+			EXPECT_EQ(0, user_back(&self->other));
+		} else {
+			EXPECT_EQ(0, user_work(&self->other));
+		}
+		/* It may take one more turn to get rid of it, not two. */
+		EXPECT_EQ(0, vf_set_type(self->vf, 0))
+			TH_LOG("after command %u", n);
+		EXPECT_STREQ("bound", vf_wait_state(self->vf, "bound"));
+		EXPECT_EQ(0, vgpu_life(self->vf, &self->type))
+			TH_LOG("after command %u", n);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	return test_main(argc, argv, gpu_missing());
