@@ -9,6 +9,8 @@
 #include <linux/types.h>
 #include <uapi/linux/nvvgpu.h>
 
+#include <asm/byteorder.h>
+
 /**
  * enum nvvgpu_stream_event - what a receiver has when some bytes have come
  * @NVVGPU_STREAM_MORE: nothing yet
