@@ -10,6 +10,7 @@
 #include <linux/iova_bitmap.h>
 #include <linux/slab.h>
 #include <linux/vfio.h>
+#include <linux/xarray.h>
 
 #include "nvvgpu.h"
 #include "trace.h"
@@ -83,6 +84,7 @@ int nvvgpu_dirty_end(struct nvvgpu *vgpu)
 	if (!vgpu->log_page_size)
 		return 0;
 	vgpu->log_page_size = 0;
+	xa_destroy(&vgpu->log_parts);
 	if (!backend)
 		return 0;
 
@@ -101,7 +103,7 @@ static int nvvgpu_dirty_stop(struct vfio_device *core_vdev)
 	return nvvgpu_dirty_end(vgpu);
 }
 
-/* Fetch the log of at most NVVGPU_DIRTY_PAGES pages from *@iova on. */
+/* Fetch the log of at most NVVGPU_DIRTY_PAGES whole pages from @iova to @last. */
 static int nvvgpu_dirty_fetch(struct nvvgpu *vgpu, u64 iova, u64 last,
 			      u8 *bits, u64 *page_size, u64 *length)
 {
@@ -115,12 +117,10 @@ static int nvvgpu_dirty_fetch(struct nvvgpu *vgpu, u64 iova, u64 last,
 	if (vgpu->state != NVVGPU_OPEN)
 		return -EIO;
 
-	/* A page that is asked for in part would lose the rest of it. */
 	*page_size = vgpu->log_page_size;
-	if (!IS_ALIGNED(iova, *page_size) || !IS_ALIGNED(last + 1, *page_size))
-		return -EINVAL;
-
-	*length = min(last - iova + 1, *page_size * NVVGPU_DIRTY_PAGES);
+	iova = round_down(iova, *page_size);
+	last |= *page_size - 1;
+	*length = min(last - iova, *page_size * NVVGPU_DIRTY_PAGES - 1) + 1;
 	memset(bits, 0, NVVGPU_DIRTY_BYTES);
 	backend = vgpu->backend;
 	ret = backend->ops->dma_log_read(backend->priv, vgpu->vf, iova, *length,
@@ -132,34 +132,62 @@ static int nvvgpu_dirty_fetch(struct nvvgpu *vgpu, u64 iova, u64 last,
 	return 0;
 }
 
+/*
+ * Pass a page on that has been written.  The back-end has forgotten it: when it
+ * was asked for in part only, it is kept for who asks for the rest.
+ */
+static int nvvgpu_dirty_page(struct nvvgpu *vgpu, u64 page, u64 page_size,
+			     u64 iova, u64 last, struct iova_bitmap *dirty)
+{
+	u64 from = max(page, iova);
+	u64 to = min(page + page_size - 1, last);
+	unsigned long index = page / page_size;
+
+	iova_bitmap_set(dirty, from, to - from + 1);
+	if (to - from + 1 < page_size)
+		return xa_err(xa_store(&vgpu->log_parts, index, xa_mk_value(0),
+				       GFP_KERNEL_ACCOUNT));
+
+	xa_erase(&vgpu->log_parts, index);
+
+	return 0;
+}
+
 static int nvvgpu_dirty_read(struct vfio_device *core_vdev, unsigned long iova,
 			     unsigned long length, struct iova_bitmap *dirty)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
-	u64 page_size, done, n, i;
+	u64 last = iova + length - 1, at = iova;
+	u64 page_size, page, n, i;
 	int ret;
 
 	u8 *bits __free(kfree) = kmalloc(NVVGPU_DIRTY_BYTES,
 					 GFP_KERNEL_ACCOUNT);
-
 	if (!bits)
 		return -ENOMEM;
+	if (!length)
+		return 0;
 
-	for (done = 0; done < length; done += n) {
-		ret = nvvgpu_dirty_fetch(vgpu, iova + done, iova + length - 1,
-					 bits, &page_size, &n);
+	for (;;) {
+		ret = nvvgpu_dirty_fetch(vgpu, at, last, bits, &page_size, &n);
 		if (ret)
 			return ret;
 
-		for (i = 0; i < n / page_size; i++)
-			if (bits[i / BITS_PER_BYTE] & BIT(i % BITS_PER_BYTE))
-				iova_bitmap_set(dirty,
-						iova + done + i * page_size,
-						page_size);
+		page = round_down(at, page_size);
+		for (i = 0; i < n / page_size; i++, page += page_size) {
+			if (!(bits[i / BITS_PER_BYTE] & BIT(i % BITS_PER_BYTE)) &&
+			    !xa_load(&vgpu->log_parts, page / page_size))
+				continue;
+			ret = nvvgpu_dirty_page(vgpu, page, page_size, iova,
+						last, dirty);
+			if (ret)
+				return ret;
+		}
+		if (page - 1 >= last)
+			return 0;
+		at = page;
 		cond_resched();
 	}
-
-	return 0;
 }
 
 static const struct vfio_log_ops nvvgpu_log_ops = {

@@ -15,6 +15,7 @@
 #include <linux/spinlock.h>
 #include <linux/vfio_pci_core.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 /*
  * Lock order
@@ -136,6 +137,7 @@ struct nvvgpu_events {
  * @mig_state: as VFIO's uAPI has it, RUNNING while the device is closed
  * @data: the data file of a migration that is in work, else NULL
  * @log_page_size: of the log of DMA writes, 0 while there is none
+ * @log_parts: pages that were written and reported in part
  * @owner: process that opened the device, 0 when closed
  * @owner_comm: and its name
  * @last_error: in words, empty when the last action succeeded
@@ -166,6 +168,7 @@ struct nvvgpu {
 	enum vfio_device_mig_state mig_state;
 	struct nvvgpu_data *data;
 	u64 log_page_size;
+	struct xarray log_parts;
 	pid_t owner;
 	char owner_comm[TASK_COMM_LEN];
 	char last_error[128];

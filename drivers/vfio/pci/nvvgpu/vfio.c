@@ -16,6 +16,7 @@ static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 	INIT_WORK(&vgpu->event_work, nvvgpu_event_work);
 	vgpu->wanted_placement = NVVGPU_PLACEMENT_ANY;
 	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
+	xa_init(&vgpu->log_parts);
 
 	return vfio_pci_core_init_dev(core_vdev);
 }
