@@ -1,0 +1,150 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the demonstrations share, sourced by them in the machine: to verify what is
+# shown, and guests that drive a vGPU.
+
+set -u
+LAB=${LAB:-$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)}
+: "${NVVGPU_QEMU:?run this in the machine}" "${NVVGPU_QEMU_DATA:?}"
+: "${NVVGPU_KERNEL:?}" "${NVVGPU_INITRAMFS:?the path that lab/guest/initramfs prints}"
+
+pci=/sys/bus/pci
+names=(one two three four five)
+boot_s=${NVVGPU_DEMO_BOOT_S:-300} job_s=60
+
+# The guests' kernel is the machine's own. In emulation within emulation every
+# initcall that a guest does without counts.
+skip=pty_init,cmos_init,i8042_init,atkbd_init,psmouse_init,serport_init,inet6_init
+skip+=,sit_init,blake2s_mod_init,acpi_button_driver_init,acpi_processor_driver_init
+skip+=,vga_arb_device_init,nvme_core_init,nvme_init,msr_init,cacheinfo_sysfs_init
+skip+=,perf_event_sysfs_init,drm_core_init,param_sysfs_builtin_init,init_p9
+cmdline="console=ttyS0 quiet loglevel=3 nokaslr no_timer_check tsc=reliable panic=-1"
+cmdline+=" reboot=p vfio.enable_unsafe_noiommu_mode=1 initcall_blacklist=$skip"
+
+work=$(mktemp -d)
+started=$EPOCHREALTIME
+vfs=() pids=() ins=() outs=() line=''
+failed=0 verified=0
+summary=()
+
+elapsed() {
+	local us=$((${EPOCHREALTIME/./} - ${started/./}))
+	printf '%3d.%d' $((us / 1000000)) $((us / 100000 % 10))
+}
+say() { printf '[%s s] %s\n' "$(elapsed)" "$*"; }
+title() { printf '\n[%s s] -- %s\n' "$(elapsed)" "$*"; }
+
+# check WHAT EXPECTED SEEN: verify one thing
+check() {
+	if [[ $2 == "$3" ]]; then
+		verified=$((verified + 1))
+		return 0
+	fi
+	failed=$((failed + 1))
+	say "FAILED: $1: expected \"$2\", saw \"$3\""
+	return 1
+}
+# result NAME FAILURES-BEFORE TEXT: a line of the summary
+result() {
+	summary+=("$(printf '%-6s  %-28s %s' "$( ((failed == $2)) && echo ok || echo FAILED)" "$1" "$3")")
+}
+
+# attr VF FILE: content of a file of a PCI device
+attr() { cat "$pci/devices/$1/$2" 2>/dev/null; }
+put() { echo "$3" >"$pci/devices/$1/$2"; }
+# value KEY: its value in $line, "key=value" or key="value"
+value() {
+	local rest=${line#*" $1="}
+	[[ $rest != "$line" ]] || return 0
+	if [[ $rest == \"* ]]; then
+		rest=${rest#\"}
+		printf '%s' "${rest%%\"*}"
+	else
+		printf '%s' "${rest%% *}"
+	fi
+}
+# stat VF NAME: one of its vGPU's counters
+stat_of() { attr "$1" nvvgpu/stats | awk -v n="$2" '$1 == n { print $2 }'; }
+# driver VF: the one that it is bound to
+driver_of() {
+	local link
+	link=$(readlink "$pci/devices/$1/driver") && printf '%s' "${link##*/}"
+}
+
+# free_of VF: how many of each type could be created now
+free_of() { attr "$1" nvvgpu/supported_types | sed -E 's/^id=([0-9]+) .* available=([0-9]+).*/\1:\2/' | tr '\n' ' '; }
+
+# await GUEST WORD SECONDS: read the guest's console up to the line "JOB WORD ..."
+await() {
+	local end=$((SECONDS + $3)) text
+	line=''
+	while ((SECONDS < end)); do
+		if IFS= read -r -t 2 text <&"${outs[$1]}"; then
+			text=${text%$'\r'}
+			printf '%s\n' "$text" >>"$work/${names[$1]}.console"
+			if [[ $text == *"JOB $2 "* ]]; then
+				line=" ${text#*JOB }"
+				return 0
+			fi
+		elif ! kill -0 "${pids[$1]}" 2>/dev/null; then
+			break
+		fi
+	done
+	failed=$((failed + 1))
+	say "FAILED: VM ${names[$1]}: expected the line \"JOB $2\" within $3 s; the last of its console, and of QEMU:"
+	tail -n 8 "$work/${names[$1]}.console" "$work/${names[$1]}.qemu" 2>/dev/null | sed 's/^/        /'
+	return 1
+}
+tell() { printf '%s\n' "$2" >&"${ins[$1]}"; }
+
+# start_guest GUEST QEMU-ARG...: with the VF that it has in ${vfs[]}
+start_guest() {
+	local i=$1 pipe=$work/${names[$1]} in out
+	shift
+	mkfifo "$pipe.in" "$pipe.out" "$pipe.qmp.in" "$pipe.qmp.out"
+	exec {in}<>"$pipe.in" {out}<>"$pipe.out"
+	ins[i]=$in outs[i]=$out
+	"$NVVGPU_QEMU" -L "$NVVGPU_QEMU_DATA" -name "${names[i]}" \
+		-machine q35 -accel tcg,thread=single -cpu max,la57=off -m 128M \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-chardev "pipe,id=console,path=$pipe" -serial chardev:console \
+		-kernel "$NVVGPU_KERNEL" -initrd "$NVVGPU_INITRAMFS" \
+		-append "$cmdline" \
+		-object iommufd,id=iommufd0 \
+		-device "vfio-pci,host=${vfs[i]},iommufd=iommufd0" \
+		-chardev "pipe,id=qmp,path=$pipe.qmp" -mon chardev=qmp,mode=control "$@" \
+		>"$pipe.qemu" 2>&1 </dev/null &
+	pids[i]=$!
+}
+
+# monitor GUEST COMMAND [JSON-ARGUMENTS]: have its QEMU do something
+monitor() { NVVGPU_QMP=$work/${names[$1]}.qmp "$LAB/qmp" "${@:2}"; }
+
+# end_guest GUEST: wait for its QEMU, which has been told to end
+end_guest() {
+	local i=$1 n
+	for ((n = 0; n < 100; n++)); do
+		kill -0 "${pids[i]}" 2>/dev/null || break
+		sleep 0.2
+	done
+	((n < 100)) || kill "${pids[i]}"
+	wait "${pids[i]}"
+	check "VM ${names[i]}: QEMU's exit status" 0 $?
+	unset "pids[i]"
+}
+
+# shellcheck disable=SC2317 # called by the trap
+cleanup() {
+	((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+finish() {
+	printf '\n'
+	printf '%s\n' "${summary[@]}"
+	printf '\n'
+	say "$verified facts verified, $failed not as expected"
+	exit $((failed > 0))
+}
