@@ -249,7 +249,8 @@ TEST_F(migration, pre_copy_sends_what_has_changed_and_no_more)
 	/* By the engine, and by the CPU through the BAR */
 	ASSERT_EQ(0, to_vram(&self->a, 10 * MIB, 3 * VRAM_PAGE, 7));
 	ASSERT_EQ(0, vdev_map_bar(&self->a.vdev, NVVGPU_EMU_VF_BAR_FB));
-	*((volatile __u32 *)self->a.vdev.bar[NVVGPU_EMU_VF_BAR_FB] + 5) = 7;
+	__atomic_store_n((__u32 *)self->a.vdev.bar[NVVGPU_EMU_VF_BAR_FB], 7,
+			 __ATOMIC_SEQ_CST);
 	ASSERT_EQ(0, mig_precopy_info(self->fd, &info));
 	EXPECT_EQ(0, info.initial_bytes);
 	EXPECT_EQ(4 * VRAM_PAGE, info.dirty_bytes);
@@ -333,14 +334,14 @@ TEST_F(migration, data_files_refuse_what_they_are_not_for)
 }
 
 /* Whether a session is over for its file */
-#define EXPECT_ENDED(fd) do {						\
-	char __c;							\
-	struct vfio_precopy_info __info;				\
-									\
-	EXPECT_EQ(-1, read(fd, &__c, 1));				\
-	EXPECT_EQ(ENODEV, errno);					\
-	EXPECT_EQ(-EINVAL, mig_precopy_info(fd, &__info));		\
-} while (0)
+static bool ended(int fd)
+{
+	struct vfio_precopy_info info;
+	char c;
+
+	return read(fd, &c, 1) == -1 && errno == ENODEV &&
+	       mig_precopy_info(fd, &info) == -EINVAL;
+}
 
 TEST_F(migration, a_reset_ends_a_session_that_saves)
 {
@@ -349,13 +350,13 @@ TEST_F(migration, a_reset_ends_a_session_that_saves)
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
 	ASSERT_EQ(0, vdev_reset(&self->a.vdev));
 	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
-	EXPECT_ENDED(self->fd);
+	EXPECT_TRUE(ended(self->fd));
 	close(self->fd);
 
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), &self->fd));
 	ASSERT_EQ(0, vdev_reset(&self->a.vdev));
 	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
-	EXPECT_ENDED(self->fd);
+	EXPECT_TRUE(ended(self->fd));
 
 	ASSERT_EQ(0, vdev_enable(&self->a.vdev, true));
 	ASSERT_EQ(0, user_restart(&self->a));
@@ -398,7 +399,7 @@ TEST_F(migration, a_data_file_outlives_the_device)
 	vdev_close(&self->b);
 	ASSERT_EQ(0, pci_unbind(self->pf.vf[0]));
 	ASSERT_EQ(0, pci_unbind(self->pf.vf[1]));
-	EXPECT_ENDED(fds[0]);
+	EXPECT_TRUE(ended(fds[0]));
 	EXPECT_EQ(-1, write(fds[1], &c, 1));
 	EXPECT_EQ(ENODEV, errno);
 	close(fds[0]);
@@ -408,6 +409,8 @@ TEST_F(migration, a_data_file_outlives_the_device)
 TEST_F(migration, nothing_moves_in_p2p_and_stop)
 {
 	static const unsigned int still[] = { S(RUNNING_P2P), S(STOP), };
+	__u64 from = user_addr(&self->a, user_buf(&self->a, 0));
+	__u64 to = user_addr(&self->a, user_buf(&self->a, 2 * MIB));
 	size_t len = 2 * MIB - PAGE;
 	__u32 head, crc;
 	unsigned int i;
@@ -417,9 +420,7 @@ TEST_F(migration, nothing_moves_in_p2p_and_stop)
 		unsigned int j;
 
 		for (j = 0; j < ARRAY_SIZE(desc); j++)
-			desc[j] = engine_copy(0,
-				user_addr(&self->a, user_buf(&self->a, 2 * MIB)),
-				user_addr(&self->a, user_buf(&self->a, 0)), len);
+			desc[j] = engine_copy(0, to, from, len);
 		pattern(user_buf(&self->a, 0), len, i);
 		submit(&self->a, desc, ARRAY_SIZE(desc));
 		ASSERT_EQ(0, mig_set(&self->a.vdev, still[i], NULL));
@@ -610,13 +611,18 @@ static int refused(struct vdev *b, const struct stream *stream, size_t step,
 	return ret;
 }
 
-#define EXPECT_REFUSED(err, stream, at) do {				\
-	size_t __at;							\
-									\
-	EXPECT_EQ(err, refused(&self->b, stream, 1 << 20, &__at));	\
-	EXPECT_EQ(err, refused(&self->b, stream, 1, &__at));		\
-	EXPECT_EQ((size_t)(at), __at);					\
-} while (0)
+/* In one piece, and byte by byte: then it is refused at the byte that shows it. */
+static void expect_refused(struct __test_metadata *_metadata, struct vdev *b,
+			   const struct stream *stream, int err, size_t at)
+{
+	size_t taken;
+
+	EXPECT_EQ(err, refused(b, stream, 1 << 20, &taken))
+		TH_LOG("that shows at byte %zu", at);
+	EXPECT_EQ(err, refused(b, stream, 1, &taken))
+		TH_LOG("that shows at byte %zu", at);
+	EXPECT_EQ(at, taken);
+}
 
 /* A small stream: two records of state, the registers and the end */
 #define ASSERT_SMALL_STREAM() do {					\
@@ -638,36 +644,46 @@ static size_t offset_of(const struct stream *stream, const void *p)
 
 TEST_F(migration, a_header_that_is_not_for_it_is_refused_at_the_byte)
 {
+	static const struct {
+		size_t at;
+		int err;
+	} other[] = {
+#define AT(field) offsetof(struct nvvgpu_mig_header, field)
+		{ AT(magic), -EINVAL },
+		{ AT(magic) + NVVGPU_MIG_MAGIC_LEN - 1, -EINVAL },
+		{ AT(major), -EPROTONOSUPPORT },
+		{ AT(type), -EINVAL },
+		{ AT(type) + 3, -EINVAL },
+		{ AT(backend), -EINVAL },
+		{ AT(backend) + NVVGPU_NAME_LEN - 1, -EINVAL },
+		{ AT(fb_bytes), -EINVAL },
+		{ AT(bar_bytes) + 2 * sizeof(__u64), -EINVAL },
+#undef AT
+	};
 	struct nvvgpu_mig_header *header, good;
+	unsigned int i;
 
 	ASSERT_SMALL_STREAM();
 	header = head_of(&self->stream);
 	good = *header;
 
-#define REFUSED(field, val, err) do {					\
-	header->field = val;						\
-	stream_seal(header, sizeof(*header));				\
-	EXPECT_REFUSED(err, &self->stream,				\
-		       offsetof(struct nvvgpu_mig_header, field));	\
-	*header = good;							\
-} while (0)
-	REFUSED(magic[0], 'X', -EINVAL);
-	REFUSED(magic[7], 'X', -EINVAL);
-	REFUSED(major, NVVGPU_MIG_MAJOR + 1, -EPROTONOSUPPORT);
-	REFUSED(type, header->type + 1, -EINVAL);
-	REFUSED(backend[0], 'x', -EINVAL);
-	REFUSED(backend[63], 'x', -EINVAL);
-	REFUSED(fb_bytes, header->fb_bytes ^ 1, -EINVAL);
-	REFUSED(bar_bytes[2], header->bar_bytes[2] ^ 1, -EINVAL);
-#undef REFUSED
+	for (i = 0; i < ARRAY_SIZE(other); i++) {
+		self->stream.data[other[i].at] ^= 1;
+		stream_seal(header, sizeof(*header));
+		expect_refused(_metadata, &self->b, &self->stream,
+			       other[i].err, other[i].at);
+		*header = good;
+	}
 
 	header->crc ^= 0x80;
-	EXPECT_REFUSED(-EBADMSG, &self->stream, sizeof(*header) - 1);
+	expect_refused(_metadata, &self->b, &self->stream, -EBADMSG,
+		       sizeof(*header) - 1);
 	*header = good;
 
 	header->backend_version++;
 	stream_seal(header, sizeof(*header));
-	EXPECT_REFUSED(-EPROTONOSUPPORT, &self->stream, sizeof(*header) - 1);
+	expect_refused(_metadata, &self->b, &self->stream, -EPROTONOSUPPORT,
+		       sizeof(*header) - 1);
 	*header = good;
 
 	/* A newer minor has nothing that must be understood. */
@@ -678,8 +694,20 @@ TEST_F(migration, a_header_that_is_not_for_it_is_refused_at_the_byte)
 
 TEST_F(migration, a_record_that_cannot_be_is_refused_before_it_is_used)
 {
+#define SAME 7
+	const struct nvvgpu_mig_state no[] = {
+		{ .span = 0 },
+		{ .span = 1 },
+		{ .span = 0xffffffffffffffffULL, .offset = VRAM_PAGE },
+		{ .span = SAME, .offset = 0xffffffffffff0000ULL },
+		{ .span = SAME, .offset = self->type->framebuffer },
+		{ .span = SAME, .offset = 1 },
+		{ .span = SAME, .kind = 8 },
+		{ .span = SAME, .flags = 1 },
+	};
 	struct nvvgpu_mig_record *record, good;
-	struct nvvgpu_mig_state *state;
+	struct nvvgpu_mig_state *state, was;
+	unsigned int i;
 	size_t at;
 
 	ASSERT_SMALL_STREAM();
@@ -688,45 +716,40 @@ TEST_F(migration, a_record_that_cannot_be_is_refused_before_it_is_used)
 	good = *record;
 
 	record->type = 77;
-	EXPECT_REFUSED(-EOPNOTSUPP, &self->stream, at + 3);
+	expect_refused(_metadata, &self->b, &self->stream, -EOPNOTSUPP, at + 3);
 	*record = good;
 	record->length = NVVGPU_MIG_LENGTH_MAX + 1;
-	EXPECT_REFUSED(-EMSGSIZE, &self->stream, at + 7);
+	expect_refused(_metadata, &self->b, &self->stream, -EMSGSIZE, at + 7);
 	*record = good;
 	record->length = 0xffffffff;
-	EXPECT_REFUSED(-EMSGSIZE, &self->stream, at + 7);
+	expect_refused(_metadata, &self->b, &self->stream, -EMSGSIZE, at + 7);
 	*record = good;
 	record->length = 1;
-	EXPECT_REFUSED(-EINVAL, &self->stream, at + 7);
+	expect_refused(_metadata, &self->b, &self->stream, -EINVAL, at + 7);
 	*record = good;
 	record->number = 2;
-	EXPECT_REFUSED(-EBADMSG, &self->stream, at + 15);
+	expect_refused(_metadata, &self->b, &self->stream, -EBADMSG, at + 15);
 	*record = good;
 	record->payload_crc ^= 1;
-	EXPECT_REFUSED(-EBADMSG, &self->stream, at + 23);
+	expect_refused(_metadata, &self->b, &self->stream, -EBADMSG, at + 23);
 	*record = good;
 
 	/* Well sealed, but no state that can be */
 	state = (void *)(stream_record(&self->stream, 0) + 1);
 	at = offset_of(&self->stream, state) +
 	     le32toh(stream_record(&self->stream, 0)->length) - 1;
-#define IMPOSSIBLE(field, val) do {					\
-	__typeof__(state->field) __good = state->field;			\
-									\
-	state->field = val;						\
-	stream_seal_record(stream_record(&self->stream, 0));		\
-	EXPECT_REFUSED(-EINVAL, &self->stream, at);			\
-	state->field = __good;						\
-	stream_seal_record(stream_record(&self->stream, 0));		\
-} while (0)
-	IMPOSSIBLE(span, 0);
-	IMPOSSIBLE(span, 1);
-	IMPOSSIBLE(span, 0xffffffffffffffffULL);
-	IMPOSSIBLE(offset, 0xffffffffffff0000ULL);
-	IMPOSSIBLE(offset, self->type->framebuffer);
-	IMPOSSIBLE(offset, 1);
-	IMPOSSIBLE(kind, 9);
-	IMPOSSIBLE(flags, 1);
+	was = *state;
+	for (i = 0; i < ARRAY_SIZE(no); i++) {
+		*state = was;
+		state->kind ^= no[i].kind;
+		state->flags = no[i].flags;
+		state->offset += no[i].offset;
+		state->span = no[i].span == SAME ? was.span : no[i].span;
+		stream_seal_record(stream_record(&self->stream, 0));
+		expect_refused(_metadata, &self->b, &self->stream, -EINVAL, at);
+	}
+	*state = was;
+	stream_seal_record(stream_record(&self->stream, 0));
 	ASSERT_LOADED(MIB);
 }
 
@@ -770,7 +793,7 @@ TEST_F(migration, a_stream_that_is_cut_off_or_goes_on_is_refused)
 
 	taken = self->stream.len;
 	ASSERT_EQ(0, stream_add(&self->stream, "x", 1));
-	EXPECT_REFUSED(-EINVAL, &self->stream, taken);
+	expect_refused(_metadata, &self->b, &self->stream, -EINVAL, taken);
 }
 
 TEST_F(migration, a_state_with_a_piece_left_out_is_refused)
@@ -953,7 +976,7 @@ TEST_F(migration, a_vgpu_that_crashes_ends_in_error_and_comes_back)
 	EXPECT_EQ(S(ERROR), mig_get(&self->a.vdev));
 	ASSERT_EQ(0, vdev_reset(&self->a.vdev));
 	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
-	EXPECT_ENDED(self->fd);
+	EXPECT_TRUE(ended(self->fd));
 	close(self->fd);
 	self->fd = -1;
 

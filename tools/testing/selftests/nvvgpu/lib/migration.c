@@ -118,12 +118,12 @@ int mig_precopy_info(int data_fd, struct vfio_precopy_info *info)
  */
 const char *mig_name(unsigned int state)
 {
-	static const char * const names[] = {
+	static const char * const names[VFIO_DEVICE_STATE_NR] = {
 		"ERROR", "STOP", "RUNNING", "STOP_COPY", "RESUMING",
 		"RUNNING_P2P", "PRE_COPY", "PRE_COPY_P2P",
 	};
 
-	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
+	return state < VFIO_DEVICE_STATE_NR ? names[state] : "?";
 }
 
 /**
