@@ -11,6 +11,7 @@ LAB=${LAB:-$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)}
 
 pci=/sys/bus/pci
 names=(one two three four five)
+# shellcheck disable=SC2034 # used by who sources this
 boot_s=${NVVGPU_DEMO_BOOT_S:-300} job_s=60
 
 # The guests' kernel is the machine's own. In emulation within emulation every

@@ -23,7 +23,7 @@
 
 /**
  * struct nvvgpu_data - the data file of one session
- * @filp: the file
+ * @file: the file
  * @vgpu: the VF, holds a reference to its device
  * @loading: whether the state comes in
  * @own: the header that this side sends
@@ -42,7 +42,7 @@
  * @again: wakes @wait now and then, as no back-end tells of changed state
  */
 struct nvvgpu_data {
-	struct file *filp;
+	struct file *file;
 	struct nvvgpu *vgpu;
 	bool loading;
 	struct nvvgpu_mig_header own;
@@ -164,10 +164,10 @@ static int nvvgpu_data_fill(struct nvvgpu_data *data)
 	return 1;
 }
 
-static ssize_t nvvgpu_data_read(struct file *filp, char __user *buf, size_t len,
+static ssize_t nvvgpu_data_read(struct file *file, char __user *buf, size_t len,
 				loff_t *pos)
 {
-	struct nvvgpu_data *data = filp->private_data;
+	struct nvvgpu_data *data = file->private_data;
 	ssize_t done = 0;
 	int ret = 0;
 
@@ -270,10 +270,10 @@ static int nvvgpu_data_came(struct nvvgpu_data *data, size_t len)
 	}
 }
 
-static ssize_t nvvgpu_data_write(struct file *filp, const char __user *buf,
+static ssize_t nvvgpu_data_write(struct file *file, const char __user *buf,
 				 size_t len, loff_t *pos)
 {
-	struct nvvgpu_data *data = filp->private_data;
+	struct nvvgpu_data *data = file->private_data;
 	ssize_t done = 0;
 	int ret = 0;
 
@@ -358,10 +358,10 @@ static int nvvgpu_data_precopy_info(struct nvvgpu_data *data,
 	return 0;
 }
 
-static long nvvgpu_data_ioctl(struct file *filp, unsigned int cmd,
+static long nvvgpu_data_ioctl(struct file *file, unsigned int cmd,
 			      unsigned long arg)
 {
-	struct nvvgpu_data *data = filp->private_data;
+	struct nvvgpu_data *data = file->private_data;
 	struct vfio_precopy_info info = {};
 	int ret;
 
@@ -386,12 +386,12 @@ static void nvvgpu_data_again(struct work_struct *work)
 	wake_up_interruptible(&data->wait);
 }
 
-static __poll_t nvvgpu_data_poll(struct file *filp, poll_table *wait)
+static __poll_t nvvgpu_data_poll(struct file *file, poll_table *wait)
 {
-	struct nvvgpu_data *data = filp->private_data;
+	struct nvvgpu_data *data = file->private_data;
 	u64 initial, dirty;
 
-	poll_wait(filp, &data->wait, wait);
+	poll_wait(file, &data->wait, wait);
 
 	guard(nvvgpu)(data->vgpu);
 
@@ -411,9 +411,9 @@ static __poll_t nvvgpu_data_poll(struct file *filp, poll_table *wait)
 }
 
 /* Calls no operation: the back-end may be gone for long. */
-static int nvvgpu_data_release(struct inode *inode, struct file *filp)
+static int nvvgpu_data_release(struct inode *inode, struct file *file)
 {
-	struct nvvgpu_data *data = filp->private_data;
+	struct nvvgpu_data *data = file->private_data;
 
 	cancel_delayed_work_sync(&data->again);
 	put_device(&data->vgpu->core.vdev.device);
@@ -467,7 +467,7 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 {
 	struct nvvgpu_data *data __free(kfree) = NULL;
 	void *buf __free(kvfree) = NULL;
-	struct file *filp;
+	struct file *file;
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
@@ -476,16 +476,16 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 	if (!data || !buf)
 		return ERR_PTR(-ENOMEM);
 
-	filp = anon_inode_getfile("nvvgpu-migration",
+	file = anon_inode_getfile("nvvgpu-migration",
 				  loading ? &nvvgpu_load_fops :
 					    &nvvgpu_save_fops, data,
 				  loading ? O_WRONLY : O_RDONLY);
-	if (IS_ERR(filp))
-		return filp;
-	stream_open(filp->f_inode, filp);
+	if (IS_ERR(file))
+		return file;
+	stream_open(file->f_inode, file);
 
 	get_device(&vgpu->core.vdev.device);
-	data->filp = get_file(filp);
+	data->file = get_file(file);
 	data->vgpu = vgpu;
 	data->loading = loading;
 	data->buf = no_free_ptr(buf);
@@ -501,7 +501,7 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 	}
 	vgpu->data = no_free_ptr(data);
 
-	return filp;
+	return file;
 }
 
 /**
@@ -517,7 +517,7 @@ void nvvgpu_data_close(struct nvvgpu *vgpu)
 	vgpu->data = NULL;
 	WRITE_ONCE(data->ended, true);
 	wake_up_interruptible(&data->wait);
-	fput(data->filp);
+	fput(data->file);
 }
 
 /**

@@ -49,22 +49,22 @@ static int nvvgpu_mig_resume(struct nvvgpu *vgpu)
 static struct file *nvvgpu_mig_save_begin(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_backend *backend = vgpu->backend;
-	struct file *filp;
+	struct file *file;
 	int ret;
 
-	filp = nvvgpu_data_open(vgpu, false);
-	if (IS_ERR(filp))
-		return filp;
+	file = nvvgpu_data_open(vgpu, false);
+	if (IS_ERR(file))
+		return file;
 
 	ret = backend->ops->save_begin(backend->priv, vgpu->vf);
 	trace_nvvgpu_op(vgpu, "save_begin", ret);
 	if (ret) {
 		nvvgpu_data_close(vgpu);
-		fput(filp);
+		fput(file);
 		return ERR_PTR(ret);
 	}
 
-	return filp;
+	return file;
 }
 
 static void nvvgpu_mig_save_end(struct nvvgpu *vgpu)
@@ -79,22 +79,22 @@ static void nvvgpu_mig_save_end(struct nvvgpu *vgpu)
 static struct file *nvvgpu_mig_load_begin(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_backend *backend = vgpu->backend;
-	struct file *filp;
+	struct file *file;
 	int ret;
 
-	filp = nvvgpu_data_open(vgpu, true);
-	if (IS_ERR(filp))
-		return filp;
+	file = nvvgpu_data_open(vgpu, true);
+	if (IS_ERR(file))
+		return file;
 
 	ret = backend->ops->load_begin(backend->priv, vgpu->vf);
 	trace_nvvgpu_op(vgpu, "load_begin", ret);
 	if (ret) {
 		nvvgpu_data_close(vgpu);
-		fput(filp);
+		fput(file);
 		return ERR_PTR(ret);
 	}
 
-	return filp;
+	return file;
 }
 
 static int nvvgpu_mig_load_end(struct nvvgpu *vgpu, bool commit)
@@ -202,7 +202,7 @@ static struct file *nvvgpu_mig_step(struct nvvgpu *vgpu,
 				    enum vfio_device_mig_state state)
 {
 	enum vfio_device_mig_state from = vgpu->mig_state, next;
-	struct file *filp;
+	struct file *file;
 	int ret;
 
 	if (vgpu->state != NVVGPU_OPEN)
@@ -217,26 +217,26 @@ static struct file *nvvgpu_mig_step(struct nvvgpu *vgpu,
 	if (ret)
 		return ERR_PTR(ret);
 
-	filp = nvvgpu_mig_arc(vgpu, next);
-	if (IS_ERR(filp)) {
-		nvvgpu_fail(vgpu, PTR_ERR(filp),
+	file = nvvgpu_mig_arc(vgpu, next);
+	if (IS_ERR(file)) {
+		nvvgpu_fail(vgpu, PTR_ERR(file),
 			    "cannot go from migration state %s to %s",
 			    nvvgpu_mig_name(from), nvvgpu_mig_name(next));
-		return filp;
+		return file;
 	}
 	dev_dbg(nvvgpu_dev(vgpu), "migration: %s -> %s\n",
 		nvvgpu_mig_name(from), nvvgpu_mig_name(next));
 	vgpu->mig_state = next;
 	nvvgpu_data_wake(vgpu);
 
-	return filp;
+	return file;
 }
 
 static struct file *nvvgpu_mig_set_state(struct vfio_device *core_vdev,
 					 enum vfio_device_mig_state state)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
-	struct file *filp = NULL;
+	struct file *file = NULL;
 
 	if (state == VFIO_DEVICE_STATE_ERROR)
 		return ERR_PTR(-EINVAL);
@@ -244,17 +244,17 @@ static struct file *nvvgpu_mig_set_state(struct vfio_device *core_vdev,
 	guard(nvvgpu)(vgpu);
 
 	while (vgpu->mig_state != state) {
-		filp = nvvgpu_mig_step(vgpu, state);
-		if (IS_ERR(filp))
+		file = nvvgpu_mig_step(vgpu, state);
+		if (IS_ERR(file))
 			break;
 		/* No path leads through a state with a session. */
-		if (WARN_ON(filp && vgpu->mig_state != state)) {
-			fput(filp);
+		if (WARN_ON(file && vgpu->mig_state != state)) {
+			fput(file);
 			return ERR_PTR(-EINVAL);
 		}
 	}
 
-	return filp;
+	return file;
 }
 
 static int nvvgpu_mig_get_state(struct vfio_device *core_vdev,

@@ -63,13 +63,13 @@ static struct nvvgpu *test_vgpu(struct kunit *test)
 	bus->ops = &test_pci_ops;
 	pdev->bus = bus;
 	pdev->dev.init_name = "nvvgpu-kunit";
-	pdev->resource[0] = (struct resource)DEFINE_RES_MEM(SZ_1G, TEST_BAR_SIZE);
+	pdev->resource[0] = DEFINE_RES_MEM(SZ_1G, TEST_BAR_SIZE);
 	pdev->resource[0].flags |= IORESOURCE_MEM_64 | IORESOURCE_PREFETCH |
 				   PCI_BASE_ADDRESS_MEM_TYPE_64 |
 				   PCI_BASE_ADDRESS_MEM_PREFETCH;
-	pdev->resource[2] = (struct resource)DEFINE_RES_MEM(SZ_2G, SZ_16K);
-	pdev->resource[TEST_MSIX_BAR] =
-		(struct resource)DEFINE_RES_MEM(SZ_2G + SZ_64K, TEST_BAR_SIZE);
+	pdev->resource[2] = DEFINE_RES_MEM(SZ_2G, SZ_16K);
+	pdev->resource[TEST_MSIX_BAR] = DEFINE_RES_MEM(SZ_2G + SZ_64K,
+						       TEST_BAR_SIZE);
 
 	vgpu->core.pdev = pdev;
 	vgpu->backend->ops = &vgpu->backend->table;

@@ -222,11 +222,13 @@ static int nvvgpu_trapped_access(struct nvvgpu *vgpu, unsigned int bar,
 				 u64 offset, void *val, size_t len,
 				 bool iswrite)
 {
+	struct pci_dev *pdev = vgpu->core.pdev;
 	struct nvvgpu_backend *backend;
 
-	/* The rest of the BAR does not answer in D3hot either. */
+	/* The rest of the BAR does not answer in D3 either. */
 	guard(rwsem_read)(&vgpu->core.memory_lock);
-	if (vgpu->core.pdev->current_state >= PCI_D3hot)
+	if (pdev->current_state == PCI_D3hot ||
+	    pdev->current_state == PCI_D3cold)
 		return -EIO;
 
 	guard(nvvgpu)(vgpu);
