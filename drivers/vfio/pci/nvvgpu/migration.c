@@ -46,18 +46,19 @@ static int nvvgpu_mig_resume(struct nvvgpu *vgpu)
 	return ret;
 }
 
-static struct file *nvvgpu_mig_save_begin(struct nvvgpu *vgpu)
+static struct file *nvvgpu_mig_begin(struct nvvgpu *vgpu, bool loading)
 {
 	struct nvvgpu_backend *backend = vgpu->backend;
 	struct file *file;
 	int ret;
 
-	file = nvvgpu_data_open(vgpu, false);
+	file = nvvgpu_data_open(vgpu, loading);
 	if (IS_ERR(file))
 		return file;
 
-	ret = backend->ops->save_begin(backend->priv, vgpu->vf);
-	trace_nvvgpu_op(vgpu, "save_begin", ret);
+	ret = loading ? backend->ops->load_begin(backend->priv, vgpu->vf) :
+			backend->ops->save_begin(backend->priv, vgpu->vf);
+	trace_nvvgpu_op(vgpu, loading ? "load_begin" : "save_begin", ret);
 	if (ret) {
 		nvvgpu_data_close(vgpu);
 		fput(file);
@@ -74,27 +75,6 @@ static void nvvgpu_mig_save_end(struct nvvgpu *vgpu)
 	nvvgpu_data_close(vgpu);
 	backend->ops->save_end(backend->priv, vgpu->vf);
 	trace_nvvgpu_op(vgpu, "save_end", 0);
-}
-
-static struct file *nvvgpu_mig_load_begin(struct nvvgpu *vgpu)
-{
-	struct nvvgpu_backend *backend = vgpu->backend;
-	struct file *file;
-	int ret;
-
-	file = nvvgpu_data_open(vgpu, true);
-	if (IS_ERR(file))
-		return file;
-
-	ret = backend->ops->load_begin(backend->priv, vgpu->vf);
-	trace_nvvgpu_op(vgpu, "load_begin", ret);
-	if (ret) {
-		nvvgpu_data_close(vgpu);
-		fput(file);
-		return ERR_PTR(ret);
-	}
-
-	return file;
 }
 
 static int nvvgpu_mig_load_end(struct nvvgpu *vgpu, bool commit)
@@ -150,14 +130,14 @@ static struct file *nvvgpu_mig_arc(struct nvvgpu *vgpu,
 	case ARC(RUNNING, PRE_COPY):
 	case ARC(RUNNING_P2P, PRE_COPY_P2P):
 	case ARC(STOP, STOP_COPY):
-		return nvvgpu_mig_save_begin(vgpu);
+		return nvvgpu_mig_begin(vgpu, false);
 	case ARC(PRE_COPY, RUNNING):
 	case ARC(PRE_COPY_P2P, RUNNING_P2P):
 	case ARC(STOP_COPY, STOP):
 		nvvgpu_mig_save_end(vgpu);
 		return NULL;
 	case ARC(STOP, RESUMING):
-		return nvvgpu_mig_load_begin(vgpu);
+		return nvvgpu_mig_begin(vgpu, true);
 	case ARC(RESUMING, STOP):
 		ret = nvvgpu_mig_commit(vgpu);
 		break;
