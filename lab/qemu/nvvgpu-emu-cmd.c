@@ -465,6 +465,7 @@ static uint32_t nvvgpu_cmd_dirty_slice(NvvgpuState *s, NvvgpuVgpu *v,
     uint64_t pages = ((cmd->arg[1] + cmd->arg[2] - 1) >> shift) - first + 1;
     uint64_t bytes = DIV_ROUND_UP(pages, 8);
     uint64_t n = MIN(bytes - s->fw.done, NVVGPU_SLICE);
+    uint32_t epoch = s->fw.epoch;
     uint32_t status;
 
     if (cmd->len < bytes) {
@@ -475,6 +476,10 @@ static uint32_t nvvgpu_cmd_dirty_slice(NvvgpuState *s, NvvgpuVgpu *v,
     pages = MIN(pages - s->fw.done * 8, n * 8);
     if (vram) {
         msg->res[0] += nvvgpu_vram_log_read(v, first, pages, s->fw_buf);
+        /* A CPU may have reset the firmware meanwhile: nobody waits for this. */
+        if (s->fw.epoch != epoch) {
+            return NVVGPU_EMU_ERR_INTERNAL;
+        }
     } else {
         msg->res[0] += nvvgpu_dma_log_read(v, first, pages, s->fw_buf);
     }

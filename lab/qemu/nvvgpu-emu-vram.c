@@ -194,15 +194,28 @@ void nvvgpu_vram_log_stop(NvvgpuVgpu *v)
     }
 }
 
+/*
+ * QEMU lets the CPUs run while it waits for them to see the cleared bits: the
+ * doors that nvvgpu_fw_guarded() has shut must be open, or their accesses to
+ * the registers would be refused.  They may even take the vGPU away.
+ */
 static void nvvgpu_vram_log_collect(NvvgpuVgpu *v, uint64_t off, uint64_t end)
 {
+    MemReentrancyGuard *guard = &DEVICE(v->gpu)->mem_reentrancy_guard;
     MemoryRegion *vram = &v->gpu->vram;
+    bool shut = guard->engaged_in_io;
     DirtyBitmapSnapshot *snap;
 
     off = QEMU_ALIGN_DOWN(off, NVVGPU_SNAPSHOT);
     end = QEMU_ALIGN_UP(end, NVVGPU_SNAPSHOT);
+    guard->engaged_in_io = false;
     snap = memory_region_snapshot_and_clear_dirty(vram, v->fb_offset + off,
                                                   end - off, DIRTY_MEMORY_VGA);
+    guard->engaged_in_io = shut;
+    if (!v->vram_log.on) {
+        g_free(snap);
+        return;
+    }
     for (; off < end; off += NVVGPU_EMU_VRAM_PAGE) {
         if (memory_region_snapshot_get_dirty(vram, snap, v->fb_offset + off,
                                              NVVGPU_EMU_VRAM_PAGE)) {
@@ -220,6 +233,9 @@ uint64_t nvvgpu_vram_log_read(NvvgpuVgpu *v, uint64_t first, uint64_t pages,
     memset(bits, 0, DIV_ROUND_UP(pages, 8));
     nvvgpu_vram_log_collect(v, first * NVVGPU_EMU_VRAM_PAGE,
                             (first + pages) * NVVGPU_EMU_VRAM_PAGE);
+    if (!v->vram_log.on) {
+        return 0;
+    }
     for (uint64_t i = 0; i < pages; i++) {
         if (test_and_clear_bit(first + i, v->vram_log.bitmap)) {
             bits[i / 8] |= 1 << (i % 8);
