@@ -476,7 +476,7 @@ static uint32_t nvvgpu_cmd_dirty_slice(NvvgpuState *s, NvvgpuVgpu *v,
     pages = MIN(pages - s->fw.done * 8, n * 8);
     if (vram) {
         msg->res[0] += nvvgpu_vram_log_read(v, first, pages, s->fw_buf);
-        /* A CPU may have reset the firmware meanwhile: nobody waits for this. */
+        /* A CPU may have reset the firmware: nobody waits for this. */
         if (s->fw.epoch != epoch) {
             return NVVGPU_EMU_ERR_INTERNAL;
         }
