@@ -26,6 +26,7 @@ static void nvvgpu_release_dev(struct vfio_device *core_vdev)
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 
 	nvvgpu_backend_put_pf(vgpu);
+	xa_destroy(&vgpu->log_parts);
 	mutex_destroy(&vgpu->state_mutex);
 	vfio_pci_core_release_dev(core_vdev);
 }
