@@ -187,6 +187,7 @@ static void nvvgpu_pf_config_write(PCIDevice *dev, uint32_t addr, uint32_t val,
 
 static void nvvgpu_pf_reset_hold(Object *obj, ResetType type)
 {
+    pcie_cap_deverr_reset(PCI_DEVICE(obj));
     nvvgpu_fw_reset(NVVGPU_EMU(obj), true);
 }
 
@@ -229,6 +230,7 @@ static bool nvvgpu_pf_init_caps(NvvgpuState *s, Error **errp)
         return false;
     }
     pcie_cap_flr_init(dev);
+    pcie_cap_deverr_init(dev);
     if (pcie_aer_init(dev, PCI_ERR_VER, NVVGPU_CAP_AER, PCI_ERR_SIZEOF,
                       errp) < 0) {
         return false;
