@@ -6,7 +6,8 @@
 
 since=$SECONDS
 tap=$(mktemp "$CACHE/log/suite.XXXXXX")
-trap 'rm -f "$tap" "$tap.part"' EXIT
+aside=() aside_pid=''
+trap '[[ -z $aside_pid ]] || { kill "$aside_pid" && wait "$aside_pid"; } 2>/dev/null; rm -f "$tap" "$tap".*' EXIT
 
 # title TEXT: of a part of the run
 title() {
@@ -42,6 +43,30 @@ in_machine() {
 		say "the machine has stalled; once more"
 	done
 	account "$1" "$rc"
+}
+
+# aside NAME ARG...: as in_machine, beside the parts that follow, because the tests leave
+# a processor idle much of the time. There is one at a time.
+aside() {
+	aside=("$@")
+	"$LAB/vm" --timeout 2400 "${@:2}" >"$tap.aside" 2>&1 &
+	aside_pid=$!
+}
+
+# aside_ends: wait for it; its output is shown and counted
+aside_ends() {
+	local rc=0
+	title "${aside[0]}, begun beside the others"
+	tail -n +1 -f --pid="$aside_pid" "$tap.aside"
+	wait "$aside_pid" || rc=$?
+	aside_pid=''
+	if ((rc == 124)); then
+		say "the machine has stalled; once more"
+		in_machine "${aside[@]}"
+	else
+		mv "$tap.aside" "$tap.part"
+		account "${aside[0]}" "$rc"
+	fi
 }
 
 # verdict: what there is to say in the end; fails if a test has, or none has passed
