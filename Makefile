@@ -8,6 +8,7 @@ export KDIR
 help:
 	@echo 'make demo      show it: two vGPUs in two VMs on an emulated SR-IOV GPU'
 	@echo 'make demo-migrate   show it: a VM and its vGPU move to another VF, and to another GPU'
+	@echo 'make bench-migrate  what migration costs, as ratios of one run'
 	@echo 'make check     run all tests, in machines with the 6.12 and the newest kernel'
 	@echo 'make check-all      the same on all of the kernels there are, and make check-mutants'
 	@echo 'make check-mutants  show that the tests can fail: they catch planted defects'
@@ -32,6 +33,10 @@ demo-migrate:
 	@lab/setup qemu modules:6.12:plain
 	@lab/vm --env NVVGPU_INITRAMFS=$$(lab/guest/initramfs) \
 		--device $(gpu2) --device nvvgpu-emu,id=gpu2,bus=port-gpu2 -- lab/demo-migrate
+
+bench-migrate:
+	@lab/setup qemu modules:6.12:plain
+	@lab/vm -- lab/bench-migrate "$$(lab/selftests)"
 
 check:
 	@lab/check
@@ -69,4 +74,4 @@ deb:
 modules modules_install clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-.PHONY: help demo demo-migrate check check-all check-mutants check-upstream coverage lint docs shell intree patches deb modules modules_install clean
+.PHONY: help demo demo-migrate bench-migrate check check-all check-mutants check-upstream coverage lint docs shell intree patches deb modules modules_install clean
