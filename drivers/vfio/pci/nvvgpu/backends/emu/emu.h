@@ -23,6 +23,10 @@
 #define EMU_CMD_SLOTS		128
 #define EMU_MSG_SLOTS		256
 
+/* Room for the largest thing that goes along with a command */
+#define EMU_BUF_BYTES		NVVGPU_MIG_DATA_MAX
+
+struct dma_pool;
 struct emu_req;
 
 /**
@@ -95,6 +99,8 @@ struct emu_vgpu {
  * @cmd_dma: where the device finds @cmd_ring
  * @msg_ring: responses and events, read under @msg_mutex
  * @msg_dma: where the device finds @msg_ring
+ * @bufs: of EMU_BUF_BYTES, for the commands; mapped once, as a migration has
+ *	one command after the other that needs a large one
  *
  * @vram_bytes: all of VRAM; this and the following are fixed once probed
  * @granule: in which VRAM is handed out
@@ -136,6 +142,7 @@ struct emu_dev {
 	dma_addr_t cmd_dma;
 	struct nvvgpu_emu_msg *msg_ring;
 	dma_addr_t msg_dma;
+	struct dma_pool *bufs;
 
 	u64 vram_bytes;
 	u64 granule;

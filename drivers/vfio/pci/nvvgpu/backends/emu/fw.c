@@ -14,6 +14,7 @@
 #include <linux/cleanup.h>
 #include <linux/completion.h>
 #include <linux/dma-mapping.h>
+#include <linux/dmapool.h>
 #include <linux/interrupt.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iopoll.h>
@@ -142,8 +143,7 @@ static void emu_req_release(struct kref *ref)
 	struct emu_req *req = container_of(ref, struct emu_req, ref);
 
 	if (req->buf)
-		dma_free_coherent(&req->emu->pdev->dev, req->buf_len, req->buf,
-				  req->dma);
+		dma_pool_free(req->emu->bufs, req->buf, req->dma);
 	kfree(req);
 }
 
@@ -171,8 +171,8 @@ static struct emu_req *emu_req_alloc(struct emu_dev *emu,
 	if (!req->buf_len)
 		return req;
 
-	req->buf = dma_alloc_coherent(&emu->pdev->dev, req->buf_len, &req->dma,
-				      GFP_KERNEL);
+	if (!WARN_ON_ONCE(req->buf_len > EMU_BUF_BYTES))
+		req->buf = dma_pool_alloc(emu->bufs, GFP_KERNEL, &req->dma);
 	if (!req->buf) {
 		kfree(req);
 		return NULL;
@@ -754,7 +754,9 @@ int emu_fw_init(struct emu_dev *emu)
 	emu->msg_ring = dmam_alloc_coherent(dev, EMU_MSG_SLOTS *
 					    sizeof(*emu->msg_ring),
 					    &emu->msg_dma, GFP_KERNEL);
-	if (!emu->cmd_ring || !emu->msg_ring)
+	emu->bufs = dmam_pool_create("nvvgpu-emu", dev, EMU_BUF_BYTES,
+				     PAGE_SIZE, 0);
+	if (!emu->cmd_ring || !emu->msg_ring || !emu->bufs)
 		return -ENOMEM;
 
 	err = pci_alloc_irq_vectors(emu->pdev, NVVGPU_EMU_PF_VECTORS,
