@@ -1091,6 +1091,31 @@ TEST_F(dmalog, tells_each_page_that_was_written_and_no_other)
 	ASSERT_EQ(0, log_stop(vdev));
 }
 
+TEST_F(dmalog, tells_the_first_and_the_last_page_of_a_request)
+{
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = PAGE;
+	__u64 bits;
+
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	/* Pages 39 to 44 */
+	ASSERT_EQ(0, write_to(&self->a, 38 * PAGE, 6 * PAGE));
+	bits = 0;
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA + 40 * PAGE, 4 * PAGE, PAGE,
+			      &bits));
+	EXPECT_EQ(0xf, bits);
+	/* Its neighbours have been left for who asks for them. */
+	bits = 0;
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA + 39 * PAGE, PAGE, PAGE, &bits));
+	EXPECT_EQ(1, bits);
+	bits = 0;
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA + 44 * PAGE, PAGE, PAGE, &bits));
+	EXPECT_EQ(1, bits);
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(0, count(self->bits, LOG_PAGES));
+	ASSERT_EQ(0, log_stop(vdev));
+}
+
 TEST_F(dmalog, reports_in_the_page_size_that_is_asked_for)
 {
 	struct vdev *vdev = &self->a.vdev;
