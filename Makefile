@@ -13,6 +13,7 @@ help:
 	@echo 'make check-all      the same on all of the kernels there are, and make check-mutants'
 	@echo 'make check-mutants  show that the tests can fail: they catch planted defects'
 	@echo 'make coverage  which lines the tests run, and why they do not run the others'
+	@echo 'make fuzz      ten million runs of the fuzzer on the migration stream: RUNS=<number>'
 	@echo 'make lint      only the static gates of make check'
 	@echo 'make check-upstream  the newest kernel'"'"'s own VFIO selftests on vGPUs'
 	@echo 'make docs      build the documentation as HTML'
@@ -50,6 +51,9 @@ check-mutants:
 coverage:
 	@lab/coverage
 
+fuzz:
+	@lab/fuzz --runs '$(or $(RUNS),10000000)'
+
 lint:
 	@lab/lint
 
@@ -74,4 +78,4 @@ deb:
 modules modules_install clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-.PHONY: help demo demo-migrate bench-migrate check check-all check-mutants check-upstream coverage lint docs shell intree patches deb modules modules_install clean
+.PHONY: help demo demo-migrate bench-migrate check check-all check-mutants check-upstream coverage fuzz lint docs shell intree patches deb modules modules_install clean
