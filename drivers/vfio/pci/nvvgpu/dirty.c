@@ -8,6 +8,7 @@
 #include <linux/bitmap.h>
 #include <linux/interval_tree.h>
 #include <linux/iova_bitmap.h>
+#include <linux/log2.h>
 #include <linux/slab.h>
 #include <linux/vfio.h>
 #include <linux/xarray.h>
@@ -141,7 +142,7 @@ static int nvvgpu_dirty_page(struct nvvgpu *vgpu, u64 page, u64 page_size,
 {
 	u64 from = max(page, iova);
 	u64 to = min(page + page_size - 1, last);
-	unsigned long index = page / page_size;
+	unsigned long index = page >> ilog2(page_size);
 
 	iova_bitmap_set(dirty, from, to - from + 1);
 	if (to - from + 1 < page_size)
@@ -159,6 +160,7 @@ static int nvvgpu_dirty_read(struct vfio_device *core_vdev, unsigned long iova,
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 	u64 last = iova + length - 1, at = iova;
 	u64 page_size, page, n, i;
+	unsigned int shift;
 	int ret;
 
 	u8 *bits __free(kfree) = kmalloc(NVVGPU_DIRTY_BYTES,
@@ -173,10 +175,11 @@ static int nvvgpu_dirty_read(struct vfio_device *core_vdev, unsigned long iova,
 		if (ret)
 			return ret;
 
+		shift = ilog2(page_size);
 		page = round_down(at, page_size);
-		for (i = 0; i < n / page_size; i++, page += page_size) {
+		for (i = 0; i < n >> shift; i++, page += page_size) {
 			if (!(bits[i / BITS_PER_BYTE] & BIT(i % BITS_PER_BYTE)) &&
-			    !xa_load(&vgpu->log_parts, page / page_size))
+			    !xa_load(&vgpu->log_parts, page >> shift))
 				continue;
 			ret = nvvgpu_dirty_page(vgpu, page, page_size, iova,
 						last, dirty);

@@ -1211,6 +1211,17 @@ TEST_F(dmalog, ends_with_the_device_and_with_a_crash)
 
 	if (!qmp_available())
 		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
+	/* The firmware is told, and what it says to that is used up. */
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	ASSERT_EQ(0, fw_faults("dirty-stop:1:fail"));
+	EXPECT_EQ(-EIO, log_stop(vdev));
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	ASSERT_EQ(0, fw_faults("dirty-stop:1:fail"));
+	user_close(&self->a);
+	ASSERT_EQ(0, user_open(&self->a, self->pf.vf[0], IOMMU_IOMMUFD));
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	EXPECT_EQ(0, log_stop(vdev));
+
 	ASSERT_EQ(0, fw_faults("dirty-start:1:fail"));
 	EXPECT_EQ(-EIO, log_start(vdev, &self->range, 1, &page_size));
 	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));

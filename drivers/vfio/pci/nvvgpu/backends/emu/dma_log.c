@@ -77,7 +77,8 @@ int emu_dma_log_read(void *priv, unsigned int vf, u64 iova, u64 length,
 		.arg[1] = iova,
 		.arg[2] = length,
 		.out = bits,
-		.out_len = DIV_ROUND_UP(length / page_size, BITS_PER_BYTE),
+		.out_len = DIV_ROUND_UP(length >> ilog2(page_size),
+					BITS_PER_BYTE),
 	};
 
 	return emu_dma_log_cmd(emu, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_READ);
