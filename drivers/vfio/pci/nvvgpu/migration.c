@@ -5,6 +5,7 @@
  * With P2P always and PRE_COPY where the back-end can estimate it, every arc is
  * one operation of the back-end, and a session begins or ends on some of them.
  */
+#include <kunit/visibility.h>
 #include <linux/file.h>
 #include <linux/vfio.h>
 
@@ -302,6 +303,7 @@ void nvvgpu_migration_open(struct nvvgpu *vgpu)
 	if (ops->precopy_estimate)
 		core_vdev->migration_flags |= VFIO_MIGRATION_PRE_COPY;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_migration_open);
 
 /**
  * nvvgpu_migration_abort() - a session ends without being finished
@@ -317,6 +319,7 @@ void nvvgpu_migration_abort(struct nvvgpu *vgpu)
 		nvvgpu_mig_end_session(vgpu);
 	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_migration_abort);
 
 /**
  * nvvgpu_migration_reset() - as nvvgpu_migration_abort(), for a vGPU that is well
@@ -333,3 +336,4 @@ int nvvgpu_migration_reset(struct nvvgpu *vgpu)
 
 	return still ? nvvgpu_mig_resume(vgpu) : 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_migration_reset);

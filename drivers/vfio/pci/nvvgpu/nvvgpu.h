@@ -269,7 +269,7 @@ void nvvgpu_sysfs_event(struct nvvgpu *vgpu, const char *event, u64 count);
 extern const struct vfio_device_ops nvvgpu_vfio_ops;
 
 #if IS_ENABLED(CONFIG_KUNIT)
-/* What nvvgpu_kunit.c tests, else static in the files above */
+/* What the KUnit tests use, else static in the files above */
 bool nvvgpu_name_valid(const char *name);
 int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 		    const struct nvvgpu_backend_ops *ops);

@@ -2,14 +2,13 @@
 /*
  * KUnit tests of what of the front-end needs no device.
  */
-#include <kunit/test.h>
 #include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/sizes.h>
 #include <linux/uaccess.h>
 
-#include "nvvgpu.h"
+#include "nvvgpu_kunit.h"
 
 #define TEST_BAR_SIZE	SZ_64K
 #define TEST_MSIX_CAP	0x80
@@ -43,7 +42,7 @@ static void test_event_work(struct work_struct *work)
 }
 
 /* A VF with three BARs, and a back-end that traps accesses when it is told to */
-static struct nvvgpu *test_vgpu(struct kunit *test)
+struct nvvgpu *nvvgpu_test_vgpu(struct kunit *test)
 {
 	struct pci_dev *pdev;
 	struct pci_bus *bus;
@@ -194,7 +193,7 @@ static const struct nvvgpu_bar_info test_bar = {
 
 static void bar_shapes(struct kunit *test)
 {
-	struct nvvgpu *vgpu = test_vgpu(test);
+	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
 	struct nvvgpu_bar_info info = test_bar;
 
 	KUNIT_EXPECT_TRUE(test, nvvgpu_bar_valid(vgpu, 0, &info, TEST_BAR_ALL));
@@ -219,7 +218,7 @@ static void bar_shapes(struct kunit *test)
 
 static void bar_with_the_msix_table(struct kunit *test)
 {
-	struct nvvgpu *vgpu = test_vgpu(test);
+	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
 	struct nvvgpu_bar_info info = test_bar;
 
 	vgpu->core.pdev->msix_cap = TEST_MSIX_CAP;
@@ -233,7 +232,7 @@ static void bar_with_the_msix_table(struct kunit *test)
 
 static void bar_trapped(struct kunit *test)
 {
-	struct nvvgpu *vgpu = test_vgpu(test);
+	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
 	struct nvvgpu_bar_info info = test_bar;
 
 	info.nr_trapped = 1;
@@ -278,7 +277,7 @@ static struct kunit_suite region_suite = {
 };
 
 /* A page of a user, filled with 0xff, which the overlays are to change */
-static char __user *test_user_page(struct kunit *test)
+char __user *nvvgpu_test_user_page(struct kunit *test)
 {
 	unsigned long addr;
 	void *ones;
@@ -314,7 +313,7 @@ static void config_ids(struct kunit *test)
 		.subsystem_device = 0x1100,
 		.class_code = 0x038000,
 	};
-	char __user *buf = test_user_page(test);
+	char __user *buf = nvvgpu_test_user_page(test);
 
 	KUNIT_ASSERT_EQ(test, nvvgpu_config_overlay_ids(&type, buf, 0,
 							PCI_STD_HEADER_SIZEOF),
@@ -330,7 +329,7 @@ static void config_ids(struct kunit *test)
 static void config_ids_kept(struct kunit *test)
 {
 	static const struct nvvgpu_type_info type;
-	char __user *buf = test_user_page(test);
+	char __user *buf = nvvgpu_test_user_page(test);
 	unsigned int i;
 
 	KUNIT_ASSERT_EQ(test, nvvgpu_config_overlay_ids(&type, buf, 0,
@@ -348,7 +347,7 @@ static void config_ids_cut(struct kunit *test)
 		.device = 0x1111,
 		.class_code = 0x038000,
 	};
-	char __user *buf = test_user_page(test);
+	char __user *buf = nvvgpu_test_user_page(test);
 
 	KUNIT_ASSERT_EQ(test, nvvgpu_config_overlay_ids(&type, buf, 1, 2), 0);
 	KUNIT_EXPECT_EQ(test, test_peek(test, buf, 4), 0xffff1112);
@@ -362,8 +361,8 @@ static void config_ids_cut(struct kunit *test)
 
 static void config_bar(struct kunit *test)
 {
-	struct nvvgpu *vgpu = test_vgpu(test);
-	char __user *buf = test_user_page(test);
+	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
+	char __user *buf = nvvgpu_test_user_page(test);
 	char __user *reg = buf + PCI_BASE_ADDRESS_0;
 
 	vgpu->bars[0].info.size = SZ_16K;
@@ -389,8 +388,8 @@ static void config_bar(struct kunit *test)
 
 static void config_bar_hidden(struct kunit *test)
 {
-	struct nvvgpu *vgpu = test_vgpu(test);
-	char __user *buf = test_user_page(test);
+	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
+	char __user *buf = nvvgpu_test_user_page(test);
 
 	vgpu->bars[2].shaped = true;
 	vgpu->bars[2].reg = cpu_to_le64(U64_MAX);
@@ -486,7 +485,7 @@ static void expect_no_event(struct kunit *test, struct nvvgpu *vgpu)
 
 static void events_keep_their_order(struct kunit *test)
 {
-	struct nvvgpu *vgpu = test_vgpu(test);
+	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
 	unsigned int i;
 
 	vgpu->state = NVVGPU_OPEN;
@@ -501,7 +500,7 @@ static void events_keep_their_order(struct kunit *test)
 
 static void events_repeated(struct kunit *test)
 {
-	struct nvvgpu *vgpu = test_vgpu(test);
+	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
 
 	vgpu->state = NVVGPU_OPEN;
 	test_report(vgpu, NVVGPU_EVENT_GUEST_UP);
@@ -523,7 +522,7 @@ static void events_repeated(struct kunit *test)
 
 static void events_flood(struct kunit *test)
 {
-	struct nvvgpu *vgpu = test_vgpu(test);
+	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
 	unsigned int i;
 
 	vgpu->state = NVVGPU_OPEN;
@@ -539,7 +538,7 @@ static void events_flood(struct kunit *test)
 
 static void events_dropped(struct kunit *test)
 {
-	struct nvvgpu *vgpu = test_vgpu(test);
+	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
 
 	vgpu->state = NVVGPU_OPEN;
 	test_report(vgpu, NVVGPU_EVENT_FAULT);
@@ -597,7 +596,7 @@ static const struct nvvgpu_backend_ops test_ops = {
 static int test_take(struct kunit *test, const struct nvvgpu_backend_ops *ops,
 		     struct nvvgpu_backend *backend)
 {
-	struct pci_dev *pf = test_vgpu(test)->core.pdev;
+	struct pci_dev *pf = nvvgpu_test_vgpu(test)->core.pdev;
 
 	memset(backend, 0, sizeof(*backend));
 	pf->is_physfn = 1;
@@ -617,7 +616,7 @@ static void ops_minimal(struct kunit *test)
 
 static void ops_no_pf(struct kunit *test)
 {
-	struct pci_dev *pf = test_vgpu(test)->core.pdev;
+	struct pci_dev *pf = nvvgpu_test_vgpu(test)->core.pdev;
 	struct nvvgpu_backend backend = {};
 
 	KUNIT_EXPECT_EQ(test, nvvgpu_take_ops(pf, &backend, &test_ops), -EINVAL);

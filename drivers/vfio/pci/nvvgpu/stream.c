@@ -3,6 +3,7 @@
  * The format of the migration stream: checked as it comes, byte by byte, before
  * anybody acts on it.
  */
+#include <kunit/visibility.h>
 #include <linux/crc32.h>
 #include <linux/errno.h>
 #include <linux/minmax.h>
@@ -29,6 +30,7 @@ void nvvgpu_stream_header(struct nvvgpu_mig_header *header)
 						    offsetof(typeof(*header),
 							     crc)));
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_header);
 
 /**
  * nvvgpu_stream_record() - make the head of a record
@@ -49,6 +51,7 @@ void nvvgpu_stream_record(struct nvvgpu_mig_record *record, u32 type,
 						    offsetof(typeof(*record),
 							     crc)));
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_record);
 
 /**
  * nvvgpu_stream_begin() - expect a stream
@@ -63,6 +66,7 @@ void nvvgpu_stream_begin(struct nvvgpu_stream *stream,
 	stream->own = own;
 	stream->payload = payload;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_begin);
 
 /**
  * nvvgpu_stream_room() - where the next bytes of a stream go
@@ -96,6 +100,7 @@ void *nvvgpu_stream_room(struct nvvgpu_stream *stream, size_t *room)
 
 	return part + stream->have;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_room);
 
 static int nvvgpu_stream_refuse(struct nvvgpu_stream *stream, int err,
 				const char *why)
@@ -298,3 +303,4 @@ int nvvgpu_stream_came(struct nvvgpu_stream *stream, size_t len)
 					    "there is data after its end");
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_came);
