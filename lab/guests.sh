@@ -25,7 +25,7 @@ cmdline+=" reboot=p vfio.enable_unsafe_noiommu_mode=1 initcall_blacklist=$skip"
 
 work=$(mktemp -d)
 started=$EPOCHREALTIME
-vfs=() pids=() ins=() outs=() line=''
+vfs=() pids=() ins=() outs=() parts=() line=''
 failed=0 verified=0
 summary=()
 
@@ -76,12 +76,23 @@ driver_of() {
 # free_of VF: how many of each type could be created now
 free_of() { attr "$1" nvvgpu/supported_types | sed -E 's/^id=([0-9]+) .* available=([0-9]+).*/\1:\2/' | tr '\n' ' '; }
 
+# next_line GUEST SECONDS: the next whole line of its console, in $text. A part of one that
+# has come by then is kept.
+next_line() {
+	local rc=0
+	IFS= read -r -t "$2" text <&"${outs[$1]}" || rc=1
+	text=${parts[$1]-}$text
+	parts[$1]=''
+	((rc == 0)) || parts[$1]=$text
+	return $rc
+}
+
 # await GUEST WORD SECONDS: read the guest's console up to the line "JOB WORD ..."
 await() {
 	local end=$((SECONDS + $3)) text
 	line=''
 	while ((SECONDS < end)); do
-		if IFS= read -r -t 2 text <&"${outs[$1]}"; then
+		if next_line "$1" 2; then
 			text=${text%$'\r'}
 			printf '%s\n' "$text" >>"$work/${names[$1]}.console"
 			if [[ $text == *"JOB $2 "* ]]; then
@@ -105,7 +116,7 @@ start_guest() {
 	shift
 	mkfifo "$pipe.in" "$pipe.out" "$pipe.qmp.in" "$pipe.qmp.out"
 	exec {in}<>"$pipe.in" {out}<>"$pipe.out"
-	ins[i]=$in outs[i]=$out
+	ins[i]=$in outs[i]=$out parts[i]=''
 	"$NVVGPU_QEMU" -L "$NVVGPU_QEMU_DATA" -name "${names[i]}" \
 		-machine q35 -accel tcg,thread=single -cpu max,la57=off -m 128M \
 		-nodefaults -no-user-config -display none -no-reboot \
