@@ -10,7 +10,9 @@
  * begins with "JOB ":
  *
  *   copy ROUNDS BYTES  fill VRAM, copy memory to VRAM and back, compare
- *   steady BYTES       the same, until the next line comes
+ *   steady BYTES       the same, while the display shows a frame for each round and a
+ *                      timer ticks, until the next line comes
+ *   reset              reset the vGPU, and start its engine again
  *   bad read|write     DMA outside of the guest's memory, which is to be refused
  *   log                show the guest's kernel log
  *   quit               let go of the vGPU and end
@@ -20,6 +22,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,13 +37,36 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/timerfd.h>
 
 #include "lib/engine.h"
 #include "lib/sysfs.h"
 
 #define PAGE		4096UL
 #define RING		(PAGE / sizeof(struct nvvgpu_emu_desc))
+#define BATCH		(RING / 2)
 #define MAX_BYTES	(4UL << 20)
+#define SLOTS		16
+
+/* Two frames, which are shown in turn, lie in VRAM behind what the jobs use. */
+#define FRAME_WIDTH	64
+#define FRAME_HEIGHT	64
+#define FRAME_STRIDE	2048
+#define FRAMES		(SLOTS * MAX_BYTES)
+
+/* Indices of the display's registers */
+#define DISPI_ID		0
+#define   DISPI_ID_HEADS	0xb0c5
+#define DISPI_XRES		1
+#define DISPI_YRES		2
+#define DISPI_BPP		3
+#define DISPI_ENABLE		4
+#define DISPI_VIRT_WIDTH	6
+#define DISPI_X_OFFSET		8
+#define DISPI_Y_OFFSET		9
+
+#define TICK_MS		50
+#define TICKS_LATE_MS	2000
 
 /* Far above any guest's memory */
 #define OUTSIDE		0x3f00000000ULL
@@ -58,7 +85,14 @@ static struct ioas ioas;
 static struct vdev vdev;
 static struct engine engine;
 static struct area ring, buffer;
+static unsigned int jobs;
 static int failures;
+
+/* What the guest's timer has done, by the guest's clock */
+static atomic_ullong ticks;
+static atomic_uint tick_gap_ms;
+static atomic_bool tick_backwards;
+static __u64 ticks_since;
 
 static void say(const char *fmt, ...)
 {
@@ -111,6 +145,73 @@ static int area_alloc(struct area *area, size_t len)
 	return 0;
 }
 
+static void *tick(void *arg)
+{
+	const int fd = *(int *)arg;
+	__u64 last = ticks_since, count;
+
+	while (read(fd, &count, sizeof(count)) == sizeof(count)) {
+		const __u64 now = now_ms();
+
+		if (now < last)
+			tick_backwards = true;
+		else if (now - last > tick_gap_ms)
+			tick_gap_ms = now - last;
+		last = now;
+		ticks += count;
+	}
+
+	return NULL;
+}
+
+static int tick_start(void)
+{
+	static const struct itimerspec every = {
+		.it_interval.tv_nsec = TICK_MS * 1000000,
+		.it_value.tv_nsec = TICK_MS * 1000000,
+	};
+	static pthread_t thread;
+	static int fd;
+
+	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ticks_since = now_ms();
+	if (timerfd_settime(fd, 0, &every, NULL))
+		return -errno;
+
+	return -pthread_create(&thread, NULL, tick, &fd);
+}
+
+static bool tick_late(void)
+{
+	const __u64 elapsed = now_ms() - ticks_since, seen = ticks * TICK_MS;
+
+	return elapsed > seen + TICKS_LATE_MS;
+}
+
+/* Its interrupts still come, and its clock goes on from where it was. */
+static const char *tick_check(void)
+{
+	/* The other thread may not have had its turn yet. */
+	if (tick_late())
+		usleep(TICK_MS * 2000);
+	if (tick_late())
+		return "timer";
+
+	return tick_backwards ? "clock" : NULL;
+}
+
+static volatile __u16 *dispi(unsigned int index)
+{
+	return (__u16 *)&engine.regs[NVVGPU_EMU_VF_REG_DISPI / 4] + index;
+}
+
+static bool has_display(void)
+{
+	return le16toh(*dispi(DISPI_ID)) == DISPI_ID_HEADS;
+}
+
 /* Find the vGPU among the guest's PCI devices. */
 static int find(char *bdf)
 {
@@ -156,6 +257,8 @@ static int set_up(void)
 	if (!ret)
 		ret = engine_init(&engine, &vdev);
 	if (!ret)
+		ret = vdev_map_bar(&vdev, NVVGPU_EMU_VF_BAR_FB);
+	if (!ret)
 		ret = vdev_msix_enable(&vdev, ENGINE_VECTORS);
 	if (!ret)
 		ret = area_alloc(&ring, PAGE);
@@ -164,6 +267,8 @@ static int set_up(void)
 	if (!ret)
 		ret = engine_start(&engine, (void *)ring.mem, ring.phys[0],
 				   RING);
+	if (!ret)
+		ret = tick_start();
 	if (ret) {
 		say("setup result=failed what=\"%s\"", strerror(-ret));
 		return ret;
@@ -185,6 +290,7 @@ static int flush(struct nvvgpu_emu_desc *batch, unsigned int *nr)
 	batch[*nr - 1].vector = htole32(ENGINE_VECTOR_DONE);
 	engine_submit(&engine, batch, *nr);
 	*nr = 0;
+	jobs++;
 
 	return engine_wait(&engine, ENGINE_TIMEOUT_MS);
 }
@@ -192,7 +298,7 @@ static int flush(struct nvvgpu_emu_desc *batch, unsigned int *nr)
 /* Copy the buffer to VRAM or back, a descriptor for each piece of memory. */
 static int copy(bool to_vram, __u64 vram, size_t len)
 {
-	struct nvvgpu_emu_desc batch[RING / 2];
+	struct nvvgpu_emu_desc batch[BATCH];
 	unsigned int nr = 0;
 	size_t done = 0;
 	int ret;
@@ -213,7 +319,7 @@ static int copy(bool to_vram, __u64 vram, size_t len)
 			engine_copy(NVVGPU_EMU_DESC_SRC_VRAM, phys, vram + done,
 				    run);
 		done += run;
-		if (nr == RING / 2) {
+		if (nr == BATCH) {
 			ret = flush(batch, &nr);
 			if (ret)
 				return ret;
@@ -228,12 +334,14 @@ static const char *one_round(unsigned int round, size_t len, __u32 *crc)
 {
 	__u32 word = 0x01000193 * (round + 1), x = round + 1;
 	__u32 *p = (__u32 *)buffer.mem;
-	__u64 vram = (__u64)round % 16 * MAX_BYTES;
+	__u64 vram = (__u64)round % SLOTS * MAX_BYTES;
+	struct nvvgpu_emu_desc fill;
+	unsigned int one = 1;
 	size_t i;
 
 	/* Fill VRAM and look at it. */
-	if (engine_run(&engine, engine_fill(NVVGPU_EMU_DESC_DST_VRAM, vram, len,
-					    word)))
+	fill = engine_fill(NVVGPU_EMU_DESC_DST_VRAM, vram, len, word);
+	if (flush(&fill, &one))
 		return "fill";
 	memset(p, 0, len);
 	if (copy(false, vram, len))
@@ -257,6 +365,71 @@ static const char *one_round(unsigned int round, size_t len, __u32 *crc)
 		return "copy from VRAM";
 	if (crc32c(0, p, len) != *crc)
 		return "CRC";
+	if (engine.irqs != jobs)
+		return "number of interrupts";
+
+	return NULL;
+}
+
+static void display_on(void)
+{
+	*dispi(DISPI_ENABLE) = 0;
+	*dispi(DISPI_XRES) = htole16(FRAME_WIDTH);
+	*dispi(DISPI_YRES) = htole16(FRAME_HEIGHT);
+	*dispi(DISPI_BPP) = htole16(32);
+	*dispi(DISPI_VIRT_WIDTH) = htole16(FRAME_STRIDE / 4);
+	*dispi(DISPI_X_OFFSET) = 0;
+	*dispi(DISPI_ENABLE) = htole16(1);
+}
+
+/* Every line of every frame has a colour of its own. */
+static __u32 colour(unsigned int frame, unsigned int y)
+{
+	return (frame + 1) * FRAME_HEIGHT + y;
+}
+
+/* Draw a frame where it cannot be seen yet, then show it. */
+static const char *show_frame(unsigned int frame)
+{
+	const unsigned int line = FRAMES / FRAME_STRIDE +
+				  frame % 2 * FRAME_HEIGHT;
+	struct nvvgpu_emu_desc batch[BATCH];
+	unsigned int y, nr = 0;
+
+	for (y = 0; y < FRAME_HEIGHT; y++) {
+		batch[nr++] = engine_fill(NVVGPU_EMU_DESC_DST_VRAM,
+					  (line + y) * FRAME_STRIDE,
+					  FRAME_WIDTH * 4, colour(frame, y));
+		if ((nr == BATCH || y == FRAME_HEIGHT - 1) &&
+		    flush(batch, &nr))
+			return "drawing of a frame";
+	}
+	*dispi(DISPI_Y_OFFSET) = htole16(line);
+
+	return NULL;
+}
+
+/* Look at what the display scans out, going by its registers alone. */
+static const char *look_at_frame(unsigned int frame)
+{
+	const size_t stride = le16toh(*dispi(DISPI_VIRT_WIDTH)) * 4UL;
+	const __u8 *fb = vdev.bar[NVVGPU_EMU_VF_BAR_FB];
+	unsigned int x, y;
+
+	if (le16toh(*dispi(DISPI_ENABLE)) != 1 ||
+	    le16toh(*dispi(DISPI_XRES)) != FRAME_WIDTH ||
+	    le16toh(*dispi(DISPI_YRES)) != FRAME_HEIGHT ||
+	    le16toh(*dispi(DISPI_BPP)) != 32 || stride != FRAME_STRIDE)
+		return "display's mode";
+	fb += le16toh(*dispi(DISPI_Y_OFFSET)) * stride +
+	      le16toh(*dispi(DISPI_X_OFFSET)) * 4;
+	for (y = 0; y < FRAME_HEIGHT; y++) {
+		const __u32 *line = (const __u32 *)(fb + y * stride);
+
+		for (x = 0; x < FRAME_WIDTH; x++)
+			if (le32toh(line[x]) != colour(frame, y))
+				return "frame on the display";
+	}
 
 	return NULL;
 }
@@ -279,6 +452,7 @@ static void do_copy(unsigned int rounds, size_t len)
 	__u32 crc = 0;
 
 	engine.irqs = 0;
+	jobs = 0;
 	for (i = 0; i < rounds && !wrong; i++)
 		wrong = one_round(i, len, &crc);
 	if (wrong) {
@@ -289,28 +463,48 @@ static void do_copy(unsigned int rounds, size_t len)
 	    rounds, len, crc, engine.irqs, now_ms() - since);
 }
 
+static void say_steady(const char *result, unsigned int rounds)
+{
+	say("steady result=%s rounds=%u frames=%u jobs=%u interrupts=%u ticks=%llu gap=%u",
+	    result, rounds, has_display() ? rounds : 0, jobs, engine.irqs,
+	    ticks, tick_gap_ms);
+	tick_gap_ms = 0;
+}
+
 static void do_steady(size_t len)
 {
 	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
 	__u64 next = now_ms() + 1000;
+	const bool display = has_display();
 	const char *wrong = NULL;
 	unsigned int rounds = 0;
 	__u32 crc;
 
+	engine.irqs = 0;
+	jobs = 0;
+	if (display)
+		display_on();
 	say("steady result=begun bytes=%zu", len);
 	while (!poll(&pfd, 1, 0)) {
-		wrong = one_round(rounds, len, &crc);
+		if (display)
+			wrong = show_frame(rounds);
+		if (!wrong)
+			wrong = one_round(rounds, len, &crc);
+		if (!wrong && display)
+			wrong = look_at_frame(rounds);
+		if (!wrong)
+			wrong = tick_check();
 		if (wrong) {
 			complain("steady", wrong);
 			return;
 		}
 		rounds++;
 		if (now_ms() >= next) {
-			say("steady result=running rounds=%u", rounds);
+			say_steady("running", rounds);
 			next = now_ms() + 1000;
 		}
 	}
-	say("steady result=ok rounds=%u", rounds);
+	say_steady("ok", rounds);
 }
 
 static void do_bad(bool write)
@@ -340,6 +534,21 @@ static void do_bad(bool write)
 		say("bad result=failed what=\"engine does not start again\"");
 		failures++;
 	}
+}
+
+static void do_reset(void)
+{
+	int ret = vdev_reset(&vdev);
+
+	if (!ret)
+		ret = engine_start(&engine, (void *)ring.mem, ring.phys[0],
+				   RING);
+	if (ret) {
+		say("reset result=failed what=\"%s\"", strerror(-ret));
+		failures++;
+		return;
+	}
+	say("reset result=ok");
 }
 
 static void do_log(void)
@@ -422,6 +631,8 @@ int main(void)
 		else if (sscanf(line, "steady %zu", &len) == 1 &&
 			 len && len <= MAX_BYTES && !(len % PAGE))
 			do_steady(len);
+		else if (!strcmp(line, "reset"))
+			do_reset();
 		else if (sscanf(line, "bad %15s", word) == 1)
 			do_bad(!strcmp(word, "write"));
 		else
