@@ -7,7 +7,7 @@ export KDIR
 
 help:
 	@echo 'make demo      show it: two vGPUs in two VMs on an emulated SR-IOV GPU'
-	@echo 'make demo-migrate   show it: a VM and its vGPU move to another VF, and to another GPU'
+	@echo 'make demo-migrate   show it: a VM and its vGPU move to another VF, another GPU, through a file'
 	@echo 'make bench-migrate  what migration costs, as ratios of one run'
 	@echo 'make check     run all tests, in machines with the 6.12 and the newest kernel'
 	@echo 'make check-all      the same on all of the kernels there are, and make check-mutants'

@@ -46,9 +46,9 @@ check() {
 	say "FAILED: $1: expected \"$2\", saw \"$3\""
 	return 1
 }
-# result NAME FAILURES-BEFORE TEXT: a line of the summary
+# result NAME FAILURES-BEFORE TEXT: a line of the summary, which TAP's readers understand
 result() {
-	summary+=("$(printf '%-6s  %-28s %s' "$( ((failed == $2)) && echo ok || echo FAILED)" "$1" "$3")")
+	summary+=("$(printf '%-6s  %-28s %s' "$( ((failed == $2)) && echo ok || echo not ok)" "$1" "$3")")
 }
 
 # attr VF FILE: content of a file of a PCI device
@@ -133,17 +133,22 @@ start_guest() {
 # monitor GUEST COMMAND [JSON-ARGUMENTS]: have its QEMU do something
 monitor() { NVVGPU_QMP=$work/${names[$1]}.qmp "$LAB/qmp" "${@:2}"; }
 
-# end_guest GUEST: wait for its QEMU, which has been told to end
-end_guest() {
-	local i=$1 n
+# ended GUEST: wait for its QEMU to end; returns its exit status
+ended() {
+	local i=$1 n status=0
 	for ((n = 0; n < 100; n++)); do
-		kill -0 "${pids[i]}" 2>/dev/null || break
+		kill -0 "${pids[i]}" || break
 		sleep 0.2
 	done
 	((n < 100)) || kill "${pids[i]}"
-	wait "${pids[i]}"
-	check "VM ${names[i]}: QEMU's exit status" 0 $?
+	wait "${pids[i]}" || status=$?
 	unset "pids[i]"
+	return $status
+} 2>/dev/null
+# end_guest GUEST: the same for one that has been told to end
+end_guest() {
+	ended "$1"
+	check "VM ${names[$1]}: QEMU's exit status" 0 $?
 }
 
 # shellcheck disable=SC2317 # called by the trap
