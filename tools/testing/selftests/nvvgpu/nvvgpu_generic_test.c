@@ -363,6 +363,43 @@ TEST_F(generic, guest_sees_the_ids_of_the_type)
 		  vdev_cfg_read32(&self->vdev, PCI_CLASS_REVISION) >> 8);
 }
 
+/* Its state cannot be read: nobody is told that it could be. */
+TEST_F(generic, migration_is_absent_and_says_so)
+{
+	static const __u32 features[] = {
+		VFIO_DEVICE_FEATURE_MIGRATION,
+		VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
+		VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
+		VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
+		VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP,
+		VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
+	};
+	static const __u32 actions[] = {
+		VFIO_DEVICE_FEATURE_PROBE,
+		VFIO_DEVICE_FEATURE_GET,
+		VFIO_DEVICE_FEATURE_SET,
+		VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET,
+		VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_SET,
+	};
+	unsigned int i, j;
+
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
+	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create bar-shape\n");
+	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+		for (j = 0; j < sizeof(actions) / sizeof(actions[0]); j++) {
+			char data[VDEV_FEATURE_MAX] = {};
+
+			EXPECT_EQ(-ENOTTY, vdev_feature(&self->vdev,
+							features[i] | actions[j],
+							data, sizeof(data)))
+				TH_LOG("feature %u, action %#x", features[i],
+				       actions[j]);
+		}
+	}
+}
+
 TEST_F(generic, instances_are_limited)
 {
 	struct vgpu_type types[4];
