@@ -986,6 +986,8 @@ TEST_F(migration, a_vgpu_that_crashes_ends_in_error_and_comes_back)
 	ASSERT_EQ(0, fw_faults(rule));
 	while (stream_read(&self->stream, self->fd) == -ENOMSG)
 		usleep(10000);
+	/* A read may fail before the news of the crash are here. */
+	ASSERT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
 	EXPECT_GT(0, mig_set(&self->a.vdev, S(STOP_COPY), NULL));
 	EXPECT_EQ(S(ERROR), mig_get(&self->a.vdev));
 	ASSERT_EQ(0, vdev_reset(&self->a.vdev));
