@@ -316,7 +316,11 @@ struct nvvgpu_backend_ops {
 	 * version or an older one, but need not be what that has given.
 	 */
 	int (*load_begin)(void *priv, unsigned int vf);
-	/** @load: migration group; take one piece; -EINVAL for one that cannot be */
+	/**
+	 * @load: migration group; take one piece; -EINVAL for one that cannot
+	 * be.  What only the GPU can find wrong with a piece may be told by a
+	 * later @load or by the commit.
+	 */
 	int (*load)(void *priv, unsigned int vf,
 		    const struct nvvgpu_chunk *chunk, const void *buf);
 	/**

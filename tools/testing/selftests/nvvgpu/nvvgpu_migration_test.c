@@ -284,6 +284,36 @@ TEST_F(migration, pre_copy_sends_what_has_changed_and_no_more)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 20 * MIB, MIB));
 }
 
+TEST_F(migration, what_changes_once_it_is_read_ahead_is_sent_again)
+{
+	char head[sizeof(struct nvvgpu_mig_header) + 1];
+	struct vfio_precopy_info info;
+	__u64 vram;
+
+	/* With the first byte of a piece in hand the next one is on its way... */
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 9));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	ASSERT_EQ(sizeof(head), read(self->fd, head, sizeof(head)));
+	ASSERT_EQ(0, stream_add(&self->stream, head, sizeof(head)));
+	/* ...and has been read once the firmware has done what it is asked then. */
+	ASSERT_EQ(0, mig_precopy_info(self->fd, &info));
+	for (vram = 0; vram < MIB; vram += VRAM_PAGE)
+		ASSERT_EQ(0, to_vram(&self->a, vram, 4096, 10));
+	ASSERT_EQ(0, mig_precopy_info(self->fd, &info));
+
+	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), NULL));
+	ASSERT_EQ(0, stream_read(&self->stream, self->fd));
+	close(self->fd);
+	ASSERT_LOADED(MIB);
+	ASSERT_ARRIVED();
+	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	for (vram = 0; vram < MIB; vram += VRAM_PAGE)
+		EXPECT_EQ(pattern_crc(&self->a, 4096, 10),
+			  vram_crc(&self->a, &self->engine, vram, 4096))
+			TH_LOG("at %#llx", vram);
+}
+
 TEST_F(migration, poll_tells_of_what_can_be_read)
 {
 	struct pollfd p = { .events = POLLIN };

@@ -176,6 +176,9 @@ void emu_fw_stop(struct emu_dev *emu);
 void emu_fw_down(struct emu_dev *emu, int err, const char *why);
 bool emu_fw_is_up(struct emu_dev *emu);
 int emu_fw_cmd(struct emu_dev *emu, struct emu_cmd *cmd);
+struct emu_req *emu_fw_begin(struct emu_dev *emu, const struct emu_cmd *cmd);
+int emu_fw_end(struct emu_dev *emu, struct emu_cmd *cmd, struct emu_req *req);
+void emu_fw_forget(struct emu_req *req);
 
 /* types.c: what the firmware offers */
 int emu_types_load(struct emu_dev *emu);

@@ -197,6 +197,11 @@ static unsigned long emu_fw_timeout(unsigned int units)
 	return msecs_to_jiffies(READ_ONCE(fw_timeout_ms) * units);
 }
 
+static unsigned long emu_cmd_timeout(const struct emu_cmd *cmd)
+{
+	return emu_fw_timeout(emu_cmds[cmd->opcode].time);
+}
+
 /* Reads of a device that is gone, or in the midst of a bus error, are all ones. */
 static bool emu_is_gone(struct emu_dev *emu)
 {
@@ -517,41 +522,65 @@ static void emu_fw_ping(struct emu_dev *emu)
 }
 
 /**
- * emu_fw_cmd() - have the firmware do something
+ * emu_fw_begin() - have the firmware begin something
  * @emu: the GPU
- * @cmd: what to do; receives the results
+ * @cmd: what to do; @cmd->in has been used on return
  *
- * The only way to the firmware.  Any number of commands may be under way at
- * once.  Sleeps until the answer is there, for a bounded time.
+ * Any number of commands may be under way at once.
  *
- * When a command that changes a vGPU is not answered, nobody knows what that
- * vGPU is like, and it is reported as crashed.
- *
- * Return: 0; what the firmware has answered; -ETIMEDOUT when it has not; -EIO
- * or -ENODEV while the firmware is down or when it goes down; -ENOMEM.
+ * Return: for emu_fw_end() or emu_fw_forget(); or an ERR_PTR(): -ENOMEM, or -EIO
+ * when the firmware takes no commands.
  */
-int emu_fw_cmd(struct emu_dev *emu, struct emu_cmd *cmd)
+struct emu_req *emu_fw_begin(struct emu_dev *emu, const struct emu_cmd *cmd)
 {
-	unsigned long timeout = emu_fw_timeout(emu_cmds[cmd->opcode].time);
 	struct emu_req *req;
-	int err;
 
 	req = emu_req_alloc(emu, cmd);
 	if (!req)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 
 	/*
 	 * Commands that were given up hold their slots, so this fails only
 	 * when the firmware has left a whole ring of commands unanswered.
 	 */
 	if (!wait_event_timeout(emu->slot_wait, emu_fw_submit(emu, cmd, req),
-				timeout)) {
+				emu_cmd_timeout(cmd))) {
 		emu_fw_deaf(emu, req->epoch, "takes no more commands");
 		emu_req_put(req);
-		return -EIO;
+		return ERR_PTR(-EIO);
 	}
 
-	if (!wait_for_completion_timeout(&req->done, timeout)) {
+	return req;
+}
+
+/**
+ * emu_fw_forget() - nobody is interested in the answer any more
+ * @req: from emu_fw_begin()
+ */
+void emu_fw_forget(struct emu_req *req)
+{
+	emu_req_put(req);
+}
+
+/**
+ * emu_fw_end() - have the answer
+ * @emu: the GPU
+ * @cmd: as it was begun; receives the results
+ * @req: from emu_fw_begin(), and over
+ *
+ * Sleeps until the answer is there, for a bounded time.
+ *
+ * When a command that changes a vGPU is not answered, nobody knows what that
+ * vGPU is like, and it is reported as crashed.
+ *
+ * Return: 0; what the firmware has answered; -ETIMEDOUT when it has not; -EIO
+ * or -ENODEV while the firmware is down or when it goes down.
+ */
+int emu_fw_end(struct emu_dev *emu, struct emu_cmd *cmd, struct emu_req *req)
+{
+	int err;
+
+	if (!wait_for_completion_timeout(&req->done, emu_cmd_timeout(cmd))) {
 		/* A lost interrupt shall not cost a vGPU */
 		emu_fw_listen(emu);
 		if (emu_fw_give_up(emu, req) &&
@@ -568,6 +597,20 @@ int emu_fw_cmd(struct emu_dev *emu, struct emu_cmd *cmd)
 	emu_req_put(req);
 
 	return err;
+}
+
+/**
+ * emu_fw_cmd() - have the firmware do something, and wait for it
+ * @emu: the GPU
+ * @cmd: what to do; receives the results
+ *
+ * Return: as emu_fw_begin() and emu_fw_end().
+ */
+int emu_fw_cmd(struct emu_dev *emu, struct emu_cmd *cmd)
+{
+	struct emu_req *req = emu_fw_begin(emu, cmd);
+
+	return IS_ERR(req) ? PTR_ERR(req) : emu_fw_end(emu, cmd, req);
 }
 
 static int emu_fw_hello(struct emu_dev *emu)

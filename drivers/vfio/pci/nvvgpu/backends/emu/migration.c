@@ -21,6 +21,10 @@
  * @todo: pages that are to be sent in this round
  * @again: of those that have been sent, pages that have changed since
  * @next: where to look in @todo
+ * @cmd: the piece that is asked for while there is @req
+ * @req: it, on its way, else NULL
+ * @asked: pages from @next on that @cmd is about; not in @todo, so that what is
+ *	written to them from then on is sent again
  * @first: this is the first round
  * @regs: the registers have been sent
  */
@@ -29,6 +33,9 @@ struct emu_save {
 	unsigned long *todo;
 	unsigned long *again;
 	unsigned long next;
+	struct emu_cmd cmd;
+	struct emu_req *req;
+	unsigned long asked;
 	bool first;
 	bool regs;
 };
@@ -40,6 +47,8 @@ struct emu_save {
  * @regs: registers, given to the firmware in the end
  * @regs_len: bytes at @regs
  * @regs_have: of those, how many have come
+ * @cmd: the piece that is being loaded while there is @req
+ * @req: it, on its way, else NULL
  */
 struct emu_load {
 	unsigned long pages;
@@ -47,6 +56,8 @@ struct emu_load {
 	void *regs;
 	u32 regs_len;
 	u32 regs_have;
+	struct emu_cmd cmd;
+	struct emu_req *req;
 };
 
 static unsigned long emu_vgpu_pages(const struct emu_vgpu *vgpu)
@@ -144,6 +155,9 @@ static int emu_save_round(struct emu_dev *emu, unsigned int vf)
 	struct emu_save *save = emu->vgpus[vf].save;
 	int err;
 
+	if (save->req)
+		return 1;
+
 	save->next = find_next_bit(save->todo, save->pages, save->next);
 	if (save->next < save->pages)
 		return 1;
@@ -158,39 +172,85 @@ static int emu_save_round(struct emu_dev *emu, unsigned int vf)
 	return save->next < save->pages;
 }
 
-static int emu_save_vram(struct emu_dev *emu, unsigned int vf,
-			 struct nvvgpu_chunk *chunk, void *buf, size_t capacity)
+/* Ask for the piece that begins at the next page, which is to be sent. */
+static int emu_save_ask(struct emu_dev *emu, unsigned int vf, size_t capacity)
 {
 	struct emu_save *save = emu->vgpus[vf].save;
 	unsigned long end = find_next_zero_bit(save->todo, save->pages,
 					       save->next);
-	u64 offset = (u64)save->next * NVVGPU_EMU_VRAM_PAGE;
 	u64 most = (u64)(end - save->next) * NVVGPU_EMU_VRAM_PAGE;
-	struct emu_cmd cmd = {
+	struct emu_req *req;
+
+	save->cmd = (struct emu_cmd) {
 		.opcode = NVVGPU_EMU_CMD_SAVE,
 		.vf = vf,
 		.arg[0] = NVVGPU_EMU_STATE_VRAM,
-		.arg[1] = offset,
+		.arg[1] = (u64)save->next * NVVGPU_EMU_VRAM_PAGE,
 		.arg[2] = most,
-		.out = buf,
 		.out_len = min(most, round_down(capacity, NVVGPU_EMU_VRAM_PAGE)),
 	};
-	u64 span;
+	req = emu_fw_begin(emu, &save->cmd);
+	if (IS_ERR(req))
+		return PTR_ERR(req);
+
+	save->req = req;
+	save->asked = end - save->next;
+	bitmap_clear(save->todo, save->next, save->asked);
+
+	return 0;
+}
+
+/* Have what was asked for, 0 or a negative errno. */
+static int emu_save_answer(struct emu_dev *emu, struct emu_save *save,
+			   struct nvvgpu_chunk *chunk, void *buf)
+{
+	struct emu_cmd *cmd = &save->cmd;
+	unsigned long done = 0;
 	int err;
 
-	err = emu_fw_cmd(emu, &cmd);
+	cmd->out = buf;
+	err = emu_fw_end(emu, cmd, save->req);
+	save->req = NULL;
+	if (!err) {
+		chunk->kind = NVVGPU_EMU_STATE_VRAM;
+		chunk->offset = cmd->arg[1];
+		chunk->span = cmd->res[0];
+		chunk->length = cmd->len;
+		if (!chunk->span || chunk->span % NVVGPU_EMU_VRAM_PAGE ||
+		    chunk->span > cmd->arg[2] ||
+		    (chunk->length && chunk->length != chunk->span))
+			err = -EPROTO;
+		else
+			done = chunk->span / NVVGPU_EMU_VRAM_PAGE;
+	}
+	bitmap_set(save->todo, save->next + done, save->asked - done);
+	save->next += done;
+	save->asked = 0;
+
+	return err;
+}
+
+/*
+ * While the caller is busy with a piece, the firmware gets the next one of the
+ * same round ready.
+ */
+static int emu_save_vram(struct emu_dev *emu, unsigned int vf,
+			 struct nvvgpu_chunk *chunk, void *buf, size_t capacity)
+{
+	struct emu_save *save = emu->vgpus[vf].save;
+	int err;
+
+	err = save->req ? 0 : emu_save_ask(emu, vf, capacity);
 	if (err)
 		return err;
-	span = cmd.res[0];
-	if (!span || span % NVVGPU_EMU_VRAM_PAGE || span > most ||
-	    (cmd.len && cmd.len != span))
-		return -EPROTO;
+	err = emu_save_answer(emu, save, chunk, buf);
+	if (err)
+		return err;
 
-	chunk->kind = NVVGPU_EMU_STATE_VRAM;
-	chunk->offset = offset;
-	chunk->span = span;
-	chunk->length = cmd.len;
-	bitmap_clear(save->todo, save->next, span / NVVGPU_EMU_VRAM_PAGE);
+	/* If it cannot be asked for, then that is for the next call to find. */
+	save->next = find_next_bit(save->todo, save->pages, save->next);
+	if (save->next < save->pages)
+		emu_save_ask(emu, vf, capacity);
 
 	return 1;
 }
@@ -248,6 +308,8 @@ static void emu_save_free(struct emu_save *save)
 	if (!save)
 		return;
 
+	if (save->req)
+		emu_fw_forget(save->req);
 	bitmap_free(save->todo);
 	bitmap_free(save->again);
 	kfree(save);
@@ -328,7 +390,7 @@ int emu_precopy_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty)
 	if (err)
 		return err;
 
-	todo = bitmap_weight(save->todo, save->pages);
+	todo = bitmap_weight(save->todo, save->pages) + save->asked;
 	again = bitmap_weight(save->again, save->pages);
 	*initial = (save->first ? todo : 0) * NVVGPU_EMU_VRAM_PAGE;
 	*dirty = (save->first ? again : todo + again) * NVVGPU_EMU_VRAM_PAGE;
@@ -393,11 +455,32 @@ int emu_load_begin(void *priv, unsigned int vf)
 	return 0;
 }
 
-/* With no data the piece becomes zeroes. */
+/* The piece before has been loaded, or an error tells why it has not. */
+static int emu_load_wait(struct emu_dev *emu, struct emu_load *load)
+{
+	struct emu_req *req = load->req;
+
+	load->req = NULL;
+
+	return req ? emu_fw_end(emu, &load->cmd, req) : 0;
+}
+
+/*
+ * With no data the piece becomes zeroes.  Whoever gives the next one waits for
+ * it.
+ */
 static int emu_load_cmd(struct emu_dev *emu, unsigned int vf, u64 what,
 			u64 offset, u64 span, const void *buf, size_t len)
 {
-	struct emu_cmd cmd = {
+	struct emu_load *load = emu->vgpus[vf].load;
+	struct emu_req *req;
+	int err;
+
+	err = emu_load_wait(emu, load);
+	if (err)
+		return err;
+
+	load->cmd = (struct emu_cmd) {
 		.opcode = NVVGPU_EMU_CMD_LOAD,
 		.vf = vf,
 		.arg[0] = what,
@@ -406,8 +489,12 @@ static int emu_load_cmd(struct emu_dev *emu, unsigned int vf, u64 what,
 		.in = buf,
 		.in_len = len,
 	};
+	req = emu_fw_begin(emu, &load->cmd);
+	if (IS_ERR(req))
+		return PTR_ERR(req);
+	load->req = req;
 
-	return emu_fw_cmd(emu, &cmd);
+	return 0;
 }
 
 static int emu_load_vram(struct emu_dev *emu, unsigned int vf,
@@ -459,13 +546,16 @@ int emu_load(void *priv, unsigned int vf, const struct nvvgpu_chunk *chunk,
 static int emu_load_commit(struct emu_dev *emu, unsigned int vf)
 {
 	struct emu_load *load = emu->vgpus[vf].load;
+	int err;
 
 	if (!bitmap_full(load->seen, load->pages) ||
 	    load->regs_have != load->regs_len)
 		return -ENODATA;
 
-	return emu_load_cmd(emu, vf, NVVGPU_EMU_STATE_REGS, 0, 0, load->regs,
-			    load->regs_len);
+	err = emu_load_cmd(emu, vf, NVVGPU_EMU_STATE_REGS, 0, 0, load->regs,
+			   load->regs_len);
+
+	return err ?: emu_load_wait(emu, load);
 }
 
 int emu_load_end(void *priv, unsigned int vf, bool commit)
@@ -479,8 +569,11 @@ int emu_load_end(void *priv, unsigned int vf, bool commit)
 		if (err)
 			return err;
 	} else {
+		/* Whatever has come of the last piece goes with the others. */
+		emu_load_wait(emu, vgpu->load);
 		err = emu_load_cmd(emu, vf, NVVGPU_EMU_STATE_VRAM, 0,
-				   vgpu->type->fb_bytes, NULL, 0);
+				   vgpu->type->fb_bytes, NULL, 0) ?:
+		      emu_load_wait(emu, vgpu->load);
 	}
 	emu_load_free(vgpu->load);
 	vgpu->load = NULL;
