@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
+#include <linux/vmalloc.h>
 
 #include "nvvgpu.h"
 #include "stream.h"
@@ -472,7 +473,7 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 	lockdep_assert_held(&vgpu->state_mutex);
 
 	data = kzalloc_obj(*data, GFP_KERNEL_ACCOUNT);
-	buf = kvmalloc(NVVGPU_DATA_BUF, GFP_KERNEL_ACCOUNT);
+	buf = __vmalloc(NVVGPU_DATA_BUF, GFP_KERNEL_ACCOUNT);
 	if (!data || !buf)
 		return ERR_PTR(-ENOMEM);
 
