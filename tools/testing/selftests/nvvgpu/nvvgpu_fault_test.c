@@ -216,9 +216,23 @@ TEST_F(fault, failure_is_clean)
 	EXPECT_EQ(0, user_work(&self->other));
 }
 
+/* How many more vGPUs of that type are there room for? */
+static int room(const char *vf, unsigned int id)
+{
+	struct vgpu_type types[MAX_TYPES];
+	int i, nr = vf_types(vf, types, MAX_TYPES);
+
+	for (i = 0; i < nr; i++)
+		if (types[i].id == id)
+			return types[i].available;
+
+	return nr < 0 ? nr : -ENOENT;
+}
+
 TEST_F(fault, late_answer_is_dropped)
 {
 	const unsigned int late = 700;
+	int before = room(self->pf.vf[2], self->type->id);
 	char rule[32];
 
 	snprintf(rule, sizeof(rule), "late=%u",
@@ -228,6 +242,9 @@ TEST_F(fault, late_answer_is_dropped)
 	EXPECT_STATE(variant->silent);
 	EXPECT_EQ(0, user_work(&self->other));
 	usleep(2 * late * 1000);
+	/* What was created after all has gone again. */
+	if (variant->action == ACT_CREATE)
+		EXPECT_EQ(before, room(self->pf.vf[2], self->type->id));
 	EXPECT_RECOVERS();
 	EXPECT_EQ(0, user_work(&self->other));
 }
