@@ -387,8 +387,8 @@ TEST_F(generic, migration_is_absent_and_says_so)
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create bar-shape\n");
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
-	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
-		for (j = 0; j < sizeof(actions) / sizeof(actions[0]); j++) {
+	for (i = 0; i < ARRAY_SIZE(features); i++) {
+		for (j = 0; j < ARRAY_SIZE(actions); j++) {
 			char data[VDEV_FEATURE_MAX] = {};
 
 			EXPECT_EQ(-ENOTTY, vdev_feature(&self->vdev,
