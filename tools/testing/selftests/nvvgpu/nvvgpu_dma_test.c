@@ -967,25 +967,35 @@ TEST_F(vram, framebuffer_of_a_new_owner_reads_zero)
 	EXPECT_EQ(0, aperture_dirt(a));
 }
 
-TEST_F(vram, framebuffer_and_aperture_are_the_same_memory)
+static void same_memory(struct __test_metadata *_metadata, struct user *user,
+			__u64 bar0)
 {
-	const __u64 last = self->s.type.bar0 - PAGE;
-	struct user *a = &self->a;
-	__u8 *to = user_buf(a, 0);
+	const __u64 last = bar0 - PAGE;
+	__u8 *to = user_buf(user, 0);
 	__u8 *map;
 
-	ASSERT_EQ(0, vdev_map_bar(&a->vdev, NVVGPU_EMU_VF_BAR_FB));
-	map = a->vdev.bar[NVVGPU_EMU_VF_BAR_FB];
+	ASSERT_EQ(0, vdev_map_bar(&user->vdev, NVVGPU_EMU_VF_BAR_FB));
+	map = user->vdev.bar[NVVGPU_EMU_VF_BAR_FB];
 
-	ASSERT_EQ(0, engine_run(&a->engine,
+	ASSERT_EQ(0, engine_run(&user->engine,
 				engine_fill(TO_VRAM, last, PAGE, 0x07070707)));
 	EXPECT_TRUE(all_bytes(map + last, PAGE, 7));
 	memset(map, 9, PAGE);
-	ASSERT_EQ(0, engine_run(&a->engine,
-				engine_copy(FROM_VRAM, user_addr(a, to), 0,
+	ASSERT_EQ(0, engine_run(&user->engine,
+				engine_copy(FROM_VRAM, user_addr(user, to), 0,
 					    2 * PAGE)));
 	EXPECT_TRUE(all_bytes(to, PAGE, 9));
 	EXPECT_TRUE(all_bytes(to + PAGE, PAGE, 0));
+}
+
+TEST_F(vram, framebuffer_and_aperture_are_the_same_memory)
+{
+	same_memory(_metadata, &self->a, self->s.type.bar0);
+	if (vf_creatable(self->s.vf2, self->s.type.id) <= 0)
+		return;
+	/* Where VRAM begins is the first, and the next is somewhere else. */
+	ASSERT_VRAM_B();
+	same_memory(_metadata, &self->b, self->s.type.bar0);
 }
 
 TEST_F(vram, framebuffer_is_the_same_by_read_write_and_mmap)

@@ -359,6 +359,7 @@ TEST_F(vgpu_error, crash_of_one_vgpu_is_its_own)
 	engine_error(&self->a.engine, &error);
 	EXPECT_EQ(NVVGPU_EMU_VF_ERR_CRASHED, error.code);
 	EXPECT_EQ(0, user_work(&self->other));
+	EXPECT_STREQ("open", vf_wait_state(self->pf.vf[1], "open"));
 
 	EXPECT_EQ(0, vdev_reset(&self->a.vdev));
 	EXPECT_STATE("open");

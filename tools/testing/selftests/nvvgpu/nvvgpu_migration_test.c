@@ -1005,19 +1005,20 @@ TEST_F(migration, a_load_that_fails_is_not_committed)
 
 TEST_F(migration, a_vgpu_that_crashes_ends_in_error_and_comes_back)
 {
-	char rule[32], c;
+	struct vfio_precopy_info info;
+	char c;
 
 	if (!qmp_available())
 		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
 
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
 	EXPECT_EQ(1, read(self->fd, &c, 1));
-	snprintf(rule, sizeof(rule), "now:vcrash=0");
-	ASSERT_EQ(0, fw_faults(rule));
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
 	while (stream_read(&self->stream, self->fd) == -ENOMSG)
 		usleep(10000);
 	/* A read may fail before the news of the crash are here. */
 	ASSERT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
+	EXPECT_EQ(-EIO, mig_precopy_info(self->fd, &info));
 	EXPECT_GT(0, mig_set(&self->a.vdev, S(STOP_COPY), NULL));
 	EXPECT_EQ(S(ERROR), mig_get(&self->a.vdev));
 	ASSERT_EQ(0, vdev_reset(&self->a.vdev));
@@ -1031,6 +1032,26 @@ TEST_F(migration, a_vgpu_that_crashes_ends_in_error_and_comes_back)
 	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 14));
 	stream_free(&self->stream);
 	ASSERT_SAVED();
+	ASSERT_LOADED(MIB);
+}
+
+TEST_F(migration, a_vgpu_that_crashes_takes_no_more_state)
+{
+	size_t taken;
+
+	if (!qmp_available())
+		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
+
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 15));
+	ASSERT_SAVED();
+	ASSERT_EQ(0, mig_set(&self->b, S(RESUMING), &self->fd));
+	ASSERT_EQ(0, fw_faults("now:vcrash=1"));
+	ASSERT_STREQ("error", vf_wait_state(self->pf.vf[1], "error"));
+	EXPECT_EQ(-EIO, stream_write(self->fd, &self->stream, MIB, &taken));
+	EXPECT_GT(0, mig_set(&self->b, S(STOP), NULL));
+	close(self->fd);
+	self->fd = -1;
+	ASSERT_EQ(0, vdev_reset(&self->b));
 	ASSERT_LOADED(MIB);
 }
 
@@ -1263,10 +1284,16 @@ TEST_F(dmalog, ends_with_the_device_and_with_a_crash)
 
 	/* What was written before the vGPU was made anew is not known. */
 	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+	ASSERT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
+	EXPECT_EQ(-EIO, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
 	ASSERT_EQ(0, vdev_reset(vdev));
 	EXPECT_EQ(-EINVAL, log_read(vdev, USER_IOVA, USER_LEN, PAGE,
 				    self->bits));
-	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	EXPECT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	EXPECT_EQ(0, log_stop(vdev));
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+	ASSERT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
+	EXPECT_EQ(-EIO, log_start(vdev, &self->range, 1, &page_size));
 }
 
 int main(int argc, char **argv)
