@@ -421,6 +421,24 @@ TEST_F(sysfs, mixed_sizes_leave_and_give_back_room)
 	EXPECT_EQ(0, diff);
 }
 
+TEST_F(sysfs, room_that_is_taken_in_part_is_not_free)
+{
+	const struct vgpu_type *large = type_largest(self->types, self->nr_types);
+	struct vgpu_type now[MAX_TYPES];
+	int t = large - self->types;
+
+	/* The first place is free again, but not the one beside it. */
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], self->small->id));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->small->id));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 0));
+	ASSERT_EQ(self->nr_types, vf_types(self->vf, now, MAX_TYPES));
+	EXPECT_EQ(large->available - 1, now[t].available);
+
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], 0));
+	ASSERT_EQ(self->nr_types, vf_types(self->vf, now, MAX_TYPES));
+	EXPECT_EQ(large->available, now[t].available);
+}
+
 TEST_F(sysfs, ids_are_enxio_without_a_vgpu)
 {
 	EXPECT_EQ(-ENXIO, pci_read(self->vf, "nvidia/placement_id", self->buf,
