@@ -68,12 +68,16 @@ static uint32_t nvvgpu_state_crc(const NvvgpuStateBlob *b)
     return crc32c(0xffffffff, (const uint8_t *)b + skip, sizeof(*b) - skip);
 }
 
-/* Vectors that have been raised and that the mask held back */
+/*
+ * Vectors that the mask holds back, and those that may have been lost between
+ * here and a guest that was stopped before it could act on them
+ */
 static uint32_t nvvgpu_state_irqs(NvvgpuVgpu *v)
 {
     NvvgpuVf *vf = nvvgpu_get_vf(v->gpu, v->index);
 
-    return v->engine.irqs | (vf ? vf->parent_obj.msix_pba[0] : 0);
+    return v->engine.irqs | v->engine.unseen |
+           (vf ? vf->parent_obj.msix_pba[0] : 0);
 }
 
 void nvvgpu_state_save(NvvgpuVgpu *v, uint8_t *buf)
