@@ -96,7 +96,8 @@ await() {
 			text=${text%$'\r'}
 			printf '%s\n' "$text" >>"$work/${names[$1]}.console"
 			if [[ $text == *"JOB $2 "* ]]; then
-				line=" ${text#*JOB }"
+				# A reset may have cut off the line before it.
+				line=" ${text##*JOB }"
 				return 0
 			fi
 		elif ! kill -0 "${pids[$1]}" 2>/dev/null; then
