@@ -4,6 +4,7 @@
  */
 #include <kunit/visibility.h>
 #include <linux/ctype.h>
+#include <linux/export.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/pci.h>

@@ -4,6 +4,7 @@
  * type and with BARs of the vGPU's sizes.
  */
 #include <kunit/visibility.h>
+#include <linux/export.h>
 #include <linux/pci.h>
 #include <linux/uaccess.h>
 #include <linux/vfio_pci_core.h>

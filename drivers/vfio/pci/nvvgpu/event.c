@@ -8,6 +8,7 @@
  * guest-down is the last that there was, and the repetition is counted.
  */
 #include <kunit/visibility.h>
+#include <linux/export.h>
 #include <linux/pci.h>
 
 #include "nvvgpu.h"

@@ -6,6 +6,7 @@
  * one operation of the back-end, and a session begins or ends on some of them.
  */
 #include <kunit/visibility.h>
+#include <linux/export.h>
 #include <linux/file.h>
 #include <linux/vfio.h>
 

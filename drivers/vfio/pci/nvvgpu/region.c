@@ -4,6 +4,7 @@
  * the same shape, so that they cannot disagree.
  */
 #include <kunit/visibility.h>
+#include <linux/export.h>
 #include <linux/log2.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>

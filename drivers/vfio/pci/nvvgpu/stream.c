@@ -6,6 +6,7 @@
 #include <kunit/visibility.h>
 #include <linux/crc32.h>
 #include <linux/errno.h>
+#include <linux/export.h>
 #include <linux/minmax.h>
 #include <linux/stddef.h>
 #include <linux/string.h>

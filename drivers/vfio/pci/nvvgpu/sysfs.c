@@ -5,6 +5,7 @@
  */
 #include <kunit/visibility.h>
 #include <linux/ctype.h>
+#include <linux/export.h>
 #include <linux/kobject.h>
 #include <linux/pci.h>
 #include <linux/slab.h>

@@ -5,6 +5,7 @@
 #include <kunit/visibility.h>
 #include <linux/cleanup.h>
 #include <linux/ctype.h>
+#include <linux/export.h>
 #include <linux/log2.h>
 #include <linux/math64.h>
 #include <linux/overflow.h>

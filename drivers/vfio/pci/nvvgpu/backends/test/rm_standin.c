@@ -19,6 +19,7 @@
  */
 #include <linux/cleanup.h>
 #include <linux/debugfs.h>
+#include <linux/export.h>
 #include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/module.h>
