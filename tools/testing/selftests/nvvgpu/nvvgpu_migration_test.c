@@ -184,6 +184,31 @@ TEST_F(migration, the_source_goes_on_when_it_is_called_off)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 0, MIB));
 }
 
+TEST_F(migration, the_source_goes_on_when_it_is_called_off_midway)
+{
+	__u32 crc = pattern_crc(&self->a, MIB, 4);
+	char head[sizeof(struct nvvgpu_mig_header) + 1];
+	unsigned int i;
+
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 4));
+	/* With the first piece in hand the next one is on its way. */
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, mig_set(&self->a.vdev, i % 2 ? S(STOP_COPY) :
+						    S(PRE_COPY), &self->fd));
+		ASSERT_EQ(sizeof(head), read(self->fd, head, sizeof(head)));
+		ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
+		close(self->fd);
+		self->fd = -1;
+	}
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->a.engine, 0, MIB));
+
+	ASSERT_SAVED();
+	ASSERT_LOADED(4096);
+	ASSERT_ARRIVED();
+	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 0, MIB));
+}
+
 /* The last of some work tells when it is done. */
 static void submit(struct user *a, struct nvvgpu_emu_desc *desc,
 		   unsigned int nr)
