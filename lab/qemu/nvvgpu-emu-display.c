@@ -25,12 +25,11 @@ void nvvgpu_display_init(NvvgpuVgpu *v)
     memset(v->edid, 0, sizeof(v->edid));
 
     if (type->heads) {
-        g_autofree char *serial = g_strdup_printf("%u", v->index);
+        /* The same wherever a vGPU of the type is: it may move. */
         qemu_edid_info info = {
             .vendor = "NVE",
             /* what follows the maker's name */
             .name = strchr(type->name, ' ') + 1,
-            .serial = serial,
             .prefx = MIN(type->max_width, 1280),
             .prefy = MIN(type->max_height, 800),
             .maxx = type->max_width,

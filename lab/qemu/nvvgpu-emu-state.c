@@ -69,14 +69,15 @@ static uint32_t nvvgpu_state_crc(const NvvgpuStateBlob *b)
 }
 
 /*
- * Vectors that the mask holds back, and those that may have been lost between
- * here and a guest that was stopped before it could act on them
+ * Vectors that the mask holds back, and all that have ever been raised: the last
+ * of each may have been lost on its way to a guest that was stopped before it
+ * could act on it
  */
 static uint32_t nvvgpu_state_irqs(NvvgpuVgpu *v)
 {
     NvvgpuVf *vf = nvvgpu_get_vf(v->gpu, v->index);
 
-    return v->engine.irqs | v->engine.unseen |
+    return v->engine.irqs | v->engine.raised |
            (vf ? vf->parent_obj.msix_pba[0] : 0);
 }
 
@@ -199,7 +200,13 @@ static uint32_t nvvgpu_state_apply(NvvgpuVgpu *v, const NvvgpuStateBlob *b)
         .latched_tail = v->engine.latched_tail,
     };
     uint32_t guest = e.guest;
+    bool heads = v->type->heads;
 
+    for (unsigned int i = 0; i < ARRAY_SIZE(b->dispi); i++) {
+        if (b->dispi[i] && (!heads || i == VBE_DISPI_INDEX_ID)) {
+            return NVVGPU_EMU_ERR_DATA;
+        }
+    }
     if (le32_to_cpu(b->head.crc) != nvvgpu_state_crc(b) ||
         le32_to_cpu(b->flags) & ~NVVGPU_STATE_FLAGS ||
         b->reserved[0] || b->reserved[1] ||

@@ -70,7 +70,7 @@ void nvvgpu_vf_notify(NvvgpuVgpu *v, uint32_t vector)
     if (vf && vector < NVVGPU_EMU_VF_VECTORS) {
         trace_nvvgpu_vf_notify(v->index, vector);
         v->stats.interrupts++;
-        v->engine.unseen |= BIT(vector);
+        v->engine.raised |= BIT(vector);
         msix_notify(PCI_DEVICE(vf), vector);
     }
 }
@@ -97,15 +97,6 @@ static uint32_t nvvgpu_vf_status(NvvgpuVgpu *v)
     return status;
 }
 
-/* Who has looked at what a vector tells of need not be told again. */
-static void nvvgpu_vf_seen(NvvgpuEngine *e, bool error)
-{
-    uint32_t mask = e->error_vector < NVVGPU_EMU_VF_VECTORS ?
-                    BIT(e->error_vector) : 0;
-
-    e->unseen &= error ? ~mask : mask;
-}
-
 static uint32_t nvvgpu_vf_engine_read(NvvgpuVgpu *v, hwaddr addr)
 {
     NvvgpuEngine *e = &v->engine;
@@ -128,7 +119,6 @@ static uint32_t nvvgpu_vf_engine_read(NvvgpuVgpu *v, hwaddr addr)
     case NVVGPU_EMU_VF_REG_STATUS:
         return nvvgpu_vf_status(v);
     case NVVGPU_EMU_VF_REG_ERROR:
-        nvvgpu_vf_seen(e, true);
         return e->error;
     case NVVGPU_EMU_VF_REG_ERROR_INDEX:
         return e->error_index;
@@ -143,7 +133,6 @@ static uint32_t nvvgpu_vf_engine_read(NvvgpuVgpu *v, hwaddr addr)
     case NVVGPU_EMU_VF_REG_RING_SIZE:
         return e->ring_size;
     case NVVGPU_EMU_VF_REG_RING_HEAD:
-        nvvgpu_vf_seen(e, false);
         return e->head;
     case NVVGPU_EMU_VF_REG_RING_TAIL:
         return e->tail;

@@ -121,17 +121,16 @@ void nvvgpu_vgpu_resume(NvvgpuVgpu *v)
     v->suspended = 0;
     v->engine.irqs = 0;
     nvvgpu_state_load_abort(v);
-    if (v->engine.latched) {
-        v->engine.latched = false;
-        nvvgpu_engine_doorbell(v, v->engine.latched_tail);
-    }
-    nvvgpu_engine_kick(v->gpu);
-
     for (uint32_t i = 0; i < NVVGPU_EMU_VF_VECTORS; i++) {
         if ((irqs & BIT(i)) && v->epoch == epoch) {
             nvvgpu_vf_notify(v, i);
         }
     }
+    if (v->engine.latched) {
+        v->engine.latched = false;
+        nvvgpu_engine_doorbell(v, v->engine.latched_tail);
+    }
+    nvvgpu_engine_kick(v->gpu);
 }
 
 void nvvgpu_vgpu_crash(NvvgpuVgpu *v, bool event)

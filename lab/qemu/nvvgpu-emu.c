@@ -313,6 +313,7 @@ static void nvvgpu_pf_realize(PCIDevice *dev, Error **errp)
     if (!nvvgpu_pf_init_caps(s, errp)) {
         nvvgpu_engine_exit(s);
         nvvgpu_fw_exit(s);
+        pcie_aer_exit(dev);
         pcie_cap_exit(dev);
         msix_unuse_all_vectors(dev);
         msix_uninit(dev, &s->msix, &s->msix);

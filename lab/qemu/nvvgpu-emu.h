@@ -122,7 +122,7 @@ typedef struct NvvgpuEngine {
     uint64_t done;          /* bytes of it */
 
     uint32_t irqs;          /* vectors to be raised on RESUME */
-    uint32_t unseen;        /* raised, and the driver has not looked since */
+    uint32_t raised;        /* vectors raised since it was reset */
     bool latched;           /* a doorbell came during SUSPEND_ALL */
     uint32_t latched_tail;
 } NvvgpuEngine;

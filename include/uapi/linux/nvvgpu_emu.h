@@ -261,7 +261,7 @@ struct nvvgpu_emu_range {
  * @dma_read_bytes: read from system memory
  * @dma_write_bytes: written to system memory
  * @interrupts: raised
- * @errors: descriptors that failed
+ * @errors: how often the engine halted on an error
  * @dma_faults: of those, the ones that the IOMMU or bus mastering refused
  * @resets: function level and firmware resets
  */

@@ -1621,7 +1621,8 @@ static void test_dirty(void)
     fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_DIRTY_START, 0,
               NVVGPU_EMU_DIRTY_DMA, 5000, 0, 32);
     fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_DIRTY_START, 0,
-              NVVGPU_EMU_DIRTY_DMA, 4096, 0, 65 * 16);
+              NVVGPU_EMU_DIRTY_DMA, 4096, 0,
+              (NVVGPU_EMU_DIRTY_RANGES_MAX + 1) * 16);
     msg = fw_cmd(g, NVVGPU_EMU_CMD_DIRTY_START, 0, NVVGPU_EMU_DIRTY_DMA, 4096,
                  0, sizeof(ranges));
     g_assert_cmpuint(le64_to_cpu(msg.res[0]), ==, 4096);
