@@ -4,9 +4,11 @@
  */
 #include <endian.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 
 #include "lib/migration.h"
 #include "nvvgpu_test.h"
@@ -14,6 +16,11 @@
 #define TO_VRAM		NVVGPU_EMU_DESC_DST_VRAM
 #define FROM_VRAM	NVVGPU_EMU_DESC_SRC_VRAM
 #define VRAM_PAGE	NVVGPU_EMU_VRAM_PAGE
+
+/* Not in the headers of older kernels */
+#ifndef VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2
+#define VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2	12
+#endif
 
 #define S(name)		VFIO_DEVICE_STATE_##name
 #define NR_STATES	8
@@ -166,6 +173,83 @@ TEST_F(migration, moves_memory_registers_and_the_ring_to_another_vf)
 		  vram_crc(&self->a, &self->engine, 64 * MIB, VRAM_PAGE));
 }
 
+TEST_F(migration, every_type_moves)
+{
+	const char *vf[] = { self->pf.vf[0], self->pf.vf[1] };
+	unsigned int moved = 0;
+	int i, nr;
+
+	user_close(&self->a);
+	vdev_close(&self->b);
+	ASSERT_EQ(0, vf_set_type(vf[0], 0));
+	ASSERT_EQ(0, vf_set_type(vf[1], 0));
+	nr = vf_types(vf[0], self->types, MAX_TYPES);
+	for (i = 0; i < nr; i++) {
+		const struct vgpu_type *type = &self->types[i];
+		__u64 last = type->framebuffer - MIB;
+		__u32 crc;
+
+		/* The GPU holds no two of the largest. */
+		if (type->max_instances < 2)
+			continue;
+		TH_LOG("%s", type->name);
+		ASSERT_EQ(0, vf_set_type(vf[0], type->id));
+		ASSERT_EQ(0, vf_set_type(vf[1], type->id));
+		ASSERT_EQ(0, user_open(&self->a, vf[0], IOMMU_IOMMUFD));
+		ioas_close(&self->to);
+		ASSERT_EQ(0, ioas_open(&self->to, IOMMU_IOMMUFD));
+		ASSERT_EQ(0, vdev_open(&self->b, vf[1], &self->to));
+
+		crc = pattern_crc(&self->a, MIB, i);
+		ASSERT_EQ(0, to_vram(&self->a, last, MIB, i));
+		stream_free(&self->stream);
+		ASSERT_SAVED();
+		ASSERT_LOADED(MIB);
+		ASSERT_ARRIVED();
+		ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+		EXPECT_EQ(type->id, engine_read(&self->engine,
+						NVVGPU_EMU_VF_REG_TYPE));
+		EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, last, MIB));
+		moved++;
+
+		user_close(&self->a);
+		vdev_close(&self->b);
+		ASSERT_EQ(0, vf_set_type(vf[0], 0));
+		ASSERT_EQ(0, vf_set_type(vf[1], 0));
+	}
+	EXPECT_LT(1, moved);
+}
+
+TEST_F(migration, a_halted_engine_is_halted_at_the_destination)
+{
+	static const __u32 regs[] = {
+		NVVGPU_EMU_VF_REG_STATUS, NVVGPU_EMU_VF_REG_ERROR,
+		NVVGPU_EMU_VF_REG_ERROR_INDEX, NVVGPU_EMU_VF_REG_FAULT_ADDR,
+		NVVGPU_EMU_VF_REG_RING_HEAD, NVVGPU_EMU_VF_REG_RING_TAIL,
+		NVVGPU_EMU_VF_REG_ERROR_VECTOR, NVVGPU_EMU_VF_REG_GUEST,
+	};
+	__u32 was[ARRAY_SIZE(regs)];
+	unsigned int i;
+
+	engine_write(&self->a.engine, NVVGPU_EMU_VF_REG_GUEST, 1);
+	ASSERT_EQ(-EIO, engine_run(&self->a.engine,
+				   engine_fill(TO_VRAM, self->type->framebuffer,
+					       VRAM_PAGE, 1)));
+	for (i = 0; i < ARRAY_SIZE(regs); i++)
+		was[i] = engine_read(&self->a.engine, regs[i]);
+	EXPECT_EQ(NVVGPU_EMU_VF_ERR_VRAM, was[1]);
+
+	ASSERT_SAVED();
+	ASSERT_LOADED(MIB);
+	ASSERT_ARRIVED();
+	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	for (i = 0; i < ARRAY_SIZE(regs); i++)
+		EXPECT_EQ(was[i], engine_read(&self->engine, regs[i]))
+			TH_LOG("register %#x", regs[i]);
+	EXPECT_LT(0, irq_wait(self->b.irq[ENGINE_VECTOR_ERROR],
+			      ENGINE_TIMEOUT_MS));
+}
+
 TEST_F(migration, the_source_goes_on_when_it_is_called_off)
 {
 	__u32 crc = pattern_crc(&self->a, MIB, 4);
@@ -249,7 +333,7 @@ TEST_F(migration, work_in_flight_is_finished_at_the_destination)
 }
 
 /* A monitor may hold it in its hands when it stops the guest, and lose it. */
-TEST_F(migration, an_interrupt_that_was_not_acted_on_comes_again)
+TEST_F(migration, an_interrupt_that_may_be_lost_comes_again)
 {
 	struct nvvgpu_emu_desc desc = engine_fill(TO_VRAM, 0, VRAM_PAGE, 6);
 
@@ -261,17 +345,6 @@ TEST_F(migration, an_interrupt_that_was_not_acted_on_comes_again)
 	ASSERT_ARRIVED();
 	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
 	ASSERT_EQ(0, engine_wait(&self->engine, ENGINE_TIMEOUT_MS));
-	EXPECT_EQ(0, irq_wait(self->b.irq[ENGINE_VECTOR_DONE], 500));
-}
-
-TEST_F(migration, an_interrupt_that_was_acted_on_does_not_come_again)
-{
-	ASSERT_EQ(0, engine_run(&self->a.engine,
-				engine_fill(TO_VRAM, 0, VRAM_PAGE, 6)));
-	ASSERT_SAVED();
-	ASSERT_LOADED(MIB);
-	ASSERT_ARRIVED();
-	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
 	EXPECT_EQ(0, irq_wait(self->b.irq[ENGINE_VECTOR_DONE], 500));
 }
 
@@ -331,6 +404,30 @@ TEST_F(migration, pre_copy_sends_what_has_changed_and_no_more)
 				3 * VRAM_PAGE));
 	crc = pattern_crc(&self->a, MIB, 8);
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 20 * MIB, MIB));
+}
+
+TEST_F(migration, precopy_info_v2_tells_of_no_new_beginning)
+{
+	struct vfio_precopy_info info = { .argsz = sizeof(info), .flags = ~0U };
+	int ret;
+
+	ret = vdev_feature(&self->a.vdev, VFIO_DEVICE_FEATURE_SET |
+			   VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2, NULL, 0);
+	if (ret == -ENOTTY)
+		SKIP(return, "this kernel has no second version");
+	ASSERT_EQ(0, ret);
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	ASSERT_EQ(0, ioctl(self->fd, VFIO_MIG_GET_PRECOPY_INFO, &info));
+	EXPECT_EQ(0, info.flags);
+	EXPECT_LE(self->type->framebuffer, info.initial_bytes);
+	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 6));
+	info.flags = ~0U;
+	ASSERT_EQ(0, ioctl(self->fd, VFIO_MIG_GET_PRECOPY_INFO, &info));
+	EXPECT_EQ(0, info.flags);
+	EXPECT_EQ(0, info.initial_bytes);
+	EXPECT_EQ(MIB, info.dirty_bytes);
 }
 
 TEST_F(migration, what_changes_once_it_is_read_ahead_is_sent_again)
@@ -474,6 +571,51 @@ TEST_F(migration, a_reset_ends_a_session_that_loads_and_leaves_nothing)
 				    sizeof(word)));
 		ASSERT_EQ(0, word);
 	}
+}
+
+TEST_F(migration, a_receiver_that_is_killed_leaves_nothing)
+{
+	__u32 crc = pattern_crc(&self->a, MIB, 11);
+	struct stream half;
+	__u32 word = 0, i;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 11));
+	ASSERT_SAVED();
+	half = self->stream;
+	half.len /= 2;
+	vdev_close(&self->b);
+	ioas_close(&self->to);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (ioas_open(&self->to, IOMMU_IOMMUFD) ||
+		    vdev_open(&self->b, self->pf.vf[1], &self->to) ||
+		    mig_set(&self->b, S(RESUMING), &self->fd) ||
+		    stream_write(self->fd, &half, MIB, NULL))
+			_exit(1);
+		kill(getpid(), SIGKILL);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFSIGNALED(status));
+
+	ASSERT_EQ(0, ioas_open(&self->to, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, vdev_open(&self->b, self->pf.vf[1], &self->to));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->b));
+	ASSERT_EQ(0, vdev_enable(&self->b, true));
+	for (i = 0; i < MIB; i += 4096 * 4) {
+		ASSERT_EQ(sizeof(word),
+			  vdev_read(&self->b, NVVGPU_EMU_VF_BAR_FB, i, &word,
+				    sizeof(word)));
+		ASSERT_EQ(0, word);
+	}
+
+	/* It can be sent again. */
+	ASSERT_LOADED(MIB);
+	ASSERT_ARRIVED();
+	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 0, MIB));
 }
 
 TEST_F(migration, a_data_file_outlives_the_device)
