@@ -69,8 +69,8 @@ static uint32_t nvvgpu_state_crc(const NvvgpuStateBlob *b)
 }
 
 /*
- * Vectors that the mask holds back, and all that have ever been raised: the last
- * of each may have been lost on its way to a guest that was stopped before it
+ * Vectors that the mask holds back, and all that have been raised: the last of
+ * each may have been lost on its way to a guest that was stopped before it
  * could act on it
  */
 static uint32_t nvvgpu_state_irqs(NvvgpuVgpu *v)

@@ -17,10 +17,8 @@
 #define FROM_VRAM	NVVGPU_EMU_DESC_SRC_VRAM
 #define VRAM_PAGE	NVVGPU_EMU_VRAM_PAGE
 
-/* Not in the headers of older kernels */
-#ifndef VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2
-#define VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2	12
-#endif
+/* VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2, which headers of 6.12 do not have */
+#define PRECOPY_INFO_V2	12
 
 #define S(name)		VFIO_DEVICE_STATE_##name
 #define NR_STATES	8
@@ -175,15 +173,15 @@ TEST_F(migration, moves_memory_registers_and_the_ring_to_another_vf)
 
 TEST_F(migration, every_type_moves)
 {
-	const char *vf[] = { self->pf.vf[0], self->pf.vf[1] };
+	const char *from = self->pf.vf[0], *to = self->pf.vf[1];
 	unsigned int moved = 0;
 	int i, nr;
 
 	user_close(&self->a);
 	vdev_close(&self->b);
-	ASSERT_EQ(0, vf_set_type(vf[0], 0));
-	ASSERT_EQ(0, vf_set_type(vf[1], 0));
-	nr = vf_types(vf[0], self->types, MAX_TYPES);
+	ASSERT_EQ(0, vf_set_type(from, 0));
+	ASSERT_EQ(0, vf_set_type(to, 0));
+	nr = vf_types(from, self->types, MAX_TYPES);
 	for (i = 0; i < nr; i++) {
 		const struct vgpu_type *type = &self->types[i];
 		__u64 last = type->framebuffer - MIB;
@@ -193,12 +191,12 @@ TEST_F(migration, every_type_moves)
 		if (type->max_instances < 2)
 			continue;
 		TH_LOG("%s", type->name);
-		ASSERT_EQ(0, vf_set_type(vf[0], type->id));
-		ASSERT_EQ(0, vf_set_type(vf[1], type->id));
-		ASSERT_EQ(0, user_open(&self->a, vf[0], IOMMU_IOMMUFD));
+		ASSERT_EQ(0, vf_set_type(from, type->id));
+		ASSERT_EQ(0, vf_set_type(to, type->id));
+		ASSERT_EQ(0, user_open(&self->a, from, IOMMU_IOMMUFD));
 		ioas_close(&self->to);
 		ASSERT_EQ(0, ioas_open(&self->to, IOMMU_IOMMUFD));
-		ASSERT_EQ(0, vdev_open(&self->b, vf[1], &self->to));
+		ASSERT_EQ(0, vdev_open(&self->b, to, &self->to));
 
 		crc = pattern_crc(&self->a, MIB, i);
 		ASSERT_EQ(0, to_vram(&self->a, last, MIB, i));
@@ -214,8 +212,8 @@ TEST_F(migration, every_type_moves)
 
 		user_close(&self->a);
 		vdev_close(&self->b);
-		ASSERT_EQ(0, vf_set_type(vf[0], 0));
-		ASSERT_EQ(0, vf_set_type(vf[1], 0));
+		ASSERT_EQ(0, vf_set_type(from, 0));
+		ASSERT_EQ(0, vf_set_type(to, 0));
 	}
 	EXPECT_LT(1, moved);
 }
@@ -412,7 +410,7 @@ TEST_F(migration, precopy_info_v2_tells_of_no_new_beginning)
 	int ret;
 
 	ret = vdev_feature(&self->a.vdev, VFIO_DEVICE_FEATURE_SET |
-			   VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2, NULL, 0);
+			   PRECOPY_INFO_V2, NULL, 0);
 	if (ret == -ENOTTY)
 		SKIP(return, "this kernel has no second version");
 	ASSERT_EQ(0, ret);
