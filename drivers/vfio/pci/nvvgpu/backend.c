@@ -232,7 +232,7 @@ static bool nvvgpu_word(const char *name)
 	if (!name || !name[0])
 		return false;
 	for (i = 0; name[i]; i++)
-		if (i == NVVGPU_NAME_LEN || !isascii(name[i]) ||
+		if (i == NVVGPU_NAME_LEN - 1 || !isascii(name[i]) ||
 		    !isgraph(name[i]))
 			return false;
 

@@ -292,7 +292,8 @@ static ssize_t nvvgpu_data_write(struct file *file, const char __user *buf,
 		room = nvvgpu_stream_room(&data->stream, &n);
 		n = min(n, len - done);
 		if (copy_from_user(room, buf + done, n)) {
-			ret = -EFAULT;
+			/* What was taken before cannot be taken again. */
+			ret = done ? 0 : -EFAULT;
 			break;
 		}
 		ret = nvvgpu_data_came(data, n);
@@ -561,6 +562,8 @@ unsigned long nvvgpu_data_size(u64 bytes)
 {
 	u64 records = div_u64(bytes, NVVGPU_MIG_DATA_MAX) + 2;
 
-	return bytes + records * sizeof(struct nvvgpu_data_piece) +
-	       sizeof(struct nvvgpu_mig_header);
+	bytes += records * sizeof(struct nvvgpu_data_piece) +
+		 sizeof(struct nvvgpu_mig_header);
+
+	return min_t(u64, bytes, ULONG_MAX);
 }

@@ -64,6 +64,7 @@ static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 		return nvvgpu_fail(vgpu, ret, "cannot log DMA");
 
 	vgpu->log_page_size = size;
+	vgpu->log_lost = false;
 	*page_size = size;
 
 	return 0;
@@ -115,7 +116,7 @@ static int nvvgpu_dirty_fetch(struct nvvgpu *vgpu, u64 iova, u64 last,
 
 	if (!vgpu->log_page_size)
 		return -EINVAL;
-	if (vgpu->state != NVVGPU_OPEN)
+	if (vgpu->state != NVVGPU_OPEN || vgpu->log_lost)
 		return -EIO;
 
 	*page_size = vgpu->log_page_size;
@@ -127,8 +128,11 @@ static int nvvgpu_dirty_fetch(struct nvvgpu *vgpu, u64 iova, u64 last,
 	ret = backend->ops->dma_log_read(backend->priv, vgpu->vf, iova, *length,
 					 bits);
 	trace_nvvgpu_op(vgpu, "dma_log_read", ret);
-	if (ret)
+	if (ret) {
+		/* It may be forgotten by now, so no later answer is true. */
+		vgpu->log_lost = true;
 		return nvvgpu_fail(vgpu, ret, "cannot read the log of DMA");
+	}
 
 	return 0;
 }
@@ -183,8 +187,11 @@ static int nvvgpu_dirty_read(struct vfio_device *core_vdev, unsigned long iova,
 				continue;
 			ret = nvvgpu_dirty_page(vgpu, page, page_size, iova,
 						last, dirty);
-			if (ret)
+			if (ret) {
+				guard(nvvgpu)(vgpu);
+				vgpu->log_lost = true;
 				return ret;
+			}
 		}
 		if (page - 1 >= last)
 			return 0;

@@ -281,6 +281,15 @@ static const struct vfio_migration_ops nvvgpu_mig_ops = {
 	.migration_get_data_size = nvvgpu_mig_get_data_size,
 };
 
+static u64 nvvgpu_mig_flags(const struct nvvgpu_backend_ops *ops)
+{
+	if (!ops->suspend)
+		return 0;
+
+	return VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
+	       (ops->precopy_estimate ? VFIO_MIGRATION_PRE_COPY : 0);
+}
+
 /**
  * nvvgpu_migration_open() - offer what the back-end can, no more
  * @vgpu: the VF, locked; its device is being opened, nobody can ask it yet
@@ -289,22 +298,25 @@ static const struct vfio_migration_ops nvvgpu_mig_ops = {
  */
 void nvvgpu_migration_open(struct nvvgpu *vgpu)
 {
-	const struct nvvgpu_backend_ops *ops = vgpu->backend->ops;
 	struct vfio_device *core_vdev = &vgpu->core.vdev;
 
 	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
-	core_vdev->mig_ops = NULL;
-	core_vdev->migration_flags = 0;
-	if (!ops->suspend)
-		return;
-
-	core_vdev->mig_ops = &nvvgpu_mig_ops;
-	core_vdev->migration_flags = VFIO_MIGRATION_STOP_COPY |
-				     VFIO_MIGRATION_P2P;
-	if (ops->precopy_estimate)
-		core_vdev->migration_flags |= VFIO_MIGRATION_PRE_COPY;
+	core_vdev->migration_flags = nvvgpu_mig_flags(vgpu->backend->ops);
+	core_vdev->mig_ops = core_vdev->migration_flags ? &nvvgpu_mig_ops : NULL;
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_migration_open);
+
+/**
+ * nvvgpu_migration_same() - whether what was offered at open can still be done
+ * @vgpu: the VF, locked; its vGPU has been made anew, maybe by another back-end
+ *
+ * Return: whether it can
+ */
+bool nvvgpu_migration_same(struct nvvgpu *vgpu)
+{
+	return vgpu->core.vdev.migration_flags ==
+	       nvvgpu_mig_flags(vgpu->backend->ops);
+}
 
 /**
  * nvvgpu_migration_abort() - a session ends without being finished

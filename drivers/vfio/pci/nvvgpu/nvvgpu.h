@@ -137,6 +137,7 @@ struct nvvgpu_events {
  * @mig_state: as VFIO's uAPI has it, RUNNING while the device is closed
  * @data: the data file of a migration that is in work, else NULL
  * @log_page_size: of the log of DMA writes, 0 while there is none
+ * @log_lost: some of that log was forgotten before it was reported
  * @log_parts: pages that were written and reported in part
  * @owner: process that opened the device, 0 when closed
  * @owner_comm: and its name
@@ -168,6 +169,7 @@ struct nvvgpu {
 	enum vfio_device_mig_state mig_state;
 	struct nvvgpu_data *data;
 	u64 log_page_size;
+	bool log_lost;
 	struct xarray log_parts;
 	pid_t owner;
 	char owner_comm[TASK_COMM_LEN];
@@ -227,6 +229,7 @@ void nvvgpu_event_work(struct work_struct *work);
 
 /* region.c */
 int nvvgpu_region_shape(struct nvvgpu *vgpu);
+int nvvgpu_region_same(struct nvvgpu *vgpu);
 int nvvgpu_region_info(struct vfio_device *core_vdev,
 		       struct vfio_region_info *info,
 		       struct vfio_info_cap *caps);
@@ -235,7 +238,6 @@ ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
 			 bool iswrite);
 int nvvgpu_region_mmap(struct vfio_device *core_vdev,
 		       struct vm_area_struct *vma);
-int nvvgpu_region_check_ioeventfd(struct nvvgpu *vgpu, unsigned long arg);
 
 /* config.c */
 void nvvgpu_config_init(struct nvvgpu *vgpu);
@@ -246,6 +248,7 @@ ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 
 /* migration.c: the states */
 void nvvgpu_migration_open(struct nvvgpu *vgpu);
+bool nvvgpu_migration_same(struct nvvgpu *vgpu);
 void nvvgpu_migration_abort(struct nvvgpu *vgpu);
 int nvvgpu_migration_reset(struct nvvgpu *vgpu);
 

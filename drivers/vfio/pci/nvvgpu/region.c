@@ -121,6 +121,39 @@ bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_bar_valid);
 
+/* What the back-end says of one BAR of a vGPU */
+static int nvvgpu_region_ask(struct nvvgpu *vgpu, unsigned int bar,
+			     struct nvvgpu_bar_info *info)
+{
+	const struct nvvgpu_backend_ops *ops = vgpu->backend->ops;
+	struct pci_dev *pdev = vgpu->core.pdev;
+	u32 allowed = NVVGPU_BAR_READ | NVVGPU_BAR_WRITE;
+	int ret;
+
+	memset(info, 0, sizeof(*info));
+	info->size = pci_resource_len(pdev, bar);
+	if (!info->size)
+		return 0;
+
+	if (pci_resource_flags(pdev, bar) & IORESOURCE_MEM)
+		allowed |= NVVGPU_BAR_MMAP;
+	info->flags = allowed;
+	if (!ops->get_bar_info)
+		return 0;
+
+	ret = ops->get_bar_info(vgpu->backend->priv, vgpu->vf, bar, info);
+	if (ret)
+		return ret;
+	if (!nvvgpu_bar_valid(vgpu, bar, info, allowed)) {
+		dev_err(nvvgpu_dev(vgpu),
+			"back-end %s: the shape of BAR %u is malformed\n",
+			ops->name, bar);
+		return -EPROTO;
+	}
+
+	return 0;
+}
+
 /**
  * nvvgpu_region_shape() - ask the back-end how the BARs of a vGPU look
  * @vgpu: the VF, its vGPU just created or started, state_mutex held
@@ -130,41 +163,49 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_bar_valid);
  */
 int nvvgpu_region_shape(struct nvvgpu *vgpu)
 {
-	const struct nvvgpu_backend_ops *ops = vgpu->backend->ops;
-	struct pci_dev *pdev = vgpu->core.pdev;
 	unsigned int bar;
 	int ret;
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
 	for (bar = 0; bar < NVVGPU_MAX_BARS; bar++) {
-		struct nvvgpu_bar_info *info = &vgpu->bars[bar].info;
-		u64 whole = pci_resource_len(pdev, bar);
-		u32 allowed = 0;
+		struct nvvgpu_bar *b = &vgpu->bars[bar];
 
-		memset(&vgpu->bars[bar], 0, sizeof(vgpu->bars[bar]));
-		if (!whole)
-			continue;
-
-		allowed = NVVGPU_BAR_READ | NVVGPU_BAR_WRITE;
-		if (pci_resource_flags(pdev, bar) & IORESOURCE_MEM)
-			allowed |= NVVGPU_BAR_MMAP;
-		info->size = whole;
-		info->flags = allowed;
-		if (!ops->get_bar_info)
-			continue;
-
-		ret = ops->get_bar_info(vgpu->backend->priv, vgpu->vf, bar,
-					info);
+		memset(b, 0, sizeof(*b));
+		ret = nvvgpu_region_ask(vgpu, bar, &b->info);
 		if (ret)
 			return ret;
-		if (!nvvgpu_bar_valid(vgpu, bar, info, allowed)) {
-			dev_err(nvvgpu_dev(vgpu),
-				"back-end %s: the shape of BAR %u is malformed\n",
-				ops->name, bar);
-			return -EPROTO;
-		}
-		vgpu->bars[bar].shaped = info->size != whole;
+		b->shaped = b->info.size !=
+			    pci_resource_len(vgpu->core.pdev, bar);
+	}
+
+	return 0;
+}
+
+/**
+ * nvvgpu_region_same() - whether the BARs look as they did when they were opened
+ * @vgpu: the VF, its vGPU just made anew and started, state_mutex held
+ *
+ * Return: 0; -ESTALE when they do not; else as nvvgpu_region_shape()
+ */
+int nvvgpu_region_same(struct nvvgpu *vgpu)
+{
+	unsigned int bar;
+	int ret;
+
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	struct nvvgpu_bar_info *info __free(kfree) =
+		kmalloc_obj(*info, GFP_KERNEL);
+	if (!info)
+		return -ENOMEM;
+
+	for (bar = 0; bar < NVVGPU_MAX_BARS; bar++) {
+		ret = nvvgpu_region_ask(vgpu, bar, info);
+		if (ret)
+			return ret;
+		if (memcmp(info, &vgpu->bars[bar].info, sizeof(*info)))
+			return -ESTALE;
 	}
 
 	return 0;
@@ -357,35 +398,4 @@ int nvvgpu_region_mmap(struct vfio_device *core_vdev,
 		return -EINVAL;
 
 	return vfio_pci_core_mmap(core_vdev, vma);
-}
-
-/**
- * nvvgpu_region_check_ioeventfd() - keep ioeventfds inside the vGPU's BARs
- * @vgpu: the VF, its device open
- * @arg: the ioctl's
- *
- * Return: 0 when vfio-pci-core may look at it, else a negative errno
- */
-int nvvgpu_region_check_ioeventfd(struct nvvgpu *vgpu, unsigned long arg)
-{
-	struct vfio_device_ioeventfd ioeventfd;
-	const struct nvvgpu_bar_info *info;
-	u64 index, offset, count;
-
-	if (copy_from_user(&ioeventfd, (void __user *)arg,
-			   offsetofend(struct vfio_device_ioeventfd, fd)))
-		return -EFAULT;
-
-	index = ioeventfd.offset >> VFIO_PCI_OFFSET_SHIFT;
-	offset = ioeventfd.offset & VFIO_PCI_OFFSET_MASK;
-	count = ioeventfd.flags & VFIO_DEVICE_IOEVENTFD_SIZE_MASK;
-	if (index > VFIO_PCI_BAR5_REGION_INDEX)
-		return -EINVAL;
-
-	info = &vgpu->bars[index].info;
-	if (!(info->flags & NVVGPU_BAR_WRITE) || offset + count > info->size ||
-	    nvvgpu_overlaps(info->trapped, info->nr_trapped, offset, count))
-		return -EINVAL;
-
-	return 0;
 }

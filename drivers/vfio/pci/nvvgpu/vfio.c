@@ -101,11 +101,9 @@ static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 	long ret;
 
-	if (cmd == VFIO_DEVICE_IOEVENTFD) {
-		ret = nvvgpu_region_check_ioeventfd(vgpu, arg);
-		if (ret)
-			return ret;
-	}
+	/* Of a BAR's shape vfio-pci-core knows nothing, and it reads @arg itself. */
+	if (cmd == VFIO_DEVICE_IOEVENTFD)
+		return -ENOTTY;
 
 	ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
 	if (cmd == VFIO_DEVICE_RESET || cmd == VFIO_DEVICE_PCI_HOT_RESET)

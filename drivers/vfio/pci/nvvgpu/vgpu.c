@@ -440,6 +440,25 @@ void nvvgpu_drop_backend(struct nvvgpu *vgpu)
 	nvvgpu_state_unlock(vgpu);
 }
 
+/* Its user goes by what was offered and mapped when it was opened. */
+static int nvvgpu_restart(struct nvvgpu *vgpu)
+{
+	int ret;
+
+	ret = nvvgpu_start_on(vgpu, vgpu->backend);
+	if (ret)
+		return ret;
+
+	ret = nvvgpu_migration_same(vgpu) ? nvvgpu_region_same(vgpu) : -ESTALE;
+	if (ret) {
+		nvvgpu_stop_started(vgpu);
+		nvvgpu_op_delete(vgpu);
+		vgpu->backend = NULL;
+	}
+
+	return ret;
+}
+
 /* A reset is the way out of error: the same vGPU again, from nothing. */
 static int nvvgpu_recreate(struct nvvgpu *vgpu)
 {
@@ -463,7 +482,7 @@ static int nvvgpu_recreate(struct nvvgpu *vgpu)
 	nvvgpu_events_drop(vgpu);
 	ret = nvvgpu_create_on(vgpu, backend, vgpu->type.id, vgpu->placement);
 	if (!ret && vgpu->opened)
-		ret = nvvgpu_start_on(vgpu, backend);
+		ret = nvvgpu_restart(vgpu);
 	if (!vgpu->backend)
 		nvvgpu_unpin(vgpu);
 

@@ -388,6 +388,32 @@ TEST_F(backend, another_takes_its_place_with_the_device_open)
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 }
 
+TEST_F(backend, what_was_offered_at_open_is_what_another_has_to_do)
+{
+	__u32 val;
+
+	/* A BAR that is read and written by the back-end, in part */
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
+	ASSERT_EQ(0, mock_del(self->bdf));
+
+	/* The same type, but nobody to ask for what is in that part */
+	ASSERT_EQ(0, mock_add(self->bdf, "minimal"));
+	vdev_reset(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_EQ(-ENODEV, vdev_read(&self->vdev, 0, 4096, &val, 4));
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+
+	ASSERT_EQ(0, mock_del(self->bdf));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
+}
+
 TEST_F(backend, departure_waits_for_an_operation_at_work)
 {
 	int status;
@@ -765,41 +791,6 @@ TEST_F(backend, trapped_area_is_as_dead_in_d3hot_as_the_rest)
 	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 0, &val, 4));
 	vdev_close(&self->vdev);
 	EXPECT_EQ(0, mock_del(nvme.bdf));
-}
-
-TEST_F(backend, ioeventfds_stay_out_of_a_trapped_area)
-{
-	struct vfio_device_ioeventfd ioeventfd = {
-		.argsz = sizeof(ioeventfd),
-		.flags = VFIO_DEVICE_IOEVENTFD_32,
-		.fd = self->err,
-	};
-	struct vfio_region_info info;
-	static const __u64 bad[] = {
-		4096, 6000, 8188, 16384, 16384 + 4096, 1ULL << 39,
-	};
-	unsigned int i;
-
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));
-	ASSERT_CREATED(self->vf);
-	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
-	ASSERT_EQ(0, vdev_region_info(&self->vdev, 0, &info));
-	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		ioeventfd.offset = info.offset + bad[i];
-		EXPECT_EQ(-EINVAL, vdev_ioctl(&self->vdev,
-					      VFIO_DEVICE_IOEVENTFD,
-					      &ioeventfd))
-			TH_LOG("at %llu", bad[i]);
-	}
-	/* 8 bytes reach into it from where 4 do not. */
-	ioeventfd.offset = info.offset + 4096 - 8;
-	EXPECT_EQ(0, vdev_ioctl(&self->vdev, VFIO_DEVICE_IOEVENTFD,
-				&ioeventfd));
-	ioeventfd.flags = VFIO_DEVICE_IOEVENTFD_64;
-	ioeventfd.offset = info.offset + 4096 - 4;
-	EXPECT_EQ(-EINVAL, vdev_ioctl(&self->vdev, VFIO_DEVICE_IOEVENTFD,
-				      &ioeventfd));
 }
 
 /* Events */

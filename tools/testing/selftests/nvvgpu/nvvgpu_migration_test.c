@@ -458,6 +458,37 @@ TEST_F(migration, what_changes_once_it_is_read_ahead_is_sent_again)
 			TH_LOG("at %#llx", vram);
 }
 
+/* As long as a plain command may take while one is not answered in time */
+#define SILENCE_MS	200
+
+TEST_F(migration, what_changed_is_sent_though_the_gpu_could_not_tell)
+{
+	struct vfio_precopy_info info;
+	__u32 crc;
+	int ret;
+
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 14));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+	ASSERT_EQ(0, to_vram(&self->a, MIB / 2, MIB, 15));
+
+	/* It has told, and forgotten, but nobody was waiting any more. */
+	ASSERT_EQ(0, fw_set_timeout(SILENCE_MS));
+	ASSERT_EQ(0, fw_faults("dirty-read:1:late=20000"));
+	ret = mig_precopy_info(self->fd, &info);
+	fw_set_timeout(FW_TIMEOUT_MS);
+	EXPECT_EQ(-ETIMEDOUT, ret);
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), NULL));
+	ASSERT_EQ(0, stream_read(&self->stream, self->fd));
+	close(self->fd);
+	ASSERT_LOADED(MIB);
+	ASSERT_ARRIVED();
+	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	crc = pattern_crc(&self->a, MIB, 15);
+	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, MIB / 2, MIB));
+}
+
 TEST_F(migration, poll_tells_of_what_can_be_read)
 {
 	struct pollfd p = { .events = POLLIN };
@@ -1469,6 +1500,10 @@ TEST_F(dmalog, ends_with_the_device_and_with_a_crash)
 	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
 	ASSERT_EQ(0, fw_faults("dirty-read:1:fail"));
 	EXPECT_EQ(-EIO, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	/* The GPU may have forgotten what it could not tell: for good. */
+	EXPECT_EQ(-EIO, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(0, log_stop(vdev));
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
 	EXPECT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
 
 	/* What was written before the vGPU was made anew is not known. */

@@ -81,5 +81,9 @@ int emu_dma_log_read(void *priv, unsigned int vf, u64 iova, u64 length,
 					BITS_PER_BYTE),
 	};
 
-	return emu_dma_log_cmd(emu, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_READ);
+	int err;
+
+	err = emu_dma_log_cmd(emu, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_READ);
+
+	return err ?: cmd.len == cmd.out_len ? 0 : -EPROTO;
 }

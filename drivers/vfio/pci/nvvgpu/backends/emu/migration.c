@@ -136,8 +136,13 @@ static int emu_save_refresh(struct emu_dev *emu, unsigned int vf)
 
 	cmd.out = bits;
 	err = emu_fw_cmd(emu, &cmd);
-	if (err)
+	if (!err && cmd.len != DIV_ROUND_UP(save->pages, BITS_PER_BYTE))
+		err = -EPROTO;
+	if (err) {
+		/* It may be forgotten by now: all that was sent is sent again. */
+		bitmap_complement(save->again, save->todo, save->pages);
 		return err;
+	}
 
 	for (i = 0; i < words; i++)
 		bits[i] = le64_to_cpu((__force __le64)bits[i]);

@@ -4,6 +4,7 @@
  */
 #include <linux/cleanup.h>
 #include <linux/device.h>
+#include <linux/math64.h>
 #include <linux/notifier.h>
 #include <linux/slab.h>
 
@@ -29,7 +30,7 @@ u64 generic_vf_bar_size(struct pci_dev *pf, unsigned int bar)
 	if (!total || PCI_POSSIBLE_ERROR(total))
 		return 0;
 
-	return pci_resource_len(pf, PCI_IOV_RESOURCES + bar) / total;
+	return div_u64(pci_resource_len(pf, PCI_IOV_RESOURCES + bar), total);
 }
 
 /* The PF of that name, with a reference; the name is the one that lspci has */
