@@ -583,7 +583,7 @@ static void read_worker(struct shared *shared, struct report *report,
 TEST_F_TIMEOUT(race, events_and_readers_against_unbinding, LOAD_TIMEOUT)
 {
 	struct crowd *crowd = &self->crowd;
-	unsigned int turn, turns = test_all() ? 100 : 4, n;
+	unsigned int turn, turns = test_all() ? 20 : 4, n;
 	const char *vf = crowd->pf.vf[0];
 
 	ASSERT_EQ(0, worker_add(crowd, event_worker, 0));
