@@ -104,7 +104,7 @@ struct nvvgpu_bar {
  * @waiting: how often each kind has come since it was handled last
  * @total: how often each kind has come
  * @coalesced: how many were not told of each for itself
- * @dropped: how many were about no vGPU, or one that was made anew
+ * @dropped: how many were about no vGPU, or one that is no more
  */
 struct nvvgpu_events {
 	enum nvvgpu_event queue[NVVGPU_NR_EVENTS];

@@ -158,6 +158,8 @@ static int nvvgpu_create_on(struct nvvgpu *vgpu, struct nvvgpu_backend *backend,
 	if (ret)
 		return ret;
 
+	/* What waits is about the one before, whichever way that has gone. */
+	nvvgpu_events_drop(vgpu);
 	ret = nvvgpu_traced(vgpu, "create",
 			    backend->ops->create(backend->priv, vgpu->vf, type,
 						 &placement));
@@ -266,8 +268,6 @@ int nvvgpu_delete(struct nvvgpu *vgpu)
 		return nvvgpu_fail(vgpu, ret, "cannot delete the vGPU of type %u",
 				   vgpu->type.id);
 	}
-	/* What it reported in its life is not about the next one. */
-	nvvgpu_events_drop(vgpu);
 	vgpu->last_error[0] = '\0';
 	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
 
@@ -478,8 +478,6 @@ static int nvvgpu_recreate(struct nvvgpu *vgpu)
 			return ret;
 		vgpu->backend = NULL;
 	}
-	/* What the lost one had to report is not about the new one. */
-	nvvgpu_events_drop(vgpu);
 	ret = nvvgpu_create_on(vgpu, backend, vgpu->type.id, vgpu->placement);
 	if (!ret && vgpu->opened)
 		ret = nvvgpu_restart(vgpu);

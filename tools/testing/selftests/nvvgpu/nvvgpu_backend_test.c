@@ -905,6 +905,38 @@ TEST_F(backend, events_without_a_vgpu_are_dropped_and_counted)
 	EXPECT_EQ(0, post(self->bdf, 60, "0"));
 }
 
+TEST_F(backend, events_of_a_vgpu_are_not_told_of_the_next)
+{
+	unsigned int lives = 0, told = 0;
+	struct uevent uevent;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_EQ(0, post(self->bdf, 0, "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	ASSERT_CREATED(self->vf);
+
+	/* Nor where its back-end has taken it along */
+	ASSERT_EQ(0, post(self->bdf, 0, "2"));
+	ASSERT_EQ(0, mock_del(self->bdf));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+
+	while (!uevent_next(self->uevents, self->vf, &uevent, 500)) {
+		if (!strcmp(uevent.event, NVVGPU_EVENT_NAME_CREATED)) {
+			lives++;
+		} else if (!strcmp(uevent.event, NVVGPU_EVENT_NAME_FAULT)) {
+			told++;
+			EXPECT_EQ(1, lives);
+		} else if (!strcmp(uevent.event, NVVGPU_EVENT_NAME_GUEST_UP)) {
+			told++;
+			EXPECT_EQ(2, lives);
+		}
+	}
+	EXPECT_EQ(3, lives);
+	EXPECT_EQ(2, told + count(self->vf, "dropped"));
+}
+
 TEST_F(backend, events_wake_those_who_poll)
 {
 	struct pollfd pfd = { .events = POLLPRI };
