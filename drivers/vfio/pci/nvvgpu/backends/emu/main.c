@@ -50,6 +50,7 @@ static int emu_identify(struct emu_dev *emu)
 static int emu_register(struct emu_dev *emu)
 {
 	struct nvvgpu_backend *backend;
+	unsigned int vf;
 
 	backend = nvvgpu_backend_register(emu->pdev, &emu_backend_ops, emu);
 	if (IS_ERR(backend))
@@ -57,6 +58,10 @@ static int emu_register(struct emu_dev *emu)
 
 	spin_lock(&emu->lock);
 	emu->backend = backend;
+	/* One that was created meanwhile may be lost already, with nobody told */
+	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++)
+		if (emu->vgpus[vf].type && !test_bit(vf, emu->alive))
+			nvvgpu_backend_event(backend, vf, NVVGPU_EVENT_CRASHED);
 	spin_unlock(&emu->lock);
 
 	return 0;
