@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -23,15 +22,6 @@
 #define CHUNK		PAGE
 /* With two workers for each, as many as a small machine can do */
 #define RACE_VFS	8
-
-static __u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-
-	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
-}
 
 static __u32 chance(__u32 *seed)
 {

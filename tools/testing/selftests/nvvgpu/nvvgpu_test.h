@@ -12,6 +12,7 @@
 
 #include "kselftest_harness.h"
 
+#include "lib/clock.h"
 #include "lib/engine.h"
 #include "lib/qmp.h"
 #include "lib/sysfs.h"

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <sys/mount.h>
@@ -24,6 +23,7 @@
 #include <linux/nvvgpu.h>
 
 #include "backend.h"
+#include "clock.h"
 
 /**
  * put() - write formatted text to a file, in one write
@@ -475,15 +475,6 @@ int uevent_open(void)
 	}
 
 	return fd;
-}
-
-static __u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-
-	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
 }
 
 /* What is behind KEY= in a uevent, "" when it is not there */

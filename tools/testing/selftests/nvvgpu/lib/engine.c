@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "engine.h"
 
 /**
@@ -60,15 +60,6 @@ void engine_write64(const struct engine *engine, unsigned int reg, __u64 val)
 {
 	engine_write(engine, reg, val);
 	engine_write(engine, reg + 4, val >> 32);
-}
-
-static __u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-
-	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
 }
 
 /**

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Time, for what has to come soon, or late.
+ */
+#ifndef _NVVGPU_SELFTEST_CLOCK_H
+#define _NVVGPU_SELFTEST_CLOCK_H
+
+#include <time.h>
+
+#include <linux/types.h>
+
+/**
+ * now_ms() - a clock that only goes forward
+ *
+ * Return: milliseconds since some time in the past.
+ */
+static inline __u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+#endif /* _NVVGPU_SELFTEST_CLOCK_H */
