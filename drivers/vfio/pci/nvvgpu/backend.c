@@ -105,7 +105,7 @@ void nvvgpu_backend_detach_vf(struct nvvgpu *vgpu)
 		list_del(&vgpu->node);
 		spin_unlock_irq(&pf->lock);
 	}
-	cancel_work_sync(&vgpu->event_work);
+	cancel_delayed_work_sync(&vgpu->event_work);
 }
 
 /**
@@ -416,10 +416,11 @@ EXPORT_SYMBOL_GPL(nvvgpu_backend_get_vf);
  * @vf: number of the VF
  * @event: what has happened
  *
- * Events reach user space in the order in which they are reported.  One that
- * is reported again before user space was told of it is told once, in the place
- * of the last report; an event for a VF without a vGPU is dropped.  Counters
- * tell of both.
+ * Events reach user space in the order in which they are reported, up to a tenth
+ * of a second later; a crash, and what waits before it, at once.  One that is
+ * reported again before user space was told of it is told once, in the place of
+ * the last report; an event for a VF without a vGPU is dropped.  Counters tell of
+ * both.
  *
  * Context: any but NMI, also from within an operation.
  */

@@ -6,6 +6,9 @@
  * Each kind of event waits at most once: one that repeats moves to the end, so
  * that the last event that user space sees of a pair like guest-up and
  * guest-down is the last that there was, and the repetition is counted.
+ *
+ * It may be a guest that decides how often: what waits is told a few times in a
+ * second, all at one stroke.  Only a crash is told at once.
  */
 #include <kunit/visibility.h>
 #include <linux/export.h>
@@ -13,6 +16,8 @@
 
 #include "nvvgpu.h"
 #include "trace.h"
+
+#define NVVGPU_EVENT_DELAY	(HZ / 10)
 
 static const char * const nvvgpu_event_names[NVVGPU_NR_EVENTS] = {
 	[NVVGPU_EVENT_CRASHED] = NVVGPU_EVENT_NAME_CRASHED,
@@ -57,7 +62,13 @@ void nvvgpu_event_add(struct nvvgpu *vgpu, enum nvvgpu_event event)
 		events->coalesced++;
 	}
 	events->queue[events->nr++] = event;
-	schedule_work(&vgpu->event_work);
+
+	if (event == NVVGPU_EVENT_CRASHED) {
+		cancel_delayed_work(&vgpu->event_work);
+		schedule_delayed_work(&vgpu->event_work, 0);
+	} else {
+		schedule_delayed_work(&vgpu->event_work, NVVGPU_EVENT_DELAY);
+	}
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_add);
 
@@ -170,13 +181,19 @@ static void nvvgpu_event_placement(struct nvvgpu *vgpu)
  */
 void nvvgpu_event_work(struct work_struct *work)
 {
-	struct nvvgpu *vgpu = container_of(work, struct nvvgpu, event_work);
+	struct nvvgpu *vgpu = container_of(to_delayed_work(work), struct nvvgpu,
+					   event_work);
 	enum nvvgpu_event event;
+	unsigned int left;
 	u64 count;
 
 	guard(nvvgpu)(vgpu);
 
-	while (nvvgpu_event_next(vgpu, &event, &count)) {
+	/* What comes from here on has begun another delay. */
+	scoped_guard(spinlock_irq, &vgpu->pf->lock)
+		left = vgpu->events.nr;
+
+	while (left-- && nvvgpu_event_next(vgpu, &event, &count)) {
 		if (vgpu->state == NVVGPU_BOUND)
 			continue;
 

@@ -179,7 +179,7 @@ struct nvvgpu {
 	bool reset_pending;
 	bool reset_deferred;
 
-	struct work_struct event_work;
+	struct delayed_work event_work;
 	struct nvvgpu_events events;
 };
 

@@ -73,7 +73,7 @@ struct nvvgpu *nvvgpu_test_vgpu(struct kunit *test)
 	vgpu->core.pdev = pdev;
 	vgpu->backend->ops = &vgpu->backend->table;
 	spin_lock_init(&vgpu->pf->lock);
-	INIT_WORK(&vgpu->event_work, test_event_work);
+	INIT_DELAYED_WORK(&vgpu->event_work, test_event_work);
 
 	return vgpu;
 }
@@ -495,7 +495,7 @@ static void events_keep_their_order(struct kunit *test)
 		expect_event(test, vgpu, i, 1);
 	expect_no_event(test, vgpu);
 	KUNIT_EXPECT_EQ(test, vgpu->events.coalesced, 0);
-	flush_work(&vgpu->event_work);
+	flush_delayed_work(&vgpu->event_work);
 }
 
 static void events_repeated(struct kunit *test)
@@ -517,7 +517,7 @@ static void events_repeated(struct kunit *test)
 	test_report(vgpu, NVVGPU_EVENT_GUEST_UP);
 	expect_event(test, vgpu, NVVGPU_EVENT_GUEST_UP, 1);
 	KUNIT_EXPECT_EQ(test, vgpu->events.total[NVVGPU_EVENT_GUEST_UP], 3);
-	flush_work(&vgpu->event_work);
+	flush_delayed_work(&vgpu->event_work);
 }
 
 static void events_flood(struct kunit *test)
@@ -533,7 +533,7 @@ static void events_flood(struct kunit *test)
 	for (i = 0; i < NVVGPU_NR_EVENTS; i++)
 		expect_event(test, vgpu, i, 1000);
 	expect_no_event(test, vgpu);
-	flush_work(&vgpu->event_work);
+	flush_delayed_work(&vgpu->event_work);
 }
 
 static void events_dropped(struct kunit *test)
@@ -556,7 +556,7 @@ static void events_dropped(struct kunit *test)
 	test_report(vgpu, NVVGPU_EVENT_FAULT);
 	expect_event(test, vgpu, NVVGPU_EVENT_FAULT, 1);
 	KUNIT_EXPECT_EQ(test, vgpu->events.dropped, 4);
-	flush_work(&vgpu->event_work);
+	flush_delayed_work(&vgpu->event_work);
 }
 
 static struct kunit_case events_cases[] = {

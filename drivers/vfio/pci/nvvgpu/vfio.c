@@ -13,7 +13,7 @@ static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 
 	mutex_init(&vgpu->state_mutex);
 	spin_lock_init(&vgpu->reset_lock);
-	INIT_WORK(&vgpu->event_work, nvvgpu_event_work);
+	INIT_DELAYED_WORK(&vgpu->event_work, nvvgpu_event_work);
 	vgpu->wanted_placement = NVVGPU_PLACEMENT_ANY;
 	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
 	xa_init(&vgpu->log_parts);

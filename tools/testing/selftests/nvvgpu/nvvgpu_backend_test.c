@@ -887,6 +887,57 @@ TEST_F(backend, a_storm_of_events_loses_none)
 	EXPECT_EQ(0, count(self->vf, "dropped"));
 }
 
+/* As from a guest's driver that comes and goes as fast as it can */
+TEST_F(backend, a_flood_of_events_is_told_in_strokes)
+{
+	unsigned long long begin, reported = 0, told = 0, uevents = 0;
+	struct uevent uevent;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_CREATED, 5000));
+	for (begin = now_ms(); now_ms() < begin + 1000; reported += 2)
+		ASSERT_EQ(0, post(self->bdf, 0, "2 3"));
+	for (; told < reported; uevents++) {
+		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
+					 10000));
+		told += uevent.count;
+	}
+	TH_LOG("%llu reports, %llu uevents", reported, uevents);
+	EXPECT_EQ(reported, told);
+	/* Of both kinds, ten times a second, and with jiffies of 10 ms */
+	EXPECT_GE(2 * ((now_ms() - begin) / 90 + 1), uevents);
+}
+
+TEST_F(backend, a_crash_is_told_at_once_and_what_came_before_it_first)
+{
+	unsigned long long begin, took, best = ~0ULL;
+	struct uevent uevent;
+	int i;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	for (i = 0; i < 5; i++) {
+		ASSERT_CREATED(self->vf);
+		EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+					 NVVGPU_EVENT_NAME_CREATED, 5000));
+		begin = now_ms();
+		ASSERT_EQ(0, post(self->bdf, 0, "1 0"));
+		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
+					 5000));
+		EXPECT_STREQ(NVVGPU_EVENT_NAME_FAULT, uevent.event);
+		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
+					 5000));
+		EXPECT_STREQ(NVVGPU_EVENT_NAME_CRASHED, uevent.event);
+		took = now_ms() - begin;
+		best = took < best ? took : best;
+		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+		ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	}
+	TH_LOG("%llu ms", best);
+	EXPECT_GT(80, best);
+}
+
 TEST_F(backend, events_without_a_vgpu_are_dropped_and_counted)
 {
 	struct uevent uevent;
