@@ -338,10 +338,10 @@ static void nvvgpu_end_migration(struct nvvgpu *vgpu)
 
 /**
  * nvvgpu_start() - hand a vGPU to the process that opens its device
- * @vgpu: the VF, not locked; its device is enabled and has been reset
+ * @vgpu: the VF, not locked; its device is enabled
  *
- * Return: 0, undone by nvvgpu_stop(); else as nvvgpu_may_open() and the
- * back-end's start.
+ * Return: 0, undone by nvvgpu_stop(); -EIO when the VF was not reset; else as
+ * nvvgpu_may_open() and the back-end's start.
  */
 int nvvgpu_start(struct nvvgpu *vgpu)
 {
@@ -352,6 +352,10 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 	ret = nvvgpu_check_open(vgpu);
 	if (ret)
 		return ret;
+	/* With some back-ends it is all that parts one user from the next. */
+	if (!vgpu->core.reset_works)
+		return nvvgpu_fail(vgpu, -EIO,
+				   "cannot open: the VF could not be reset");
 	if (!nvvgpu_pin(vgpu, vgpu->backend))
 		return nvvgpu_fail(vgpu, -ENODEV, "cannot open: the back-end leaves");
 

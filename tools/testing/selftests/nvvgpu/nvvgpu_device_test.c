@@ -97,6 +97,23 @@ TEST_F(device, opens_and_closes_again_and_again)
 	}
 }
 
+TEST_F(device, open_without_a_reset_is_refused)
+{
+	ASSERT_CREATED();
+	/* No method is left. */
+	ASSERT_EQ(0, pci_write(self->vf, "reset_method", "\n"));
+	EXPECT_EQ(-EIO, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_FILE(self->vf, "nvvgpu/last_error",
+		    "cannot open: the VF could not be reset\n");
+	EXPECT_STATE("created");
+
+	/* That has taken nothing that is missed afterwards. */
+	ASSERT_EQ(0, pci_write(self->vf, "reset_method", "default"));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_STATE("open");
+	EXPECT_FILE(self->vf, "nvvgpu/last_error", "\n");
+}
+
 TEST_F(device, second_open_is_refused)
 {
 	struct ioas ioas2;
