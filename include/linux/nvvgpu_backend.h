@@ -338,8 +338,8 @@ struct nvvgpu_backend_ops {
 
 	/**
 	 * @dma_log_start: optional, the DMA log group begins here.  Log the
-	 * vGPU's DMA writes in these IOVA ranges; *@page_size is the wanted
-	 * granularity and becomes the one used.
+	 * vGPU's DMA writes in these IOVA ranges; *@page_size, a power of
+	 * two, is the wanted granularity and becomes the one used.
 	 */
 	int (*dma_log_start)(void *priv, unsigned int vf,
 			     const struct nvvgpu_range *ranges, u32 nr_ranges,

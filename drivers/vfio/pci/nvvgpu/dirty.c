@@ -31,6 +31,10 @@ static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 	u32 nr = 0;
 	int ret;
 
+	/* VFIO has seen to it that no range wraps or overlaps with another. */
+	if (!is_power_of_2(size))
+		return -EINVAL;
+
 	ranges = kvcalloc(nnodes, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
 	if (!ranges)
 		return -ENOMEM;
@@ -38,6 +42,8 @@ static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 	     node = interval_tree_iter_next(node, 0, ULONG_MAX)) {
 		ranges[nr].offset = node->start;
 		ranges[nr].length = node->last - node->start + 1;
+		if (!ranges[nr].length)
+			return -EINVAL;
 		nr++;
 	}
 

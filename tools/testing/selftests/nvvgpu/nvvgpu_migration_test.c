@@ -1471,6 +1471,48 @@ TEST_F(dmalog, takes_arbitrary_requests)
 	EXPECT_FALSE(is_set(self->bits, 1));
 }
 
+TEST_F(dmalog, refuses_ranges_and_pages_that_cannot_be)
+{
+	static const struct {
+		struct vfio_device_feature_dma_logging_range range;
+		__u64 page_size;
+		int err;
+	} bad[] = {
+		{ { USER_IOVA, 0 }, PAGE, -EINVAL },
+		{ { 0, 0 }, PAGE, -EINVAL },
+		{ { 0, 0 }, 0, -EINVAL },
+		{ { USER_IOVA, PAGE }, 0, -EINVAL },
+		/* Aligned to that, as far as VFIO's mask can tell */
+		{ { 4 * PAGE, 4 * PAGE }, 3 * PAGE, -EINVAL },
+		{ { -PAGE, PAGE }, PAGE, -EOVERFLOW },
+		{ { -PAGE, 2 * PAGE }, PAGE, -EOVERFLOW },
+	};
+	struct vfio_device_feature_dma_logging_range two[] = {
+		self->range, { USER_IOVA + USER_LEN, 0 },
+	};
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = PAGE;
+	__u32 before = 0, after = 1;
+	unsigned int i;
+
+	ASSERT_EQ(0, gpu_commands(&self->pf, &before));
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		page_size = bad[i].page_size;
+		EXPECT_EQ(bad[i].err,
+			  log_start(vdev, &bad[i].range, 1, &page_size))
+			TH_LOG("range %u", i);
+	}
+	page_size = PAGE;
+	EXPECT_EQ(-EINVAL, log_start(vdev, two, ARRAY_SIZE(two), &page_size));
+	/* The back-end has not been troubled with them. */
+	ASSERT_EQ(0, gpu_commands(&self->pf, &after));
+	EXPECT_EQ(before, after);
+
+	EXPECT_EQ(-EINVAL, log_read(vdev, USER_IOVA, USER_LEN, PAGE,
+				    self->bits));
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+}
+
 TEST_F(dmalog, ends_with_the_device_and_with_a_crash)
 {
 	struct vdev *vdev = &self->a.vdev;
