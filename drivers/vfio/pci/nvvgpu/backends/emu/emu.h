@@ -5,6 +5,7 @@
 #ifndef NVVGPU_EMU_PRIVATE_H
 #define NVVGPU_EMU_PRIVATE_H
 
+#include <linux/bits.h>
 #include <linux/mutex.h>
 #include <linux/nvvgpu_backend.h>
 #include <linux/pci.h>
@@ -25,6 +26,10 @@
 
 /* Room for the largest thing that goes along with a command */
 #define EMU_BUF_BYTES		NVVGPU_MIG_DATA_MAX
+
+/* More of a framebuffer would have a log that is larger than that */
+#define EMU_MAX_FB_BYTES	((u64)EMU_BUF_BYTES * BITS_PER_BYTE * \
+				 NVVGPU_EMU_VRAM_PAGE)
 
 struct dma_pool;
 struct emu_req;

@@ -78,6 +78,8 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 	    check_mul_overflow(info->fb_bytes, info->max_instances, &total) ||
 	    total > vram_bytes)
 		return "impossible framebuffer";
+	if (info->fb_bytes > EMU_MAX_FB_BYTES)
+		return "framebuffer too large";
 
 	/* What is behind the framebuffer may be somebody else's. */
 	if (!is_power_of_2(bar0_bytes) || bar0_bytes < PAGE_SIZE ||

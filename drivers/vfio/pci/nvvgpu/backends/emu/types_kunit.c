@@ -124,10 +124,30 @@ static void types_refused(struct kunit *test)
 		       cpu_to_le32(0x1000000));
 }
 
+static void types_largest(struct kunit *test)
+{
+	struct nvvgpu_type_info info = {};
+	struct nvvgpu_emu_type raw = good;
+
+	raw.max_instances = cpu_to_le32(1);
+	raw.fb_bytes = cpu_to_le64(EMU_MAX_FB_BYTES);
+	KUNIT_EXPECT_NULL(test, emu_type_parse(&raw, 2 * EMU_MAX_FB_BYTES,
+					       TEST_GRANULE, &info));
+	/* What of it has changed is told in one piece. */
+	KUNIT_EXPECT_EQ(test, info.fb_bytes / NVVGPU_EMU_VRAM_PAGE,
+			EMU_BUF_BYTES * BITS_PER_BYTE);
+
+	raw.fb_bytes = cpu_to_le64(EMU_MAX_FB_BYTES + TEST_GRANULE);
+	KUNIT_EXPECT_STREQ(test, emu_type_parse(&raw, 2 * EMU_MAX_FB_BYTES,
+						TEST_GRANULE, &info),
+			   "framebuffer too large");
+}
+
 static struct kunit_case types_cases[] = {
 	KUNIT_CASE(types_good),
 	KUNIT_CASE(types_names),
 	KUNIT_CASE(types_refused),
+	KUNIT_CASE(types_largest),
 	{ }
 };
 
