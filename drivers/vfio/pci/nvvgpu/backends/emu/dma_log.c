@@ -80,7 +80,6 @@ int emu_dma_log_read(void *priv, unsigned int vf, u64 iova, u64 length,
 		.out_len = DIV_ROUND_UP(length >> ilog2(page_size),
 					BITS_PER_BYTE),
 	};
-
 	int err;
 
 	err = emu_dma_log_cmd(emu, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_READ);
