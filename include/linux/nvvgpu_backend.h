@@ -313,7 +313,8 @@ struct nvvgpu_backend_ops {
 	/**
 	 * @load_begin: migration group; the vGPU is at NVVGPU_SUSPEND_ALL.  What
 	 * follows comes from a @save of the same back-end, type and state
-	 * version or an older one, but need not be what that has given.
+	 * version or an older one, but need not be what that has given.  Nobody
+	 * tells which version: a piece that changes gets another kind.
 	 */
 	int (*load_begin)(void *priv, unsigned int vf);
 	/**
