@@ -82,6 +82,14 @@ FIXTURE_TEARDOWN(backend)
 	EXPECT_FILE(__name, "nvvgpu/state", "created\n");		\
 } while (0)
 
+/* Likewise, with a BAR of which the back-end reads and writes the second page. */
+#define ASSERT_OPEN_TRAPPED() do {					\
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));			\
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));	\
+	ASSERT_CREATED(self->vf);					\
+	ASSERT_OPEN();							\
+} while (0)
+
 static int post(const char *pf, unsigned int vf, const char *events)
 {
 	return put(MOCK_DIR "/event", "%s %u %s", pf, vf, events);
@@ -392,11 +400,7 @@ TEST_F(backend, what_was_offered_at_open_is_what_another_has_to_do)
 {
 	__u32 val;
 
-	/* A BAR that is read and written by the back-end, in part */
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));
-	ASSERT_CREATED(self->vf);
-	ASSERT_OPEN();
+	ASSERT_OPEN_TRAPPED();
 	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
 	ASSERT_EQ(0, mock_del(self->bdf));
 
@@ -731,10 +735,7 @@ TEST_F(backend, trapped_area_is_the_backends)
 	struct vfio_region_info info;
 	__u8 bytes[16];
 
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));
-	ASSERT_CREATED(self->vf);
-	ASSERT_OPEN();
+	ASSERT_OPEN_TRAPPED();
 	ASSERT_EQ(0, vdev_region_info(&self->vdev, 0, &info));
 	EXPECT_EQ(16384, info.size);
 	EXPECT_FALSE(info.flags & VFIO_REGION_INFO_FLAG_MMAP);
@@ -753,10 +754,7 @@ TEST_F(backend, trapped_access_fails_when_the_backend_has_gone)
 {
 	__u32 val = 0;
 
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));
-	ASSERT_CREATED(self->vf);
-	ASSERT_OPEN();
+	ASSERT_OPEN_TRAPPED();
 	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
 	ASSERT_EQ(0, mock_del(self->bdf));
 	EXPECT_EQ(-ENODEV, vdev_read(&self->vdev, 0, 4096, &val, 4));

@@ -66,18 +66,6 @@ FIXTURE_TEARDOWN(migration)
 	gpu_clean(&self->pf);
 }
 
-/* The guest's memory is where it was, and its engine goes on from @b. */
-#define ASSERT_ARRIVED() do {						\
-	ASSERT_EQ(0, ioas_map(&self->to, self->a.mem, USER_IOVA,	\
-			      USER_LEN, PROT_READ | PROT_WRITE));	\
-	self->engine = self->a.engine;					\
-	self->engine.vdev = &self->b;					\
-	ASSERT_EQ(0, vdev_map_bar(&self->b, NVVGPU_EMU_VF_BAR_REGS));	\
-	self->engine.regs = self->b.bar[NVVGPU_EMU_VF_BAR_REGS];	\
-	ASSERT_EQ(0, vdev_enable(&self->b, true));			\
-	ASSERT_EQ(0, vdev_msix_enable(&self->b, ENGINE_VECTORS));	\
-} while (0)
-
 /* Stop @a and have its whole state in the stream. */
 #define ASSERT_SAVED() do {						\
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), &self->fd));	\
@@ -96,6 +84,20 @@ FIXTURE_TEARDOWN(migration)
 	ASSERT_EQ(0, mig_set(&self->b, S(STOP), NULL));			\
 	close(self->fd);						\
 	self->fd = -1;							\
+} while (0)
+
+/* And let it go on there: its memory is where it was, and its engine is @b's. */
+#define ASSERT_ARRIVED(step) do {					\
+	ASSERT_LOADED(step);						\
+	ASSERT_EQ(0, ioas_map(&self->to, self->a.mem, USER_IOVA,	\
+			      USER_LEN, PROT_READ | PROT_WRITE));	\
+	self->engine = self->a.engine;					\
+	self->engine.vdev = &self->b;					\
+	ASSERT_EQ(0, vdev_map_bar(&self->b, NVVGPU_EMU_VF_BAR_REGS));	\
+	self->engine.regs = self->b.bar[NVVGPU_EMU_VF_BAR_REGS];	\
+	ASSERT_EQ(0, vdev_enable(&self->b, true));			\
+	ASSERT_EQ(0, vdev_msix_enable(&self->b, ENGINE_VECTORS));	\
+	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));		\
 } while (0)
 
 static int to_vram(struct user *a, __u64 vram, size_t len, __u32 seed)
@@ -118,6 +120,19 @@ static __u32 vram_crc(struct user *a, struct engine *engine, __u64 vram,
 		return 0;
 
 	return crc32c(0, buf, len);
+}
+
+/* What one can see of the first MiB of VRAM without an engine, here and there */
+static bool vram_is_zero(struct vdev *vdev)
+{
+	__u32 word, at;
+
+	for (at = 0; at < MIB; at += 4 * PAGE)
+		if (vdev_read(vdev, NVVGPU_EMU_VF_BAR_FB, at, &word,
+			      sizeof(word)) != sizeof(word) || word)
+			return false;
+
+	return true;
 }
 
 static __u32 pattern_crc(struct user *a, size_t len, __u32 seed)
@@ -153,9 +168,7 @@ TEST_F(migration, moves_memory_registers_and_the_ring_to_another_vf)
 			     0x1000 + i);
 
 	ASSERT_SAVED();
-	ASSERT_LOADED(MIB);
-	ASSERT_ARRIVED();
-	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	ASSERT_ARRIVED(MIB);
 
 	for (i = 0; i < NVVGPU_EMU_VF_SCRATCH_WORDS; i++)
 		EXPECT_EQ(0x1000 + i,
@@ -202,9 +215,7 @@ TEST_F(migration, every_type_moves)
 		ASSERT_EQ(0, to_vram(&self->a, last, MIB, i));
 		stream_free(&self->stream);
 		ASSERT_SAVED();
-		ASSERT_LOADED(MIB);
-		ASSERT_ARRIVED();
-		ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+		ASSERT_ARRIVED(MIB);
 		EXPECT_EQ(type->id, engine_read(&self->engine,
 						NVVGPU_EMU_VF_REG_TYPE));
 		EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, last, MIB));
@@ -238,9 +249,7 @@ TEST_F(migration, a_halted_engine_is_halted_at_the_destination)
 	EXPECT_EQ(NVVGPU_EMU_VF_ERR_VRAM, was[1]);
 
 	ASSERT_SAVED();
-	ASSERT_LOADED(MIB);
-	ASSERT_ARRIVED();
-	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	ASSERT_ARRIVED(MIB);
 	for (i = 0; i < ARRAY_SIZE(regs); i++)
 		EXPECT_EQ(was[i], engine_read(&self->engine, regs[i]))
 			TH_LOG("register %#x", regs[i]);
@@ -260,9 +269,7 @@ TEST_F(migration, the_source_goes_on_when_it_is_called_off)
 	/* And it can be tried again. */
 	stream_free(&self->stream);
 	ASSERT_SAVED();
-	ASSERT_LOADED(4096);
-	ASSERT_ARRIVED();
-	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	ASSERT_ARRIVED(4096);
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 0, MIB));
 }
 
@@ -285,9 +292,7 @@ TEST_F(migration, the_source_goes_on_when_it_is_called_off_midway)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->a.engine, 0, MIB));
 
 	ASSERT_SAVED();
-	ASSERT_LOADED(4096);
-	ASSERT_ARRIVED();
-	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	ASSERT_ARRIVED(4096);
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 0, MIB));
 }
 
@@ -318,9 +323,7 @@ TEST_F(migration, work_in_flight_is_finished_at_the_destination)
 				      len);
 	submit(&self->a, desc, WORK);
 	ASSERT_SAVED();
-	ASSERT_LOADED(MIB);
-	ASSERT_ARRIVED();
-	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	ASSERT_ARRIVED(MIB);
 
 	/* The interrupt comes here, whether or not it has come there too. */
 	ASSERT_EQ(0, engine_wait(&self->engine, ENGINE_TIMEOUT_MS));
@@ -339,9 +342,7 @@ TEST_F(migration, an_interrupt_that_may_be_lost_comes_again)
 	ASSERT_LT(0, irq_wait(self->a.vdev.irq[ENGINE_VECTOR_DONE],
 			      ENGINE_TIMEOUT_MS));
 	ASSERT_SAVED();
-	ASSERT_LOADED(MIB);
-	ASSERT_ARRIVED();
-	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	ASSERT_ARRIVED(MIB);
 	ASSERT_EQ(0, engine_wait(&self->engine, ENGINE_TIMEOUT_MS));
 	EXPECT_EQ(0, irq_wait(self->b.irq[ENGINE_VECTOR_DONE], 500));
 }
@@ -394,9 +395,7 @@ TEST_F(migration, pre_copy_sends_what_has_changed_and_no_more)
 	EXPECT_EQ(-EINVAL, mig_precopy_info(self->fd, &info));
 	close(self->fd);
 
-	ASSERT_LOADED(123457);
-	ASSERT_ARRIVED();
-	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	ASSERT_ARRIVED(123457);
 	crc = pattern_crc(&self->a, 3 * VRAM_PAGE, 7);
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 10 * MIB,
 				3 * VRAM_PAGE));
@@ -449,9 +448,7 @@ TEST_F(migration, what_changes_once_it_is_read_ahead_is_sent_again)
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), NULL));
 	ASSERT_EQ(0, stream_read(&self->stream, self->fd));
 	close(self->fd);
-	ASSERT_LOADED(MIB);
-	ASSERT_ARRIVED();
-	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	ASSERT_ARRIVED(MIB);
 	for (vram = 0; vram < MIB; vram += VRAM_PAGE)
 		EXPECT_EQ(pattern_crc(&self->a, 4096, 10),
 			  vram_crc(&self->a, &self->engine, vram, 4096))
@@ -482,9 +479,7 @@ TEST_F(migration, what_changed_is_sent_though_the_gpu_could_not_tell)
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), NULL));
 	ASSERT_EQ(0, stream_read(&self->stream, self->fd));
 	close(self->fd);
-	ASSERT_LOADED(MIB);
-	ASSERT_ARRIVED();
-	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	ASSERT_ARRIVED(MIB);
 	crc = pattern_crc(&self->a, MIB, 15);
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, MIB / 2, MIB));
 }
@@ -581,7 +576,7 @@ TEST_F(migration, a_reset_ends_a_session_that_saves)
 
 TEST_F(migration, a_reset_ends_a_session_that_loads_and_leaves_nothing)
 {
-	__u32 word = 0, i;
+	__u32 word = 0;
 
 	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 10));
 	ASSERT_SAVED();
@@ -594,19 +589,13 @@ TEST_F(migration, a_reset_ends_a_session_that_loads_and_leaves_nothing)
 	EXPECT_EQ(ENODEV, errno);
 
 	ASSERT_EQ(0, vdev_enable(&self->b, true));
-	for (i = 0; i < MIB; i += 4096 * 4) {
-		ASSERT_EQ(sizeof(word),
-			  vdev_read(&self->b, NVVGPU_EMU_VF_BAR_FB, i, &word,
-				    sizeof(word)));
-		ASSERT_EQ(0, word);
-	}
+	EXPECT_TRUE(vram_is_zero(&self->b));
 }
 
 TEST_F(migration, a_receiver_that_is_killed_leaves_nothing)
 {
 	__u32 crc = pattern_crc(&self->a, MIB, 11);
 	struct stream half;
-	__u32 word = 0, i;
 	int status;
 	pid_t pid;
 
@@ -633,17 +622,10 @@ TEST_F(migration, a_receiver_that_is_killed_leaves_nothing)
 	ASSERT_EQ(0, vdev_open(&self->b, self->pf.vf[1], &self->to));
 	EXPECT_EQ(S(RUNNING), mig_get(&self->b));
 	ASSERT_EQ(0, vdev_enable(&self->b, true));
-	for (i = 0; i < MIB; i += 4096 * 4) {
-		ASSERT_EQ(sizeof(word),
-			  vdev_read(&self->b, NVVGPU_EMU_VF_BAR_FB, i, &word,
-				    sizeof(word)));
-		ASSERT_EQ(0, word);
-	}
+	EXPECT_TRUE(vram_is_zero(&self->b));
 
 	/* It can be sent again. */
-	ASSERT_LOADED(MIB);
-	ASSERT_ARRIVED();
-	ASSERT_EQ(0, mig_set(&self->b, S(RUNNING), NULL));
+	ASSERT_ARRIVED(MIB);
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 0, MIB));
 }
 
