@@ -29,6 +29,19 @@ static const struct pci_error_handlers nvvgpu_err_handlers = {
 	.reset_done = nvvgpu_pci_reset_done,
 };
 
+/*
+ * A VF is reset by itself, which is its first method, or not at all.  While the
+ * PF is being reset that fails, and the next method would be a reset of the
+ * slot, and of the whole GPU with it.
+ */
+static void nvvgpu_limit_resets(struct pci_dev *pdev)
+{
+	unsigned int i;
+
+	for (i = 1; i < ARRAY_SIZE(pdev->reset_methods); i++)
+		pdev->reset_methods[i] = 0;
+}
+
 static int nvvgpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct nvvgpu *vgpu;
@@ -38,6 +51,7 @@ static int nvvgpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		dev_err(&pdev->dev, "not an SR-IOV virtual function\n");
 		return -ENODEV;
 	}
+	nvvgpu_limit_resets(pdev);
 
 	vgpu = vfio_alloc_device(nvvgpu, core.vdev, &pdev->dev,
 				 &nvvgpu_vfio_ops);

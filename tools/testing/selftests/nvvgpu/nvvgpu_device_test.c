@@ -99,7 +99,11 @@ TEST_F(device, opens_and_closes_again_and_again)
 
 TEST_F(device, open_without_a_reset_is_refused)
 {
+	char methods[64];
+
 	ASSERT_CREATED();
+	ASSERT_LT(0, pci_read(self->vf, "reset_method", methods,
+			      sizeof(methods)));
 	/* No method is left. */
 	ASSERT_EQ(0, pci_write(self->vf, "reset_method", "\n"));
 	EXPECT_EQ(-EIO, vdev_open(&self->vdev, self->vf, &self->ioas));
@@ -108,7 +112,7 @@ TEST_F(device, open_without_a_reset_is_refused)
 	EXPECT_STATE("created");
 
 	/* That has taken nothing that is missed afterwards. */
-	ASSERT_EQ(0, pci_write(self->vf, "reset_method", "default"));
+	ASSERT_EQ(0, pci_write(self->vf, "reset_method", methods));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_STATE("open");
 	EXPECT_FILE(self->vf, "nvvgpu/last_error", "\n");

@@ -1175,6 +1175,15 @@ TEST_F(mishap, an_error_that_is_not_fatal_is_told_and_changes_nothing)
 	vfs_stay_awake(&self->pf, false);
 }
 
+TEST_F(mishap, a_vf_is_never_reset_with_the_gpu)
+{
+	char methods[64];
+
+	ASSERT_LT(0, pci_read(self->vf, "reset_method", methods,
+			      sizeof(methods)));
+	EXPECT_STREQ("flr\n", methods);
+}
+
 TEST_F(mishap, front_end_in_use_stays)
 {
 	ASSERT_EQ(0, agent_start(&self->agent, self->vf, DMA));
