@@ -30,7 +30,11 @@
 
 #ifndef NVVGPU_HAVE_CRC32C
 #include <linux/crc32.h>
-#define crc32c(crc, p, len)		__crc32c_le(crc, p, len)
+#define crc32c(crc, p, len)	__crc32c_le(crc, (const void *)(p), len)
+#endif
+
+#ifndef NVVGPU_HAVE_DFL_WQ
+#define system_dfl_wq			system_unbound_wq
 #endif
 
 #ifndef NVVGPU_HAVE_CHECK_PRECOPY

@@ -50,9 +50,10 @@ struct pci_dev;
  *   1.0  everything up to get_stats
  *   1.1  get_placement
  *   1.2  state_version
+ *   1.3  save_ahead
  */
 #define NVVGPU_BACKEND_ABI_MAJOR	1
-#define NVVGPU_BACKEND_ABI_MINOR	2
+#define NVVGPU_BACKEND_ABI_MINOR	3
 
 /* NVVGPU_NAME_LEN and the like, which user space knows, are in the uAPI header. */
 #define NVVGPU_REASON_LEN		96
@@ -301,7 +302,10 @@ struct nvvgpu_backend_ops {
 	int (*save_begin)(void *priv, unsigned int vf);
 	/**
 	 * @save: migration group; the next piece, in at most @capacity bytes,
-	 * which are NVVGPU_MIG_DATA_MAX.
+	 * which are NVVGPU_MIG_DATA_MAX.  The buffer is whole pages of its
+	 * own: vmalloc'ed, or a folio.  That is what a GPU may write to
+	 * directly, by dma_map_single(); a back-end that cannot be sure that
+	 * the GPU has finished keeps a reference to the folio, and fails.
 	 * Returns 1 with a piece, 0 when there is none for now.  While the vGPU
 	 * runs only what can be sent early is offered; at NVVGPU_SUSPEND_ALL
 	 * everything that is left, and 0 is then the end.
@@ -319,8 +323,9 @@ struct nvvgpu_backend_ops {
 	int (*load_begin)(void *priv, unsigned int vf);
 	/**
 	 * @load: migration group; take one piece; -EINVAL for one that cannot
-	 * be.  What only the GPU can find wrong with a piece may be told by a
-	 * later @load or by the commit.
+	 * be.  The data is in a buffer as that of @save, and stays there until
+	 * the next @load or @load_end.  What only the GPU can find wrong with a
+	 * piece may be told by a later @load or by the commit.
 	 */
 	int (*load)(void *priv, unsigned int vf,
 		    const struct nvvgpu_chunk *chunk, const void *buf);
@@ -381,6 +386,15 @@ struct nvvgpu_backend_ops {
 	 * newer.
 	 */
 	u32 state_version;
+
+	/**
+	 * @save_ahead: optional beside the migration group; @save has just
+	 * given a piece, and the next call of it will have this buffer.  Have
+	 * the GPU begin to fill it, while the front-end is busy with the piece.
+	 * @save_end may come instead.
+	 */
+	void (*save_ahead)(void *priv, unsigned int vf, void *buf,
+			   size_t capacity);
 };
 
 /**

@@ -72,8 +72,9 @@ struct made {
 };
 
 static struct nvvgpu_mig_header own;
-static u8 *payload;
-static size_t come;	/* bytes of it */
+static struct nvvgpu_piece pieces[2];
+static struct nvvgpu_piece *piece;
+static size_t come;	/* bytes of its data */
 
 #define CHECK(cond) do {						\
 	if (!(cond)) {							\
@@ -292,22 +293,19 @@ static void read_stream(const u8 *bytes, size_t len, struct events *events)
 
 /* The parser */
 
-static void check_state(const struct nvvgpu_stream *stream,
-			const struct event *event)
+static void check_state(const struct event *event)
 {
-	const struct nvvgpu_mig_state *state = nvvgpu_stream_state(stream);
+	const struct nvvgpu_mig_state *state = &piece->state;
 	u64 offset = le64_to_cpu(state->offset);
 	u64 span = le64_to_cpu(state->span);
-	const void *data;
-	u32 len;
+	u32 len = nvvgpu_piece_bytes(piece);
 
-	data = nvvgpu_stream_data(stream, &len);
 	CHECK(len <= NVVGPU_MIG_DATA_MAX);
 	CHECK(span && span >= len && offset + (span - 1) >= offset);
 
 	CHECK(len == event->len);
 	CHECK(!memcmp(state, event->state, sizeof(*state)));
-	CHECK(!memcmp(data, event->state + sizeof(*state), len));
+	CHECK(!memcmp(piece->data, event->state + sizeof(*state), len));
 }
 
 /* Who is refused stays so. */
@@ -324,31 +322,60 @@ static void check_refused(struct nvvgpu_stream *stream, int err)
 	CHECK(stream->why == why);
 }
 
-/* A byte of the payload that has not come is poison. */
+/* A byte of the data that has not come is poison. */
 static void poison(void)
 {
-	ASAN_POISON_MEMORY_REGION(payload, come);
+	ASAN_POISON_MEMORY_REGION(piece->data, come);
 	come = 0;
+}
+
+/* Bytes from @room to the end of what it is in */
+static size_t room_end(struct nvvgpu_stream *stream, const u8 *room)
+{
+	const u8 *head = (u8 *)&piece->record, *state = (u8 *)&piece->state;
+
+	if (room >= (u8 *)piece->data &&
+	    room <= (u8 *)piece->data + NVVGPU_MIG_DATA_MAX)
+		return (u8 *)piece->data + NVVGPU_MIG_DATA_MAX - room;
+	if (room >= state && room < state + sizeof(piece->state))
+		return state + sizeof(piece->state) - room;
+	if (room >= head && room < state)
+		return state - room;
+
+	return (u8 *)(&stream->header + 1) - room;
 }
 
 /* Where the next bytes go */
 static void *make_room(struct nvvgpu_stream *stream, size_t *n, size_t most)
 {
 	u8 *room = nvvgpu_stream_room(stream, n);
-	bool in_payload = room >= payload &&
-			  room <= payload + NVVGPU_MIG_LENGTH_MAX;
+	u8 *data = piece->data;
 
 	if (*n)
-		CHECK(*n <= (in_payload ?
-			     payload + NVVGPU_MIG_LENGTH_MAX - room :
-			     (u8 *)(stream + 1) - room));
+		CHECK(*n <= room_end(stream, room));
 	*n = min(*n, most);
-	if (in_payload) {
+	if (room >= data && room <= data + NVVGPU_MIG_DATA_MAX) {
 		ASAN_UNPOISON_MEMORY_REGION(room, *n);
-		come = room + *n - payload;
+		come = room + *n - data;
 	}
 
 	return room;
+}
+
+/* As nvvgpu_stream_came(), of records that have been checked too */
+static int came(struct nvvgpu_stream *stream, size_t len)
+{
+	int what = nvvgpu_stream_came(stream, len);
+	const char *why = NULL;
+
+	if (what < 0)
+		check_refused(stream, what);
+	if (what != NVVGPU_STREAM_RECORD)
+		return what;
+	what = nvvgpu_stream_check(piece, &why);
+	CHECK(what < 0 ? why && *why : !why);
+
+	return what;
 }
 
 /* Give a stream to the parser as data.c does, in writes of these lengths. */
@@ -362,7 +389,7 @@ static void feed(const u8 *bytes, size_t len, const u8 *slices,
 	unsigned int i = 0;
 
 	memset(&stream, 0xa5, sizeof(stream));
-	nvvgpu_stream_begin(&stream, &own, payload);
+	nvvgpu_stream_begin(&stream, &own, piece);
 	poison();
 
 	while (done < len) {
@@ -375,7 +402,7 @@ static void feed(const u8 *bytes, size_t len, const u8 *slices,
 		room = make_room(&stream, &n, min(left, len - done));
 		if (n)
 			memcpy(room, bytes + done, n);
-		what = nvvgpu_stream_came(&stream, n);
+		what = came(&stream, n);
 		if (what) {
 			CHECK(event < end);
 			CHECK(what == event->what);
@@ -383,7 +410,6 @@ static void feed(const u8 *bytes, size_t len, const u8 *slices,
 		if (what < 0) {
 			CHECK(done <= event->at);
 			CHECK(event->at < done + (n ?: 1));
-			check_refused(&stream, what);
 			CHECK(event + 1 == end);
 			return;
 		}
@@ -396,8 +422,11 @@ static void feed(const u8 *bytes, size_t len, const u8 *slices,
 
 		CHECK(event->at == done - 1);
 		if (what == NVVGPU_STREAM_STATE) {
-			check_state(&stream, event);
+			check_state(event);
 			poison();
+			/* data.c may still be busy with this one. */
+			piece = &pieces[piece == pieces];
+			nvvgpu_stream_go_on(&stream, piece);
 		}
 		event++;
 	}
@@ -521,11 +550,26 @@ static u64 take(struct plan *plan, unsigned int bytes)
 	return val;
 }
 
+/* The head of a record with this payload */
+static struct nvvgpu_mig_record make_head(u32 type, u64 number,
+					  const void *body, u32 len)
+{
+	struct nvvgpu_piece sent = {};
+	u32 head = min(len, (u32)sizeof(sent.state));
+
+	if (head)
+		memcpy(&sent.state, body, head);
+	sent.data = (u8 *)body + head;
+	nvvgpu_stream_record(&sent, type, number, len);
+
+	return sent.record;
+}
+
 static void make_record(struct made *made, u32 type, const void *body, u32 len)
 {
 	struct nvvgpu_mig_record record;
 
-	nvvgpu_stream_record(&record, type, made->records, body, len);
+	record = make_head(type, made->records, body, len);
 	made->start[made->records++] = made->len;
 	memcpy(made->bytes + made->len, &record, sizeof(record));
 	made->len += sizeof(record);
@@ -718,12 +762,15 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 	make_crc_table();
 	/* The value that the field gives for a CRC-32C of these */
-	nvvgpu_stream_record(&record, NVVGPU_MIG_STATE, 0, "123456789", 9);
+	record = make_head(NVVGPU_MIG_STATE, 0, "123456789", 9);
 	CHECK(le32_to_cpu(record.payload_crc) == 0xe3069283);
 
-	payload = malloc(NVVGPU_MIG_LENGTH_MAX);
-	CHECK(payload);
-	ASAN_POISON_MEMORY_REGION(payload, NVVGPU_MIG_LENGTH_MAX);
+	for (piece = pieces; piece < pieces + 2; piece++) {
+		piece->data = malloc(NVVGPU_MIG_DATA_MAX);
+		CHECK(piece->data);
+		ASAN_POISON_MEMORY_REGION(piece->data, NVVGPU_MIG_DATA_MAX);
+	}
+	piece = pieces;
 	own.type = cpu_to_le32(1145);
 	memcpy(own.backend, "fuzz", 4);
 	own.fb_bytes = cpu_to_le64(1ULL << 30);

@@ -117,9 +117,6 @@ struct nvvgpu_mig_header {
 
 /* The most that may follow a struct nvvgpu_mig_state */
 #define NVVGPU_MIG_DATA_MAX		0x40000
-/* The most that may follow a struct nvvgpu_mig_record */
-#define NVVGPU_MIG_LENGTH_MAX		(NVVGPU_MIG_DATA_MAX + 0x1000)
-
 /**
  * struct nvvgpu_mig_record - what each record begins with
  * @type: NVVGPU_MIG_*
@@ -150,5 +147,9 @@ struct nvvgpu_mig_state {
 	__le64 offset;
 	__le64 span;
 };
+
+/* The most that may follow a struct nvvgpu_mig_record */
+#define NVVGPU_MIG_LENGTH_MAX	(sizeof(struct nvvgpu_mig_state) + \
+				 NVVGPU_MIG_DATA_MAX)
 
 #endif /* _UAPI_LINUX_NVVGPU_H */

@@ -220,6 +220,7 @@ static const size_t nvvgpu_ops_size[] = {
 	[0] = offsetofend(struct nvvgpu_backend_ops, get_stats),
 	[1] = offsetofend(struct nvvgpu_backend_ops, get_placement),
 	[2] = offsetofend(struct nvvgpu_backend_ops, state_version),
+	[3] = offsetofend(struct nvvgpu_backend_ops, save_ahead),
 };
 
 static_assert(ARRAY_SIZE(nvvgpu_ops_size) == NVVGPU_BACKEND_ABI_MINOR + 1);
@@ -257,6 +258,8 @@ static const char *nvvgpu_ops_flaw(const struct nvvgpu_backend_ops *ops)
 		return "the migration operations come together";
 	if (ops->precopy_estimate && !ops->suspend)
 		return "precopy_estimate is of no use without migration";
+	if (ops->save_ahead && !ops->suspend)
+		return "save_ahead is of no use without migration";
 	if (!nvvgpu_whole(ops->dma_log_start, ops->dma_log_stop,
 			  ops->dma_log_read))
 		return "the DMA log operations come together";

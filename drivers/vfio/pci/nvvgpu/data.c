@@ -5,15 +5,23 @@
  * The file may outlive the session it was opened for, and even the VF's being
  * bound.  It keeps the memory of struct nvvgpu; whether it may do anything with
  * it is told by @ended, under state_mutex.
+ *
+ * Checksums and the back-end take as long as copying from and to the user does,
+ * so a work goes ahead of the reader and behind the writer, with a ring of
+ * pieces between.
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
 #include <linux/poll.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 
 #include "nvvgpu.h"
 #include "stream.h"
@@ -22,21 +30,30 @@
 /* How often somebody who waits for more to be saved is told to look again */
 #define NVVGPU_DATA_POLL_MS	50
 
+/* One for the user, one for the work, one that the GPU uses, one to spare */
+#define NVVGPU_DATA_PIECES	4
+
 /**
  * struct nvvgpu_data - the data file of one session
  * @file: the file
  * @vgpu: the VF, holds a reference to its device
  * @loading: whether the state comes in
  * @own: the header that this side sends
- * @lock: one reader or writer at a time; protects everything down to @failed
- * @buf: what is on its way: a record that goes out, or the payload of one that
- *	comes in
- * @have: bytes in @buf that go out
+ * @lock: one reader or writer at a time; protects everything down to @stream
+ * @heading: the user still reads @own
+ * @at_end: the user has read the end
+ * @size: bytes of what the user reads, 0 between pieces
  * @pos: how many of those have been read
- * @number: of the next record that goes out
- * @at_end: the end has been put into @buf
  * @stream: that comes in
- * @failed: errno of what cannot be mended
+ * @pieces: the ring
+ * @number: of the next record that goes out, the work's
+ * @work: saves pieces to the ring, or loads them from it
+ * @ring_lock: protects everything down to @ret
+ * @made: pieces that have been put into the ring
+ * @taken: pieces that have been taken out of it
+ * @busy: @work is under way, or will be; only the holder of @lock has it begin
+ * @ret: why it has ended: 0 when it was the user's turn
+ * @turn: for @made, @taken or @busy to be changed by the work
  * @whole: under state_mutex: the end of the stream has come in
  * @ended: under state_mutex: the session is over
  * @wait: for more to read, or the end
@@ -49,13 +66,22 @@ struct nvvgpu_data {
 	struct nvvgpu_mig_header own;
 
 	struct mutex lock; /* see above */
-	void *buf;
-	size_t have;
-	size_t pos;
-	u64 number;
+	bool heading;
 	bool at_end;
+	size_t size;
+	size_t pos;
 	struct nvvgpu_stream stream;
-	int failed;
+
+	struct nvvgpu_piece pieces[NVVGPU_DATA_PIECES];
+	u64 number;
+	struct work_struct work;
+
+	spinlock_t ring_lock; /* see above */
+	u64 made;
+	u64 taken;
+	bool busy;
+	int ret;
+	wait_queue_head_t turn;
 
 	bool whole;
 	bool ended;
@@ -63,18 +89,16 @@ struct nvvgpu_data {
 	struct delayed_work again;
 };
 
-/* A record of state as it lies in nvvgpu_data::buf */
-struct nvvgpu_data_piece {
-	struct nvvgpu_mig_record record;
-	struct nvvgpu_mig_state state;
-	u8 data[];
-};
+/* What a piece begins with; its data lies elsewhere */
+#define NVVGPU_PIECE_HEAD	offsetof(struct nvvgpu_piece, data)
 
-#define NVVGPU_DATA_BUF	(sizeof(struct nvvgpu_mig_record) + \
-			 NVVGPU_MIG_LENGTH_MAX)
+static_assert(NVVGPU_PIECE_HEAD == sizeof(struct nvvgpu_mig_record) +
+				   sizeof(struct nvvgpu_mig_state));
 
-static_assert(sizeof(struct nvvgpu_data_piece) + NVVGPU_MIG_DATA_MAX <=
-	      NVVGPU_DATA_BUF);
+static struct nvvgpu_piece *nvvgpu_data_piece(struct nvvgpu_data *data, u64 i)
+{
+	return &data->pieces[i % NVVGPU_DATA_PIECES];
+}
 
 /* The session's back-end, or why there is none any more */
 static struct nvvgpu_backend *nvvgpu_data_backend(struct nvvgpu_data *data)
@@ -91,11 +115,13 @@ static struct nvvgpu_backend *nvvgpu_data_backend(struct nvvgpu_data *data)
 	return vgpu->backend;
 }
 
-/* Fetch the next piece: 1 and @chunk, 0 at the end, -ENOMSG when there is none yet. */
-static int nvvgpu_data_save(struct nvvgpu_data *data,
-			    struct nvvgpu_chunk *chunk)
+/*
+ * Have the next piece: 1, 0 at the end, -ENOMSG when there is none yet.  Its
+ * checksum takes time too, in which the back-end may begin with the next.
+ */
+static int nvvgpu_data_fetch(struct nvvgpu_data *data,
+			     struct nvvgpu_chunk *chunk, void *buf, void *ahead)
 {
-	struct nvvgpu_data_piece *piece = data->buf;
 	struct nvvgpu *vgpu = data->vgpu;
 	struct nvvgpu_backend *backend;
 	int ret;
@@ -106,109 +132,65 @@ static int nvvgpu_data_save(struct nvvgpu_data *data,
 	if (IS_ERR(backend))
 		return PTR_ERR(backend);
 
-	ret = backend->ops->save(backend->priv, vgpu->vf, chunk, piece->data,
+	ret = backend->ops->save(backend->priv, vgpu->vf, chunk, buf,
 				 NVVGPU_MIG_DATA_MAX);
 	trace_nvvgpu_op(vgpu, "save", ret);
 	if (ret > 0 && (chunk->length > NVVGPU_MIG_DATA_MAX || !chunk->span ||
 			chunk->span < chunk->length))
 		ret = -EPROTO;
-	if (ret < 0) {
-		data->failed = ret;
+	if (ret < 0)
 		return nvvgpu_fail(vgpu, ret, "cannot save the vGPU's state");
-	}
 	if (!ret && vgpu->mig_state != VFIO_DEVICE_STATE_STOP_COPY)
 		return -ENOMSG;
+	if (ret && ahead && backend->ops->save_ahead)
+		backend->ops->save_ahead(backend->priv, vgpu->vf, ahead,
+					 NVVGPU_MIG_DATA_MAX);
 
 	return ret;
 }
 
-/* Have something in the buffer: 1, or 0 at the end of the stream */
-static int nvvgpu_data_fill(struct nvvgpu_data *data)
+/* Make the next record: 0, or -ENOMSG when there is none yet. */
+static int nvvgpu_data_save(struct nvvgpu_data *data)
 {
-	struct nvvgpu_data_piece *piece = data->buf;
+	u64 made = data->made, taken = READ_ONCE(data->taken);
+	struct nvvgpu_piece *piece = nvvgpu_data_piece(data, made);
 	struct nvvgpu_chunk chunk = {};
+	void *ahead = NULL;
 	int ret;
 
-	lockdep_assert_held(&data->lock);
-
-	if (READ_ONCE(data->ended))
-		return -ENODEV;
-	if (data->pos < data->have)
-		return 1;
-	if (data->failed)
-		return data->failed;
-	if (data->at_end)
-		return 0;
-
-	data->pos = 0;
-	data->have = 0;
-	ret = nvvgpu_data_save(data, &chunk);
+	if (made + 1 - taken < NVVGPU_DATA_PIECES)
+		ahead = nvvgpu_data_piece(data, made + 1)->data;
+	ret = nvvgpu_data_fetch(data, &chunk, piece->data, ahead);
 	if (ret < 0)
 		return ret;
 
-	if (ret) {
-		piece->state.kind = cpu_to_le32(chunk.kind);
-		piece->state.flags = cpu_to_le32(chunk.flags);
-		piece->state.offset = cpu_to_le64(chunk.offset);
-		piece->state.span = cpu_to_le64(chunk.span);
-		nvvgpu_stream_record(&piece->record, NVVGPU_MIG_STATE,
-				     data->number++, &piece->state,
+	piece->state.kind = cpu_to_le32(chunk.kind);
+	piece->state.flags = cpu_to_le32(chunk.flags);
+	piece->state.offset = cpu_to_le64(chunk.offset);
+	piece->state.span = cpu_to_le64(chunk.span);
+	if (ret)
+		nvvgpu_stream_record(piece, NVVGPU_MIG_STATE, data->number,
 				     sizeof(piece->state) + chunk.length);
-		data->have = sizeof(*piece) + chunk.length;
-	} else {
-		nvvgpu_stream_record(&piece->record, NVVGPU_MIG_END,
-				     data->number++, NULL, 0);
-		data->have = sizeof(piece->record);
-		data->at_end = true;
-	}
+	else
+		nvvgpu_stream_record(piece, NVVGPU_MIG_END, data->number, 0);
+	data->number++;
 
-	return 1;
-}
-
-static ssize_t nvvgpu_data_read(struct file *file, char __user *buf, size_t len,
-				loff_t *pos)
-{
-	struct nvvgpu_data *data = file->private_data;
-	ssize_t done = 0;
-	int ret = 0;
-
-	if (mutex_lock_interruptible(&data->lock))
-		return -ERESTARTSYS;
-
-	while (len) {
-		size_t n;
-
-		ret = nvvgpu_data_fill(data);
-		if (ret <= 0)
-			break;
-
-		n = min(len, data->have - data->pos);
-		if (copy_to_user(buf + done, data->buf + data->pos, n)) {
-			ret = -EFAULT;
-			break;
-		}
-		data->pos += n;
-		done += n;
-		len -= n;
-	}
-	mutex_unlock(&data->lock);
-
-	return done ?: ret;
+	return 0;
 }
 
 /* Give a piece that has come in to the back-end. */
-static int nvvgpu_data_load(struct nvvgpu_data *data)
+static int nvvgpu_data_give(struct nvvgpu_data *data,
+			    const struct nvvgpu_piece *piece)
 {
-	const struct nvvgpu_mig_state *state = nvvgpu_stream_state(&data->stream);
 	struct nvvgpu *vgpu = data->vgpu;
 	struct nvvgpu_backend *backend;
 	struct nvvgpu_chunk chunk = {
-		.kind = le32_to_cpu(state->kind),
-		.flags = le32_to_cpu(state->flags),
-		.offset = le64_to_cpu(state->offset),
-		.span = le64_to_cpu(state->span),
+		.kind = le32_to_cpu(piece->state.kind),
+		.flags = le32_to_cpu(piece->state.flags),
+		.offset = le64_to_cpu(piece->state.offset),
+		.span = le64_to_cpu(piece->state.span),
+		.length = nvvgpu_piece_bytes(piece),
 	};
-	const void *bytes = nvvgpu_stream_data(&data->stream, &chunk.length);
 	int ret;
 
 	guard(nvvgpu)(vgpu);
@@ -217,14 +199,12 @@ static int nvvgpu_data_load(struct nvvgpu_data *data)
 	if (IS_ERR(backend))
 		return PTR_ERR(backend);
 
-	ret = backend->ops->load(backend->priv, vgpu->vf, &chunk, bytes);
+	ret = backend->ops->load(backend->priv, vgpu->vf, &chunk, piece->data);
 	trace_nvvgpu_op(vgpu, "load", ret);
-	if (ret) {
-		data->failed = ret;
+	if (ret)
 		nvvgpu_fail(vgpu, ret,
 			    "cannot load the vGPU's state: kind %u, offset %#llx, %#llx bytes",
 			    chunk.kind, chunk.offset, chunk.span);
-	}
 
 	return ret;
 }
@@ -240,35 +220,280 @@ static int nvvgpu_data_whole(struct nvvgpu_data *data)
 	return 0;
 }
 
-static int nvvgpu_data_refuse(struct nvvgpu_data *data, int err)
+static int nvvgpu_data_refuse(struct nvvgpu_data *data, int err,
+			      const char *why)
 {
 	guard(nvvgpu)(data->vgpu);
 
 	if (data->ended)
 		return -ENODEV;
 	data->whole = false;
-	data->failed = err;
 
 	return nvvgpu_fail(data->vgpu, err,
-			   "cannot take the migration stream: %s",
-			   data->stream.why);
+			   "cannot take the migration stream: %s", why);
 }
 
-/* Some bytes have come in: act on what they complete. */
-static int nvvgpu_data_came(struct nvvgpu_data *data, size_t len)
+/* Act on a record that has come in: 0, or a negative errno. */
+static int nvvgpu_data_load(struct nvvgpu_data *data,
+			    const struct nvvgpu_piece *piece)
 {
-	int ret = nvvgpu_stream_came(&data->stream, len);
+	const char *why;
+	int ret = nvvgpu_stream_check(piece, &why);
 
 	switch (ret) {
 	case NVVGPU_STREAM_MORE:
 		return 0;
 	case NVVGPU_STREAM_STATE:
-		return nvvgpu_data_load(data);
+		return nvvgpu_data_give(data, piece);
 	case NVVGPU_STREAM_END:
 		return nvvgpu_data_whole(data);
 	default:
-		return nvvgpu_data_refuse(data, ret);
+		return nvvgpu_data_refuse(data, ret, why);
 	}
+}
+
+static bool nvvgpu_data_is_end(const struct nvvgpu_piece *piece)
+{
+	return piece->record.type == cpu_to_le32(NVVGPU_MIG_END);
+}
+
+/* The user's turn: is there a piece to be read, or room for one to be written? */
+static bool nvvgpu_data_for_user(struct nvvgpu_data *data)
+{
+	guard(spinlock)(&data->ring_lock);
+
+	/* Of those that were loaded the GPU may still be reading the last. */
+	return data->loading ?
+	       data->made - data->taken <= NVVGPU_DATA_PIECES - 2 :
+	       data->made != data->taken;
+}
+
+/* The work's turn: the other way round */
+static bool nvvgpu_data_for_work(struct nvvgpu_data *data)
+{
+	lockdep_assert_held(&data->ring_lock);
+
+	if (data->ret)
+		return false;
+	if (data->loading)
+		return data->made != data->taken;
+
+	return data->made - data->taken < NVVGPU_DATA_PIECES &&
+	       !nvvgpu_data_is_end(nvvgpu_data_piece(data, data->made - 1));
+}
+
+/* Do one piece of the work: is it still the work's turn? */
+static bool nvvgpu_data_step(struct nvvgpu_data *data)
+{
+	bool on;
+	int ret;
+
+	ret = data->loading ?
+	      nvvgpu_data_load(data, nvvgpu_data_piece(data, data->taken)) :
+	      nvvgpu_data_save(data);
+
+	scoped_guard(spinlock, &data->ring_lock) {
+		WRITE_ONCE(data->ret, ret);
+		if (!ret && data->loading)
+			data->taken++;
+		else if (!ret)
+			data->made++;
+		on = nvvgpu_data_for_work(data);
+		WRITE_ONCE(data->busy, on);
+	}
+	wake_up(&data->turn);
+
+	return on;
+}
+
+static void nvvgpu_data_work(struct work_struct *work)
+{
+	struct nvvgpu_data *data = container_of(work, struct nvvgpu_data, work);
+
+	while (nvvgpu_data_step(data))
+		;
+}
+
+static void nvvgpu_data_start(struct nvvgpu_data *data)
+{
+	lockdep_assert_held(&data->lock);
+
+	guard(spinlock)(&data->ring_lock);
+
+	if (data->busy || !nvvgpu_data_for_work(data))
+		return;
+	WRITE_ONCE(data->busy, true);
+	queue_work(system_dfl_wq, &data->work);
+}
+
+/* Have it be the user's turn: 0, or why it is not. */
+static int nvvgpu_data_turn(struct nvvgpu_data *data)
+{
+	lockdep_assert_held(&data->lock);
+
+	if (nvvgpu_data_for_user(data))
+		return 0;
+
+	if (!cancel_work(&data->work)) {
+		wait_event(data->turn, nvvgpu_data_for_user(data) ||
+				       !READ_ONCE(data->busy));
+		if (nvvgpu_data_for_user(data))
+			return 0;
+		if (data->ret && data->ret != -ENOMSG)
+			return data->ret;
+	}
+
+	/* No other CPU has begun with it; or there may be something by now. */
+	if (nvvgpu_data_step(data))
+		queue_work(system_dfl_wq, &data->work);
+
+	return nvvgpu_data_for_user(data) ? 0 : data->ret;
+}
+
+/* Have the work end: 0, or why it has. */
+static int nvvgpu_data_settle(struct nvvgpu_data *data)
+{
+	lockdep_assert_held(&data->lock);
+
+	if (cancel_work(&data->work))
+		nvvgpu_data_work(&data->work);
+	else
+		wait_event(data->turn, !READ_ONCE(data->busy));
+
+	return data->ret;
+}
+
+/* Bytes of a piece that goes out */
+static size_t nvvgpu_data_bytes(const struct nvvgpu_piece *piece)
+{
+	return sizeof(piece->record) + le32_to_cpu(piece->record.length);
+}
+
+/* Have something to be read: 1, or 0 at the end of the stream */
+static int nvvgpu_data_fill(struct nvvgpu_data *data)
+{
+	int ret;
+
+	lockdep_assert_held(&data->lock);
+
+	if (READ_ONCE(data->ended))
+		return -ENODEV;
+	if (data->size)
+		return 1;
+	if (data->at_end)
+		return 0;
+
+	ret = nvvgpu_data_turn(data);
+	if (ret)
+		return ret;
+	WRITE_ONCE(data->size,
+		   nvvgpu_data_bytes(nvvgpu_data_piece(data, data->taken)));
+
+	return 1;
+}
+
+/* What is to be read next, and how much of it lies together */
+static const void *nvvgpu_data_next(struct nvvgpu_data *data, size_t *n)
+{
+	const struct nvvgpu_piece *piece;
+	size_t pos = data->pos;
+
+	*n = data->size - pos;
+	if (data->heading)
+		return (const void *)&data->own + pos;
+	piece = nvvgpu_data_piece(data, data->taken);
+	if (pos >= NVVGPU_PIECE_HEAD)
+		return piece->data + pos - NVVGPU_PIECE_HEAD;
+	*n = min(*n, NVVGPU_PIECE_HEAD - pos);
+
+	return (const void *)piece + pos;
+}
+
+/* So much has been read. */
+static void nvvgpu_data_went(struct nvvgpu_data *data, size_t n)
+{
+	data->pos += n;
+	if (data->pos < data->size)
+		return;
+
+	data->pos = 0;
+	if (data->heading) {
+		data->heading = false;
+	} else {
+		data->at_end = nvvgpu_data_is_end(nvvgpu_data_piece(data,
+								    data->taken));
+		scoped_guard(spinlock, &data->ring_lock)
+			data->taken++;
+		nvvgpu_data_start(data);
+	}
+	WRITE_ONCE(data->size, 0);
+}
+
+static ssize_t nvvgpu_data_read(struct file *file, char __user *buf, size_t len,
+				loff_t *pos)
+{
+	struct nvvgpu_data *data = file->private_data;
+	ssize_t done = 0;
+	int ret = 0;
+
+	if (mutex_lock_interruptible(&data->lock))
+		return -ERESTARTSYS;
+
+	while (len) {
+		const void *from;
+		size_t n;
+
+		ret = nvvgpu_data_fill(data);
+		if (ret <= 0)
+			break;
+
+		from = nvvgpu_data_next(data, &n);
+		n = min(len, n);
+		if (copy_to_user(buf + done, from, n)) {
+			ret = -EFAULT;
+			break;
+		}
+		nvvgpu_data_went(data, n);
+		done += n;
+		len -= n;
+		if (signal_pending(current))
+			break;
+	}
+	mutex_unlock(&data->lock);
+
+	return done ?: ret;
+}
+
+/* Some bytes have come in: have what they complete acted on. */
+static int nvvgpu_data_came(struct nvvgpu_data *data, size_t len)
+{
+	struct nvvgpu_piece *piece = nvvgpu_data_piece(data, data->made);
+	int ret = nvvgpu_stream_came(&data->stream, len);
+	int err;
+
+	if (ret == NVVGPU_STREAM_MORE)
+		return 0;
+
+	if (ret == NVVGPU_STREAM_RECORD &&
+	    piece->record.type == cpu_to_le32(NVVGPU_MIG_STATE)) {
+		scoped_guard(spinlock, &data->ring_lock)
+			data->made++;
+		nvvgpu_data_start(data);
+		err = nvvgpu_data_turn(data);
+		nvvgpu_stream_go_on(&data->stream,
+				    nvvgpu_data_piece(data, data->made));
+		return err;
+	}
+
+	/* What came before this is refused before it. */
+	err = nvvgpu_data_settle(data);
+	if (err)
+		return err;
+	err = ret < 0 ? nvvgpu_data_refuse(data, ret, data->stream.why) :
+			nvvgpu_data_load(data, piece);
+	WRITE_ONCE(data->ret, err);
+
+	return err;
 }
 
 static ssize_t nvvgpu_data_write(struct file *file, const char __user *buf,
@@ -282,10 +507,10 @@ static ssize_t nvvgpu_data_write(struct file *file, const char __user *buf,
 		return -ERESTARTSYS;
 
 	while (done < len) {
-		size_t n;
 		void *room;
+		size_t n;
 
-		ret = READ_ONCE(data->ended) ? -ENODEV : data->failed;
+		ret = READ_ONCE(data->ended) ? -ENODEV : READ_ONCE(data->ret);
 		if (ret)
 			break;
 
@@ -300,7 +525,10 @@ static ssize_t nvvgpu_data_write(struct file *file, const char __user *buf,
 		if (ret)
 			break;
 		done += n;
+		if (signal_pending(current))
+			break;
 	}
+	ret = nvvgpu_data_settle(data) ?: ret;
 	mutex_unlock(&data->lock);
 
 	return ret ?: done;
@@ -336,10 +564,17 @@ static int nvvgpu_data_estimate(struct nvvgpu_data *data, u64 *initial,
 static int nvvgpu_data_precopy_info(struct nvvgpu_data *data,
 				    struct vfio_precopy_info *info)
 {
-	u64 initial, dirty;
+	u64 initial, dirty, waiting, i;
 	int ret;
 
 	guard(mutex)(&data->lock);
+
+	nvvgpu_data_settle(data);
+	waiting = data->heading ? sizeof(data->own) : 0;
+	for (i = data->taken; i < data->made; i++)
+		waiting += nvvgpu_data_bytes(nvvgpu_data_piece(data, i));
+	waiting -= data->pos;
+
 	guard(nvvgpu)(data->vgpu);
 
 	if (!nvvgpu_data_precopy(data))
@@ -353,9 +588,9 @@ static int nvvgpu_data_precopy_info(struct nvvgpu_data *data,
 	info->dirty_bytes = dirty;
 	/* What waits to be read is of the kind that is being sent. */
 	if (initial || !data->number)
-		info->initial_bytes += data->have - data->pos;
+		info->initial_bytes += waiting;
 	else
-		info->dirty_bytes += data->have - data->pos;
+		info->dirty_bytes += waiting;
 
 	return 0;
 }
@@ -392,6 +627,7 @@ static __poll_t nvvgpu_data_poll(struct file *file, poll_table *wait)
 {
 	struct nvvgpu_data *data = file->private_data;
 	u64 initial, dirty;
+	int ret;
 
 	poll_wait(file, &data->wait, wait);
 
@@ -401,8 +637,10 @@ static __poll_t nvvgpu_data_poll(struct file *file, poll_table *wait)
 		return EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
 	if (data->loading)
 		return EPOLLOUT | EPOLLWRNORM;
-	if (!nvvgpu_data_precopy(data) || READ_ONCE(data->failed) ||
-	    READ_ONCE(data->pos) < READ_ONCE(data->have) ||
+	ret = READ_ONCE(data->ret);
+	if (!nvvgpu_data_precopy(data) || (ret && ret != -ENOMSG) ||
+	    READ_ONCE(data->size) || READ_ONCE(data->busy) ||
+	    nvvgpu_data_for_user(data) ||
 	    nvvgpu_data_estimate(data, &initial, &dirty) || initial || dirty)
 		return EPOLLIN | EPOLLRDNORM;
 
@@ -412,16 +650,49 @@ static __poll_t nvvgpu_data_poll(struct file *file, poll_table *wait)
 	return 0;
 }
 
+/*
+ * A folio where there is one, so that the GPU can read and write it; see @save
+ * in the contract.
+ */
+static void *nvvgpu_data_alloc(void)
+{
+	struct folio *folio;
+
+	folio = folio_alloc(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NORETRY |
+			    __GFP_NOWARN, get_order(NVVGPU_MIG_DATA_MAX));
+	if (folio)
+		return folio_address(folio);
+
+	return __vmalloc(NVVGPU_MIG_DATA_MAX, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+}
+
+static void nvvgpu_data_free(struct nvvgpu_data *data)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(data->pieces); i++) {
+		void *buf = data->pieces[i].data;
+
+		if (is_vmalloc_addr(buf))
+			vfree(buf);
+		else if (buf)
+			folio_put(virt_to_folio(buf));
+	}
+	kfree(data);
+}
+
+DEFINE_FREE(nvvgpu_data, struct nvvgpu_data *, if (_T) nvvgpu_data_free(_T))
+
 /* Calls no operation: the back-end may be gone for long. */
 static int nvvgpu_data_release(struct inode *inode, struct file *file)
 {
 	struct nvvgpu_data *data = file->private_data;
 
 	cancel_delayed_work_sync(&data->again);
+	cancel_work_sync(&data->work);
 	put_device(&data->vgpu->core.vdev.device);
 	mutex_destroy(&data->lock);
-	kvfree(data->buf);
-	kfree(data);
+	nvvgpu_data_free(data);
 
 	return 0;
 }
@@ -467,16 +738,20 @@ static void nvvgpu_data_header(struct nvvgpu *vgpu,
  */
 struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 {
-	struct nvvgpu_data *data __free(kfree) = NULL;
-	void *buf __free(kvfree) = NULL;
+	struct nvvgpu_data *data __free(nvvgpu_data) = NULL;
 	struct file *file;
+	unsigned int i;
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
 	data = kzalloc_obj(*data, GFP_KERNEL_ACCOUNT);
-	buf = __vmalloc(NVVGPU_DATA_BUF, GFP_KERNEL_ACCOUNT);
-	if (!data || !buf)
+	if (!data)
 		return ERR_PTR(-ENOMEM);
+	for (i = 0; i < ARRAY_SIZE(data->pieces); i++) {
+		data->pieces[i].data = nvvgpu_data_alloc();
+		if (!data->pieces[i].data)
+			return ERR_PTR(-ENOMEM);
+	}
 
 	file = anon_inode_getfile("nvvgpu-migration",
 				  loading ? &nvvgpu_load_fops :
@@ -490,16 +765,19 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 	data->file = get_file(file);
 	data->vgpu = vgpu;
 	data->loading = loading;
-	data->buf = no_free_ptr(buf);
 	mutex_init(&data->lock);
+	spin_lock_init(&data->ring_lock);
+	init_waitqueue_head(&data->turn);
 	init_waitqueue_head(&data->wait);
 	INIT_DELAYED_WORK(&data->again, nvvgpu_data_again);
+	INIT_WORK(&data->work, nvvgpu_data_work);
 	nvvgpu_data_header(vgpu, &data->own);
 	if (loading) {
-		nvvgpu_stream_begin(&data->stream, &data->own, data->buf);
+		nvvgpu_stream_begin(&data->stream, &data->own,
+				    nvvgpu_data_piece(data, 0));
 	} else {
-		memcpy(data->buf, &data->own, sizeof(data->own));
-		data->have = sizeof(data->own);
+		data->heading = true;
+		data->size = sizeof(data->own);
 	}
 	vgpu->data = no_free_ptr(data);
 
@@ -537,7 +815,7 @@ int nvvgpu_data_loaded(struct nvvgpu *vgpu)
 	if (data->whole)
 		return 0;
 
-	return READ_ONCE(data->failed) ?: -ENODATA;
+	return READ_ONCE(data->ret) ?: -ENODATA;
 }
 
 /**
@@ -562,7 +840,7 @@ unsigned long nvvgpu_data_size(u64 bytes)
 {
 	u64 records = div_u64(bytes, NVVGPU_MIG_DATA_MAX) + 2;
 
-	bytes += records * sizeof(struct nvvgpu_data_piece) +
+	bytes += records * NVVGPU_PIECE_HEAD +
 		 sizeof(struct nvvgpu_mig_header);
 
 	return min_t(u64, bytes, ULONG_MAX);

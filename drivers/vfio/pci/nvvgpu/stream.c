@@ -18,6 +18,15 @@ static u32 nvvgpu_stream_crc(const void *buf, size_t len)
 	return ~crc32c(~0, buf, len);
 }
 
+static u32 nvvgpu_stream_payload_crc(const struct nvvgpu_piece *piece)
+{
+	u32 length = le32_to_cpu(piece->record.length);
+	u32 head = min(length, sizeof(piece->state));
+	u32 crc = crc32c(~0, &piece->state, head);
+
+	return ~crc32c(crc, piece->data, length - head);
+}
+
 /**
  * nvvgpu_stream_header() - complete the beginning of a stream
  * @header: with all that is about the vGPU filled in, the rest zeroed
@@ -35,19 +44,20 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_header);
 
 /**
  * nvvgpu_stream_record() - make the head of a record
- * @record: filled in
+ * @piece: with the payload, if any, and zeroes where the record goes
  * @type: NVVGPU_MIG_*
  * @number: of the record
- * @payload: that will follow
- * @len: bytes of it
+ * @len: bytes of payload
  */
-void nvvgpu_stream_record(struct nvvgpu_mig_record *record, u32 type,
-			  u64 number, const void *payload, u32 len)
+void nvvgpu_stream_record(struct nvvgpu_piece *piece, u32 type, u64 number,
+			  u32 len)
 {
+	struct nvvgpu_mig_record *record = &piece->record;
+
 	record->type = cpu_to_le32(type);
 	record->length = cpu_to_le32(len);
 	record->number = cpu_to_le64(number);
-	record->payload_crc = cpu_to_le32(nvvgpu_stream_crc(payload, len));
+	record->payload_crc = cpu_to_le32(nvvgpu_stream_payload_crc(piece));
 	record->crc = cpu_to_le32(nvvgpu_stream_crc(record,
 						    offsetof(typeof(*record),
 							     crc)));
@@ -58,14 +68,15 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_record);
  * nvvgpu_stream_begin() - expect a stream
  * @stream: to be set up
  * @own: what this side would send
- * @payload: room for NVVGPU_MIG_LENGTH_MAX bytes
+ * @piece: for the first record
  */
 void nvvgpu_stream_begin(struct nvvgpu_stream *stream,
-			 const struct nvvgpu_mig_header *own, void *payload)
+			 const struct nvvgpu_mig_header *own,
+			 struct nvvgpu_piece *piece)
 {
 	memset(stream, 0, sizeof(*stream));
 	stream->own = own;
-	stream->payload = payload;
+	stream->piece = piece;
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_begin);
 
@@ -78,8 +89,10 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_begin);
  */
 void *nvvgpu_stream_room(struct nvvgpu_stream *stream, size_t *room)
 {
+	struct nvvgpu_piece *piece = stream->piece;
+	size_t have = stream->have;
 	void *part = NULL;
-	size_t size = stream->have;
+	size_t size = have;
 
 	switch (stream->part) {
 	case NVVGPU_STREAM_IN_HEADER:
@@ -87,19 +100,26 @@ void *nvvgpu_stream_room(struct nvvgpu_stream *stream, size_t *room)
 		size = sizeof(stream->header);
 		break;
 	case NVVGPU_STREAM_IN_RECORD:
-		part = &stream->record;
-		size = sizeof(stream->record);
+		part = &piece->record;
+		size = sizeof(piece->record);
 		break;
 	case NVVGPU_STREAM_IN_PAYLOAD:
-		part = stream->payload;
-		size = le32_to_cpu(stream->record.length);
+		size = le32_to_cpu(piece->record.length);
+		if (have < sizeof(piece->state)) {
+			part = &piece->state;
+			size = min(size, sizeof(piece->state));
+		} else {
+			part = piece->data;
+			size -= sizeof(piece->state);
+			have -= sizeof(piece->state);
+		}
 		break;
 	case NVVGPU_STREAM_AT_END:
 		break;
 	}
-	*room = stream->refused ? 0 : size - stream->have;
+	*room = stream->refused ? 0 : size - have;
 
-	return part + stream->have;
+	return part + have;
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_room);
 
@@ -179,12 +199,10 @@ static int nvvgpu_stream_check_length(struct nvvgpu_stream *stream, u32 type,
 {
 	u32 least = 0, most = NVVGPU_MIG_LENGTH_MAX;
 
-	if (type == NVVGPU_MIG_END) {
+	if (type == NVVGPU_MIG_END)
 		most = 0;
-	} else if (type == NVVGPU_MIG_STATE) {
+	else if (type == NVVGPU_MIG_STATE)
 		least = sizeof(struct nvvgpu_mig_state);
-		most = least + NVVGPU_MIG_DATA_MAX;
-	}
 	if (length > most)
 		return nvvgpu_stream_refuse(stream, -EMSGSIZE,
 					    "a record is too large");
@@ -195,11 +213,23 @@ static int nvvgpu_stream_check_length(struct nvvgpu_stream *stream, u32 type,
 	return 0;
 }
 
-static int nvvgpu_stream_check_payload(struct nvvgpu_stream *stream);
+static int nvvgpu_stream_check_payload(struct nvvgpu_stream *stream)
+{
+	const struct nvvgpu_mig_record *record = &stream->piece->record;
+
+	if (stream->have < le32_to_cpu(record->length))
+		return NVVGPU_STREAM_MORE;
+
+	nvvgpu_stream_next(stream, le32_to_cpu(record->type) == NVVGPU_MIG_END ?
+				   NVVGPU_STREAM_AT_END :
+				   NVVGPU_STREAM_IN_RECORD);
+
+	return NVVGPU_STREAM_RECORD;
+}
 
 static int nvvgpu_stream_check_record(struct nvvgpu_stream *stream)
 {
-	const struct nvvgpu_mig_record *record = &stream->record;
+	const struct nvvgpu_mig_record *record = &stream->piece->record;
 	u32 type = le32_to_cpu(record->type);
 	int ret;
 
@@ -236,52 +266,14 @@ static int nvvgpu_stream_check_record(struct nvvgpu_stream *stream)
 	return nvvgpu_stream_check_payload(stream);
 }
 
-static int nvvgpu_stream_check_state(struct nvvgpu_stream *stream)
-{
-	const struct nvvgpu_mig_state *state = nvvgpu_stream_state(stream);
-	u64 offset = le64_to_cpu(state->offset);
-	u64 span = le64_to_cpu(state->span);
-	u32 len;
-
-	nvvgpu_stream_data(stream, &len);
-	if (!span || span < len || span - 1 > U64_MAX - offset)
-		return nvvgpu_stream_refuse(stream, -EINVAL,
-					    "a piece of state cannot be");
-
-	return NVVGPU_STREAM_STATE;
-}
-
-static int nvvgpu_stream_check_payload(struct nvvgpu_stream *stream)
-{
-	const struct nvvgpu_mig_record *record = &stream->record;
-	u32 length = le32_to_cpu(record->length);
-
-	if (stream->have < length)
-		return NVVGPU_STREAM_MORE;
-	if (nvvgpu_stream_crc(stream->payload, length) !=
-	    le32_to_cpu(record->payload_crc))
-		return nvvgpu_stream_refuse(stream, -EBADMSG,
-					    "a record is damaged");
-
-	nvvgpu_stream_next(stream, NVVGPU_STREAM_IN_RECORD);
-	switch (le32_to_cpu(record->type)) {
-	case NVVGPU_MIG_STATE:
-		return nvvgpu_stream_check_state(stream);
-	case NVVGPU_MIG_END:
-		nvvgpu_stream_next(stream, NVVGPU_STREAM_AT_END);
-		return NVVGPU_STREAM_END;
-	default:
-		return NVVGPU_STREAM_MORE;
-	}
-}
-
 /**
  * nvvgpu_stream_came() - some bytes of a stream have come
  * @stream: the stream
  * @len: bytes that were put where nvvgpu_stream_room() told, not more than it
  *	told; 0 when there are more but no room
  *
- * What an event is about stays valid until the next call.
+ * A record that is whole is not checked yet: that takes time, and the next one
+ * may come in meanwhile, see nvvgpu_stream_go_on() and nvvgpu_stream_check().
  *
  * Return: enum nvvgpu_stream_event, or a negative errno when the stream is
  * refused, see include/uapi/linux/nvvgpu.h; then @stream->why tells why.
@@ -305,3 +297,49 @@ int nvvgpu_stream_came(struct nvvgpu_stream *stream, size_t len)
 	}
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_came);
+
+/**
+ * nvvgpu_stream_go_on() - have the next record in another place
+ * @stream: that has just told NVVGPU_STREAM_RECORD
+ * @piece: for the next record
+ */
+void nvvgpu_stream_go_on(struct nvvgpu_stream *stream,
+			 struct nvvgpu_piece *piece)
+{
+	stream->piece = piece;
+}
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_go_on);
+
+/**
+ * nvvgpu_stream_check() - whether a record that is whole is also sound
+ * @piece: the record
+ * @why: why not, in words
+ *
+ * Return: NVVGPU_STREAM_STATE, NVVGPU_STREAM_END, or NVVGPU_STREAM_MORE when
+ * nothing is to be done about it; a negative errno when the stream is refused.
+ */
+int nvvgpu_stream_check(const struct nvvgpu_piece *piece, const char **why)
+{
+	u64 offset = le64_to_cpu(piece->state.offset);
+	u64 span = le64_to_cpu(piece->state.span);
+
+	if (nvvgpu_stream_payload_crc(piece) !=
+	    le32_to_cpu(piece->record.payload_crc)) {
+		*why = "a record is damaged";
+		return -EBADMSG;
+	}
+
+	switch (le32_to_cpu(piece->record.type)) {
+	case NVVGPU_MIG_STATE:
+		if (span && span >= nvvgpu_piece_bytes(piece) &&
+		    span - 1 <= U64_MAX - offset)
+			return NVVGPU_STREAM_STATE;
+		*why = "a piece of state cannot be";
+		return -EINVAL;
+	case NVVGPU_MIG_END:
+		return NVVGPU_STREAM_END;
+	default:
+		return NVVGPU_STREAM_MORE;
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_check);

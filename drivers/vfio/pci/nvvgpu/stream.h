@@ -12,16 +12,36 @@
 #include <asm/byteorder.h>
 
 /**
- * enum nvvgpu_stream_event - what a receiver has when some bytes have come
+ * enum nvvgpu_stream_event - what a receiver has
  * @NVVGPU_STREAM_MORE: nothing yet
- * @NVVGPU_STREAM_STATE: a whole piece of state, in &struct nvvgpu_stream
- * @NVVGPU_STREAM_END: the whole stream; from here on nothing is taken
+ * @NVVGPU_STREAM_RECORD: a whole record
+ * @NVVGPU_STREAM_STATE: and it is a piece of state
+ * @NVVGPU_STREAM_END: and it is the end; from here on nothing is taken
  */
 enum nvvgpu_stream_event {
 	NVVGPU_STREAM_MORE,
+	NVVGPU_STREAM_RECORD,
 	NVVGPU_STREAM_STATE,
 	NVVGPU_STREAM_END,
 };
+
+/**
+ * struct nvvgpu_piece - a record in memory
+ * @record: its head
+ * @state: what its payload begins with, if it has that much
+ * @data: the rest of it, room for NVVGPU_MIG_DATA_MAX bytes
+ */
+struct nvvgpu_piece {
+	struct nvvgpu_mig_record record;
+	struct nvvgpu_mig_state state;
+	void *data;
+};
+
+/* Bytes at @data of a piece of state */
+static inline u32 nvvgpu_piece_bytes(const struct nvvgpu_piece *piece)
+{
+	return le32_to_cpu(piece->record.length) - sizeof(piece->state);
+}
 
 enum nvvgpu_stream_part {
 	NVVGPU_STREAM_IN_HEADER,
@@ -37,8 +57,7 @@ enum nvvgpu_stream_part {
  * @have: bytes of it that have come
  * @number: of the next record
  * @header: that has come
- * @record: that has come last
- * @payload: NVVGPU_MIG_LENGTH_MAX bytes, the owner's
+ * @piece: where records go, the owner's
  * @why: in words, when the stream has been refused
  * @refused: and the errno
  */
@@ -48,36 +67,24 @@ struct nvvgpu_stream {
 	size_t have;
 	u64 number;
 	struct nvvgpu_mig_header header;
-	struct nvvgpu_mig_record record;
-	void *payload;
+	struct nvvgpu_piece *piece;
 	const char *why;
 	int refused;
 };
 
 /* Receiving */
 void nvvgpu_stream_begin(struct nvvgpu_stream *stream,
-			 const struct nvvgpu_mig_header *own, void *payload);
+			 const struct nvvgpu_mig_header *own,
+			 struct nvvgpu_piece *piece);
 void *nvvgpu_stream_room(struct nvvgpu_stream *stream, size_t *room);
 int nvvgpu_stream_came(struct nvvgpu_stream *stream, size_t len);
-
-static inline const struct nvvgpu_mig_state *
-nvvgpu_stream_state(const struct nvvgpu_stream *stream)
-{
-	return stream->payload;
-}
-
-static inline const void *
-nvvgpu_stream_data(const struct nvvgpu_stream *stream, u32 *len)
-{
-	*len = le32_to_cpu(stream->record.length) -
-	       sizeof(struct nvvgpu_mig_state);
-
-	return stream->payload + sizeof(struct nvvgpu_mig_state);
-}
+void nvvgpu_stream_go_on(struct nvvgpu_stream *stream,
+			 struct nvvgpu_piece *piece);
+int nvvgpu_stream_check(const struct nvvgpu_piece *piece, const char **why);
 
 /* Sending */
 void nvvgpu_stream_header(struct nvvgpu_mig_header *header);
-void nvvgpu_stream_record(struct nvvgpu_mig_record *record, u32 type,
-			  u64 number, const void *payload, u32 len);
+void nvvgpu_stream_record(struct nvvgpu_piece *piece, u32 type, u64 number,
+			  u32 len);
 
 #endif /* NVVGPU_STREAM_H */

@@ -20,9 +20,10 @@ struct test_stream {
 	size_t len;
 	unsigned int nr;
 	size_t record[TEST_RECORDS + 1];	/* where each begins */
-	void *payload;
+	struct nvvgpu_piece piece;
 
 	/* of what has come */
+	const char *why;
 	unsigned int states;
 	bool end;
 	size_t taken;
@@ -34,8 +35,8 @@ static int test_init(struct kunit *test)
 
 	ts = kunit_kzalloc(test, sizeof(*ts), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, ts);
-	ts->payload = kunit_kzalloc(test, NVVGPU_MIG_LENGTH_MAX, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, ts->payload);
+	ts->piece.data = kunit_kzalloc(test, NVVGPU_MIG_DATA_MAX, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ts->piece.data);
 	ts->own.type = cpu_to_le32(1145);
 	strscpy(ts->own.backend, "kunit");
 	ts->own.fb_bytes = cpu_to_le64(1 << 30);
@@ -61,12 +62,26 @@ static void test_send_header(struct test_stream *ts,
 	test_send(ts, header, sizeof(*header));
 }
 
+/* The head of a record with this payload */
+static struct nvvgpu_mig_record test_record(u32 type, u64 number,
+					    const void *payload, u32 len)
+{
+	struct nvvgpu_piece piece = {};
+	u32 head = min(len, sizeof(piece.state));
+
+	memcpy(&piece.state, payload, head);
+	piece.data = (void *)payload + head;
+	nvvgpu_stream_record(&piece, type, number, len);
+
+	return piece.record;
+}
+
 static void test_send_record(struct test_stream *ts, u32 type,
 			     const void *payload, u32 len)
 {
 	struct nvvgpu_mig_record record;
 
-	nvvgpu_stream_record(&record, type, ts->nr, payload, len);
+	record = test_record(type, ts->nr, payload, len);
 	ts->record[ts->nr++] = ts->len;
 	test_send(ts, &record, sizeof(record));
 	test_send(ts, payload, len);
@@ -100,6 +115,17 @@ static void test_send_all(struct test_stream *ts)
 	test_send_record(ts, NVVGPU_MIG_END, NULL, 0);
 }
 
+/* What has come, as nvvgpu_stream_came(), of records that have been checked too */
+static int test_came(struct test_stream *ts, size_t len)
+{
+	int ret = nvvgpu_stream_came(&ts->stream, len);
+
+	ts->why = ts->stream.why;
+
+	return ret == NVVGPU_STREAM_RECORD ?
+	       nvvgpu_stream_check(&ts->piece, &ts->why) : ret;
+}
+
 /* As data.c does: 0, or the errno that the stream is refused with */
 static int test_write(struct test_stream *ts, const void *buf, size_t len,
 		      size_t slice)
@@ -112,7 +138,7 @@ static int test_write(struct test_stream *ts, const void *buf, size_t len,
 
 		n = min3(n, slice, len);
 		memcpy(room, buf, n);
-		ret = nvvgpu_stream_came(&ts->stream, n);
+		ret = test_came(ts, n);
 		if (ret < 0)
 			return ret;
 		ts->states += ret == NVVGPU_STREAM_STATE;
@@ -127,7 +153,7 @@ static int test_receive(struct test_stream *ts, size_t slice)
 	ts->states = 0;
 	ts->end = false;
 	ts->taken = 0;
-	nvvgpu_stream_begin(&ts->stream, &ts->own, ts->payload);
+	nvvgpu_stream_begin(&ts->stream, &ts->own, &ts->piece);
 
 	return test_write(ts, ts->bytes, ts->len, slice);
 }
@@ -142,29 +168,25 @@ static void stream_comes_out_whole(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, test_receive(ts, slice), 0);
 		KUNIT_EXPECT_EQ(test, ts->states, 2);
 		KUNIT_EXPECT_TRUE(test, ts->end);
-		KUNIT_EXPECT_NULL(test, ts->stream.why);
+		KUNIT_EXPECT_NULL(test, ts->why);
 	}
 }
 
 static void stream_pieces_are_as_sent(struct kunit *test)
 {
 	struct test_stream *ts = test->priv;
-	const struct nvvgpu_mig_state *state;
-	const void *data;
-	u32 len;
+	const struct nvvgpu_mig_state *state = &ts->piece.state;
 
 	test_send_header(ts, &ts->own);
 	test_send_state(ts, 0x123456789a, 0x1000, "some data");
 	KUNIT_ASSERT_EQ(test, test_receive(ts, TEST_LEN), 0);
 	KUNIT_ASSERT_EQ(test, ts->states, 1);
 
-	state = nvvgpu_stream_state(&ts->stream);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(state->kind), 7);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(state->offset), 0x123456789a);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(state->span), 0x1000);
-	data = nvvgpu_stream_data(&ts->stream, &len);
-	KUNIT_ASSERT_EQ(test, len, 9);
-	KUNIT_EXPECT_EQ(test, memcmp(data, "some data", 9), 0);
+	KUNIT_ASSERT_EQ(test, nvvgpu_piece_bytes(&ts->piece), 9);
+	KUNIT_EXPECT_EQ(test, memcmp(ts->piece.data, "some data", 9), 0);
 }
 
 /* What the documentation promises to those who read a stream elsewhere */
@@ -172,7 +194,7 @@ static void stream_checksum_is_crc32c(struct kunit *test)
 {
 	struct nvvgpu_mig_record record;
 
-	nvvgpu_stream_record(&record, NVVGPU_MIG_STATE, 0, "123456789", 9);
+	record = test_record(NVVGPU_MIG_STATE, 0, "123456789", 9);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(record.payload_crc), 0xe3069283);
 }
 
@@ -191,7 +213,7 @@ static void stream_changed_byte_is_refused(struct kunit *test)
 			ret = test_receive(ts, TEST_LEN);
 			KUNIT_EXPECT_LT_MSG(test, ret, 0, "byte %zu", at);
 			KUNIT_EXPECT_FALSE(test, ts->end);
-			KUNIT_EXPECT_NOT_NULL(test, ts->stream.why);
+			KUNIT_EXPECT_NOT_NULL(test, ts->why);
 			/* None that is damaged, and none behind it */
 			KUNIT_EXPECT_EQ_MSG(test, ts->states,
 					    (at >= ts->record[1]) +
@@ -342,13 +364,11 @@ static void stream_unknown_records(struct kunit *test)
 /* What becomes of the head of a record with this much behind it */
 static int test_head(struct test_stream *ts, u32 type, u32 len)
 {
-	struct nvvgpu_mig_record record;
+	struct nvvgpu_mig_record record = {
+		.type = cpu_to_le32(type),
+		.length = cpu_to_le32(len),
+	};
 
-	memset(ts->payload, 0, NVVGPU_MIG_LENGTH_MAX);
-	nvvgpu_stream_record(&record, type, 0, ts->payload,
-			     min(len, NVVGPU_MIG_LENGTH_MAX));
-	/* As it is longer than there is room for, its head is made by hand. */
-	record.length = cpu_to_le32(len);
 	test_send_header(ts, &ts->own);
 	test_send(ts, &record, offsetofend(typeof(record), length));
 
@@ -389,7 +409,7 @@ static void stream_largest_piece(struct kunit *test)
 	struct test_stream *ts = test->priv;
 	struct nvvgpu_mig_record record;
 	struct nvvgpu_mig_state *state;
-	u32 size = sizeof(*state) + NVVGPU_MIG_DATA_MAX, len;
+	u32 size = sizeof(*state) + NVVGPU_MIG_DATA_MAX;
 	u8 *piece;
 
 	piece = kunit_kzalloc(test, size, GFP_KERNEL);
@@ -397,7 +417,7 @@ static void stream_largest_piece(struct kunit *test)
 	state = (void *)piece;
 	state->span = cpu_to_le64(NVVGPU_MIG_DATA_MAX);
 	piece[size - 1] = 0xa5;
-	nvvgpu_stream_record(&record, NVVGPU_MIG_STATE, 0, piece, size);
+	record = test_record(NVVGPU_MIG_STATE, 0, piece, size);
 
 	test_send_header(ts, &ts->own);
 	test_send(ts, &record, sizeof(record));
@@ -406,9 +426,10 @@ static void stream_largest_piece(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ts->states, 0);
 	KUNIT_ASSERT_EQ(test, test_write(ts, piece + size - 1, 1, 1), 0);
 	KUNIT_EXPECT_EQ(test, ts->states, 1);
-	KUNIT_EXPECT_EQ(test, memcmp(nvvgpu_stream_data(&ts->stream, &len),
-				     state + 1, NVVGPU_MIG_DATA_MAX), 0);
-	KUNIT_EXPECT_EQ(test, len, NVVGPU_MIG_DATA_MAX);
+	KUNIT_EXPECT_EQ(test, nvvgpu_piece_bytes(&ts->piece),
+			NVVGPU_MIG_DATA_MAX);
+	KUNIT_EXPECT_EQ(test, memcmp(ts->piece.data, state + 1,
+				     NVVGPU_MIG_DATA_MAX), 0);
 }
 
 static void stream_pieces_that_cannot_be(struct kunit *test)

@@ -499,6 +499,9 @@ TEST_F(migration, poll_tells_of_what_can_be_read)
 					  0, &val, sizeof(val)));
 	EXPECT_EQ(1, poll(&p, 1, ENGINE_TIMEOUT_MS));
 	EXPECT_EQ(POLLIN, p.revents);
+	/* The GPU has nothing more, but the rest of it is still to be read. */
+	ASSERT_EQ(1, read(self->fd, &val, 1));
+	EXPECT_EQ(1, poll(&p, 1, 0));
 	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
 
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), NULL));
@@ -1017,6 +1020,19 @@ TEST_F(migration, every_damaged_byte_is_found)
 		self->stream.data[i] ^= 1 << i % 8;
 	}
 	ASSERT_LOADED(MIB);
+}
+
+/* The second shows at once, the first when all of the record is looked at. */
+TEST_F(migration, of_two_faults_in_a_stream_the_first_is_told)
+{
+	struct nvvgpu_mig_record *record;
+	size_t taken;
+
+	ASSERT_SMALL_STREAM();
+	record = stream_record(&self->stream, 0);
+	((char *)(record + 1))[le32toh(record->length) - 1] ^= 1;
+	stream_record(&self->stream, 1)->type = htole32(77);
+	EXPECT_EQ(-EBADMSG, refused(&self->b, &self->stream, MIB, &taken));
 }
 
 TEST_F(migration, a_stream_that_is_cut_off_or_goes_on_is_refused)
