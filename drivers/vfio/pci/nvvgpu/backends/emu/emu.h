@@ -55,6 +55,7 @@ enum emu_fw_state {
  * @in_len: bytes at @in
  * @out: receives what the firmware has put into the command's buffer
  * @out_len: bytes at @out
+ * @direct: @in or @out is a folio, which the firmware itself reads or writes
  * @res: results, valid once the firmware has answered, even with an error
  * @len: bytes that the firmware has put into the buffer
  * @epoch: of the firmware that it was given to, see &emu_dev.epoch
@@ -67,6 +68,7 @@ struct emu_cmd {
 	size_t in_len;
 	void *out;
 	size_t out_len;
+	bool direct;
 	u64 res[6];
 	u32 len;
 	unsigned int epoch;
@@ -211,6 +213,7 @@ int emu_state_size(void *priv, unsigned int vf, u64 *bytes);
 int emu_save_begin(void *priv, unsigned int vf);
 int emu_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
 	     void *buf, size_t capacity);
+void emu_save_ahead(void *priv, unsigned int vf, void *buf, size_t capacity);
 void emu_save_end(void *priv, unsigned int vf);
 int emu_load_begin(void *priv, unsigned int vf);
 int emu_load(void *priv, unsigned int vf, const struct nvvgpu_chunk *chunk,

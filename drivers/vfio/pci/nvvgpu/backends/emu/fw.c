@@ -108,9 +108,11 @@ static const int emu_fw_errno[] = {
  * struct emu_req - a command on its way
  * @ref: one for the caller, one for &emu_dev.reqs
  * @emu: the GPU
- * @buf: the command's buffer, may be NULL
- * @dma: where the device finds @buf
- * @buf_len: bytes at @buf
+ * @buf: the command's buffer, if it has its own
+ * @folio: or the one that it uses, holds a reference
+ * @dir: in which @folio is used
+ * @dma: where the device finds the one or the other
+ * @buf_len: bytes there
  * @opcode: NVVGPU_EMU_CMD_*
  * @vf: as in the command
  * @seq: sequence number
@@ -125,6 +127,8 @@ struct emu_req {
 	struct kref ref;
 	struct emu_dev *emu;
 	void *buf;
+	struct folio *folio;
+	enum dma_data_direction dir;
 	dma_addr_t dma;
 	size_t buf_len;
 	u16 opcode;
@@ -144,12 +148,50 @@ static void emu_req_release(struct kref *ref)
 
 	if (req->buf)
 		dma_pool_free(req->emu->bufs, req->buf, req->dma);
+	if (req->folio) {
+		/* Who waited for it has it already, and may use it again. */
+		dma_unmap_single_attrs(&req->emu->pdev->dev, req->dma,
+				       req->buf_len, req->dir,
+				       DMA_ATTR_SKIP_CPU_SYNC);
+		folio_put(req->folio);
+	}
 	kfree(req);
 }
 
 static void emu_req_put(struct emu_req *req)
 {
 	kref_put(&req->ref, emu_req_release);
+}
+
+/* Let the firmware use the caller's memory, until the request is over. */
+static bool emu_req_map(struct emu_req *req, const struct emu_cmd *cmd)
+{
+	struct device *dev = &req->emu->pdev->dev;
+	void *addr = cmd->out ?: (void *)cmd->in;
+
+	req->dir = cmd->out ? DMA_FROM_DEVICE : DMA_TO_DEVICE;
+	req->dma = dma_map_single(dev, addr, req->buf_len, req->dir);
+	if (dma_mapping_error(dev, req->dma))
+		return false;
+
+	req->folio = virt_to_folio(addr);
+	folio_get(req->folio);
+
+	return true;
+}
+
+static bool emu_req_fill(struct emu_req *req, const struct emu_cmd *cmd)
+{
+	if (WARN_ON_ONCE(req->buf_len > EMU_BUF_BYTES))
+		return false;
+
+	req->buf = dma_pool_alloc(req->emu->bufs, GFP_KERNEL, &req->dma);
+	if (!req->buf)
+		return false;
+	if (cmd->in_len)
+		memcpy(req->buf, cmd->in, cmd->in_len);
+
+	return true;
 }
 
 static struct emu_req *emu_req_alloc(struct emu_dev *emu,
@@ -168,17 +210,11 @@ static struct emu_req *emu_req_alloc(struct emu_dev *emu,
 	req->vf = cmd->vf;
 
 	req->buf_len = max(cmd->in_len, cmd->out_len);
-	if (!req->buf_len)
-		return req;
-
-	if (!WARN_ON_ONCE(req->buf_len > EMU_BUF_BYTES))
-		req->buf = dma_pool_alloc(emu->bufs, GFP_KERNEL, &req->dma);
-	if (!req->buf) {
+	if (req->buf_len && !(cmd->direct ? emu_req_map(req, cmd) :
+					    emu_req_fill(req, cmd))) {
 		kfree(req);
 		return NULL;
 	}
-	if (cmd->in_len)
-		memcpy(req->buf, cmd->in, cmd->in_len);
 
 	return req;
 }
@@ -524,7 +560,7 @@ static void emu_fw_ping(struct emu_dev *emu)
 /**
  * emu_fw_begin() - have the firmware begin something
  * @emu: the GPU
- * @cmd: what to do; @cmd->in has been used on return
+ * @cmd: what to do; @cmd->in has been used on return, unless @cmd->direct
  *
  * Any number of commands may be under way at once.
  *
@@ -562,6 +598,16 @@ void emu_fw_forget(struct emu_req *req)
 	emu_req_put(req);
 }
 
+/* Have what the firmware has put into the buffer of a command. */
+static void emu_req_out(struct emu_req *req, struct emu_cmd *cmd)
+{
+	if (cmd->direct)
+		dma_sync_single_for_cpu(&req->emu->pdev->dev, req->dma,
+					req->buf_len, DMA_FROM_DEVICE);
+	else
+		memcpy(cmd->out, req->buf, min_t(size_t, req->len, cmd->out_len));
+}
+
 /**
  * emu_fw_end() - have the answer
  * @emu: the GPU
@@ -571,7 +617,8 @@ void emu_fw_forget(struct emu_req *req)
  * Sleeps until the answer is there, for a bounded time.
  *
  * When a command that changes a vGPU is not answered, nobody knows what that
- * vGPU is like, and it is reported as crashed.
+ * vGPU is like, and it is reported as crashed.  One that is not answered may
+ * still use the folio that it was given.
  *
  * Return: 0; what the firmware has answered; -ETIMEDOUT when it has not; -EIO
  * or -ENODEV while the firmware is down or when it goes down.
@@ -593,7 +640,7 @@ int emu_fw_end(struct emu_dev *emu, struct emu_cmd *cmd, struct emu_req *req)
 	cmd->len = req->len;
 	cmd->epoch = req->epoch;
 	if (!err && cmd->out_len)
-		memcpy(cmd->out, req->buf, min_t(size_t, req->len, cmd->out_len));
+		emu_req_out(req, cmd);
 	emu_req_put(req);
 
 	return err;

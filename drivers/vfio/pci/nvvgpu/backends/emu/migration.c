@@ -8,6 +8,7 @@
  */
 #include <linux/bitmap.h>
 #include <linux/cleanup.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #include "emu.h"
@@ -178,7 +179,8 @@ static int emu_save_round(struct emu_dev *emu, unsigned int vf)
 }
 
 /* Ask for the piece that begins at the next page, which is to be sent. */
-static int emu_save_ask(struct emu_dev *emu, unsigned int vf, size_t capacity)
+static int emu_save_ask(struct emu_dev *emu, unsigned int vf, void *buf,
+			size_t capacity)
 {
 	struct emu_save *save = emu->vgpus[vf].save;
 	unsigned long end = find_next_zero_bit(save->todo, save->pages,
@@ -192,6 +194,8 @@ static int emu_save_ask(struct emu_dev *emu, unsigned int vf, size_t capacity)
 		.arg[0] = NVVGPU_EMU_STATE_VRAM,
 		.arg[1] = (u64)save->next * NVVGPU_EMU_VRAM_PAGE,
 		.arg[2] = most,
+		.out = buf,
+		.direct = !is_vmalloc_addr(buf),
 		.out_len = min(most, round_down(capacity, NVVGPU_EMU_VRAM_PAGE)),
 	};
 	req = emu_fw_begin(emu, &save->cmd);
@@ -207,13 +211,12 @@ static int emu_save_ask(struct emu_dev *emu, unsigned int vf, size_t capacity)
 
 /* Have what was asked for, 0 or a negative errno. */
 static int emu_save_answer(struct emu_dev *emu, struct emu_save *save,
-			   struct nvvgpu_chunk *chunk, void *buf)
+			   struct nvvgpu_chunk *chunk)
 {
 	struct emu_cmd *cmd = &save->cmd;
 	unsigned long done = 0;
 	int err;
 
-	cmd->out = buf;
 	err = emu_fw_end(emu, cmd, save->req);
 	save->req = NULL;
 	if (!err) {
@@ -235,27 +238,18 @@ static int emu_save_answer(struct emu_dev *emu, struct emu_save *save,
 	return err;
 }
 
-/*
- * While the caller is busy with a piece, the firmware gets the next one of the
- * same round ready.
- */
 static int emu_save_vram(struct emu_dev *emu, unsigned int vf,
 			 struct nvvgpu_chunk *chunk, void *buf, size_t capacity)
 {
 	struct emu_save *save = emu->vgpus[vf].save;
 	int err;
 
-	err = save->req ? 0 : emu_save_ask(emu, vf, capacity);
+	err = save->req ? 0 : emu_save_ask(emu, vf, buf, capacity);
 	if (err)
 		return err;
-	err = emu_save_answer(emu, save, chunk, buf);
+	err = emu_save_answer(emu, save, chunk);
 	if (err)
 		return err;
-
-	/* If it cannot be asked for, then that is for the next call to find. */
-	save->next = find_next_bit(save->todo, save->pages, save->next);
-	if (save->next < save->pages)
-		emu_save_ask(emu, vf, capacity);
 
 	return 1;
 }
@@ -308,6 +302,18 @@ int emu_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
 	return emu_save_regs(emu, vf, chunk, buf, capacity);
 }
 
+/* The next piece of the same round; the next round begins with a look at it. */
+void emu_save_ahead(void *priv, unsigned int vf, void *buf, size_t capacity)
+{
+	struct emu_dev *emu = priv;
+	struct emu_save *save = emu->vgpus[vf].save;
+
+	save->next = find_next_bit(save->todo, save->pages, save->next);
+	/* If it cannot be asked for, then that is for the next call to find. */
+	if (save->next < save->pages)
+		emu_save_ask(emu, vf, buf, capacity);
+}
+
 static void emu_save_free(struct emu_save *save)
 {
 	if (!save)
@@ -340,12 +346,12 @@ int emu_save_begin(void *priv, unsigned int vf)
 	struct emu_save *save __free(emu_save) = NULL;
 	int err;
 
-	save = kzalloc_obj(*save, GFP_KERNEL);
+	save = kzalloc_obj(*save, GFP_KERNEL_ACCOUNT);
 	if (!save)
 		return -ENOMEM;
 	save->pages = emu_vgpu_pages(vgpu);
-	save->todo = bitmap_alloc(save->pages, GFP_KERNEL);
-	save->again = bitmap_zalloc(save->pages, GFP_KERNEL);
+	save->todo = bitmap_alloc(save->pages, GFP_KERNEL_ACCOUNT);
+	save->again = bitmap_zalloc(save->pages, GFP_KERNEL_ACCOUNT);
 	if (!save->todo || !save->again)
 		return -ENOMEM;
 
@@ -445,13 +451,13 @@ int emu_load_begin(void *priv, unsigned int vf)
 	if (len < 0)
 		return len;
 
-	load = kzalloc_obj(*load, GFP_KERNEL);
+	load = kzalloc_obj(*load, GFP_KERNEL_ACCOUNT);
 	if (!load)
 		return -ENOMEM;
 	load->pages = emu_vgpu_pages(&emu->vgpus[vf]);
-	load->seen = bitmap_zalloc(load->pages, GFP_KERNEL);
+	load->seen = bitmap_zalloc(load->pages, GFP_KERNEL_ACCOUNT);
 	load->regs_len = len;
-	load->regs = kmalloc(len, GFP_KERNEL);
+	load->regs = kmalloc(len, GFP_KERNEL_ACCOUNT);
 	if (!load->seen || !load->regs)
 		return -ENOMEM;
 
@@ -475,7 +481,8 @@ static int emu_load_wait(struct emu_dev *emu, struct emu_load *load)
  * it.
  */
 static int emu_load_cmd(struct emu_dev *emu, unsigned int vf, u64 what,
-			u64 offset, u64 span, const void *buf, size_t len)
+			u64 offset, u64 span, const void *buf, size_t len,
+			bool direct)
 {
 	struct emu_load *load = emu->vgpus[vf].load;
 	struct emu_req *req;
@@ -493,6 +500,7 @@ static int emu_load_cmd(struct emu_dev *emu, unsigned int vf, u64 what,
 		.arg[2] = span,
 		.in = buf,
 		.in_len = len,
+		.direct = direct,
 	};
 	req = emu_fw_begin(emu, &load->cmd);
 	if (IS_ERR(req))
@@ -516,7 +524,8 @@ static int emu_load_vram(struct emu_dev *emu, unsigned int vf,
 		return -EINVAL;
 
 	err = emu_load_cmd(emu, vf, NVVGPU_EMU_STATE_VRAM, chunk->offset,
-			   chunk->span, buf, chunk->length);
+			   chunk->span, buf, chunk->length,
+			   !is_vmalloc_addr(buf));
 	if (!err)
 		bitmap_set(vgpu->load->seen,
 			   chunk->offset / NVVGPU_EMU_VRAM_PAGE,
@@ -558,7 +567,7 @@ static int emu_load_commit(struct emu_dev *emu, unsigned int vf)
 		return -ENODATA;
 
 	err = emu_load_cmd(emu, vf, NVVGPU_EMU_STATE_REGS, 0, 0, load->regs,
-			   load->regs_len);
+			   load->regs_len, false);
 
 	return err ?: emu_load_wait(emu, load);
 }
@@ -577,7 +586,7 @@ int emu_load_end(void *priv, unsigned int vf, bool commit)
 		/* Whatever has come of the last piece goes with the others. */
 		emu_load_wait(emu, vgpu->load);
 		err = emu_load_cmd(emu, vf, NVVGPU_EMU_STATE_VRAM, 0,
-				   vgpu->type->fb_bytes, NULL, 0) ?:
+				   vgpu->type->fb_bytes, NULL, 0, false) ?:
 		      emu_load_wait(emu, vgpu->load);
 	}
 	emu_load_free(vgpu->load);

@@ -429,6 +429,7 @@ const struct nvvgpu_backend_ops emu_backend_ops = {
 	.state_size = emu_state_size,
 	.save_begin = emu_save_begin,
 	.save = emu_save,
+	.save_ahead = emu_save_ahead,
 	.save_end = emu_save_end,
 	.load_begin = emu_load_begin,
 	.load = emu_load,
