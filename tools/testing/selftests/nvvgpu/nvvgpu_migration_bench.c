@@ -189,7 +189,7 @@ static void rate(struct rates *r, int fd, bool in, char *mem, double seconds)
 
 static void save_round(struct rates *r, int file_fd)
 {
-	size_t begin = 0;
+	size_t begin = 0, turn = 0;
 	ssize_t n = 1;
 	double t;
 	int fd;
@@ -204,7 +204,9 @@ static void save_round(struct rates *r, int file_fd)
 			have += n;
 		t = now() - t;
 		if (n > 0) {
-			rate(r, file_fd, false, plain_buf, t);
+			/* To as much memory as the stream goes to */
+			rate(r, file_fd, false,
+			     plain_buf + turn++ % (used / BLOCK) * BLOCK, t);
 			begin = have;
 		}
 	}
@@ -531,14 +533,14 @@ int main(int argc, char **argv)
 				   ROUNDS_MAX);
 
 	/* Written once, so that no page of it comes into being in a measurement */
-	len = 2 * used + 2 * BLOCK + OFFSET;
+	len = 3 * used + BLOCK + OFFSET;
 	buf = mmap(NULL, len, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (buf == MAP_FAILED)
 		die("memory", -errno);
 	memset(buf, 0x5a, len);
 	plain_buf = buf + OFFSET;
-	buf = plain_buf + BLOCK;
+	buf = plain_buf + used;
 
 	DO(vf_set_type(pf.vf[0], type->id));
 	DO(vf_set_type(pf.vf[1], type->id));
