@@ -117,6 +117,7 @@ struct nvvgpu_mig_header {
 
 /* The most that may follow a struct nvvgpu_mig_state */
 #define NVVGPU_MIG_DATA_MAX		0x40000
+
 /**
  * struct nvvgpu_mig_record - what each record begins with
  * @type: NVVGPU_MIG_*

@@ -167,7 +167,7 @@ TEST_F(backend, older_minor_has_fewer_operations)
 TEST_F(backend, newer_minor_is_taken)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "new"));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "mock 1.3\n");
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "mock " CONTRACT_NEWER "\n");
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
 		    "create reset bar-shape bar-trap stats placement\n");
 	ASSERT_CREATED(self->vf);
@@ -224,7 +224,7 @@ TEST_F(backend, two_claims_of_one_pf)
 		EXPECT_EQ(-EBUSY, put(self->buf, "1"));
 		EXPECT_EQ(0, rmdir(dir));
 	}
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "mock 1.2\n");
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "mock " CONTRACT "\n");
 	ASSERT_OPEN();
 }
 

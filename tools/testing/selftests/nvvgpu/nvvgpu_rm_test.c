@@ -145,17 +145,17 @@ TEST_F(rm, provider_cannot_be_unloaded_before_its_adapter)
 
 TEST_F(rm, gpu_is_found_before_and_after_the_adapter)
 {
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm 1.2\n");
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm " CONTRACT "\n");
 	ASSERT_EQ(0, mod_del("nvvgpu-rm"));
 	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
 	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm 1.2\n");
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm " CONTRACT "\n");
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
 	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
 	/* What is no PF is refused. */
 	EXPECT_EQ(-EIO, put(STANDIN_DIR "/pf", "%s", self->vf));
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm 1.2\n");
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm " CONTRACT "\n");
 }
 
 /* Types */

@@ -49,7 +49,7 @@ FIXTURE_TEARDOWN(sample)
 
 TEST_F(sample, whole_life)
 {
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "sample 1.2\n");
+	EXPECT_FILE(self->vf, "nvvgpu/backend", "sample " CONTRACT "\n");
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create stats\n");
 	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types",
 		    "ID    : vGPU Name\n"

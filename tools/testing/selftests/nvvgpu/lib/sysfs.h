@@ -19,6 +19,10 @@
 #define MAX_VFS			256
 #define MAX_TYPES		NVVGPU_MAX_TYPES
 
+/* The contract that the back-ends here speak, as nvvgpu/backend tells it */
+#define CONTRACT		"1.3"
+#define CONTRACT_NEWER		"1.4"
+
 /* Files of any PCI device; @file is relative to its directory */
 int pci_read(const char *bdf, const char *file, char *buf, size_t size);
 int pci_write(const char *bdf, const char *file, const char *text);
