@@ -92,8 +92,8 @@ struct nvvgpu_data {
 /* What a piece begins with; its data lies elsewhere */
 #define NVVGPU_PIECE_HEAD	offsetof(struct nvvgpu_piece, data)
 
-static_assert(NVVGPU_PIECE_HEAD == sizeof(struct nvvgpu_mig_record) +
-				   sizeof(struct nvvgpu_mig_state));
+static_assert(sizeof(struct nvvgpu_mig_record) +
+	      sizeof(struct nvvgpu_mig_state) == NVVGPU_PIECE_HEAD);
 
 static struct nvvgpu_piece *nvvgpu_data_piece(struct nvvgpu_data *data, u64 i)
 {
@@ -260,12 +260,14 @@ static bool nvvgpu_data_is_end(const struct nvvgpu_piece *piece)
 /* The user's turn: is there a piece to be read, or room for one to be written? */
 static bool nvvgpu_data_for_user(struct nvvgpu_data *data)
 {
-	guard(spinlock)(&data->ring_lock);
+	u64 ready;
+
+	spin_lock(&data->ring_lock);
+	ready = data->made - data->taken;
+	spin_unlock(&data->ring_lock);
 
 	/* Of those that were loaded the GPU may still be reading the last. */
-	return data->loading ?
-	       data->made - data->taken <= NVVGPU_DATA_PIECES - 2 :
-	       data->made != data->taken;
+	return data->loading ? ready <= NVVGPU_DATA_PIECES - 2 : ready;
 }
 
 /* The work's turn: the other way round */
@@ -318,12 +320,12 @@ static void nvvgpu_data_start(struct nvvgpu_data *data)
 {
 	lockdep_assert_held(&data->lock);
 
-	guard(spinlock)(&data->ring_lock);
-
-	if (data->busy || !nvvgpu_data_for_work(data))
-		return;
-	WRITE_ONCE(data->busy, true);
-	queue_work(system_dfl_wq, &data->work);
+	spin_lock(&data->ring_lock);
+	if (!data->busy && nvvgpu_data_for_work(data)) {
+		WRITE_ONCE(data->busy, true);
+		queue_work(system_dfl_wq, &data->work);
+	}
+	spin_unlock(&data->ring_lock);
 }
 
 /* Have it be the user's turn: 0, or why it is not. */
@@ -335,8 +337,8 @@ static int nvvgpu_data_turn(struct nvvgpu_data *data)
 		return 0;
 
 	if (!cancel_work(&data->work)) {
-		wait_event(data->turn, nvvgpu_data_for_user(data) ||
-				       !READ_ONCE(data->busy));
+		wait_event(data->turn,
+			   nvvgpu_data_for_user(data) || !READ_ONCE(data->busy));
 		if (nvvgpu_data_for_user(data))
 			return 0;
 		if (data->ret && data->ret != -ENOMSG)
@@ -670,6 +672,9 @@ static void nvvgpu_data_free(struct nvvgpu_data *data)
 {
 	unsigned int i;
 
+	if (!data)
+		return;
+
 	for (i = 0; i < ARRAY_SIZE(data->pieces); i++) {
 		void *buf = data->pieces[i].data;
 
@@ -681,7 +686,7 @@ static void nvvgpu_data_free(struct nvvgpu_data *data)
 	kfree(data);
 }
 
-DEFINE_FREE(nvvgpu_data, struct nvvgpu_data *, if (_T) nvvgpu_data_free(_T))
+DEFINE_FREE(nvvgpu_data, struct nvvgpu_data *, nvvgpu_data_free(_T))
 
 /* Calls no operation: the back-end may be gone for long. */
 static int nvvgpu_data_release(struct inode *inode, struct file *file)
