@@ -303,9 +303,10 @@ struct nvvgpu_backend_ops {
 	/**
 	 * @save: migration group; the next piece, in at most @capacity bytes,
 	 * which are NVVGPU_MIG_DATA_MAX.  The buffer is whole pages of its
-	 * own: vmalloc'ed, or a folio.  That is what a GPU may write to
+	 * own: is_vmalloc_addr(), or a folio.  That is what a GPU may write to
 	 * directly, by dma_map_single(); a back-end that cannot be sure that
 	 * the GPU has finished keeps a reference to the folio, and fails.
+	 * Called by the user's process or by a kernel thread.
 	 * Returns 1 with a piece, 0 when there is none for now.  While the vGPU
 	 * runs only what can be sent early is offered; at NVVGPU_SUSPEND_ALL
 	 * everything that is left, and 0 is then the end.

@@ -46,13 +46,14 @@
  * @pos: how many of those have been read
  * @stream: that comes in
  * @pieces: the ring
- * @number: of the next record that goes out, the work's
+ * @early: how many pieces count as the first round, once that is over
  * @work: saves pieces to the ring, or loads them from it
  * @ring_lock: protects everything down to @ret
  * @made: pieces that have been put into the ring
  * @taken: pieces that have been taken out of it
  * @busy: @work is under way, or will be; only the holder of @lock has it begin
- * @ret: why it has ended: 0 when it was the user's turn
+ * @ret: why it has ended: 0 when it was the user's turn; while it is not busy
+ *	also written by the holder of @lock
  * @turn: for @made, @taken or @busy to be changed by the work
  * @whole: under state_mutex: the end of the stream has come in
  * @ended: under state_mutex: the session is over
@@ -73,7 +74,7 @@ struct nvvgpu_data {
 	struct nvvgpu_stream stream;
 
 	struct nvvgpu_piece pieces[NVVGPU_DATA_PIECES];
-	u64 number;
+	u64 early;
 	struct work_struct work;
 
 	spinlock_t ring_lock; /* see above */
@@ -135,8 +136,9 @@ static int nvvgpu_data_fetch(struct nvvgpu_data *data,
 	ret = backend->ops->save(backend->priv, vgpu->vf, chunk, buf,
 				 NVVGPU_MIG_DATA_MAX);
 	trace_nvvgpu_op(vgpu, "save", ret);
-	if (ret > 0 && (chunk->length > NVVGPU_MIG_DATA_MAX || !chunk->span ||
-			chunk->span < chunk->length))
+	if (ret == -ENOMSG ||
+	    (ret > 0 && (chunk->length > NVVGPU_MIG_DATA_MAX || !chunk->span ||
+			 chunk->span < chunk->length)))
 		ret = -EPROTO;
 	if (ret < 0)
 		return nvvgpu_fail(vgpu, ret, "cannot save the vGPU's state");
@@ -169,11 +171,10 @@ static int nvvgpu_data_save(struct nvvgpu_data *data)
 	piece->state.offset = cpu_to_le64(chunk.offset);
 	piece->state.span = cpu_to_le64(chunk.span);
 	if (ret)
-		nvvgpu_stream_record(piece, NVVGPU_MIG_STATE, data->number,
+		nvvgpu_stream_record(piece, NVVGPU_MIG_STATE, made,
 				     sizeof(piece->state) + chunk.length);
 	else
-		nvvgpu_stream_record(piece, NVVGPU_MIG_END, data->number, 0);
-	data->number++;
+		nvvgpu_stream_record(piece, NVVGPU_MIG_END, made, 0);
 
 	return 0;
 }
@@ -341,7 +342,7 @@ static int nvvgpu_data_turn(struct nvvgpu_data *data)
 			   nvvgpu_data_for_user(data) || !READ_ONCE(data->busy));
 		if (nvvgpu_data_for_user(data))
 			return 0;
-		if (data->ret && data->ret != -ENOMSG)
+		if (data->ret && (data->loading || data->ret != -ENOMSG))
 			return data->ret;
 	}
 
@@ -355,6 +356,8 @@ static int nvvgpu_data_turn(struct nvvgpu_data *data)
 /* Have the work end: 0, or why it has. */
 static int nvvgpu_data_settle(struct nvvgpu_data *data)
 {
+	int ret;
+
 	lockdep_assert_held(&data->lock);
 
 	if (cancel_work(&data->work))
@@ -362,7 +365,11 @@ static int nvvgpu_data_settle(struct nvvgpu_data *data)
 	else
 		wait_event(data->turn, !READ_ONCE(data->busy));
 
-	return data->ret;
+	spin_lock(&data->ring_lock);
+	ret = data->ret;
+	spin_unlock(&data->ring_lock);
+
+	return ret;
 }
 
 /* Bytes of a piece that goes out */
@@ -589,7 +596,9 @@ static int nvvgpu_data_precopy_info(struct nvvgpu_data *data,
 	info->initial_bytes = initial;
 	info->dirty_bytes = dirty;
 	/* What waits to be read is of the kind that is being sent. */
-	if (initial || !data->number)
+	if (!initial && !data->early)
+		data->early = data->made;
+	if (initial || data->heading || data->taken < data->early)
 		info->initial_bytes += waiting;
 	else
 		info->dirty_bytes += waiting;

@@ -30,13 +30,16 @@ static const struct pci_error_handlers nvvgpu_err_handlers = {
 };
 
 /*
- * A VF is reset by itself, which is its first method, or not at all.  While the
- * PF is being reset that fails, and the next method would be a reset of the
- * slot, and of the whole GPU with it.
+ * A VF is reset by itself or not at all.  While the PF is being reset its FLR
+ * fails, and the methods after that are a reset of the slot, and of the whole
+ * GPU with it.
  */
 static void nvvgpu_limit_resets(struct pci_dev *pdev)
 {
 	unsigned int i;
+
+	if (pcie_reset_flr(pdev, PCI_RESET_PROBE))
+		return;
 
 	for (i = 1; i < ARRAY_SIZE(pdev->reset_methods); i++)
 		pdev->reset_methods[i] = 0;

@@ -74,9 +74,10 @@ static void nvvgpu_mig_save_end(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_backend *backend = vgpu->backend;
 
-	nvvgpu_data_close(vgpu);
 	backend->ops->save_end(backend->priv, vgpu->vf);
 	trace_nvvgpu_op(vgpu, "save_end", 0);
+	/* Only now is the GPU done with the buffers. */
+	nvvgpu_data_close(vgpu);
 }
 
 static int nvvgpu_mig_load_end(struct nvvgpu *vgpu, bool commit)
@@ -95,13 +96,13 @@ static int nvvgpu_mig_commit(struct nvvgpu *vgpu)
 {
 	int ret = nvvgpu_data_loaded(vgpu);
 
-	nvvgpu_data_close(vgpu);
 	if (!ret)
 		ret = nvvgpu_mig_load_end(vgpu, true);
 	if (ret) {
 		nvvgpu_mig_load_end(vgpu, false);
 		vgpu->mig_state = VFIO_DEVICE_STATE_ERROR;
 	}
+	nvvgpu_data_close(vgpu);
 
 	return ret;
 }
@@ -161,8 +162,8 @@ static void nvvgpu_mig_end_session(struct nvvgpu *vgpu)
 		nvvgpu_mig_save_end(vgpu);
 		break;
 	case VFIO_DEVICE_STATE_RESUMING:
-		nvvgpu_data_close(vgpu);
 		nvvgpu_mig_load_end(vgpu, false);
+		nvvgpu_data_close(vgpu);
 		break;
 	default:
 		break;

@@ -31,7 +31,7 @@
  *   nvvgpu_data::lock
  *     mmap_lock, and with it memory_lock
  *     nvvgpu_pf::gate
- *     nvvgpu_data::ring_lock (leaf)
+ *       nvvgpu_data::ring_lock
  *
  * User memory is never touched under the gate or state_mutex: VFIO resets the
  * device with memory_lock held, which nests inside mmap_lock.

@@ -44,7 +44,7 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_header);
 
 /**
  * nvvgpu_stream_record() - make the head of a record
- * @piece: with the payload, if any, and zeroes where the record goes
+ * @piece: with the payload, if any
  * @type: NVVGPU_MIG_*
  * @number: of the record
  * @len: bytes of payload

@@ -55,7 +55,7 @@ enum emu_fw_state {
  * @in_len: bytes at @in
  * @out: receives what the firmware has put into the command's buffer
  * @out_len: bytes at @out
- * @direct: @in or @out is a folio, which the firmware itself reads or writes
+ * @direct: @in or @out is a folio, which the firmware itself may read or write
  * @res: results, valid once the firmware has answered, even with an error
  * @len: bytes that the firmware has put into the buffer
  * @epoch: of the firmware that it was given to, see &emu_dev.epoch

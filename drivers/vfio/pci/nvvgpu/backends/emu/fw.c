@@ -210,8 +210,10 @@ static struct emu_req *emu_req_alloc(struct emu_dev *emu,
 	req->vf = cmd->vf;
 
 	req->buf_len = max(cmd->in_len, cmd->out_len);
-	if (req->buf_len && !(cmd->direct ? emu_req_map(req, cmd) :
-					    emu_req_fill(req, cmd))) {
+	if (!req->buf_len || (cmd->direct && emu_req_map(req, cmd)))
+		return req;
+
+	if (!emu_req_fill(req, cmd)) {
 		kfree(req);
 		return NULL;
 	}
@@ -601,7 +603,7 @@ void emu_fw_forget(struct emu_req *req)
 /* Have what the firmware has put into the buffer of a command. */
 static void emu_req_out(struct emu_req *req, struct emu_cmd *cmd)
 {
-	if (cmd->direct)
+	if (req->folio)
 		dma_sync_single_for_cpu(&req->emu->pdev->dev, req->dma,
 					req->buf_len, DMA_FROM_DEVICE);
 	else

@@ -247,11 +247,8 @@ static int emu_save_vram(struct emu_dev *emu, unsigned int vf,
 	err = save->req ? 0 : emu_save_ask(emu, vf, buf, capacity);
 	if (err)
 		return err;
-	err = emu_save_answer(emu, save, chunk);
-	if (err)
-		return err;
 
-	return 1;
+	return emu_save_answer(emu, save, chunk) ?: 1;
 }
 
 static int emu_save_regs(struct emu_dev *emu, unsigned int vf,
@@ -539,6 +536,7 @@ int emu_load(void *priv, unsigned int vf, const struct nvvgpu_chunk *chunk,
 {
 	struct emu_dev *emu = priv;
 	struct emu_load *load = emu->vgpus[vf].load;
+	int err;
 
 	if (chunk->flags)
 		return -EINVAL;
@@ -551,6 +549,10 @@ int emu_load(void *priv, unsigned int vf, const struct nvvgpu_chunk *chunk,
 	    chunk->length > load->regs_len - load->regs_have)
 		return -EINVAL;
 
+	/* The buffer of the piece before is not the firmware's after this. */
+	err = emu_load_wait(emu, load);
+	if (err)
+		return err;
 	memcpy(load->regs + chunk->offset, buf, chunk->length);
 	load->regs_have += chunk->length;
 
