@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The format of the migration stream: checked as it comes, byte by byte, before
- * anybody acts on it.
+ * The format of the migration stream: its header and the heads of its records
+ * are checked as they come, byte by byte, a payload when all of it has come,
+ * before anybody acts on it.
  */
 #include <kunit/visibility.h>
 #include <linux/crc32.h>

@@ -13,10 +13,10 @@
 
 /**
  * enum nvvgpu_stream_event - what a receiver has
- * @NVVGPU_STREAM_MORE: nothing yet
- * @NVVGPU_STREAM_RECORD: a whole record
- * @NVVGPU_STREAM_STATE: and it is a piece of state
- * @NVVGPU_STREAM_END: and it is the end; from here on nothing is taken
+ * @NVVGPU_STREAM_MORE: nothing yet, or nothing to be done about it
+ * @NVVGPU_STREAM_RECORD: a whole record, told by nvvgpu_stream_came()
+ * @NVVGPU_STREAM_STATE: it is a piece of state, told by nvvgpu_stream_check()
+ * @NVVGPU_STREAM_END: it is the end, told by nvvgpu_stream_check()
  */
 enum nvvgpu_stream_event {
 	NVVGPU_STREAM_MORE,

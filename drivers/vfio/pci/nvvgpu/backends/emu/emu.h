@@ -106,8 +106,7 @@ struct emu_vgpu {
  * @cmd_dma: where the device finds @cmd_ring
  * @msg_ring: responses and events, read under @msg_mutex
  * @msg_dma: where the device finds @msg_ring
- * @bufs: of EMU_BUF_BYTES, for the commands; mapped once, as a migration has
- *	one command after the other that needs a large one
+ * @bufs: of EMU_BUF_BYTES, for the commands that do not use a folio
  *
  * @vram_bytes: all of VRAM; this and the following are fixed once probed
  * @granule: in which VRAM is handed out

@@ -3,12 +3,12 @@
  * nvvgpu-emu: the firmware and the way to it.
  *
  * A command is a request object with a sequence number, which owns the DMA
- * buffer that goes with it.  Once submitted, the request belongs to the table
- * of requests as well as to its caller, and leaves the table in two ways only:
- * the firmware has answered it, or the firmware has been stopped.  A caller
- * whose time is up goes away; the request and its buffer stay in the table, so
- * that the firmware writes to memory that is still its own and the answer is
- * recognized as late.
+ * buffer that goes with it, or holds the folio that it uses.  Once submitted,
+ * the request belongs to the table of requests as well as to its caller, and
+ * leaves the table in two ways only: the firmware has answered it, or the
+ * firmware has been stopped.  A caller whose time is up goes away; the request
+ * and its buffer stay in the table, so that the firmware writes to memory that
+ * is still its own and the answer is recognized as late.
  */
 #include <linux/bitmap.h>
 #include <linux/cleanup.h>
