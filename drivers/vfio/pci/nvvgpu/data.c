@@ -317,11 +317,16 @@ static void nvvgpu_data_work(struct work_struct *work)
 		;
 }
 
-static void nvvgpu_data_start(struct nvvgpu_data *data)
+/* The user is through with a piece: it is the work's. */
+static void nvvgpu_data_pass(struct nvvgpu_data *data)
 {
 	lockdep_assert_held(&data->lock);
 
 	spin_lock(&data->ring_lock);
+	if (data->loading)
+		data->made++;
+	else
+		data->taken++;
 	if (!data->busy && nvvgpu_data_for_work(data)) {
 		WRITE_ONCE(data->busy, true);
 		queue_work(system_dfl_wq, &data->work);
@@ -431,9 +436,7 @@ static void nvvgpu_data_went(struct nvvgpu_data *data, size_t n)
 	} else {
 		data->at_end = nvvgpu_data_is_end(nvvgpu_data_piece(data,
 								    data->taken));
-		scoped_guard(spinlock, &data->ring_lock)
-			data->taken++;
-		nvvgpu_data_start(data);
+		nvvgpu_data_pass(data);
 	}
 	WRITE_ONCE(data->size, 0);
 }
@@ -485,9 +488,7 @@ static int nvvgpu_data_came(struct nvvgpu_data *data, size_t len)
 
 	if (ret == NVVGPU_STREAM_RECORD &&
 	    piece->record.type == cpu_to_le32(NVVGPU_MIG_STATE)) {
-		scoped_guard(spinlock, &data->ring_lock)
-			data->made++;
-		nvvgpu_data_start(data);
+		nvvgpu_data_pass(data);
 		err = nvvgpu_data_turn(data);
 		nvvgpu_stream_go_on(&data->stream,
 				    nvvgpu_data_piece(data, data->made));
