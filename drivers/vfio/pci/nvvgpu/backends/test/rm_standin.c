@@ -594,7 +594,7 @@ static ssize_t answer_write(struct file *file, const char __user *buf,
 
 	guard(mutex)(&standin_mutex);
 	list_for_each_entry(vgpu, &standin_vgpus, node)
-		mod_delayed_work(system_wq, &vgpu->answer, 0);
+		mod_delayed_work(system_dfl_wq, &vgpu->answer, 0);
 
 	return count;
 }
