@@ -16,58 +16,12 @@
 
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
+#include "lib/fail_nth.h"
+#include "lib/migration.h"
 #include "lib/picture.h"
 
 /* More than any step has */
 #define NTH_MAX		3000
-
-/*
- * The kernel's knobs
- */
-static bool nth_available(void)
-{
-	static const char * const fails[] = {
-		"failslab", "fail_page_alloc", "fail_usercopy",
-	};
-	char path[128];
-	unsigned int i;
-
-	if (access("/proc/self/fail-nth", W_OK) ||
-	    put("/sys/kernel/debug/failslab/ignore-gfp-wait", "N"))
-		return false;
-	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
-	for (i = 0; i < ARRAY_SIZE(fails); i++) {
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose",
-			 fails[i]);
-		put(path, "0");
-	}
-
-	return true;
-}
-
-static int nth_write(int fd, unsigned int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", nth);
-
-	return pwrite(fd, text, len, 0) == len ? 0 : -errno;
-}
-
-/* Nothing fails any more.  Has something, or was there nothing left to fail? */
-static bool nth_end(int fd)
-{
-	char text[16] = "";
-	bool hit;
-	int ret;
-
-	/* Even this may be what fails, or was about to. */
-	hit = pread(fd, text, sizeof(text) - 1, 0) > 0 && !atoi(text);
-	do {
-		ret = nth_write(fd, 0);
-	} while (ret == -EFAULT || ret == -ENOMEM);
-
-	return hit;
-}
 
 /*
  * The steps
@@ -86,6 +40,8 @@ enum step {
 	SYSFS_READ,
 	HOST_RESET,
 	BIND,
+	SAVE,
+	LOAD,
 };
 
 static const char * const files[] = {
@@ -113,6 +69,7 @@ static const char * const files[] = {
  * @bind_fd: the driver's bind
  * @flr_reg: offset in configuration space
  * @file_fd: @files
+ * @stream: the vGPU's state
  */
 struct stage {
 	const char *vf;
@@ -123,6 +80,7 @@ struct stage {
 	int bind_fd;
 	unsigned int flr_reg;
 	int file_fd[ARRAY_SIZE(files)];
+	struct stream stream;
 };
 
 FIXTURE(nth) {
@@ -155,6 +113,8 @@ FIXTURE_VARIANT_ADD(nth, read_write) { READ_WRITE, NULL, 1 };
 FIXTURE_VARIANT_ADD(nth, sysfs_read) { SYSFS_READ, NULL, 1 };
 FIXTURE_VARIANT_ADD(nth, host_reset) { HOST_RESET, NULL, 2 };
 FIXTURE_VARIANT_ADD(nth, bind) { BIND, NULL, 13 };
+FIXTURE_VARIANT_ADD(nth, save) { SAVE, NULL, 1 };
+FIXTURE_VARIANT_ADD(nth, load) { LOAD, NULL, 1 };
 
 static int vf_file(const char *vf, const char *file, int flags)
 {
@@ -172,12 +132,11 @@ FIXTURE_SETUP(nth)
 	struct stage *stage = &self->stage;
 	unsigned int i;
 
-	if (!nth_available())
+	self->nth_fd = nth_open();
+	if (self->nth_fd < 0)
 		SKIP(return, "this kernel has no fault injection");
 	ASSERT_GPU(&self->pf, TEST_VFS);
 	self->picture = picture_take(&self->pf);
-	self->nth_fd = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->nth_fd);
 
 	stage->vf = self->pf.vf[0];
 	ASSERT_EQ(1, vf_types(stage->vf, &stage->type, 1));
@@ -203,6 +162,7 @@ static void stage_close(struct stage *stage)
 
 	vdev_close(&stage->user.vdev);
 	ioas_close(&stage->user.own);
+	stream_free(&stage->stream);
 	close(stage->type_fd);
 	close(stage->reset_fd);
 	close(stage->bind_fd);
@@ -298,6 +258,103 @@ static int map_bars(struct vdev *vdev)
 	return ret;
 }
 
+/* Words in VRAM, far enough from each other to be several pieces of state */
+#define MARKS		8
+#define MARK_STRIDE	MIB
+
+static int put_marks(const struct vdev *vdev, __u32 mark)
+{
+	__u32 i;
+	int ret;
+
+	for (i = 0; i < MARKS; i++) {
+		ret = vdev_write(vdev, NVVGPU_EMU_VF_BAR_FB, i * MARK_STRIDE,
+				 &mark, sizeof(mark));
+		if (ret != sizeof(mark))
+			return ret < 0 ? ret : -EIO;
+	}
+
+	return 0;
+}
+
+static int check_marks(const struct vdev *vdev, __u32 mark)
+{
+	__u32 i, word;
+	int ret;
+
+	for (i = 0; i < MARKS; i++) {
+		ret = vdev_read(vdev, NVVGPU_EMU_VF_BAR_FB, i * MARK_STRIDE,
+				&word, sizeof(word));
+		if (ret != sizeof(word))
+			return ret < 0 ? ret : -EIO;
+		if (word != mark)
+			return -EILSEQ;
+	}
+
+	return 0;
+}
+
+/* What has failed midway is called off; half a state can only be thrown away. */
+static int mig_home(struct vdev *vdev)
+{
+	int state = mig_get(vdev);
+
+	switch (state) {
+	case VFIO_DEVICE_STATE_RUNNING:
+		return 0;
+	case VFIO_DEVICE_STATE_RESUMING:
+	case VFIO_DEVICE_STATE_ERROR:
+		return vdev_reset(vdev);
+	default:
+		return state < 0 ? state :
+		       mig_set(vdev, VFIO_DEVICE_STATE_RUNNING, NULL);
+	}
+}
+
+static int save(struct vdev *vdev, struct stream *stream)
+{
+	int fd, ret;
+
+	ret = mig_home(vdev) ?:
+	      mig_set(vdev, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+	if (ret)
+		return ret;
+	ret = stream_read(stream, fd);
+	close(fd);
+
+	return ret ?: mig_set(vdev, VFIO_DEVICE_STATE_RUNNING, NULL);
+}
+
+/* What comes out is the same each time. */
+static int save_again(struct stage *stage)
+{
+	struct stream stream = {};
+	int ret = save(&stage->user.vdev, &stream);
+
+	if (!ret && (stream.len != stage->stream.len ||
+		     memcmp(stream.data, stage->stream.data, stream.len)))
+		ret = -EILSEQ;
+	stream_free(&stream);
+
+	return ret;
+}
+
+static int load(struct stage *stage)
+{
+	struct vdev *vdev = &stage->user.vdev;
+	int fd, ret;
+
+	ret = mig_home(vdev) ?: put_marks(vdev, 0) ?:
+	      mig_set(vdev, VFIO_DEVICE_STATE_RESUMING, &fd);
+	if (ret)
+		return ret;
+	ret = stream_write(fd, &stage->stream, MIB, NULL);
+	close(fd);
+
+	return ret ?: mig_set(vdev, VFIO_DEVICE_STATE_RUNNING, NULL) ?:
+	       check_marks(vdev, MARKS);
+}
+
 static int do_step(struct stage *stage, enum step step)
 {
 	struct vdev *vdev = &stage->user.vdev;
@@ -331,6 +388,10 @@ static int do_step(struct stage *stage, enum step step)
 		return write_text(stage->reset_fd, "1");
 	case BIND:
 		return write_text(stage->bind_fd, stage->vf);
+	case SAVE:
+		return save_again(stage);
+	case LOAD:
+		return load(stage);
 	}
 
 	return -EINVAL;
@@ -379,6 +440,8 @@ static int prepare(struct stage *stage, enum step step)
 		stage->flr_reg = vdev_find_cap(vdev, PCI_CAP_ID_EXP) +
 				 PCI_EXP_DEVCTL;
 	}
+	if ((step == SAVE || step == LOAD) && !stage->stream.len)
+		return put_marks(vdev, MARKS) ?: save(vdev, &stage->stream);
 
 	return 0;
 }
@@ -472,7 +535,6 @@ TEST_F_TIMEOUT(nth, failure_is_clean, 600)
 	if (step == BIND)
 		ASSERT_EQ(0, pci_bind(stage->vf, FRONT_END_DRIVER));
 	stage_close(stage);
-	close(self->nth_fd);
 	EXPECT_EQ(0, vf_set_type(stage->vf, 0));
 	picture = picture_take(&self->pf);
 	change = picture_change(self->picture, picture);
