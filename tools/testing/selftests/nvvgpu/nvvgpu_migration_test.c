@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
+#include "lib/fail_nth.h"
 #include "lib/migration.h"
 #include "nvvgpu_test.h"
 
@@ -1437,6 +1438,46 @@ TEST_F(dmalog, a_page_that_is_asked_for_in_parts_is_told_in_each)
 	ASSERT_EQ(0, log_read(vdev, USER_IOVA + 16 * PAGE, 16 * PAGE, PAGE,
 			      &bits));
 	EXPECT_EQ(0, bits);
+}
+
+TEST_F(dmalog, no_page_is_lost_when_memory_runs_out)
+{
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = 16 * PAGE;
+	unsigned int nth, failures = 0;
+	int fd, ret, again;
+	bool hit = true;
+	__u64 bits;
+
+	fd = nth_open();
+	if (fd < 0)
+		SKIP(return, "this kernel has no fault injection");
+
+	for (nth = 1; hit; nth++) {
+		ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+		ASSERT_EQ(0, write_to(&self->a, 18 * PAGE, 4));
+		/* A part of what the GPU has as one: the rest is to be kept. */
+		bits = 0;
+		ASSERT_EQ(0, nth_write(fd, nth));
+		ret = log_read(vdev, USER_IOVA + 16 * PAGE, PAGE, PAGE, &bits);
+		hit = nth_end(fd);
+		EXPECT_TRUE(!ret || ret == -ENOMEM || ret == -EFAULT)
+			TH_LOG("allocation %u: errno %d", nth, -ret);
+		EXPECT_TRUE(ret || bits == 1);
+		failures += ret < 0;
+
+		/* Either it is told now, or that it is not known. */
+		bits = 0;
+		again = log_read(vdev, USER_IOVA + 16 * PAGE, 16 * PAGE, PAGE,
+				 &bits);
+		EXPECT_TRUE(again == -EIO || (!again && bits == 0xffff))
+			TH_LOG("allocation %u: errno %d, then %d and %#llx",
+			       nth, -ret, -again, bits);
+		EXPECT_TRUE(ret || !again);
+		ASSERT_EQ(0, log_stop(vdev));
+	}
+	EXPECT_LT(0, failures);
+	close(fd);
 }
 
 TEST_F(dmalog, takes_arbitrary_requests)
