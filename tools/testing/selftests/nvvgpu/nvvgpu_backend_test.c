@@ -910,30 +910,36 @@ TEST_F(backend, a_flood_of_events_is_told_in_strokes)
 
 TEST_F(backend, a_crash_is_told_at_once_and_what_came_before_it_first)
 {
-	unsigned long long begin, took, best = ~0ULL;
+	static const char * const order[] = {
+		NVVGPU_EVENT_NAME_FAULT,
+		NVVGPU_EVENT_NAME_CRASHED,
+		NVVGPU_EVENT_NAME_GUEST_UP,
+	};
+	int i, j, told, overtook = 0;
 	struct uevent uevent;
-	int i;
 
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf2);
 	for (i = 0; i < 5; i++) {
 		ASSERT_CREATED(self->vf);
 		EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 					 NVVGPU_EVENT_NAME_CREATED, 5000));
-		begin = now_ms();
+		/* What is reported of another VF waits for twice as long. */
+		ASSERT_EQ(0, post(self->bdf, 1, "2"));
+		usleep(50000);
 		ASSERT_EQ(0, post(self->bdf, 0, "1 0"));
-		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
-					 5000));
-		EXPECT_STREQ(NVVGPU_EVENT_NAME_FAULT, uevent.event);
-		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
-					 5000));
-		EXPECT_STREQ(NVVGPU_EVENT_NAME_CRASHED, uevent.event);
-		took = now_ms() - begin;
-		best = took < best ? took : best;
+		for (j = 0, told = 0; j < 3; j++) {
+			ASSERT_EQ(0, uevent_next(self->uevents, "/", &uevent,
+						 5000));
+			if (told == 2 || strcmp(order[2], uevent.event))
+				EXPECT_STREQ(order[told++], uevent.event);
+		}
+		overtook += told == 3;
 		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 		ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	}
-	TH_LOG("%llu ms", best);
-	EXPECT_GT(80, best);
+	/* A busy machine may let it be late, but not every time. */
+	EXPECT_LT(0, overtook);
 }
 
 TEST_F(backend, events_without_a_vgpu_are_dropped_and_counted)
