@@ -350,6 +350,21 @@ static void nvvgpu_set_faults(Object *obj, const char *str, Error **errp)
     nvvgpu_fault_set(NVVGPU_EMU(obj), str, errp);
 }
 
+static char *nvvgpu_get_params(Object *obj, Error **errp)
+{
+    NvvgpuState *s = NVVGPU_EMU(obj);
+    GString *text = g_string_new(NULL);
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(s->vgpu); i++) {
+        if (s->vgpu[i].params) {
+            g_string_append_printf(text, "%s%u %s", text->len ? "; " : "", i,
+                                   s->vgpu[i].params);
+        }
+    }
+
+    return g_string_free(text, FALSE);
+}
+
 static void nvvgpu_instance_init(Object *obj)
 {
     NvvgpuState *s = NVVGPU_EMU(obj);
@@ -415,6 +430,10 @@ static void nvvgpu_class_init(ObjectClass *class, void *data)
                                   nvvgpu_set_faults);
     object_class_property_set_description(class, "fw-faults",
         "faults of the firmware: <command>:<nth>:<action>,... or now:<action>");
+    object_class_property_add_str(class, "vgpu-params", nvvgpu_get_params,
+                                  NULL);
+    object_class_property_set_description(class, "vgpu-params",
+        "what the running vGPUs were started with: <vf> <params>; ...");
 }
 
 static const TypeInfo nvvgpu_info = {
