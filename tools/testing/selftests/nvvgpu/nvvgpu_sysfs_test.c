@@ -587,6 +587,40 @@ TEST_F(sysfs, params_outlive_a_vgpu_of_the_same_vf)
 	EXPECT_FILE(self->vf, file, "one=1\n");
 }
 
+TEST_F(sysfs, params_reach_the_firmware_at_the_next_start)
+{
+	const char *file = "nvidia/vgpu_params";
+	struct user user = {}, user2 = {};
+	char reply[2048];
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to ask the firmware");
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	ASSERT_EQ(0, vf_set_type(self->vf2, self->small->id));
+	EXPECT_EQ(0, pci_write(self->vf, file, "one=1,two=2\n"));
+	ASSERT_EQ(0, user_open(&user, self->vf, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, user_open(&user2, self->vf2, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, fw_params(reply, sizeof(reply)));
+	EXPECT_NE(NULL, strstr(reply, "\"0 one=1,two=2; 1 \""))
+		TH_LOG("%s", reply);
+
+	/* Not those of a vGPU that runs */
+	EXPECT_EQ(0, pci_write(self->vf, file, "three=3"));
+	ASSERT_EQ(0, fw_params(reply, sizeof(reply)));
+	EXPECT_EQ(NULL, strstr(reply, "three=3"));
+	user_close(&user);
+	ASSERT_EQ(0, user_open(&user, self->vf, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, fw_params(reply, sizeof(reply)));
+	EXPECT_NE(NULL, strstr(reply, "\"0 three=3; 1 \""))
+		TH_LOG("%s", reply);
+	user_close(&user);
+	user_close(&user2);
+	ASSERT_EQ(0, fw_params(reply, sizeof(reply)));
+	EXPECT_NE(NULL, strstr(reply, "\"\""))
+		TH_LOG("%s", reply);
+}
+
 TEST_F(sysfs, params_are_keys_and_values)
 {
 	static const char * const good[] = {

@@ -195,6 +195,14 @@ out_free:
 	return ret;
 }
 
+static int gpu_path(char *path, size_t size)
+{
+	int ret = find_gpu("/machine/peripheral", path, size);
+
+	return ret == -ENODEV ?
+	       find_gpu("/machine/peripheral-anon", path, size) : ret;
+}
+
 /**
  * fw_faults() - tell the emulated GPU's firmware how to misbehave
  * @rules: "<command>:<nth>:<action>,...", "" for not at all
@@ -206,9 +214,7 @@ int fw_faults(const char *rules)
 	char path[128], arguments[512];
 	int ret;
 
-	ret = find_gpu("/machine/peripheral", path, sizeof(path));
-	if (ret == -ENODEV)
-		ret = find_gpu("/machine/peripheral-anon", path, sizeof(path));
+	ret = gpu_path(path, sizeof(path));
 	if (ret)
 		return ret;
 
@@ -219,4 +225,25 @@ int fw_faults(const char *rules)
 		return -E2BIG;
 
 	return qmp_execute("qom-set", arguments, NULL, 0);
+}
+
+/**
+ * fw_params() - what the emulated GPU's firmware has started its vGPUs with
+ * @reply: receives the monitor's answer, "<vf> <params>; ..." within
+ * @size: of @reply
+ *
+ * Return: 0 or a negative errno.
+ */
+int fw_params(char *reply, size_t size)
+{
+	char path[128], arguments[192];
+	int ret;
+
+	ret = gpu_path(path, sizeof(path));
+	if (ret)
+		return ret;
+	snprintf(arguments, sizeof(arguments),
+		 "{\"path\": \"%s\", \"property\": \"vgpu-params\"}", path);
+
+	return qmp_execute("qom-get", arguments, reply, size);
 }

@@ -13,5 +13,6 @@ bool qmp_available(void);
 int qmp_execute(const char *command, const char *arguments, char *reply,
 		size_t size);
 int fw_faults(const char *rules);
+int fw_params(char *reply, size_t size);
 
 #endif /* _NVVGPU_SELFTEST_QMP_H */
