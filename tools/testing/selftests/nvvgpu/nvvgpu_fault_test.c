@@ -6,6 +6,8 @@
  */
 #include <sys/eventfd.h>
 
+#include <linux/pci_regs.h>
+
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
 
@@ -169,13 +171,11 @@ static int act(enum action action, const char *vf, unsigned int type,
 	return -EINVAL;
 }
 
-/* The first RESET comes before the reset, where a failure does not matter. */
 static int arm(const char *command, const char *fault)
 {
 	char rule[64];
 
-	snprintf(rule, sizeof(rule), "%s:%s:%s", command,
-		 strcmp(command, "reset") ? "1" : "*", fault);
+	snprintf(rule, sizeof(rule), "%s:1:%s", command, fault);
 
 	return fw_faults(rule);
 }
@@ -284,7 +284,7 @@ TEST_F(fault, crash_is_told_and_a_reset_of_the_pf_recovers)
 	ASSERT_EQ(0, vdev_set_irq(&self->other.vdev, VFIO_PCI_ERR_IRQ_INDEX,
 				  fd));
 	ARM("crash");
-	ACT();
+	EXPECT_EQ(variant->err, ACT());
 
 	/* All vGPUs went with it, and their users are told. */
 	EXPECT_LT(0, irq_wait(fd, 10000));
@@ -432,7 +432,10 @@ FIXTURE_SETUP(removal)
 
 FIXTURE_TEARDOWN(removal)
 {
+	if (qmp_available())
+		fw_faults("");
 	gpu_clean(&self->pf);
+	fw_set_timeout(FW_TIMEOUT_MS);
 }
 
 /* Set up everything again, and see it work. */
@@ -496,6 +499,73 @@ TEST_F(removal, firmware_that_does_not_start_is_told)
 	EXPECT_EQ(-EIO, ret);
 	ASSERT_EQ(0, gpu_reset(&self->pf));
 	EXPECT_ALL_AGAIN();
+}
+
+TEST_F(removal, create_that_timed_out_is_tried_again_and_stays)
+{
+	const unsigned int late = 2000;
+	const char *vf = self->pf.vf[1];
+	struct user user = {};
+	char rule[32];
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware late");
+
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+	snprintf(rule, sizeof(rule), "create:1:late=%u", 4 * TIMEOUT_MS + late);
+	ASSERT_EQ(0, fw_faults(rule));
+	EXPECT_EQ(-ETIMEDOUT, vf_set_type(vf, self->type.id));
+	EXPECT_EQ(0, vf_set_type(vf, self->type.id));
+	ASSERT_EQ(0, user_open(&user, vf, IOMMU_IOMMUFD));
+	EXPECT_EQ(0, user_work(&user));
+
+	/* Now the answer to the first one comes. */
+	usleep(1500 * late);
+	EXPECT_EQ(0, user_work(&user));
+	EXPECT_STREQ("open", vf_wait_state(vf, "open"));
+	user_close(&user);
+}
+
+/* All interrupts of a device, behind the back of its driver */
+static int mask_interrupts(const char *bdf, bool mask)
+{
+	char path[128];
+	__u8 at = 0, id = 0;
+	__u16 flags;
+	int fd, ret = -EIO;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", bdf);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	for (pread(fd, &at, 1, PCI_CAPABILITY_LIST); at;
+	     pread(fd, &at, 1, at + PCI_CAP_LIST_NEXT)) {
+		pread(fd, &id, 1, at + PCI_CAP_LIST_ID);
+		if (id != PCI_CAP_ID_MSIX)
+			continue;
+		pread(fd, &flags, 2, at + PCI_MSIX_FLAGS);
+		flags &= ~PCI_MSIX_FLAGS_MASKALL;
+		flags |= mask ? PCI_MSIX_FLAGS_MASKALL : 0;
+		ret = pwrite(fd, &flags, 2, at + PCI_MSIX_FLAGS) == 2 ? 0 :
+		      -errno;
+		break;
+	}
+	close(fd);
+
+	return ret;
+}
+
+TEST_F(removal, an_interrupt_that_is_lost_costs_no_vgpu)
+{
+	const char *vf = self->pf.vf[1];
+	int ret;
+
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+	ASSERT_EQ(0, mask_interrupts(self->pf.bdf, true));
+	ret = vf_set_type(vf, self->type.id);
+	ASSERT_EQ(0, mask_interrupts(self->pf.bdf, false));
+	EXPECT_EQ(0, ret);
+	EXPECT_STREQ("created", vf_wait_state(vf, "created"));
 }
 
 TEST_F(removal, pf_itself_is_no_vgpu)
@@ -604,7 +674,7 @@ FIXTURE_VARIANT(sweep) {
 FIXTURE_VARIANT_ADD(sweep, fail) { .action = "fail" };
 FIXTURE_VARIANT_ADD(sweep, vcrash) { .action = "vcrash" };
 FIXTURE_VARIANT_ADD(sweep, hang) { .action = "hang", .slow = true };
-FIXTURE_VARIANT_ADD(sweep, late) { .action = "late=1500", .slow = true };
+FIXTURE_VARIANT_ADD(sweep, late) { .action = "late=2500", .slow = true };
 FIXTURE_VARIANT_ADD(sweep, crash) { .action = "crash", .all = true };
 FIXTURE_VARIANT_ADD(sweep, wedge) {
 	.action = "wedge", .all = true, .slow = true,
