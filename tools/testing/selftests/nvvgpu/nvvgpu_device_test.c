@@ -899,6 +899,44 @@ TEST_F(device_engine, framebuffer_outlives_low_power_and_d3hot)
 	EXPECT_EQ(0x01020304, to[PAGE / 4 - 1]);
 }
 
+TEST_F(device_engine, engine_stands_still_in_d3hot)
+{
+	struct user *user = &self->user;
+	__u64 *value = user_buf(user, MIB);
+	struct nvvgpu_emu_desc work[33];
+	unsigned int i, tries = 5;
+	__u64 begin, took;
+	bool stood = false;
+
+	for (i = 0; i < ARRAY_SIZE(work) - 1; i++)
+		work[i] = engine_fill(NVVGPU_EMU_DESC_DST_VRAM, 0, 64 * MIB, i);
+	work[i] = engine_semaphore(0, user_addr(user, value), 42);
+	work[i].flags |= NVVGPU_EMU_DESC_IRQ;
+
+	/* Once without, to know how long it takes */
+	begin = now_ms();
+	engine_submit(&user->engine, work, ARRAY_SIZE(work));
+	ASSERT_EQ(0, engine_wait(&user->engine, ENGINE_TIMEOUT_MS));
+	took = now_ms() - begin;
+
+	while (!stood && tries--) {
+		*value = 0;
+		engine_submit(&user->engine, work, ARRAY_SIZE(work));
+		ASSERT_EQ(0, vdev_set_power(&user->vdev, VDEV_D3HOT));
+		stood = !__atomic_load_n(value, __ATOMIC_SEQ_CST);
+		if (stood) {
+			usleep(2000 * took);
+			EXPECT_EQ(0, __atomic_load_n(value, __ATOMIC_SEQ_CST));
+		}
+		ASSERT_EQ(0, vdev_set_power(&user->vdev, VDEV_D0));
+		ASSERT_EQ(0, vdev_enable(&user->vdev, true));
+		EXPECT_EQ(0, engine_wait(&user->engine, ENGINE_TIMEOUT_MS));
+		EXPECT_EQ(42, *value);
+	}
+	EXPECT_TRUE(stood)
+		TH_LOG("the engine was faster than its power went");
+}
+
 /* Both kinds of reset leave a device as it was when it was opened. */
 static void check_reset(struct __test_metadata *_metadata, struct user *user,
 			bool flr)

@@ -701,6 +701,19 @@ TEST_F(dma, bad_descriptors_are_refused_by_number)
 	}
 }
 
+TEST_F(dma, the_ring_stays_where_it_is_while_it_runs)
+{
+	struct engine *engine = &self->a.engine;
+
+	engine_write(engine, NVVGPU_EMU_VF_REG_RING_SIZE, USER_RING / 2);
+	EXPECT_EQ(USER_RING,
+		  engine_read(engine, NVVGPU_EMU_VF_REG_RING_SIZE));
+	engine_write64(engine, NVVGPU_EMU_VF_REG_RING_BASE, NOWHERE);
+	EXPECT_EQ(self->a.iova,
+		  engine_read64(engine, NVVGPU_EMU_VF_REG_RING_BASE));
+	EXPECT_EQ(0, user_work(&self->a));
+}
+
 TEST_F(dma, bad_rings_are_refused)
 {
 	struct user *a = &self->a;

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
+#include "lib/backend.h"
 #include "lib/fail_nth.h"
 #include "lib/migration.h"
 #include "nvvgpu_test.h"
@@ -687,6 +688,66 @@ TEST_F(migration, nothing_moves_in_p2p_and_stop)
 	}
 	EXPECT_LT(0, busy)
 		TH_LOG("the engine was faster than its being stopped");
+}
+
+TEST_F(migration, a_doorbell_in_stop_is_heard_afterwards)
+{
+	__u64 *value = user_buf(&self->a, 0);
+	struct nvvgpu_emu_desc desc =
+		engine_semaphore(0, user_addr(&self->a, value), 77);
+
+	*value = 0;
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP), NULL));
+	submit(&self->a, &desc, 1);
+	usleep(50000);
+	EXPECT_EQ(0, *value);
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
+	EXPECT_EQ(0, engine_wait(&self->a.engine, ENGINE_TIMEOUT_MS));
+	EXPECT_EQ(77, *value);
+}
+
+TEST_F(migration, the_guest_is_told_to_be_up_where_it_is_now)
+{
+	int uevents = uevent_open();
+
+	ASSERT_LE(0, uevents);
+	engine_write(&self->a.engine, NVVGPU_EMU_VF_REG_GUEST, 1);
+	ASSERT_SAVED();
+	ASSERT_ARRIVED(MIB);
+	EXPECT_EQ(0, uevent_wait(uevents, self->pf.vf[1],
+				 NVVGPU_EVENT_NAME_GUEST_UP, 5000));
+	ASSERT_EQ(0, vdev_reset(&self->b));
+	EXPECT_EQ(0, uevent_wait(uevents, self->pf.vf[1],
+				 NVVGPU_EVENT_NAME_GUEST_DOWN, 5000));
+	close(uevents);
+}
+
+static __u16 dispi_read(const struct vdev *vdev, unsigned int index)
+{
+	__u16 word = 0xffff;
+
+	vdev_read(vdev, NVVGPU_EMU_VF_BAR_REGS,
+		  NVVGPU_EMU_VF_REG_DISPI + 2 * index, &word, sizeof(word));
+
+	return word;
+}
+
+TEST_F(migration, the_mode_of_the_display_moves)
+{
+	/* By index: 640x480 of 32 bits, enabled, and scrolled */
+	static const __u16 mode[] = { 0, 640, 480, 32, 0x41, 0, 0, 0, 0, 1 };
+	unsigned int i;
+
+	for (i = 1; i < ARRAY_SIZE(mode); i++)
+		ASSERT_EQ(2, vdev_write(&self->a.vdev, NVVGPU_EMU_VF_BAR_REGS,
+					NVVGPU_EMU_VF_REG_DISPI + 2 * i,
+					&mode[i], 2));
+	EXPECT_EQ(640, dispi_read(&self->a.vdev, 1));
+	ASSERT_SAVED();
+	ASSERT_ARRIVED(MIB);
+	for (i = 1; i < ARRAY_SIZE(mode); i++)
+		EXPECT_EQ(dispi_read(&self->a.vdev, i), dispi_read(&self->b, i))
+			TH_LOG("register %u", i);
 }
 
 TEST_F(migration, the_size_of_the_data_is_told_in_every_state)
@@ -1388,6 +1449,19 @@ TEST_F(dmalog, tells_the_first_and_the_last_page_of_a_request)
 	ASSERT_EQ(0, log_stop(vdev));
 }
 
+TEST_F(dmalog, tells_what_was_written_before_a_refusal)
+{
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = PAGE;
+
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	EXPECT_EQ(-EIO, write_to(&self->a, USER_LEN - 3 * PAGE, 3 * PAGE));
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(2, count(self->bits, LOG_PAGES));
+	EXPECT_TRUE(is_set(self->bits, LOG_PAGES - 1));
+	EXPECT_TRUE(is_set(self->bits, LOG_PAGES - 2));
+}
+
 TEST_F(dmalog, reports_in_the_page_size_that_is_asked_for)
 {
 	struct vdev *vdev = &self->a.vdev;
@@ -1440,14 +1514,45 @@ TEST_F(dmalog, a_page_that_is_asked_for_in_parts_is_told_in_each)
 	EXPECT_EQ(0, bits);
 }
 
+/*
+ * Ask for a part of what the GPU has as one, once that has been written, so that the
+ * rest is to be kept.
+ */
+static int ask_in_part(struct vdev *vdev)
+{
+	__u64 bits = 0;
+	int ret;
+
+	ret = log_read(vdev, USER_IOVA + 16 * PAGE, PAGE, PAGE, &bits);
+
+	return ret ?: bits == 1 ? 0 : -EILSEQ;
+}
+
+/* After that failed or not: all is told, or that it is not known. */
+#define EXPECT_NONE_LOST(failed) do {					\
+	__u64 __bits = 0;						\
+	int __err = (failed), __ret;					\
+									\
+	EXPECT_TRUE(!__err || __err == -ENOMEM || __err == -EFAULT)	\
+		TH_LOG("errno %d", -__err);				\
+	__ret = log_read(&self->a.vdev, USER_IOVA + 16 * PAGE,		\
+			 16 * PAGE, PAGE, &__bits);			\
+	EXPECT_TRUE((__err && __ret == -EIO) ||				\
+		    (!__ret && __bits == 0xffff))			\
+		TH_LOG("errno %d, then %d with %#llx", -__err, -__ret,	\
+		       __bits);						\
+	ASSERT_EQ(0, log_stop(&self->a.vdev));				\
+} while (0)
+
 TEST_F(dmalog, no_page_is_lost_when_memory_runs_out)
 {
+	/* Which holds what is kept */
+	static const char cache[] = "radix_tree_node";
 	struct vdev *vdev = &self->a.vdev;
 	__u64 page_size = 16 * PAGE;
-	unsigned int nth, failures = 0;
-	int fd, ret, again;
+	unsigned int nth;
 	bool hit = true;
-	__u64 bits;
+	int fd, ret;
 
 	fd = nth_open();
 	if (fd < 0)
@@ -1456,28 +1561,21 @@ TEST_F(dmalog, no_page_is_lost_when_memory_runs_out)
 	for (nth = 1; hit; nth++) {
 		ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
 		ASSERT_EQ(0, write_to(&self->a, 18 * PAGE, 4));
-		/* A part of what the GPU has as one: the rest is to be kept. */
-		bits = 0;
 		ASSERT_EQ(0, nth_write(fd, nth));
-		ret = log_read(vdev, USER_IOVA + 16 * PAGE, PAGE, PAGE, &bits);
+		ret = ask_in_part(vdev);
 		hit = nth_end(fd);
-		EXPECT_TRUE(!ret || ret == -ENOMEM || ret == -EFAULT)
-			TH_LOG("allocation %u: errno %d", nth, -ret);
-		EXPECT_TRUE(ret || bits == 1);
-		failures += ret < 0;
-
-		/* Either it is told now, or that it is not known. */
-		bits = 0;
-		again = log_read(vdev, USER_IOVA + 16 * PAGE, 16 * PAGE, PAGE,
-				 &bits);
-		EXPECT_TRUE(again == -EIO || (!again && bits == 0xffff))
-			TH_LOG("allocation %u: errno %d, then %d and %#llx",
-			       nth, -ret, -again, bits);
-		EXPECT_TRUE(ret || !again);
-		ASSERT_EQ(0, log_stop(vdev));
+		EXPECT_NONE_LOST(ret);
 	}
-	EXPECT_LT(0, failures);
 	close(fd);
+
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	ASSERT_EQ(0, write_to(&self->a, 18 * PAGE, 4));
+	fd = cache_fail(cache);
+	ASSERT_LE(0, fd);
+	ret = ask_in_part(vdev);
+	ASSERT_EQ(0, cache_end(fd));
+	EXPECT_EQ(-ENOMEM, ret);
+	EXPECT_NONE_LOST(ret);
 }
 
 TEST_F(dmalog, takes_arbitrary_requests)

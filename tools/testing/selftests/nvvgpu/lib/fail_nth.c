@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sys/mman.h>
+
 #include "backend.h"
 #include "fail_nth.h"
 
@@ -71,4 +73,56 @@ bool nth_end(int fd)
 	} while (ret == -EFAULT || ret == -ENOMEM);
 
 	return hit;
+}
+
+static int failslab(const char *knob, int val)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/failslab/%s", knob);
+
+	return put(path, "%d", val);
+}
+
+/**
+ * cache_fail() - let all allocations of this thread from a slab cache fail
+ * @cache: its name
+ *
+ * Return: a file for cache_end() or a negative errno.
+ */
+int cache_fail(const char *cache)
+{
+	char path[128];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/failslab", cache);
+	ret = put(path, "1") ?: failslab("cache-filter", 1) ?:
+	      failslab("task-filter", 1) ?: failslab("times", -1) ?:
+	      failslab("probability", 100);
+	if (ret)
+		return ret;
+	/* To have a page of the program read may need just what fails. */
+	if (mlockall(MCL_CURRENT))
+		return -errno;
+	fd = open("/proc/self/make-it-fail", O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : pwrite(fd, "1", 1, 0) == 1 ? fd : -errno;
+}
+
+/**
+ * cache_end() - nothing fails any more
+ * @fd: from cache_fail()
+ *
+ * Return: 0 or a negative errno.
+ */
+int cache_end(int fd)
+{
+	if (pwrite(fd, "0", 1, 0) != 1)
+		return -errno;
+	close(fd);
+	munlockall();
+
+	/* First what the filters keep from everybody else */
+	return failslab("probability", 0) ?: failslab("times", 1) ?:
+	       failslab("task-filter", 0) ?: failslab("cache-filter", 0);
 }
