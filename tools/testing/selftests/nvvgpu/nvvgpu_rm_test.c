@@ -365,6 +365,8 @@ TEST_F(rm, status_codes_of_a_start)
 		EXPECT_EQ(statuses[i].err,
 			  vdev_open(&self->vdev, self->vf, &self->ioas))
 			TH_LOG("answer: %#x", statuses[i].status);
+		EXPECT_LE(0, get(STANDIN_DIR "/last", self->buf, 128));
+		EXPECT_NE(NULL, strstr(self->buf, "unused"));
 		ASSERT_EQ(0, put(STANDIN_DIR "/start_status", "0"));
 	}
 	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
