@@ -5,8 +5,8 @@
  *   rule    := command ":" nth ":" action | "now:" now
  *   command := "hello" | "info" | ... | "any"
  *   nth     := number from 1, counted from when the property was set | "*"
- *   action  := "fail" [ "=" status ] | "late=" ms | "slow=" ms | "hang" |
- *              "wedge" | "crash" | "vcrash"
+ *   action  := "fail" [ "=" status ] | "lie=" word | "late=" ms | "slow=" ms |
+ *              "hang" | "wedge" | "crash" | "vcrash"
  *   now     := "crash" | "wedge" | "vcrash=" vf
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -37,6 +37,8 @@ static const struct {
 } nvvgpu_fault_actions[] = {
     { "fail", NVVGPU_FAULT_FAIL, NVVGPU_FAULT_ARG_MAY, 1, UINT32_MAX,
       NVVGPU_EMU_ERR_INTERNAL },
+    { "lie", NVVGPU_FAULT_LIE, NVVGPU_FAULT_ARG_MUST, 0,
+      sizeof(struct nvvgpu_emu_msg) / sizeof(uint32_t) - 1 },
     { "late", NVVGPU_FAULT_LATE, NVVGPU_FAULT_ARG_MUST, 1,
       NVVGPU_FAULT_MS_MAX },
     { "slow", NVVGPU_FAULT_SLOW, NVVGPU_FAULT_ARG_MUST, 1,

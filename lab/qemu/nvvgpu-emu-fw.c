@@ -180,6 +180,9 @@ static bool nvvgpu_fw_write_msg(NvvgpuState *s, const NvvgpuMsg *msg)
     for (unsigned int i = 0; i < ARRAY_SIZE(raw.res); i++) {
         raw.res[i] = cpu_to_le64(msg->res[i]);
     }
+    for (unsigned int i = 0; i < sizeof(raw) / sizeof(uint32_t); i++) {
+        ((uint32_t *)&raw)[i] ^= msg->lies & (1U << i) ? ~0U : 0;
+    }
     result = pci_dma_write(PCI_DEVICE(s), fw->msg_base + slot * sizeof(raw),
                            &raw, sizeof(raw));
     if (fw->epoch != epoch) {
@@ -333,6 +336,9 @@ static void nvvgpu_fw_exec(NvvgpuState *s)
     case NVVGPU_FAULT_FAIL:
         fw->msg.status = fw->fault_arg;
         goto answer;
+    case NVVGPU_FAULT_LIE:
+        fw->msg.lies = 1U << fw->fault_arg;
+        break;
     case NVVGPU_FAULT_HANG:
         goto next;
     case NVVGPU_FAULT_WEDGE:

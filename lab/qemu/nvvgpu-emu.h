@@ -227,6 +227,7 @@ typedef struct NvvgpuMsg {
     uint32_t status;
     uint32_t len;
     uint64_t res[6];
+    uint32_t lies;          /* words on the wire that are inverted, a bit each */
 } NvvgpuMsg;
 
 typedef QSIMPLEQ_HEAD(NvvgpuMsgQueue, NvvgpuMsg) NvvgpuMsgQueue;
@@ -234,6 +235,7 @@ typedef QSIMPLEQ_HEAD(NvvgpuMsgQueue, NvvgpuMsg) NvvgpuMsgQueue;
 typedef enum NvvgpuFaultAction {
     NVVGPU_FAULT_NONE,
     NVVGPU_FAULT_FAIL,
+    NVVGPU_FAULT_LIE,
     NVVGPU_FAULT_LATE,
     NVVGPU_FAULT_SLOW,
     NVVGPU_FAULT_HANG,

@@ -1256,7 +1256,7 @@ static void test_faults(void)
         "info:-1:fail", "nothing:1:fail", ":1:fail", "info::fail",
         "info:1:fail=0", "info:1:fail=", "info:1:fail=x", "info:1:late",
         "info:1:late=0", "info:1:late=99999999", "info:1:hang=1",
-        "info:1:explode", "info:1:vcrash", "info:1:fail,", ",info:1:fail",
+        "info:1:explode", "info:1:lie", "info:1:lie=16", "info:1:vcrash", "info:1:fail,", ",info:1:fail",
         "now:", "now:fail", "now:vcrash", "now:vcrash=64", "now:vcrash=0",
         "now:crash=1", "info:1:fail:2", "HELLO:1:fail", "info:1:hang x",
     };
@@ -1286,6 +1286,14 @@ static void test_faults(void)
     fw_expect(g, ERR_BUSY, NVVGPU_EMU_CMD_INFO, 0, 0, 0, 0, 0);
     fw_expect(g, ERR_BUSY, NVVGPU_EMU_CMD_DELETE, 1, 0, 0, 0, 0);
     set_faults(g, "");
+    fw_ok(g, NVVGPU_EMU_CMD_DELETE, 1, 0, 0, 0, 0);
+
+    /* The command is done, only one word of its answer is wrong. */
+    set_faults(g, "create:1:lie=4");
+    first = fw_send(g, NVVGPU_EMU_CMD_CREATE, 1, 1000, 3, 0, 0);
+    g_assert_true(fw_wait(g, first, &msg));
+    g_assert_cmpuint(le32_to_cpu(msg.status), ==, NVVGPU_EMU_OK);
+    g_assert_cmphex(le64_to_cpu(msg.res[0]), ==, 3 ^ 0xffffffffULL);
     fw_ok(g, NVVGPU_EMU_CMD_DELETE, 1, 0, 0, 0, 0);
 
     /* Late: others overtake it.  Slow: they wait. */
