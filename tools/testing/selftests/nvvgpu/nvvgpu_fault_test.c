@@ -463,6 +463,9 @@ TEST_F(removal, firmware_that_does_not_start_is_told)
 		"hello:1:fail=7",	/* NVVGPU_EMU_ERR_VERSION */
 		"info:1:fail",
 		"types:1:fail",
+		/* The size of VRAM, and the number of types */
+		"info:1:lie=4",
+		"types:1:lie=4",
 	};
 	unsigned int i;
 	int ret = 0;
@@ -499,6 +502,72 @@ TEST_F(removal, firmware_that_does_not_start_is_told)
 	EXPECT_EQ(-EIO, ret);
 	ASSERT_EQ(0, gpu_reset(&self->pf));
 	EXPECT_ALL_AGAIN();
+}
+
+TEST_F(removal, firmware_that_answers_nonsense_is_given_up)
+{
+	static const char * const faults[] = {
+		/* Another command's number, another command, more than asked for */
+		"create:1:lie=0", "create:1:lie=1", "create:1:lie=3",
+	};
+	unsigned int i;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware lie");
+
+	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+		ASSERT_EQ(0, fw_faults(faults[i]));
+		EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[1], self->type.id))
+			TH_LOG("%s", faults[i]);
+		EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
+		ASSERT_EQ(0, fw_faults(""));
+		ASSERT_EQ(0, gpu_reset(&self->pf));
+		EXPECT_ALL_AGAIN();
+		ASSERT_EQ(0, vf_set_type(self->pf.vf[0], self->type.id));
+	}
+}
+
+TEST_F(removal, vgpu_that_is_placed_wrongly_is_not_taken)
+{
+	static const struct {
+		const char *fault;
+		const char *wish;
+	} wrong[] = {
+		{ "create:1:lie=4", "3" },	/* elsewhere than asked for */
+		{ "create:1:lie=5", "-1" },	/* nowhere */
+		{ "create:1:lie=7", "-1" },	/* outside of VRAM */
+		/* At 4 GiB less one byte, where that of the first VF ends */
+		{ "create:1:lie=6", "0" },
+	};
+	const char *vf = self->pf.vf[1];
+	struct vgpu_type types[MAX_TYPES];
+	const struct vgpu_type *type;
+	unsigned int i;
+	int nr, before;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware lie");
+
+	nr = vf_types(vf, types, MAX_TYPES);
+	ASSERT_LT(0, nr);
+	type = type_smallest(types, nr);
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 0));
+	ASSERT_EQ(0, pci_write(self->pf.vf[0], "nvidia/placement_id", "7"));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], type->id));
+	before = room(vf, type->id);
+
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		ASSERT_EQ(0, pci_write(vf, "nvidia/placement_id",
+				       wrong[i].wish));
+		ASSERT_EQ(0, fw_faults(wrong[i].fault));
+		EXPECT_EQ(-EPROTO, vf_set_type(vf, type->id))
+			TH_LOG("%s", wrong[i].fault);
+		ASSERT_EQ(0, fw_faults(""));
+		EXPECT_STREQ("bound", vf_wait_state(vf, "bound"));
+		EXPECT_EQ(before, room(vf, type->id));
+		EXPECT_EQ(0, vf_set_type(vf, type->id));
+		EXPECT_EQ(0, vf_set_type(vf, 0));
+	}
 }
 
 TEST_F(removal, create_that_timed_out_is_tried_again_and_stays)

@@ -1650,6 +1650,23 @@ TEST_F(dmalog, refuses_ranges_and_pages_that_cannot_be)
 	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
 }
 
+TEST_F(dmalog, firmware_that_logs_in_pages_that_cannot_be_is_refused)
+{
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = PAGE;
+
+	if (!qmp_available())
+		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
+
+	ASSERT_EQ(0, fw_faults("dirty-start:1:lie=4"));
+	EXPECT_EQ(-EPROTO, log_start(vdev, &self->range, 1, &page_size));
+	EXPECT_EQ(PAGE, page_size);
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	ASSERT_EQ(0, write_to(&self->a, 10 * PAGE, 4));
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(1, count(self->bits, LOG_PAGES));
+}
+
 TEST_F(dmalog, ends_with_the_device_and_with_a_crash)
 {
 	struct vdev *vdev = &self->a.vdev;
