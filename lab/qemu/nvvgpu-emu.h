@@ -227,7 +227,7 @@ typedef struct NvvgpuMsg {
     uint32_t status;
     uint32_t len;
     uint64_t res[6];
-    uint32_t lies;          /* words on the wire that are inverted, a bit each */
+    uint32_t lies;          /* words to be inverted on the wire, a bit each */
 } NvvgpuMsg;
 
 typedef QSIMPLEQ_HEAD(NvvgpuMsgQueue, NvvgpuMsg) NvvgpuMsgQueue;

@@ -1256,7 +1256,8 @@ static void test_faults(void)
         "info:-1:fail", "nothing:1:fail", ":1:fail", "info::fail",
         "info:1:fail=0", "info:1:fail=", "info:1:fail=x", "info:1:late",
         "info:1:late=0", "info:1:late=99999999", "info:1:hang=1",
-        "info:1:explode", "info:1:lie", "info:1:lie=16", "info:1:vcrash", "info:1:fail,", ",info:1:fail",
+        "info:1:explode", "info:1:lie", "info:1:lie=16", "info:1:vcrash",
+        "info:1:fail,", ",info:1:fail",
         "now:", "now:fail", "now:vcrash", "now:vcrash=64", "now:vcrash=0",
         "now:crash=1", "info:1:fail:2", "HELLO:1:fail", "info:1:hang x",
     };

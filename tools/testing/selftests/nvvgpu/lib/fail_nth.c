@@ -20,18 +20,18 @@
 int nth_open(void)
 {
 	static const char * const fails[] = {
-		"failslab", "fail_page_alloc", "fail_usercopy",
+		"failslab", "fail_page_alloc", "fail_usercopy", NULL
 	};
+	const char * const *fail;
 	char path[128];
-	unsigned int i;
 	int fd;
 
 	if (put("/sys/kernel/debug/failslab/ignore-gfp-wait", "N"))
 		return -EOPNOTSUPP;
 	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
-	for (i = 0; i < sizeof(fails) / sizeof(fails[0]); i++) {
+	for (fail = fails; *fail; fail++) {
 		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose",
-			 fails[i]);
+			 *fail);
 		put(path, "0");
 	}
 	fd = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
@@ -75,7 +75,7 @@ bool nth_end(int fd)
 	return hit;
 }
 
-static int failslab(const char *knob, int val)
+static int set_knob(const char *knob, int val)
 {
 	char path[128];
 
@@ -96,9 +96,9 @@ int cache_fail(const char *cache)
 	int fd, ret;
 
 	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/failslab", cache);
-	ret = put(path, "1") ?: failslab("cache-filter", 1) ?:
-	      failslab("task-filter", 1) ?: failslab("times", -1) ?:
-	      failslab("probability", 100);
+	ret = put(path, "1") ?: set_knob("cache-filter", 1) ?:
+	      set_knob("task-filter", 1) ?: set_knob("times", -1) ?:
+	      set_knob("probability", 100);
 	if (ret)
 		return ret;
 	/* To have a page of the program read may need just what fails. */
@@ -123,6 +123,6 @@ int cache_end(int fd)
 	munlockall();
 
 	/* First what the filters keep from everybody else */
-	return failslab("probability", 0) ?: failslab("times", 1) ?:
-	       failslab("task-filter", 0) ?: failslab("cache-filter", 0);
+	return set_knob("probability", 0) ?: set_knob("times", 1) ?:
+	       set_knob("task-filter", 0) ?: set_knob("cache-filter", 0);
 }
