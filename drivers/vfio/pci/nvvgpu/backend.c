@@ -308,6 +308,17 @@ int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_take_ops);
 
+/* A back-end has come or gone: what the VFs can be has changed. */
+static void nvvgpu_backend_announce(struct nvvgpu_pf *pf)
+{
+	struct nvvgpu *vgpu;
+
+	lockdep_assert_held_write(&pf->gate);
+
+	list_for_each_entry(vgpu, &pf->vgpus, node)
+		nvvgpu_sysfs_changed(vgpu, NVVGPU_EVENT_NAME_BACKEND);
+}
+
 /**
  * nvvgpu_backend_register() - offer the vGPUs of one physical function
  * @pf: the PF, bound to the caller's driver or otherwise kept by the caller
@@ -329,7 +340,6 @@ nvvgpu_backend_register(struct pci_dev *pf,
 			const struct nvvgpu_backend_ops *ops, void *priv)
 {
 	struct nvvgpu_backend *backend __free(kfree) = NULL;
-	struct nvvgpu *vgpu;
 	int ret;
 
 	backend = kzalloc_obj(*backend, GFP_KERNEL);
@@ -354,8 +364,7 @@ nvvgpu_backend_register(struct pci_dev *pf,
 			break;
 		}
 		backend->pf->backend = backend;
-		list_for_each_entry(vgpu, &backend->pf->vgpus, node)
-			nvvgpu_sysfs_changed(vgpu, NVVGPU_EVENT_NAME_BACKEND);
+		nvvgpu_backend_announce(backend->pf);
 	}
 	if (ret) {
 		nvvgpu_pf_put(backend->pf);
@@ -385,6 +394,7 @@ void nvvgpu_backend_unregister(struct nvvgpu_backend *backend)
 		pf->backend = NULL;
 		list_for_each_entry(vgpu, &pf->vgpus, node)
 			nvvgpu_drop_backend(vgpu);
+		nvvgpu_backend_announce(pf);
 	}
 	nvvgpu_pf_put(pf);
 	kfree(backend);

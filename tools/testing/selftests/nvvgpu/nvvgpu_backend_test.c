@@ -263,6 +263,29 @@ TEST_F(backend, arrives_after_the_vf)
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 }
 
+TEST_F(backend, leaving_is_announced_to_vfs_without_a_vgpu)
+{
+	char path[128];
+	struct pollfd pfd = { .events = POLLPRI };
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_BACKEND, 5000));
+	snprintf(path, sizeof(path),
+		 "/sys/bus/pci/devices/%s/nvidia/creatable_vgpu_types",
+		 self->vf);
+	pfd.fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, pfd.fd);
+	ASSERT_LT(0, read(pfd.fd, self->buf, sizeof(self->buf)));
+	EXPECT_EQ(0, poll(&pfd, 1, 0));
+
+	ASSERT_EQ(0, mock_del(self->bdf));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_BACKEND, 5000));
+	EXPECT_EQ(1, poll(&pfd, 1, 5000));
+	close(pfd.fd);
+}
+
 TEST_F(backend, arrives_before_the_vf)
 {
 	ASSERT_EQ(0, pci_unbind(self->vf));
