@@ -118,7 +118,8 @@ struct nvvgpu_range {
  * @size: a power of two, at most the VF's own BAR; 0 hides the BAR.  The
  *        front-end fills in the VF's own size before it asks
  * @flags: NVVGPU_BAR_*; the front-end fills in all that the VF's BAR allows,
- *         the back-end may only take away
+ *         the back-end may only take away.  What may be mapped may also be
+ *         read and written
  * @nr_sparse: number of areas in @sparse; 0 means that all may be mapped
  * @sparse: the page-aligned areas that may be mapped, when only some may
  * @nr_trapped: number of areas in @trapped

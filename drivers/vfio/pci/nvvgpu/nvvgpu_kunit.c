@@ -214,6 +214,13 @@ static void bar_shapes(struct kunit *test)
 						  NVVGPU_BAR_READ));
 	info.flags |= 0x8;
 	KUNIT_EXPECT_FALSE(test, nvvgpu_bar_valid(vgpu, 0, &info, TEST_BAR_ALL));
+
+	info.flags = NVVGPU_BAR_READ;
+	KUNIT_EXPECT_TRUE(test, nvvgpu_bar_valid(vgpu, 0, &info, TEST_BAR_ALL));
+	info.flags = NVVGPU_BAR_READ | NVVGPU_BAR_MMAP;
+	KUNIT_EXPECT_FALSE(test, nvvgpu_bar_valid(vgpu, 0, &info, TEST_BAR_ALL));
+	info.flags = NVVGPU_BAR_WRITE | NVVGPU_BAR_MMAP;
+	KUNIT_EXPECT_FALSE(test, nvvgpu_bar_valid(vgpu, 0, &info, TEST_BAR_ALL));
 }
 
 static void bar_with_the_msix_table(struct kunit *test)

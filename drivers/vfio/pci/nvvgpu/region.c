@@ -89,6 +89,10 @@ bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 		return false;
 	if (info->size && !is_power_of_2(info->size))
 		return false;
+	/* Nothing stops who has mapped it. */
+	if (info->flags & NVVGPU_BAR_MMAP &&
+	    ~info->flags & (NVVGPU_BAR_READ | NVVGPU_BAR_WRITE))
+		return false;
 	/* What is left of a BAR must still be pages of its own. */
 	if (info->size != whole && !IS_ALIGNED(info->size, PAGE_SIZE))
 		return false;

@@ -740,6 +740,8 @@ TEST_F(backend, malformed_bars_are_refused)
 		"0 16384 4 8",			/* trapped, not aligned */
 		"0 16384 12288 8192",		/* trapped beyond the end */
 		"0 16384 18446744073709547520 8192",
+		"0 16384 0 0 1",		/* mapped, but not to be read */
+		"0 16384 0 0 2",		/* mapped, but not to be written */
 	};
 	unsigned int i;
 
@@ -750,6 +752,42 @@ TEST_F(backend, malformed_bars_are_refused)
 			TH_LOG("%s", shapes[i]);
 	}
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+}
+
+TEST_F(backend, bar_is_used_as_its_flags_allow)
+{
+	static const struct {
+		const char *shape;
+		__u32 flags;
+	} bars[] = {
+		{ "0 16384 0 0 6", VFIO_REGION_INFO_FLAG_READ },
+		{ "0 16384 0 0 5", VFIO_REGION_INFO_FLAG_WRITE },
+		{ "0 16384 0 0 7", 0 },
+	};
+	struct vfio_region_info info;
+	unsigned int i;
+	__u32 val = 0;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	for (i = 0; i < ARRAY_SIZE(bars); i++) {
+		ASSERT_EQ(0, put(MOCK_DIR "/bar", "%s", bars[i].shape));
+		ASSERT_CREATED(self->vf);
+		ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+		ASSERT_EQ(0, vdev_region_info(&self->vdev, 0, &info));
+		EXPECT_EQ(bars[i].flags,
+			  info.flags & (VFIO_REGION_INFO_FLAG_READ |
+					VFIO_REGION_INFO_FLAG_WRITE |
+					VFIO_REGION_INFO_FLAG_MMAP));
+		EXPECT_EQ(bars[i].flags & VFIO_REGION_INFO_FLAG_READ ?
+			  4 : -EINVAL,
+			  vdev_read(&self->vdev, 0, 0, &val, 4));
+		EXPECT_EQ(bars[i].flags & VFIO_REGION_INFO_FLAG_WRITE ?
+			  4 : -EINVAL,
+			  vdev_write(&self->vdev, 0, 0, &val, 4));
+		EXPECT_GT(0, vdev_map_bar(&self->vdev, 0));
+		vdev_close(&self->vdev);
+		ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	}
 }
 
 TEST_F(backend, trapped_area_is_the_backends)

@@ -122,6 +122,7 @@ static struct dentry *mock_dir;
 /* What get_bar_info answers for one BAR */
 static int mock_bar = -1;
 static u64 mock_bar_size;
+static u32 mock_bar_denied;
 static struct nvvgpu_range mock_bar_trapped;
 
 static void mock_expect(bool kept, const char *rule)
@@ -318,6 +319,7 @@ static int mock_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
 	mock_expect(vgpu->created, "get_bar_info of what is not created");
 	if (!ret && bar == READ_ONCE(mock_bar)) {
 		info->size = mock_bar_size;
+		info->flags &= ~mock_bar_denied;
 		if (mock_bar_trapped.length) {
 			info->flags &= ~NVVGPU_BAR_MMAP;
 			info->trapped[0] = mock_bar_trapped;
@@ -792,6 +794,7 @@ static ssize_t bar_write(struct file *file, const char __user *buf,
 			 size_t count, loff_t *ppos)
 {
 	u64 size = 0, from = 0, bytes = 0;
+	u32 denied = 0;
 	char line[64];
 	int bar = -1;
 	int ret;
@@ -800,9 +803,11 @@ static ssize_t bar_write(struct file *file, const char __user *buf,
 	if (ret)
 		return ret;
 	if (strcmp(line, "none") &&
-	    sscanf(line, "%d %llu %llu %llu", &bar, &size, &from, &bytes) != 4)
+	    sscanf(line, "%d %llu %llu %llu %u", &bar, &size, &from, &bytes,
+		   &denied) < 4)
 		return -EINVAL;
 	mock_bar_size = size;
+	mock_bar_denied = denied;
 	mock_bar_trapped.offset = from;
 	mock_bar_trapped.length = bytes;
 	WRITE_ONCE(mock_bar, bar);
