@@ -486,6 +486,45 @@ TEST_F(migration, what_changed_is_sent_though_the_gpu_could_not_tell)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, MIB / 2, MIB));
 }
 
+/* Memory that ends after @len bytes */
+static char *memory_end(struct __test_metadata *_metadata, size_t len)
+{
+	char *mem = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, mem);
+	ASSERT_EQ(0, munmap(mem + PAGE, PAGE));
+
+	return mem + PAGE - len;
+}
+
+TEST_F(migration, memory_that_ends_midway_loses_nothing)
+{
+	size_t head = sizeof(struct nvvgpu_mig_header);
+	char *end = memory_end(_metadata, head);
+	struct stream rest = {};
+
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 21));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), &self->fd));
+	EXPECT_EQ(head, read(self->fd, end, 4 * head));
+	EXPECT_EQ(-1, read(self->fd, end + head, head));
+	EXPECT_EQ(EFAULT, errno);
+	ASSERT_EQ(0, stream_add(&self->stream, end, head));
+	ASSERT_EQ(0, stream_read(&self->stream, self->fd));
+	close(self->fd);
+
+	ASSERT_EQ(0, mig_set(&self->b, S(RESUMING), &self->fd));
+	memcpy(end, self->stream.data, head);
+	EXPECT_EQ(head, write(self->fd, end, 4 * head));
+	EXPECT_EQ(-1, write(self->fd, end + head, head));
+	EXPECT_EQ(EFAULT, errno);
+	rest.data = self->stream.data + head;
+	rest.len = self->stream.len - head;
+	ASSERT_EQ(0, stream_write(self->fd, &rest, MIB, NULL));
+	ASSERT_EQ(0, mig_set(&self->b, S(STOP), NULL));
+	munmap(end + head - PAGE, PAGE);
+}
+
 TEST_F(migration, poll_tells_of_what_can_be_read)
 {
 	struct pollfd p = { .events = POLLIN };
@@ -770,9 +809,11 @@ TEST_F(migration, the_size_of_the_data_is_told_in_every_state)
 		if (fd >= 0)
 			close(fd);
 	}
+	/* From ERROR there is no way to any of it. */
 	EXPECT_EQ(-ENODATA, mig_set(&self->b, S(STOP), NULL));
 	EXPECT_EQ(S(ERROR), mig_get(&self->b));
 	EXPECT_EQ(0, mig_data_size(&self->b, &bytes));
+	EXPECT_GT(PAGE, bytes);
 }
 
 TEST_F(migration, only_a_reset_leaves_error)
@@ -1576,6 +1617,22 @@ TEST_F(dmalog, no_page_is_lost_when_memory_runs_out)
 	ASSERT_EQ(0, cache_end(fd));
 	EXPECT_EQ(-ENOMEM, ret);
 	EXPECT_NONE_LOST(ret);
+}
+
+TEST_F(dmalog, what_is_kept_for_later_ends_with_the_log)
+{
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = 16 * PAGE;
+
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	ASSERT_EQ(0, write_to(&self->a, 18 * PAGE, 4));
+	ASSERT_EQ(0, ask_in_part(vdev));
+	ASSERT_EQ(0, log_stop(vdev));
+
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_EQ(0, count(self->bits, LOG_PAGES));
+	ASSERT_EQ(0, log_stop(vdev));
 }
 
 TEST_F(dmalog, takes_arbitrary_requests)

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
@@ -295,11 +296,30 @@ TEST_F(sysfs, open_vgpu_is_eperm)
 	EXPECT_EQ(0, vf_set_type(self->vf, 0));
 }
 
+struct opening {
+	struct vdev *vdev;
+	const char *vf;
+	struct ioas *ioas;
+	int ret;
+};
+
+static void *open_elsewhere(void *data)
+{
+	struct opening *opening = data;
+
+	pthread_setname_np(pthread_self(), "elsewhere");
+	opening->ret = vdev_open(opening->vdev, opening->vf, opening->ioas);
+
+	return NULL;
+}
+
 TEST_F(sysfs, owner_is_named_while_open)
 {
 	char want[64], comm[32] = "";
+	struct opening opening;
 	struct ioas ioas;
 	struct vdev vdev;
+	pthread_t thread;
 	int fd;
 
 	fd = open("/proc/self/comm", O_RDONLY);
@@ -316,8 +336,16 @@ TEST_F(sysfs, owner_is_named_while_open)
 	ASSERT_EQ(0, vdev_open(&vdev, self->vf, &ioas));
 	EXPECT_FILE(self->vf, "nvvgpu/owner", want);
 	vdev_close(&vdev);
-	ioas_close(&ioas);
 	EXPECT_FILE(self->vf, "nvvgpu/owner", "\n");
+
+	/* Whichever thread has opened it, the process owns it. */
+	opening = (struct opening){ &vdev, self->vf, &ioas, -1 };
+	ASSERT_EQ(0, pthread_create(&thread, NULL, open_elsewhere, &opening));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, opening.ret);
+	EXPECT_FILE(self->vf, "nvvgpu/owner", want);
+	vdev_close(&vdev);
+	ioas_close(&ioas);
 }
 
 TEST_F(sysfs, backend_and_stats)
