@@ -1476,7 +1476,7 @@ TEST_F(dma_cdev, hwpt_changes_under_load)
 	at.over = true;
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, at.failed);
-	EXPECT_LT(3, at.changes);
+	EXPECT_LT(0, at.changes);
 	EXPECT_LT(0, done);
 	/* Beside the three pages nothing has been touched. */
 	for (i = 0; i < 4; i++)

