@@ -683,8 +683,11 @@ TEST_F(backend, crash_is_told_and_a_reset_mends_it)
 				 NVVGPU_EVENT_NAME_CRASHED, 5000));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 	EXPECT_FILE(self->vf2, "nvvgpu/state", "bound\n");
+	EXPECT_LT(1, pci_read(self->vf, "nvvgpu/last_error", self->buf,
+			      sizeof(self->buf)));
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	EXPECT_FILE(self->vf, "nvvgpu/last_error", "\n");
 	EXPECT_EQ(1, count(self->vf, NVVGPU_EVENT_NAME_CRASHED));
 }
 

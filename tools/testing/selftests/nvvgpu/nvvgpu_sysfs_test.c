@@ -252,6 +252,8 @@ TEST_F(sysfs, type_over_a_type_is_eperm)
 	EXPECT_EQ((int)self->types[0].id, vf_type(self->vf));
 	EXPECT_LT(1, pci_read(self->vf, "nvvgpu/last_error", self->buf,
 			      sizeof(self->buf)));
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_FILE(self->vf, "nvvgpu/last_error", "\n");
 }
 
 TEST_F(sysfs, unknown_type_is_eio)
@@ -510,6 +512,16 @@ TEST_F(sysfs, wanted_placement_is_the_one_it_gets)
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", place[0]);
+
+	/* And stays for it when there is no room yet. */
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", place[1]));
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	ASSERT_EQ(0, pci_write(self->vf2, "nvidia/placement_id", place[1]));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf2, self->small->id));
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	ASSERT_EQ(0, vf_set_type(self->vf2, self->small->id));
+	EXPECT_FILE(self->vf2, "nvidia/placement_id", place[1]);
 }
 
 TEST_F(sysfs, placement_is_a_number)
