@@ -24,19 +24,6 @@ static size_t nvvgpu_bar_width(struct pci_dev *pdev, unsigned int bar)
 	       sizeof(u64) : sizeof(u32);
 }
 
-/**
- * nvvgpu_config_init() - a new user finds the BARs where the host has them
- * @vgpu: the VF, its device being opened
- */
-void nvvgpu_config_init(struct nvvgpu *vgpu)
-{
-	unsigned int bar;
-
-	for (bar = 0; bar < NVVGPU_MAX_BARS; bar++)
-		vgpu->bars[bar].reg =
-			cpu_to_le64(pci_resource_start(vgpu->core.pdev, bar));
-}
-
 /* Lay @val, which is @size bytes at register @reg, over what was read */
 static int nvvgpu_config_overlay(char __user *buf, loff_t pos, size_t count,
 				 unsigned int reg, const void *val, size_t size)

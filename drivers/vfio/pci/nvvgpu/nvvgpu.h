@@ -90,7 +90,8 @@ enum nvvgpu_state {
  * struct nvvgpu_bar - a BAR as the user of the vGPU sees it
  * @info: its shape, checked
  * @shaped: differs in size from the VF's own
- * @reg: what the user has written to the BAR's register, when @shaped
+ * @reg: what the user has written to the BAR's register, when @shaped; like
+ *	vfio-pci-core's own for a VF it is 0 when the device is opened
  */
 struct nvvgpu_bar {
 	struct nvvgpu_bar_info info;
@@ -241,7 +242,6 @@ int nvvgpu_region_mmap(struct vfio_device *core_vdev,
 		       struct vm_area_struct *vma);
 
 /* config.c */
-void nvvgpu_config_init(struct nvvgpu *vgpu);
 ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
 			   loff_t *ppos);
 ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,

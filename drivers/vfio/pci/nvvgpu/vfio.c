@@ -50,7 +50,6 @@ static int nvvgpu_open_device(struct vfio_device *core_vdev)
 		vfio_pci_core_disable(&vgpu->core);
 		return ret;
 	}
-	nvvgpu_config_init(vgpu);
 	vfio_pci_core_finish_enable(&vgpu->core);
 
 	return 0;

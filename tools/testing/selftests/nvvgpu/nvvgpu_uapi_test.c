@@ -728,6 +728,29 @@ TEST_F(uapi, writes_to_all_of_config_space_do_no_harm)
 	check_alive(_metadata, &self->s, vdev);
 }
 
+/* Neither where the host has them, nor where the last user has put them */
+TEST_F(uapi, bars_are_nowhere_when_opened)
+{
+	unsigned int reg = PCI_BASE_ADDRESS_0 + 4 * self->s.bar;
+	struct vdev *vdev = &self->vdev;
+	bool wide;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		wide = vdev_cfg_read32(vdev, reg) & PCI_BASE_ADDRESS_MEM_TYPE_64;
+		EXPECT_EQ(0, vdev_cfg_read32(vdev, reg) & ~0xfU);
+		ASSERT_EQ(0, vdev_cfg_write32(vdev, reg, 0xc0000000));
+		EXPECT_EQ(0xc0000000, vdev_cfg_read32(vdev, reg) & ~0xfU);
+		if (wide) {
+			EXPECT_EQ(0, vdev_cfg_read32(vdev, reg + 4));
+			ASSERT_EQ(0, vdev_cfg_write32(vdev, reg + 4, 0x12));
+			EXPECT_EQ(0x12, vdev_cfg_read32(vdev, reg + 4));
+		}
+		vdev_close(vdev);
+		ASSERT_EQ(0, vdev_open(vdev, self->s.vf, &self->ioas));
+	}
+}
+
 TEST_F(uapi, bus_mastering_is_off_when_opened)
 {
 	struct vdev *vdev = &self->vdev;
