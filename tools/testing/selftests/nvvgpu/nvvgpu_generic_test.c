@@ -281,6 +281,58 @@ TEST_F(generic, type_is_offered_when_enabled)
 	EXPECT_EQ(0, vf_creatable(self->vf, 0));
 }
 
+/* As many as there may be are more than a file of sysfs can hold. */
+TEST_F(generic, types_that_do_not_fit_are_left_out_by_whole_lines)
+{
+	static const struct {
+		const char *file;
+		const char *format;
+	} lists[] = {
+		{ "nvidia/creatable_vgpu_types", "%u : Type %u %n" },
+		{ "nvvgpu/supported_types", "id=%u name=\"Type %u %n" },
+	};
+	unsigned int i, id, named, nr;
+	char name[NVVGPU_NAME_LEN];
+	char *line, *end;
+	int len, found;
+
+	for (id = 2; id <= NVVGPU_MAX_TYPES; id++) {
+		ASSERT_EQ(0, generic_type_add(self->dir, id));
+		len = snprintf(name, sizeof(name), "Type %u ", id);
+		memset(name + len, 'x', sizeof(name) - 4 - len);
+		strcpy(name + sizeof(name) - 4, "-0C");
+		ASSERT_EQ(0, generic_type_put(self->dir, id, "name", name));
+		ASSERT_EQ(0, generic_type_put(self->dir, id, "enable", "1"));
+	}
+	EXPECT_EQ(-ENOSPC, generic_type_add(self->dir, id));
+	ASSERT_EQ(0, generic_type_put(self->dir, 1, "enable", "0"));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
+
+	for (i = 0; i < ARRAY_SIZE(lists); i++) {
+		ASSERT_LT(0, pci_read(self->vf, lists[i].file, self->buf,
+				      sizeof(self->buf)));
+		line = self->buf;
+		if (i == 0)
+			line = strchr(line, '\n') + 1;
+		for (nr = 0; *line; nr++) {
+			end = strchr(line, '\n');
+			ASSERT_NE(NULL, end) TH_LOG("cut off: %s", line);
+			*end = '\0';
+			found = sscanf(line, lists[i].format, &id, &named, &len);
+			ASSERT_EQ(2, found);
+			EXPECT_EQ(nr + 2, id);
+			EXPECT_EQ(id, named);
+			EXPECT_NE(NULL, strstr(line + len, "xx-0C"));
+			line = end + 1;
+		}
+		/* The next line would not have fitted. */
+		EXPECT_LT(4096 - 200, line - self->buf);
+		EXPECT_GT(NVVGPU_MAX_TYPES - 1, nr);
+	}
+	/* What is not shown can be created all the same. */
+	EXPECT_EQ(0, vf_set_type(self->vf, NVVGPU_MAX_TYPES));
+}
+
 TEST_F(generic, withdrawn_type_stays_with_its_vgpus)
 {
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));

@@ -337,7 +337,7 @@ void generic_drop(const char *dir)
 {
 	int id;
 
-	for (id = 2; id < 10; id++)
+	for (id = 2; id <= NVVGPU_MAX_TYPES; id++)
 		generic_type_del(dir, id);
 	rmdir(dir);
 }
