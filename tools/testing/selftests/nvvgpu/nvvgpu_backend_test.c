@@ -441,6 +441,43 @@ TEST_F(backend, what_was_offered_at_open_is_what_another_has_to_do)
 	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
 }
 
+TEST_F(backend, migration_offered_at_open_is_what_another_has_to_offer)
+{
+	char data[VDEV_FEATURE_MAX] = {};
+	unsigned int i;
+	static const struct {
+		const char *first;
+		const char *other;
+		int offered;
+	} order[] = {
+		{ "migration", "sound", 0 },
+		{ "sound", "migration", -ENOTTY },
+	};
+
+	for (i = 0; i < ARRAY_SIZE(order); i++) {
+		ASSERT_EQ(0, mock_add(self->bdf, order[i].first));
+		ASSERT_CREATED(self->vf);
+		ASSERT_OPEN();
+		EXPECT_EQ(order[i].offered,
+			  vdev_feature(&self->vdev, VFIO_DEVICE_FEATURE_GET |
+				       VFIO_DEVICE_FEATURE_MIGRATION, data,
+				       sizeof(struct vfio_device_feature_migration)));
+		ASSERT_EQ(0, mock_del(self->bdf));
+
+		ASSERT_EQ(0, mock_add(self->bdf, order[i].other));
+		vdev_reset(&self->vdev);
+		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+		EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+		ASSERT_EQ(0, mock_del(self->bdf));
+
+		ASSERT_EQ(0, mock_add(self->bdf, order[i].first));
+		EXPECT_EQ(0, vdev_reset(&self->vdev));
+		EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+		vdev_close(&self->vdev);
+		ASSERT_EQ(0, mock_del(self->bdf));
+	}
+}
+
 TEST_F(backend, departure_waits_for_an_operation_at_work)
 {
 	int status;

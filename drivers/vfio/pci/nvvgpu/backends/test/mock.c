@@ -396,6 +396,38 @@ static int mock_vf_op(void *priv, unsigned int vf)
 	return -EOPNOTSUPP;
 }
 
+static int mock_suspend(void *priv, unsigned int vf,
+			enum nvvgpu_suspend_level level)
+{
+	return -EOPNOTSUPP;
+}
+
+static int mock_state_size(void *priv, unsigned int vf, u64 *bytes)
+{
+	return -EOPNOTSUPP;
+}
+
+static int mock_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
+		     void *buf, size_t capacity)
+{
+	return -EOPNOTSUPP;
+}
+
+static void mock_save_end(void *priv, unsigned int vf)
+{
+}
+
+static int mock_load(void *priv, unsigned int vf,
+		     const struct nvvgpu_chunk *chunk, const void *buf)
+{
+	return -EOPNOTSUPP;
+}
+
+static int mock_load_end(void *priv, unsigned int vf, bool commit)
+{
+	return -EOPNOTSUPP;
+}
+
 static int mock_precopy_estimate(void *priv, unsigned int vf, u64 *initial,
 				 u64 *dirty)
 {
@@ -496,6 +528,19 @@ static void mock_two_words(struct nvvgpu_backend_ops *ops)
 	ops->name = "two words";
 }
 
+static void mock_migration(struct nvvgpu_backend_ops *ops)
+{
+	ops->suspend = mock_suspend;
+	ops->resume = mock_vf_op;
+	ops->state_size = mock_state_size;
+	ops->save_begin = mock_vf_op;
+	ops->save = mock_save;
+	ops->save_end = mock_save_end;
+	ops->load_begin = mock_vf_op;
+	ops->load = mock_load;
+	ops->load_end = mock_load_end;
+}
+
 static void mock_half_migration(struct nvvgpu_backend_ops *ops)
 {
 	ops->resume = mock_vf_op;
@@ -550,6 +595,7 @@ static const struct {
 	MOCK_WITHOUT(get_bar_info),
 	MOCK_WITHOUT(bar_read),
 	MOCK_WITHOUT(bar_write),
+	MOCK_TABLE("migration", migration),
 	MOCK_TABLE("half-migration", half_migration),
 	MOCK_TABLE("precopy-alone", precopy_alone),
 	MOCK_TABLE("half-dma-log", half_dma_log),
