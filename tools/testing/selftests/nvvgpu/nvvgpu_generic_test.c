@@ -300,7 +300,7 @@ TEST_F(generic, types_that_do_not_fit_are_left_out_by_whole_lines)
 		ASSERT_EQ(0, generic_type_add(self->dir, id));
 		len = snprintf(name, sizeof(name), "Type %u ", id);
 		memset(name + len, 'x', sizeof(name) - 4 - len);
-		strcpy(name + sizeof(name) - 4, "-0C");
+		memcpy(name + sizeof(name) - 4, "-0C", 4);
 		ASSERT_EQ(0, generic_type_put(self->dir, id, "name", name));
 		ASSERT_EQ(0, generic_type_put(self->dir, id, "enable", "1"));
 	}
