@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The device as an object that an unmodified QEMU loads: refuse a QEMU whose
+ * structures differ from those of the headers that it was compiled with.
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qemu/module.h"
+#include "qemu/units.h"
+#include "hw/pci/pci_device.h"
+#include "exec/memory.h"
+
+#define TYPE_LAYOUT_PROBE "nvvgpu-emu-layout-probe"
+
+/* A PCI device without anything of its own has the size that QEMU gives PCIDevice. */
+static void probe_class_init(ObjectClass *klass, const void *data)
+{
+    DEVICE_CLASS(klass)->user_creatable = false;
+}
+
+static const TypeInfo probe_info = {
+    .name = TYPE_LAYOUT_PROBE,
+    .parent = TYPE_PCI_DEVICE,
+    .class_init = (void *)probe_class_init,
+    .interfaces = (InterfaceInfo[]) {
+        { INTERFACE_PCIE_DEVICE },
+        { }
+    },
+};
+
+static void probe_register(void)
+{
+    type_register_static(&probe_info);
+}
+
+type_init(probe_register)
+
+/* QEMU zeroes just the size of a type before it initializes an object of it. */
+static size_t instance_size(const char *type)
+{
+    const size_t room = 256 * KiB;
+    g_autofree uint8_t *buf = g_malloc(room);
+    size_t size = room;
+
+    memset(buf, 0xff, room);
+    object_initialize(buf, room, type);
+    while (size && buf[size - 1] == 0xff) {
+        size--;
+    }
+    object_unref(OBJECT(buf));
+
+    return size;
+}
+
+static void check_size(const char *type, size_t expected)
+{
+    const size_t size = instance_size(type);
+
+    if (size != expected) {
+        error_report("nvvgpu-emu: %s has %zu bytes in this QEMU and %zu in the "
+                     "headers that the device was built with: build it for this QEMU",
+                     type, size, expected);
+        exit(EXIT_FAILURE);
+    }
+}
+
+static void check_layout(void)
+{
+    check_size(TYPE_LAYOUT_PROBE, sizeof(PCIDevice));
+    check_size(TYPE_MEMORY_REGION, sizeof(MemoryRegion));
+}
+
+/* QEMU calls these right after it has registered its types. */
+migration_init(check_layout)
