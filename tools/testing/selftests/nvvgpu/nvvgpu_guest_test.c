@@ -4,7 +4,8 @@
  * Linux's own igbvf and nvme drivers send packets and do disk I/O.
  *
  * Needs QEMU: NVVGPU_QEMU and NVVGPU_QEMU_DATA name it and its firmware, and
- * NVVGPU_KERNEL a bzImage with these drivers and initramfs support.
+ * NVVGPU_KERNEL a bzImage with initramfs support.  Where these drivers are modules,
+ * NVVGPU_GUEST_MODULES lists the files to load, in their order.
  */
 #include <fcntl.h>
 #include <libgen.h>
@@ -26,8 +27,12 @@
 #include "lib/backend.h"
 #include "guest_io.h"
 
-/* A guest in an emulated machine, in an emulated machine */
-#define GUEST_TIMEOUT_S	600
+/*
+ * A guest in an emulated machine, in an emulated machine, takes long, and longer
+ * beside other work: what counts is that its console goes on.
+ */
+#define GUEST_SILENT_S	600
+#define GUEST_TIMEOUT_S	7200
 
 #define WHOLE		1
 
@@ -227,6 +232,30 @@ static int archive_add(FILE *out, const char *name, unsigned int mode,
 	return ferror(out) ? -EIO : 0;
 }
 
+/* The guest's program loads them as /modules/0, 1 and so on. */
+static int archive_add_modules(FILE *out, const char *list)
+{
+	char *files, *file, *rest, name[32];
+	unsigned int nr = 0;
+	int ret;
+
+	if (!list)
+		return 0;
+	files = strdup(list);
+	if (!files)
+		return -ENOMEM;
+	ret = archive_add(out, "modules", S_IFDIR | 0755, NULL);
+	for (rest = files; !ret && (file = strsep(&rest, " "));) {
+		if (!*file)
+			continue;
+		snprintf(name, sizeof(name), "modules/%u", nr++);
+		ret = archive_add(out, name, S_IFREG | 0644, file);
+	}
+	free(files);
+
+	return ret;
+}
+
 static int initramfs_write(const char *path)
 {
 	char self[PATH_MAX], program[PATH_MAX + 16];
@@ -250,6 +279,8 @@ static int initramfs_write(const char *path)
 		ret = archive_add(out, "sys", S_IFDIR | 0755, NULL);
 	if (!ret)
 		ret = archive_add(out, "init", S_IFREG | 0755, program);
+	if (!ret)
+		ret = archive_add_modules(out, getenv("NVVGPU_GUEST_MODULES"));
 	if (!ret)
 		ret = archive_add(out, "TRAILER!!!", 0, NULL);
 	if (fclose(out) && !ret)
@@ -335,7 +366,7 @@ static pid_t guest_start(const char *initramfs, const char *console,
 		return pid;
 
 	snprintf(append, sizeof(append),
-		 "console=ttyS0 loglevel=4 nokaslr no_timer_check tsc=reliable panic=-1 rcupdate.rcu_expedited=1 mitigations=off seed=%u",
+		 "console=ttyS0 loglevel=7 nokaslr no_timer_check tsc=reliable panic=-1 rcupdate.rcu_expedited=1 mitigations=off seed=%u",
 		 seed);
 	snprintf(serial, sizeof(serial), "file:%s", console);
 	snprintf(host[0], sizeof(host[0]),
@@ -350,13 +381,34 @@ static pid_t guest_start(const char *initramfs, const char *console,
 	dup2(err, 2);
 	execl(getenv("NVVGPU_QEMU"), "qemu", "-L", data ?: "/usr/share/qemu",
 	      "-machine", "q35,hpet=off,sata=off,smbus=off,usb=off,i8042=off,vmport=off",
-	      "-accel", "tcg", "-cpu", "max,la57=off", "-m", "192M",
+	      "-accel", "tcg", "-cpu", "max,la57=off", "-m", "256M",
 	      "-nodefaults", "-no-user-config", "-display", "none",
 	      "-no-reboot", "-serial", serial,
 	      "-kernel", getenv("NVVGPU_KERNEL"), "-initrd", initramfs,
 	      "-append", append, "-object", "iommufd,id=iommufd0",
 	      "-device", host[0], "-device", host[1], NULL);
 	_exit(127);
+}
+
+/* Wait for the guest to end, for as long as its console goes on. */
+static int guest_wait(pid_t qemu, const char *console, int *status)
+{
+	unsigned int silent = 0;
+	off_t seen = 0;
+	struct stat st;
+	pid_t pid;
+
+	while (!(pid = waitpid(qemu, status, WNOHANG))) {
+		sleep(1);
+		if (!stat(console, &st) && st.st_size != seen) {
+			seen = st.st_size;
+			silent = 0;
+		} else if (++silent == GUEST_SILENT_S) {
+			return -ETIMEDOUT;
+		}
+	}
+
+	return pid == qemu ? 0 : -errno;
 }
 
 /* The host's own view of the disk, which has what the guest has written. */
@@ -394,7 +446,10 @@ TEST_F_TIMEOUT(guest, sends_packets_and_does_verified_disk_io, GUEST_TIMEOUT_S)
 	self->qemu = guest_start(self->initramfs, self->console,
 				 self->igb.vf[0], self->nvme.vf[0], seed);
 	ASSERT_LT(0, self->qemu);
-	ASSERT_EQ(self->qemu, waitpid(self->qemu, &status, 0));
+	ASSERT_EQ(0, guest_wait(self->qemu, self->console, &status)) {
+		get(self->console, self->output, sizeof(self->output));
+		TH_LOG("%s", self->output);
+	}
 	self->qemu = 0;
 	snprintf(log, sizeof(log), "%s.qemu", self->console);
 	EXPECT_LE(0, get(log, self->output, sizeof(self->output)));
