@@ -23,11 +23,31 @@ account() {
 	cat "$tap.part" >>"$tap"
 }
 
+# results: pass the results of tests on. One that is skipped because it belongs to a
+# higher level is noted in $tap.more instead, and how long a test took in $tap.times.
+results() {
+	awk -v more="$tap.more" -v times="$tap.times" '
+		/^# +SKIP +/ { next }
+		/^ok .*# SKIP .*(only with NVVGPU_TEST_ALL|kernel has no fault injection)/ {
+			print >>more
+			next
+		}
+		/^# +RUN / { begin = systime() }
+		/^(not )?ok / && begin {
+			print systime() - begin, $0 >>times
+			begin = 0
+		}
+		{ print; fflush() }'
+}
+
+# more N: tests that a higher level has, and this one does not even list
+more() { printf 'x\n%.0s' $(seq "$1") >>"$tap.more"; }
+
 # part NAME COMMAND...: its output is shown and counted
 part() {
 	title "$1"
 	local rc=0
-	"${@:2}" | tee "$tap.part" || rc=${PIPESTATUS[0]}
+	"${@:2}" | results | tee "$tap.part" || rc=${PIPESTATUS[0]}
 	account "$1" "$rc"
 }
 
@@ -38,7 +58,7 @@ in_machine() {
 	title "$1"
 	for try in 1 2; do
 		rc=0
-		"$LAB/vm" --timeout 2400 "${@:2}" | tee "$tap.part" || rc=${PIPESTATUS[0]}
+		"$LAB/vm" "${@:2}" | results | tee "$tap.part" || rc=${PIPESTATUS[0]}
 		((rc == 124 && try == 1)) || break
 		say "the machine has stalled; once more"
 	done
@@ -49,7 +69,10 @@ in_machine() {
 # a processor idle much of the time. There is one at a time.
 aside() {
 	aside=("$@")
-	"$LAB/vm" --timeout 2400 "${@:2}" >"$tap.aside" 2>&1 &
+	{
+		"$LAB/vm" "${@:2}" 2>&1 | results
+		exit "${PIPESTATUS[0]}"
+	} >"$tap.aside" &
 	aside_pid=$!
 }
 
@@ -69,10 +92,18 @@ aside_ends() {
 	fi
 }
 
-# verdict: what there is to say in the end; fails if a test has, or none has passed
+# verdict [LEVEL]: the sums; fails if a test has, or none has passed. LEVEL runs the
+# tests that this one has left out.
 verdict() {
 	local failed skipped passed
+	if [[ -e $tap.times ]]; then
+		say ""
+		say "the slowest tests, in seconds:"
+		sort -rn "$tap.times" | awk '{ print $1, $2 == "ok" ? $4 : $5 }' |
+			sed -n '1,20s/^/  /p' >&2
+	fi
 	say ""
+	[[ -z ${1-} || ! -e $tap.more ]] || say "$(wc -l <"$tap.more") more tests in $1"
 	grep -E '^not ok ' "$tap" >&2 || true
 	failed=$(grep -cE '^not ok ' "$tap" || true)
 	skipped=$(grep -cE '^ok .*# SKIP' "$tap" || true)
