@@ -78,6 +78,19 @@ test_programs() {
 	find "$1" -maxdepth 1 -type f -perm -u+x -name '*_test' | LC_ALL=C sort
 }
 
+# module_files KERNEL NAME...: files of a lab kernel's modules, each after those that it
+# depends on; of what is built in there are none
+module_files() {
+	local m dep tree
+	tree=$(echo "$1"/modules/lib/modules/*)
+	for m in "${@:2}"; do
+		dep=$(grep -E "(^|/)$m\.ko:" "$tree/modules.dep" 2>/dev/null) || continue
+		# shellcheck disable=SC2086 # a list
+		printf '%s\n' ${dep#*:} | tac
+		echo "${dep%%:*}"
+	done | awk 'NF && !seen[$0]++' | sed "s,^,$tree/,"
+}
+
 # lock NAME [-s]: hold the named lock until this script ends. -s shares it.
 # Children that outlive the script must not inherit it: fd 9 is closed for them
 # by run_logged.
