@@ -4,7 +4,6 @@
  */
 #include <endian.h>
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -227,18 +226,13 @@ void engine_submit(struct engine *engine, const struct nvvgpu_emu_desc *desc,
 static int engine_sleep(struct engine *engine)
 {
 	struct vdev *vdev = engine->vdev;
-	struct pollfd pfd[ENGINE_VECTORS];
-	int i, irqs;
+	int irqs;
 
 	if (vdev->nr_irqs < ENGINE_VECTORS) {
 		usleep(200);
 		return 0;
 	}
-	for (i = 0; i < ENGINE_VECTORS; i++) {
-		pfd[i].fd = vdev->irq[i];
-		pfd[i].events = POLLIN;
-	}
-	poll(pfd, ENGINE_VECTORS, 200);
+	irq_wait_any(vdev->irq, ENGINE_VECTORS, 200);
 	irqs = irq_wait(vdev->irq[ENGINE_VECTOR_DONE], 0);
 	engine->irqs += irqs;
 

@@ -19,7 +19,6 @@
 #include <sys/mman.h>
 
 #include <linux/iommufd.h>
-#include <linux/pci_regs.h>
 
 #include "vfio.h"
 
@@ -655,152 +654,6 @@ void vdev_unmap_bar(struct vdev *vdev, unsigned int bar)
 	vdev->bar[bar] = NULL;
 }
 
-static int cfg_read(const struct vdev *vdev, unsigned int offset, void *buf,
-		    size_t len)
-{
-	int ret;
-
-	memset(buf, 0xff, len);
-	ret = vdev_read(vdev, VFIO_PCI_CONFIG_REGION_INDEX, offset, buf, len);
-
-	return ret;
-}
-
-static int cfg_write(const struct vdev *vdev, unsigned int offset,
-		     const void *buf, size_t len)
-{
-	int ret;
-
-	ret = vdev_write(vdev, VFIO_PCI_CONFIG_REGION_INDEX, offset, buf, len);
-	if (ret < 0)
-		return ret;
-
-	return (size_t)ret == len ? 0 : -EIO;
-}
-
-__u8 vdev_cfg_read8(const struct vdev *vdev, unsigned int offset)
-{
-	__u8 val;
-
-	cfg_read(vdev, offset, &val, sizeof(val));
-
-	return val;
-}
-
-__u16 vdev_cfg_read16(const struct vdev *vdev, unsigned int offset)
-{
-	__u16 val;
-
-	cfg_read(vdev, offset, &val, sizeof(val));
-
-	return val;
-}
-
-__u32 vdev_cfg_read32(const struct vdev *vdev, unsigned int offset)
-{
-	__u32 val;
-
-	cfg_read(vdev, offset, &val, sizeof(val));
-
-	return val;
-}
-
-int vdev_cfg_write8(const struct vdev *vdev, unsigned int offset, __u8 val)
-{
-	return cfg_write(vdev, offset, &val, sizeof(val));
-}
-
-int vdev_cfg_write16(const struct vdev *vdev, unsigned int offset, __u16 val)
-{
-	return cfg_write(vdev, offset, &val, sizeof(val));
-}
-
-int vdev_cfg_write32(const struct vdev *vdev, unsigned int offset, __u32 val)
-{
-	return cfg_write(vdev, offset, &val, sizeof(val));
-}
-
-/**
- * vdev_find_cap() - look for a capability in configuration space
- * @vdev: an open device
- * @id: PCI_CAP_ID_*
- *
- * Return: its offset, 0 when it is not there.
- */
-unsigned int vdev_find_cap(const struct vdev *vdev, __u8 id)
-{
-	unsigned int pos, tries = 48;
-
-	pos = vdev_cfg_read8(vdev, PCI_CAPABILITY_LIST) & ~3;
-	while (pos && tries--) {
-		if (vdev_cfg_read8(vdev, pos) == id)
-			return pos;
-		pos = vdev_cfg_read8(vdev, pos + PCI_CAP_LIST_NEXT) & ~3;
-	}
-
-	return 0;
-}
-
-/**
- * vdev_enable() - let the BARs answer and the device do DMA
- * @vdev: an open device
- * @master: whether to allow DMA, and with it interrupts
- *
- * Return: 0 or a negative errno.
- */
-int vdev_enable(const struct vdev *vdev, bool master)
-{
-	__u16 cmd = vdev_cfg_read16(vdev, PCI_COMMAND);
-
-	cmd |= PCI_COMMAND_MEMORY;
-	if (master)
-		cmd |= PCI_COMMAND_MASTER;
-	else
-		cmd &= ~PCI_COMMAND_MASTER;
-
-	return vdev_cfg_write16(vdev, PCI_COMMAND, cmd);
-}
-
-/**
- * vdev_set_power() - change the power state, as a guest does it
- * @vdev: an open device
- * @state: VDEV_D0 or VDEV_D3HOT
- *
- * Return: 0 or a negative errno; -ENODEV where the device has no power states.
- */
-int vdev_set_power(const struct vdev *vdev, unsigned int state)
-{
-	unsigned int pm = vdev_find_cap(vdev, PCI_CAP_ID_PM);
-	__u16 ctrl;
-
-	if (!pm)
-		return -ENODEV;
-	ctrl = vdev_cfg_read16(vdev, pm + PCI_PM_CTRL);
-	ctrl = (ctrl & ~PCI_PM_CTRL_STATE_MASK) | state;
-
-	return vdev_cfg_write16(vdev, pm + PCI_PM_CTRL, ctrl);
-}
-
-/**
- * vdev_flr() - reset a device through its configuration space, as a guest does
- * @vdev: an open device
- *
- * Return: 0 or a negative errno; -ENODEV where it cannot be reset so.
- */
-int vdev_flr(const struct vdev *vdev)
-{
-	unsigned int exp = vdev_find_cap(vdev, PCI_CAP_ID_EXP);
-	__u16 ctl;
-
-	if (!exp || !(vdev_cfg_read32(vdev, exp + PCI_EXP_DEVCAP) &
-		      PCI_EXP_DEVCAP_FLR))
-		return -ENODEV;
-	ctl = vdev_cfg_read16(vdev, exp + PCI_EXP_DEVCTL);
-
-	return vdev_cfg_write16(vdev, exp + PCI_EXP_DEVCTL,
-				ctl | PCI_EXP_DEVCTL_BCR_FLR);
-}
-
 /**
  * vdev_irq_info() - VFIO_DEVICE_GET_IRQ_INFO
  * @vdev: an open device
@@ -912,6 +765,27 @@ int vdev_msix_disable(struct vdev *vdev)
 }
 
 /**
+ * irq_wait_any() - wait for one of several eventfds, and leave all as they are
+ * @eventfds: not blocking
+ * @nr: number of @eventfds, at most VDEV_MAX_IRQS
+ * @timeout_ms: 0 only looks, negative waits for ever
+ *
+ * Return: true if one of them is signalled.
+ */
+bool irq_wait_any(const int *eventfds, unsigned int nr, int timeout_ms)
+{
+	struct pollfd pfd[VDEV_MAX_IRQS];
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		pfd[i].fd = eventfds[i];
+		pfd[i].events = POLLIN;
+	}
+
+	return poll(pfd, nr, timeout_ms) > 0;
+}
+
+/**
  * irq_wait() - wait for an eventfd and clear it
  * @eventfd: not blocking
  * @timeout_ms: 0 only looks, negative waits for ever
@@ -920,10 +794,9 @@ int vdev_msix_disable(struct vdev *vdev)
  */
 int irq_wait(int eventfd, int timeout_ms)
 {
-	struct pollfd pfd = { .fd = eventfd, .events = POLLIN };
 	__u64 count;
 
-	if (poll(&pfd, 1, timeout_ms) <= 0)
+	if (!irq_wait_any(&eventfd, 1, timeout_ms))
 		return 0;
 	if (read(eventfd, &count, sizeof(count)) != sizeof(count))
 		return 0;

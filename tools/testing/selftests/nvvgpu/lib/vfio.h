@@ -125,6 +125,7 @@ int vdev_irq_info(const struct vdev *vdev, unsigned int index,
 int vdev_set_irq(const struct vdev *vdev, unsigned int index, int eventfd);
 int vdev_msix_enable(struct vdev *vdev, unsigned int nr);
 int vdev_msix_disable(struct vdev *vdev);
+bool irq_wait_any(const int *eventfds, unsigned int nr, int timeout_ms);
 int irq_wait(int eventfd, int timeout_ms);
 
 #endif /* _NVVGPU_SELFTEST_VFIO_H */
