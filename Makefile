@@ -26,13 +26,13 @@ help:
 
 demo:
 	@lab/setup qemu modules:6.12:plain
-	@lab/vm --env NVVGPU_INITRAMFS=$$(lab/guest/initramfs) -- lab/demo
+	@lab/vm --env NVVGPU_GUEST_IMAGE=$$(lab/guest/build $(GUEST)) -- lab/demo
 
 gpu2 := pcie-root-port,id=port-gpu2,addr=13.0,chassis=4,slot=4,pref64-reserve=64G
 
 demo-migrate:
 	@lab/setup qemu modules:6.12:plain
-	@lab/vm --env NVVGPU_INITRAMFS=$$(lab/guest/initramfs) \
+	@lab/vm --env NVVGPU_GUEST_IMAGE=$$(lab/guest/build $(GUEST)) \
 		--device $(gpu2) --device nvvgpu-emu,id=gpu2,bus=port-gpu2 -- lab/demo-migrate
 
 bench-migrate:

@@ -7,21 +7,42 @@
 set -u
 LAB=${LAB:-$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)}
 : "${NVVGPU_QEMU:?run this in the machine}" "${NVVGPU_QEMU_DATA:?}"
-: "${NVVGPU_KERNEL:?}" "${NVVGPU_INITRAMFS:?the path that lab/guest/initramfs prints}"
+: "${NVVGPU_GUEST_IMAGE:?the path that lab/guest/build prints}"
 
 pci=/sys/bus/pci
 names=(one two three four five)
+
 # shellcheck disable=SC2034 # used by who sources this
 boot_s=${NVVGPU_DEMO_BOOT_S:-300} job_s=60
 
-# The guests' kernel is the machine's own. In emulation within emulation every
-# initcall that a guest does without counts.
-skip=pty_init,cmos_init,i8042_init,atkbd_init,psmouse_init,serport_init,inet6_init
-skip+=,sit_init,blake2s_mod_init,acpi_button_driver_init,acpi_processor_driver_init
-skip+=,vga_arb_device_init,nvme_core_init,nvme_init,msr_init,cacheinfo_sysfs_init
-skip+=,perf_event_sysfs_init,drm_core_init,param_sysfs_builtin_init,init_p9
-cmdline="console=ttyS0 quiet loglevel=3 nokaslr no_timer_check tsc=reliable panic=-1"
-cmdline+=" reboot=p vfio.enable_unsafe_noiommu_mode=1 initcall_blacklist=$skip"
+# The QEMU that the guests run in
+qemu=("$NVVGPU_QEMU" -L "$NVVGPU_QEMU_DATA")
+
+# What they boot: a program that needs no operating system, or Linux with the machine's
+# own kernel.
+# shellcheck disable=SC2034 # guest is used by who sources this
+case ${NVVGPU_GUEST_IMAGE##*/} in
+kernel)
+	guest="no operating system"
+	boot=(-kernel "$NVVGPU_GUEST_IMAGE")
+	;;
+initramfs)
+	guest=Linux
+	# In emulation within emulation every initcall that a guest does without counts. What
+	# the kernel prints while it boots shows that it does.
+	skip=pty_init,cmos_init,i8042_init,atkbd_init,psmouse_init,serport_init,inet6_init
+	skip+=,sit_init,blake2s_mod_init,acpi_button_driver_init,acpi_processor_driver_init
+	skip+=,vga_arb_device_init,nvme_core_init,nvme_init,msr_init,cacheinfo_sysfs_init
+	skip+=,perf_event_sysfs_init,drm_core_init,param_sysfs_builtin_init,init_p9
+	cmdline="console=ttyS0 earlyprintk=ttyS0 nokaslr no_timer_check tsc=reliable panic=-1"
+	cmdline+=" reboot=p vfio.enable_unsafe_noiommu_mode=1 initcall_blacklist=$skip"
+	boot=(-kernel "${NVVGPU_KERNEL:?}" -initrd "$NVVGPU_GUEST_IMAGE" -append "$cmdline")
+	;;
+*)
+	echo "guests.sh: NVVGPU_GUEST_IMAGE is not what lab/guest/build prints: $NVVGPU_GUEST_IMAGE" >&2
+	exit 1
+	;;
+esac
 
 work=$(mktemp -d)
 started=$EPOCHREALTIME
@@ -118,12 +139,11 @@ start_guest() {
 	mkfifo "$pipe.in" "$pipe.out" "$pipe.qmp.in" "$pipe.qmp.out"
 	exec {in}<>"$pipe.in" {out}<>"$pipe.out"
 	ins[i]=$in outs[i]=$out parts[i]=''
-	"$NVVGPU_QEMU" -L "$NVVGPU_QEMU_DATA" -name "${names[i]}" \
+	"${qemu[@]}" -name "${names[i]}" \
 		-machine q35 -accel tcg,thread=single -cpu max,la57=off -m 128M \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-chardev "pipe,id=console,path=$pipe" -serial chardev:console \
-		-kernel "$NVVGPU_KERNEL" -initrd "$NVVGPU_INITRAMFS" \
-		-append "$cmdline" \
+		"${boot[@]}" \
 		-object iommufd,id=iommufd0 \
 		-device "vfio-pci,host=${vfs[i]},iommufd=iommufd0" \
 		-chardev "pipe,id=qmp,path=$pipe.qmp" -mon chardev=qmp,mode=control "$@" \

@@ -1,52 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What runs in a guest that has been given a vGPU: the first and only process.
+ * The job of a guest that has been given a vGPU, on any platform (job.h).
  *
- * The guest has no IOMMU of its own, so the vGPU is driven by vfio-pci without
- * one, with the guest's physical addresses. What confines it is the IOMMU of the
- * host.
+ * The guest has no IOMMU of its own: it drives the vGPU with guest physical
+ * addresses. The IOMMU of the host confines it.
  *
- * Commands come from the console, a line each, and every answer is a line that
+ * Commands come from the console, a line each. Every answer is a line that
  * begins with "JOB ":
  *
  *   copy ROUNDS BYTES  fill VRAM, copy memory to VRAM and back, compare
- *   steady BYTES       the same, while the display shows a frame for each round and a
- *                      timer ticks, until the next line comes
+ *   steady BYTES       the same, while the display shows a frame for each round
+ *                      and a timer ticks, until the next line comes
  *   reset              reset the vGPU, and start its engine again
- *   bad read|write     DMA outside of the guest's memory, which is to be refused
- *   log                show the guest's kernel log
- *   quit               let go of the vGPU and end
+ *   bad read|write     DMA outside of the guest's memory, which must be refused
+ *   log                show the platform's log
+ *   quit               release the vGPU and power off
+ *
+ * A command that takes longer than a second reports "JOB alive" each second, so
+ * that a slow guest differs from one that hangs.
  */
-#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdarg.h>
-#include <stdint.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <sys/klog.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/reboot.h>
-#include <sys/timerfd.h>
-
+#include "job.h"
+#include "lib/clock.h"
 #include "lib/engine.h"
-#include "lib/sysfs.h"
 
-#define PAGE		4096UL
 #define RING		(PAGE / sizeof(struct nvvgpu_emu_desc))
 #define BATCH		(RING / 2)
 #define MAX_BYTES	(4UL << 20)
 #define SLOTS		16
+
+/* What one descriptor copies at most, so that a job takes several of them. */
+#define MAX_RUN		(4 * PAGE)
+
+/* Work that takes milliseconds; a busy host may need much longer. */
+#define JOB_TIMEOUT_MS	100000
+
+#define ALIVE_MS	1000
 
 /* Two frames, which are shown in turn, lie in VRAM behind what the jobs use. */
 #define FRAME_WIDTH	64
@@ -65,122 +61,57 @@
 #define DISPI_X_OFFSET		8
 #define DISPI_Y_OFFSET		9
 
-#define TICK_MS		50
 #define TICKS_LATE_MS	2000
 
 /* Far above any guest's memory */
 #define OUTSIDE		0x3f00000000ULL
 
-/**
- * struct area - locked memory and where its pages are
- * @mem: the memory
- * @phys: guest physical address of each page
- */
-struct area {
-	__u8 *mem;
-	__u64 *phys;
-};
-
-static struct ioas ioas;
 static struct vdev vdev;
 static struct engine engine;
 static struct area ring, buffer;
 static unsigned int jobs;
 static int failures;
+static __u64 said_ms;
 
 /* What the guest's timer has done, by the guest's clock */
 static atomic_ullong ticks;
 static atomic_uint tick_gap_ms;
 static atomic_bool tick_backwards;
-static __u64 ticks_since;
+static __u64 ticks_since, last_tick;
 
-static void say(const char *fmt, ...)
+/**
+ * say() - write a line of the protocol to the console
+ * @fmt: as of printf(), without the newline
+ */
+void say(const char *fmt, ...)
 {
+	char line[256] = "JOB ";
+	size_t len;
 	va_list args;
 
-	printf("JOB ");
 	va_start(args, fmt);
-	vprintf(fmt, args);
+	vsnprintf(line + 4, sizeof(line) - 5, fmt, args);
 	va_end(args);
-	putchar('\n');
-	fflush(stdout);
+	len = strlen(line);
+	line[len++] = '\n';
+	console_write(line, len);
+	said_ms = now_ms();
 }
 
-static __u64 now_ms(void)
+/**
+ * job_tick() - take note of the timer's expiry
+ * @count: how often it has expired since the previous call
+ */
+void job_tick(__u64 count)
 {
-	struct timespec ts;
+	const __u64 now = now_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-
-	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
-}
-
-/* Memory that stays where it is, from the kernel's list of this process' pages. */
-static int area_alloc(struct area *area, size_t len)
-{
-	size_t i, nr = len / PAGE;
-	__u64 entry;
-	int fd;
-
-	area->phys = calloc(nr, sizeof(*area->phys));
-	area->mem = mmap(NULL, len, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | MAP_LOCKED,
-			 -1, 0);
-	if (!area->phys || area->mem == MAP_FAILED)
-		return -ENOMEM;
-
-	fd = open("/proc/self/pagemap", O_RDONLY);
-	if (fd < 0)
-		return -errno;
-	for (i = 0; i < nr; i++) {
-		uintptr_t page = (uintptr_t)area->mem / PAGE + i;
-
-		if (pread(fd, &entry, sizeof(entry), page * sizeof(entry)) !=
-		    sizeof(entry) || !(entry >> 63))
-			return -EFAULT;
-		area->phys[i] = (entry & ((1ULL << 55) - 1)) * PAGE;
-	}
-	close(fd);
-
-	return 0;
-}
-
-static void *tick(void *arg)
-{
-	const int fd = *(int *)arg;
-	__u64 last = ticks_since, count;
-
-	while (read(fd, &count, sizeof(count)) == sizeof(count)) {
-		const __u64 now = now_ms();
-
-		if (now < last)
-			tick_backwards = true;
-		else if (now - last > tick_gap_ms)
-			tick_gap_ms = now - last;
-		last = now;
-		ticks += count;
-	}
-
-	return NULL;
-}
-
-static int tick_start(void)
-{
-	static const struct itimerspec every = {
-		.it_interval.tv_nsec = TICK_MS * 1000000,
-		.it_value.tv_nsec = TICK_MS * 1000000,
-	};
-	static pthread_t thread;
-	static int fd;
-
-	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ticks_since = now_ms();
-	if (timerfd_settime(fd, 0, &every, NULL))
-		return -errno;
-
-	return -pthread_create(&thread, NULL, tick, &fd);
+	if (now < last_tick)
+		tick_backwards = true;
+	else if (now - last_tick > tick_gap_ms)
+		tick_gap_ms = now - last_tick;
+	last_tick = now;
+	ticks += count;
 }
 
 static bool tick_late(void)
@@ -196,7 +127,7 @@ static const char *tick_check(void)
 	unsigned int turns;
 
 	/*
-	 * The other thread may not have had its turn yet: this VM's CPU is given
+	 * Linux may not have run the timer's thread yet: a VM's CPU is given
 	 * little time after a move, while its clock goes on.
 	 */
 	for (turns = 0; turns < 100 && tick_late(); turns++)
@@ -207,58 +138,35 @@ static const char *tick_check(void)
 	return tick_backwards ? "clock" : NULL;
 }
 
-static volatile __u16 *dispi(unsigned int index)
+static __u16 *dispi(unsigned int index)
 {
 	return (__u16 *)&engine.regs[NVVGPU_EMU_VF_REG_DISPI / 4] + index;
 }
 
-static bool has_display(void)
+static __u16 dispi_read(unsigned int index)
 {
-	return le16toh(*dispi(DISPI_ID)) == DISPI_ID_HEADS;
+	return le16toh(__atomic_load_n(dispi(index), __ATOMIC_RELAXED));
 }
 
-/* Find the vGPU among the guest's PCI devices. */
-static int find(char *bdf)
+static void dispi_write(unsigned int index, __u16 val)
 {
-	struct dirent *entry;
-	DIR *dir;
-	int ret = -ENODEV;
+	__atomic_store_n(dispi(index), htole16(val), __ATOMIC_RELEASE);
+}
 
-	dir = opendir("/sys/bus/pci/devices");
-	if (!dir)
-		return -errno;
-	while (ret && (entry = readdir(dir))) {
-		__u64 vendor, device;
-
-		if (pci_read_u64(entry->d_name, "vendor", &vendor) ||
-		    pci_read_u64(entry->d_name, "device", &device) ||
-		    vendor != NVVGPU_EMU_VENDOR_ID ||
-		    device != NVVGPU_EMU_VF_DEVICE_ID)
-			continue;
-		snprintf(bdf, BDF_LEN, "%.15s", entry->d_name);
-		ret = 0;
-	}
-	closedir(dir);
-
-	return ret;
+static bool has_display(void)
+{
+	return dispi_read(DISPI_ID) == DISPI_ID_HEADS;
 }
 
 static int set_up(void)
 {
-	char bdf[BDF_LEN];
 	int ret;
 
-	ret = find(bdf);
-	if (ret) {
+	ret = vgpu_open(&vdev);
+	if (ret == -ENODEV) {
 		say("setup result=failed what=\"no vGPU here\"");
 		return ret;
 	}
-	/* vfio.enable_unsafe_noiommu_mode=1 is on the kernel's command line. */
-	ret = pci_bind(bdf, "vfio-pci");
-	if (!ret)
-		ret = ioas_open(&ioas, IOMMU_NONE);
-	if (!ret)
-		ret = vdev_open(&vdev, bdf, &ioas);
 	if (!ret)
 		ret = engine_init(&engine, &vdev);
 	if (!ret)
@@ -272,14 +180,16 @@ static int set_up(void)
 	if (!ret)
 		ret = engine_start(&engine, (void *)ring.mem, ring.phys[0],
 				   RING);
+	ticks_since = now_ms();
+	last_tick = ticks_since;
 	if (!ret)
-		ret = tick_start();
+		ret = ticks_start();
 	if (ret) {
-		say("setup result=failed what=\"%s\"", strerror(-ret));
+		say("setup result=failed what=\"error %d\"", -ret);
 		return ret;
 	}
 	engine_write(&engine, NVVGPU_EMU_VF_REG_GUEST, 1);
-	say("setup result=ok device=%s type=%u framebuffer=%llu", bdf,
+	say("setup result=ok device=%s type=%u framebuffer=%llu", vdev.bdf,
 	    engine_read(&engine, NVVGPU_EMU_VF_REG_TYPE),
 	    engine_read64(&engine, NVVGPU_EMU_VF_REG_FB_SIZE));
 
@@ -298,8 +208,10 @@ static int flush(struct nvvgpu_emu_desc *batch, unsigned int *nr)
 	engine_submit(&engine, batch, *nr);
 	*nr = 0;
 	jobs++;
+	if (now_ms() - said_ms >= ALIVE_MS)
+		say("alive");
 
-	return engine_wait(&engine, ENGINE_TIMEOUT_MS);
+	return engine_wait(&engine, JOB_TIMEOUT_MS);
 }
 
 /* Copy the buffer to VRAM or back, a descriptor for each piece of memory. */
@@ -314,7 +226,7 @@ static int copy(bool to_vram, __u64 vram, size_t len)
 		__u64 phys = buffer.phys[done / PAGE];
 		size_t run = PAGE;
 
-		while (done + run < len &&
+		while (run < MAX_RUN && done + run < len &&
 		       buffer.phys[(done + run) / PAGE] == phys + run)
 			run += PAGE;
 		if (run > len - done)
@@ -378,13 +290,13 @@ static const char *one_round(unsigned int round, size_t len, __u32 *crc)
 
 static void display_on(void)
 {
-	*dispi(DISPI_ENABLE) = 0;
-	*dispi(DISPI_XRES) = htole16(FRAME_WIDTH);
-	*dispi(DISPI_YRES) = htole16(FRAME_HEIGHT);
-	*dispi(DISPI_BPP) = htole16(32);
-	*dispi(DISPI_VIRT_WIDTH) = htole16(FRAME_STRIDE / 4);
-	*dispi(DISPI_X_OFFSET) = 0;
-	*dispi(DISPI_ENABLE) = htole16(1);
+	dispi_write(DISPI_ENABLE, 0);
+	dispi_write(DISPI_XRES, FRAME_WIDTH);
+	dispi_write(DISPI_YRES, FRAME_HEIGHT);
+	dispi_write(DISPI_BPP, 32);
+	dispi_write(DISPI_VIRT_WIDTH, FRAME_STRIDE / 4);
+	dispi_write(DISPI_X_OFFSET, 0);
+	dispi_write(DISPI_ENABLE, 1);
 }
 
 /* Every line of every frame has a colour of its own. */
@@ -409,7 +321,7 @@ static const char *show_frame(unsigned int frame)
 		    flush(batch, &nr))
 			return "drawing of a frame";
 	}
-	*dispi(DISPI_Y_OFFSET) = htole16(line);
+	dispi_write(DISPI_Y_OFFSET, line);
 
 	return NULL;
 }
@@ -417,17 +329,17 @@ static const char *show_frame(unsigned int frame)
 /* Look at what the display scans out, going by its registers alone. */
 static const char *look_at_frame(unsigned int frame)
 {
-	const size_t stride = le16toh(*dispi(DISPI_VIRT_WIDTH)) * 4UL;
+	const size_t stride = dispi_read(DISPI_VIRT_WIDTH) * 4UL;
 	const __u8 *fb = vdev.bar[NVVGPU_EMU_VF_BAR_FB];
 	unsigned int x, y;
 
-	if (le16toh(*dispi(DISPI_ENABLE)) != 1 ||
-	    le16toh(*dispi(DISPI_XRES)) != FRAME_WIDTH ||
-	    le16toh(*dispi(DISPI_YRES)) != FRAME_HEIGHT ||
-	    le16toh(*dispi(DISPI_BPP)) != 32 || stride != FRAME_STRIDE)
+	if (dispi_read(DISPI_ENABLE) != 1 ||
+	    dispi_read(DISPI_XRES) != FRAME_WIDTH ||
+	    dispi_read(DISPI_YRES) != FRAME_HEIGHT ||
+	    dispi_read(DISPI_BPP) != 32 || stride != FRAME_STRIDE)
 		return "display's mode";
-	fb += le16toh(*dispi(DISPI_Y_OFFSET)) * stride +
-	      le16toh(*dispi(DISPI_X_OFFSET)) * 4;
+	fb += dispi_read(DISPI_Y_OFFSET) * stride +
+	      dispi_read(DISPI_X_OFFSET) * 4;
 	for (y = 0; y < FRAME_HEIGHT; y++) {
 		const __u32 *line = (const __u32 *)(fb + y * stride);
 
@@ -470,15 +382,14 @@ static void do_copy(unsigned int rounds, size_t len)
 
 static void say_steady(const char *result, unsigned int rounds)
 {
-	say("steady result=%s rounds=%u frames=%u jobs=%u interrupts=%u ticks=%llu gap=%u",
+	say("steady result=%s rounds=%u frames=%u jobs=%u interrupts=%u ticks=%llu gap=%u ms=%llu",
 	    result, rounds, has_display() ? rounds : 0, jobs, engine.irqs,
-	    ticks, tick_gap_ms);
+	    ticks, tick_gap_ms, now_ms());
 	tick_gap_ms = 0;
 }
 
 static void do_steady(size_t len)
 {
-	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
 	__u64 next = now_ms() + 1000;
 	const bool display = has_display();
 	const char *wrong = NULL;
@@ -490,7 +401,7 @@ static void do_steady(size_t len)
 	if (display)
 		display_on();
 	say("steady result=begun bytes=%zu", len);
-	while (!poll(&pfd, 1, 0)) {
+	while (!console_pending()) {
 		if (display)
 			wrong = show_frame(rounds);
 		if (!wrong)
@@ -526,7 +437,7 @@ static void do_bad(bool write)
 	irq_wait(vdev.irq[ENGINE_VECTOR_ERROR], 0);
 	ret = engine_run(&engine, desc);
 	engine_error(&engine, &error);
-	told = irq_wait(vdev.irq[ENGINE_VECTOR_ERROR], 5000) > 0;
+	told = irq_wait(vdev.irq[ENGINE_VECTOR_ERROR], JOB_TIMEOUT_MS) > 0;
 	say("bad result=%s addr=%#llx error=%s fault=%#llx interrupt=%s",
 	    ret == -EIO && error.code == want && error.addr == OUTSIDE ?
 	    "refused" : "failed", OUTSIDE, engine_error_name(error.code),
@@ -543,13 +454,15 @@ static void do_bad(bool write)
 
 static void do_reset(void)
 {
-	int ret = vdev_reset(&vdev);
+	int ret;
+
+	ret = vdev_reset(&vdev);
 
 	if (!ret)
 		ret = engine_start(&engine, (void *)ring.mem, ring.phys[0],
 				   RING);
 	if (ret) {
-		say("reset result=failed what=\"%s\"", strerror(-ret));
+		say("reset result=failed what=\"error %d\"", -ret);
 		failures++;
 		return;
 	}
@@ -558,21 +471,19 @@ static void do_reset(void)
 
 static void do_log(void)
 {
-	static char log[1 << 18];
-	int len = klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, sizeof(log));
-
-	if (len > 0)
-		fwrite(log, 1, len, stdout);
-	say("log bytes=%d", len);
+	say("log bytes=%zu", log_write());
 }
 
-/* Read a line without buffering, so that poll() sees what is left. */
+/* Read a line without buffering, so that console_pending() sees the rest. */
 static int next_line(char *line, size_t size)
 {
 	size_t len = 0;
-	char c;
+	int c;
 
-	while (read(STDIN_FILENO, &c, 1) == 1) {
+	for (;;) {
+		c = console_read();
+		if (c < 0)
+			return c;
 		if (c == '\n' || c == '\r') {
 			if (!len)
 				continue;
@@ -582,45 +493,122 @@ static int next_line(char *line, size_t size)
 		if (len < size - 1)
 			line[len++] = c;
 	}
-
-	return -EPIPE;
 }
 
-static void tear_down(void)
+/* Cut a line into words, and return their number. */
+static unsigned int split(char *line, char **word, unsigned int max)
 {
-	if (engine.regs)
-		engine_write(&engine, NVVGPU_EMU_VF_REG_GUEST, 0);
-	vdev_close(&vdev);
-	ioas_close(&ioas);
-}
+	unsigned int nr = 0;
 
-static void power_off(void)
-{
-	fflush(stdout);
-	tcdrain(STDOUT_FILENO);
-	sync();
-	/* Without ACPI it is a reset that ends QEMU, which has -no-reboot. */
-	reboot(RB_AUTOBOOT);
-}
-
-int main(void)
-{
-	struct termios raw;
-	char line[128], word[16];
-	unsigned int rounds;
-	size_t len;
-
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sys", "/sys", "sysfs", 0, NULL);
-	mount("dev", "/dev", "devtmpfs", 0, NULL);
-	/* The console echoes nothing and has no control characters. */
-	if (!tcgetattr(STDIN_FILENO, &raw)) {
-		cfmakeraw(&raw);
-		raw.c_oflag |= OPOST | ONLCR;
-		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	for (;;) {
+		while (*line == ' ')
+			*line++ = '\0';
+		if (!*line || nr == max)
+			return nr;
+		word[nr++] = line;
+		while (*line && *line != ' ')
+			line++;
 	}
+}
 
-	vdev_init(&vdev, "", &ioas);
+/* A decimal number, or 0, which no command takes. */
+static size_t number(const char *word)
+{
+	size_t val = 0;
+
+	for (; *word >= '0' && *word <= '9'; word++)
+		val = val * 10 + *word - '0';
+
+	return *word ? 0 : val;
+}
+
+static bool is_size(size_t len)
+{
+	return len && len <= MAX_BYTES && !(len % PAGE);
+}
+
+static bool run_copy(char **arg)
+{
+	const size_t rounds = number(arg[0]), len = number(arg[1]);
+
+	if (!rounds || !is_size(len))
+		return false;
+	do_copy(rounds, len);
+
+	return true;
+}
+
+static bool run_steady(char **arg)
+{
+	const size_t len = number(arg[0]);
+
+	if (!is_size(len))
+		return false;
+	do_steady(len);
+
+	return true;
+}
+
+static bool run_bad(char **arg)
+{
+	const bool write = !strcmp(arg[0], "write");
+
+	if (!write && strcmp(arg[0], "read"))
+		return false;
+	do_bad(write);
+
+	return true;
+}
+
+static bool run_reset(char **arg)
+{
+	do_reset();
+
+	return true;
+}
+
+/**
+ * struct command - one command of the console
+ * @name: its first word
+ * @args: number of words after that
+ * @run: runs it; false if an argument is invalid
+ */
+struct command {
+	const char *name;
+	unsigned int args;
+	bool (*run)(char **arg);
+};
+
+static const struct command commands[] = {
+	{ "copy", 2, run_copy },
+	{ "steady", 1, run_steady },
+	{ "bad", 1, run_bad },
+	{ "reset", 0, run_reset },
+};
+
+static void run(char *line)
+{
+	char *word[4];
+	unsigned int nr = split(line, word, 4), i;
+
+	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		const struct command *command = &commands[i];
+
+		if (!nr || strcmp(word[0], command->name))
+			continue;
+		if (nr == command->args + 1 && command->run(word + 1))
+			return;
+	}
+	say("result=failed what=\"unknown command\"");
+}
+
+/**
+ * job_run() - set up the vGPU, and do what the console says until it says "quit"
+ */
+void job_run(void)
+{
+	char line[128];
+
 	if (set_up())
 		failures++;
 	while (!next_line(line, sizeof(line))) {
@@ -630,22 +618,11 @@ int main(void)
 			do_log();
 		else if (failures)
 			say("result=failed what=\"not after a failure\"");
-		else if (sscanf(line, "copy %u %zu", &rounds, &len) == 2 &&
-			 len && len <= MAX_BYTES && !(len % PAGE))
-			do_copy(rounds, len);
-		else if (sscanf(line, "steady %zu", &len) == 1 &&
-			 len && len <= MAX_BYTES && !(len % PAGE))
-			do_steady(len);
-		else if (!strcmp(line, "reset"))
-			do_reset();
-		else if (sscanf(line, "bad %15s", word) == 1)
-			do_bad(!strcmp(word, "write"));
 		else
-			say("result=failed what=\"unknown command\"");
+			run(line);
 	}
-	tear_down();
+	if (engine.regs)
+		engine_write(&engine, NVVGPU_EMU_VF_REG_GUEST, 0);
+	vdev_close(&vdev);
 	say("RESULT %s", failures ? "failed" : "ok");
-	power_off();
-
-	return 1;
 }
