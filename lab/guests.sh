@@ -12,9 +12,6 @@ LAB=${LAB:-$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)}
 pci=/sys/bus/pci
 names=(one two three four five)
 
-# shellcheck disable=SC2034 # used by who sources this
-boot_s=${NVVGPU_DEMO_BOOT_S:-300} job_s=60
-
 # The QEMU that the guests run in
 qemu=("$NVVGPU_QEMU" -L "$NVVGPU_QEMU_DATA")
 
@@ -44,12 +41,24 @@ initramfs)
 	;;
 esac
 
+# No wait has a fixed length, as a busy host may give a guest little time. One that makes
+# no progress has stalled. A guest at work prints a line each second, by its own clock;
+# without lines, the CPU time that its QEMU uses is progress too, but not for ever. What is
+# counted are seconds in which this script has looked, not those in which it stood still
+# itself.
+silent_s=120 busy_s=600
+# Nothing that is awaited comes after so many other lines, or so many passes over memory.
+# shellcheck disable=SC2034
+lines_max=2000 passes_max=200
+
 work=$(mktemp -d)
 started=$EPOCHREALTIME
 vfs=() pids=() ins=() outs=() parts=() line=''
+signs=() used=() looked=() silent=() busy=()
 failed=0 verified=0
 summary=()
 
+elapsed_ms() { echo $(((${EPOCHREALTIME/./} - ${started/./}) / 1000)); }
 elapsed() {
 	local us=$((${EPOCHREALTIME/./} - ${started/./}))
 	printf '%3d.%d' $((us / 1000000)) $((us / 100000 % 10))
@@ -97,36 +106,69 @@ driver_of() {
 # free_of VF: how many of each type could be created now
 free_of() { attr "$1" nvvgpu/supported_types | sed -E 's/^id=([0-9]+) .* available=([0-9]+).*/\1:\2/' | tr '\n' ' '; }
 
-# next_line GUEST SECONDS: the next whole line of its console, in $text. A part of one that
-# has come by then is kept.
+# next_line GUEST: the next whole line of its console, in $text, if there is one. Lines are
+# read from a file: a read that ends by a time limit may lose the end of a line.
 next_line() {
 	local rc=0
-	IFS= read -r -t "$2" text <&"${outs[$1]}" || rc=1
-	text=${parts[$1]-}$text
+	IFS= read -r text <&"${outs[$1]}" || rc=1
+	text=${parts[$1]-}${text%$'\r'}
 	parts[$1]=''
 	((rc == 0)) || parts[$1]=$text
 	return $rc
 }
+# drain GUEST: skip what its console has
+drain() {
+	local text
+	while next_line "$1"; do :; done
+}
+# nap: sleep a little, without a process
+exec {nap}<> <(:)
+nap() { ! read -rt 0.2 -u "$nap"; }
 
-# await GUEST WORD SECONDS: read the guest's console up to the line "JOB WORD ..."
+# watch GUEST: a wait for it begins
+watch() { signs[$1]='' used[$1]='' looked[$1]=$SECONDS silent[$1]=0 busy[$1]=0; }
+
+# stalled GUEST SIGN: whether it has made no progress for too long. SIGN is what the caller
+# sees of the guest: a change is progress.
+stalled() {
+	local i=$1 stat now=''
+	((SECONDS > looked[i])) || return 1
+	looked[i]=$SECONDS
+	# User and system time; none once it has ended
+	read -ra stat 2>/dev/null <"/proc/${pids[i]}/stat" && now=${stat[13]}+${stat[14]}
+	[[ $2 == "${signs[i]}" ]] || silent[i]=0 busy[i]=0
+	[[ $now == "${used[i]}" ]] || silent[i]=0
+	signs[i]=$2 used[i]=$now
+	((++silent[i] > silent_s || ++busy[i] > busy_s))
+}
+
+# await GUEST WORD: read the guest's console up to the line "JOB WORD ..."
 await() {
-	local end=$((SECONDS + $3)) text
+	local n=0 ended=0 text why="$lines_max other lines came"
 	line=''
-	while ((SECONDS < end)); do
-		if next_line "$1" 2; then
-			text=${text%$'\r'}
-			printf '%s\n' "$text" >>"$work/${names[$1]}.console"
+	watch "$1"
+	while ((n < lines_max)); do
+		if next_line "$1"; then
+			n=$((n + 1))
 			if [[ $text == *"JOB $2 "* ]]; then
 				# A reset may have cut off the line before it.
 				line=" ${text##*JOB }"
 				return 0
 			fi
-		elif ! kill -0 "${pids[$1]}" 2>/dev/null; then
+		elif ((ended)); then
+			why="its QEMU has ended"
 			break
+		elif stalled "$1" $n; then
+			why="no line for ${busy[$1]} s, no CPU time used for ${silent[$1]} s"
+			break
+		else
+			# What it has written by then is read before that counts.
+			kill -0 "${pids[$1]}" 2>/dev/null || ended=1
+			nap
 		fi
 	done
 	failed=$((failed + 1))
-	say "FAILED: VM ${names[$1]}: expected the line \"JOB $2\" within $3 s; the last of its console, and of QEMU:"
+	say "FAILED: VM ${names[$1]}: expected the line \"JOB $2\", but $why; the last of its console, and of QEMU:"
 	tail -n 8 "$work/${names[$1]}.console" "$work/${names[$1]}.qemu" 2>/dev/null | sed 's/^/        /'
 	return 1
 }
@@ -136,13 +178,15 @@ tell() { printf '%s\n' "$2" >&"${ins[$1]}"; }
 start_guest() {
 	local i=$1 pipe=$work/${names[$1]} in out
 	shift
-	mkfifo "$pipe.in" "$pipe.out" "$pipe.qmp.in" "$pipe.qmp.out"
-	exec {in}<>"$pipe.in" {out}<>"$pipe.out"
+	mkfifo "$pipe.in" "$pipe.qmp.in" "$pipe.qmp.out"
+	: >"$pipe.console"
+	exec {in}<>"$pipe.in" {out}<"$pipe.console"
 	ins[i]=$in outs[i]=$out parts[i]=''
 	"${qemu[@]}" -name "${names[i]}" \
 		-machine q35 -accel tcg,thread=single -cpu max,la57=off -m 128M \
 		-nodefaults -no-user-config -display none -no-reboot \
-		-chardev "pipe,id=console,path=$pipe" -serial chardev:console \
+		-chardev "file,id=console,path=$pipe.console,append=on,input-path=$pipe.in" \
+		-serial chardev:console \
 		"${boot[@]}" \
 		-object iommufd,id=iommufd0 \
 		-device "vfio-pci,host=${vfs[i]},iommufd=iommufd0" \
@@ -156,12 +200,12 @@ monitor() { NVVGPU_QMP=$work/${names[$1]}.qmp "$LAB/qmp" "${@:2}"; }
 
 # ended GUEST: wait for its QEMU to end; returns its exit status
 ended() {
-	local i=$1 n status=0
-	for ((n = 0; n < 100; n++)); do
-		kill -0 "${pids[i]}" || break
-		sleep 0.2
+	local i=$1 status=0
+	watch "$i"
+	while kill -0 "${pids[i]}"; do
+		! stalled "$i" '' || kill -KILL "${pids[i]}"
+		nap
 	done
-	((n < 100)) || kill "${pids[i]}"
 	wait "${pids[i]}" || status=$?
 	unset "pids[i]"
 	return $status
