@@ -18,6 +18,7 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/klog.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
@@ -207,6 +208,9 @@ int main(void)
 		dup2(fd, 1);
 		dup2(fd, 2);
 	}
+
+	/* From here on the kernel's messages would come between these. */
+	klogctl(8 /* SYSLOG_ACTION_CONSOLE_LEVEL */, NULL, 1);
 
 	/* The kernel passes on what it does not know of its command line. */
 	seed = getenv("seed") ?: "1";
