@@ -9,6 +9,7 @@
 #include <linux/overflow.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vfio_pci_core.h>
@@ -279,9 +280,12 @@ static int nvvgpu_trapped_access(struct nvvgpu *vgpu, unsigned int bar,
 
 	guard(nvvgpu)(vgpu);
 
+	/* The firmware of a crashed vGPU does not answer. */
 	backend = vgpu->backend;
 	if (!backend)
 		return -ENODEV;
+	if (vgpu->state != NVVGPU_OPEN)
+		return -EIO;
 	if (iswrite)
 		return backend->ops->bar_write(backend->priv, vgpu->vf, bar,
 					       offset, val, len);
@@ -300,6 +304,10 @@ static ssize_t nvvgpu_trapped_rw(struct nvvgpu *vgpu, unsigned int bar,
 	while (done < count) {
 		size_t len = sizeof(u64);
 		u64 val = 0;
+
+		/* Each access may take as long as a firmware command. */
+		if (fatal_signal_pending(current))
+			return done ?: -EINTR;
 
 		while (len > count - done || !IS_ALIGNED(offset + done, len))
 			len /= 2;

@@ -862,6 +862,43 @@ TEST_F(backend, trapped_access_fails_when_the_backend_has_gone)
 	EXPECT_EQ(-ENODEV, vdev_write(&self->vdev, 0, 4096, &val, 4));
 }
 
+TEST_F(backend, trapped_access_to_a_crashed_vgpu_returns_eio)
+{
+	__u32 val = 0;
+
+	ASSERT_OPEN_TRAPPED();
+	ASSERT_EQ(0, post(self->bdf, 0, "0"));
+	EXPECT_EQ(1, irq_wait(self->err, 5000));
+	EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 4096, &val, 4));
+	EXPECT_EQ(-EIO, vdev_write(&self->vdev, 0, 4096, &val, 4));
+	EXPECT_EQ(0, mock_calls("bar_read"));
+	EXPECT_EQ(0, mock_calls("bar_write"));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
+}
+
+TEST_F(backend, read_of_a_trapped_area_stops_when_its_process_is_killed)
+{
+	__u8 bytes[4096];
+	int status;
+	pid_t pid;
+
+	ASSERT_OPEN_TRAPPED();
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "bar_read"));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(vdev_read(&self->vdev, 0, 4096, bytes, sizeof(bytes)) !=
+		      sizeof(bytes));
+	while (!mock_calls("bar_read"))
+		usleep(1000);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(1, mock_calls("bar_read"));
+}
+
 /* igb's VFs have no power states, nvme's do. */
 TEST_F(backend, trapped_area_is_as_dead_in_d3hot_as_the_rest)
 {
