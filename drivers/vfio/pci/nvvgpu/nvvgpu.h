@@ -288,6 +288,8 @@ bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
 bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 		      const struct nvvgpu_bar_info *info,
 		      u32 allowed);
+bool nvvgpu_bar_equal(const struct nvvgpu_bar_info *a,
+		      const struct nvvgpu_bar_info *b);
 size_t nvvgpu_same_kind(const struct nvvgpu_bar_info *info, u64 offset,
 			size_t count, bool *trapped);
 int nvvgpu_config_overlay_ids(const struct nvvgpu_type_info *type,

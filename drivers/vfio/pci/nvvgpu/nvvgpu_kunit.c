@@ -266,6 +266,36 @@ static void bar_trapped(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, nvvgpu_bar_valid(vgpu, 0, &info, TEST_BAR_ALL));
 }
 
+static void bar_equal_ignores_what_is_unused(struct kunit *test)
+{
+	struct nvvgpu_bar_info *a, *b;
+
+	a = kunit_kzalloc(test, sizeof(*a), GFP_KERNEL);
+	b = kunit_kmalloc(test, sizeof(*b), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, a);
+	KUNIT_ASSERT_NOT_NULL(test, b);
+	*a = test_bar;
+	a->nr_trapped = 1;
+	a->trapped[0] = (struct nvvgpu_range) { SZ_8K, 8 };
+	/* Padding and unused areas differ. */
+	memset(b, 0xa5, sizeof(*b));
+	b->size = a->size;
+	b->flags = a->flags;
+	b->nr_sparse = 0;
+	b->nr_trapped = 1;
+	b->trapped[0] = a->trapped[0];
+	KUNIT_EXPECT_TRUE(test, nvvgpu_bar_equal(a, b));
+
+	b->trapped[0].length = 16;
+	KUNIT_EXPECT_FALSE(test, nvvgpu_bar_equal(a, b));
+	b->trapped[0] = a->trapped[0];
+	b->nr_trapped = 0;
+	KUNIT_EXPECT_FALSE(test, nvvgpu_bar_equal(a, b));
+	b->nr_trapped = 1;
+	b->flags ^= NVVGPU_BAR_MMAP;
+	KUNIT_EXPECT_FALSE(test, nvvgpu_bar_equal(a, b));
+}
+
 static struct kunit_case region_cases[] = {
 	KUNIT_CASE(areas_within_the_bar),
 	KUNIT_CASE(areas_malformed),
@@ -275,6 +305,7 @@ static struct kunit_case region_cases[] = {
 	KUNIT_CASE(bar_shapes),
 	KUNIT_CASE(bar_with_the_msix_table),
 	KUNIT_CASE(bar_trapped),
+	KUNIT_CASE(bar_equal_ignores_what_is_unused),
 	{ }
 };
 

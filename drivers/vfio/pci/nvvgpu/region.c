@@ -187,6 +187,29 @@ int nvvgpu_region_shape(struct nvvgpu *vgpu)
 	return 0;
 }
 
+static bool nvvgpu_areas_equal(const struct nvvgpu_range *a,
+			       const struct nvvgpu_range *b, u32 nr)
+{
+	for (; nr; nr--, a++, b++)
+		if (a->offset != b->offset || a->length != b->length)
+			return false;
+
+	return true;
+}
+
+/* Padding and unused areas are whatever the back-end has left there. */
+VISIBLE_IF_KUNIT
+bool nvvgpu_bar_equal(const struct nvvgpu_bar_info *a,
+		      const struct nvvgpu_bar_info *b)
+{
+	return a->size == b->size && a->flags == b->flags &&
+	       a->nr_sparse == b->nr_sparse &&
+	       nvvgpu_areas_equal(a->sparse, b->sparse, a->nr_sparse) &&
+	       a->nr_trapped == b->nr_trapped &&
+	       nvvgpu_areas_equal(a->trapped, b->trapped, a->nr_trapped);
+}
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_bar_equal);
+
 /**
  * nvvgpu_region_same() - whether the BARs look as they did when they were opened
  * @vgpu: the VF, its vGPU just made anew and started, state_mutex held
@@ -209,7 +232,7 @@ int nvvgpu_region_same(struct nvvgpu *vgpu)
 		ret = nvvgpu_region_ask(vgpu, bar, info);
 		if (ret)
 			return ret;
-		if (memcmp(info, &vgpu->bars[bar].info, sizeof(*info)))
+		if (!nvvgpu_bar_equal(info, &vgpu->bars[bar].info))
 			return -ESTALE;
 	}
 
