@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The log of the vGPU's DMA writes, kept by its back-end.
+ * The log of the vGPU's DMA writes, which its back-end keeps.
  *
- * iova_bitmap_set() may touch user memory, which is not allowed with the gate
- * or state_mutex held: the log is fetched in pieces, and passed on without them.
+ * iova_bitmap_set() may touch user memory, which is not allowed under the gate
+ * or state_mutex.  So a report reads the log one window at a time under the
+ * locks, and sets the bits of the window without them.
  */
-#include <linux/bitmap.h>
+#include <linux/bitops.h>
 #include <linux/interval_tree.h>
 #include <linux/iova_bitmap.h>
 #include <linux/log2.h>
+#include <linux/overflow.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vfio.h>
 #include <linux/xarray.h>
@@ -19,39 +22,100 @@
 #define NVVGPU_DIRTY_BYTES	SZ_4K
 #define NVVGPU_DIRTY_PAGES	(NVVGPU_DIRTY_BYTES * BITS_PER_BYTE)
 
+/**
+ * struct nvvgpu_log - a log that is active, protected by state_mutex
+ * @page_size: granularity of the log, a power of two
+ * @lost: a part of the log was cleared before it was reported
+ * @parts: pages that were written and have been reported in part
+ * @nr_ranges: entries in @ranges, at least one
+ * @ranges: logged ranges, sorted, without overlap
+ */
+struct nvvgpu_log {
+	u64 page_size;
+	bool lost;
+	struct xarray parts;
+	u32 nr_ranges;
+	struct nvvgpu_range ranges[] __counted_by(nr_ranges);
+};
+
+/**
+ * struct nvvgpu_dirty_window - consecutive pages of a log
+ * @start: IOVA of the first page
+ * @pages: number of pages, at most NVVGPU_DIRTY_PAGES
+ * @shift: log2 of the page size
+ * @bits: bit n % 8 of byte n / 8 is set when page n was written
+ */
+struct nvvgpu_dirty_window {
+	u64 start;
+	u64 pages;
+	unsigned int shift;
+	u8 *bits;
+};
+
+static bool nvvgpu_dirty_test(const struct nvvgpu_dirty_window *window, u64 n)
+{
+	return window->bits[n / BITS_PER_BYTE] & BIT(n % BITS_PER_BYTE);
+}
+
+static void nvvgpu_log_free(struct nvvgpu_log *log)
+{
+	if (!log)
+		return;
+
+	xa_destroy(&log->parts);
+	kfree(log);
+}
+
+DEFINE_FREE(nvvgpu_log, struct nvvgpu_log *, nvvgpu_log_free(_T))
+
+/* VFIO has checked that no range wraps or overlaps another. */
+static struct nvvgpu_log *nvvgpu_log_alloc(struct rb_root_cached *root,
+					   u32 nr_ranges)
+{
+	struct nvvgpu_log *log __free(nvvgpu_log) = NULL;
+	struct interval_tree_node *node;
+	u32 i = 0;
+
+	log = kzalloc(struct_size(log, ranges, nr_ranges), GFP_KERNEL_ACCOUNT);
+	if (!log)
+		return ERR_PTR(-ENOMEM);
+
+	xa_init(&log->parts);
+	log->nr_ranges = nr_ranges;
+	for (node = interval_tree_iter_first(root, 0, ULONG_MAX); node;
+	     node = interval_tree_iter_next(node, 0, ULONG_MAX)) {
+		log->ranges[i].offset = node->start;
+		log->ranges[i].length = node->last - node->start + 1;
+		if (!log->ranges[i].length)
+			return ERR_PTR(-EINVAL);
+		i++;
+	}
+
+	return no_free_ptr(log);
+}
+
 static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 			      struct rb_root_cached *root, u32 nnodes,
 			      u64 *page_size)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
-	struct nvvgpu_range *ranges __free(kvfree) = NULL;
-	struct interval_tree_node *node;
+	struct nvvgpu_log *log __free(nvvgpu_log) = NULL;
 	struct nvvgpu_backend *backend;
 	u64 size = *page_size;
-	u32 nr = 0;
 	int ret;
 
-	/* VFIO has seen to it that no range wraps or overlaps with another. */
 	if (!is_power_of_2(size))
 		return -EINVAL;
 
-	ranges = kvcalloc(nnodes, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
-	if (!ranges)
-		return -ENOMEM;
-	for (node = interval_tree_iter_first(root, 0, ULONG_MAX); node;
-	     node = interval_tree_iter_next(node, 0, ULONG_MAX)) {
-		ranges[nr].offset = node->start;
-		ranges[nr].length = node->last - node->start + 1;
-		if (!ranges[nr].length)
-			return -EINVAL;
-		nr++;
-	}
+	log = nvvgpu_log_alloc(root, nnodes);
+	if (IS_ERR(log))
+		return PTR_ERR(no_free_ptr(log));
 
 	guard(nvvgpu)(vgpu);
 
-	if (vgpu->log_page_size)
+	if (vgpu->log)
 		return nvvgpu_fail(vgpu, -EINVAL,
-				   "cannot log DMA: it is being logged");
+				   "cannot log DMA: DMA logging is already active");
 	if (vgpu->state != NVVGPU_OPEN)
 		return nvvgpu_fail(vgpu, -EIO,
 				   "cannot log DMA: the vGPU is in error");
@@ -59,8 +123,8 @@ static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 	if (!backend->ops->dma_log_start)
 		return -EOPNOTSUPP;
 
-	ret = backend->ops->dma_log_start(backend->priv, vgpu->vf, ranges, nr,
-					  &size);
+	ret = backend->ops->dma_log_start(backend->priv, vgpu->vf, log->ranges,
+					  log->nr_ranges, &size);
 	trace_nvvgpu_op(vgpu, "dma_log_start", ret);
 	if (!ret && (size < SZ_4K || !is_power_of_2(size))) {
 		backend->ops->dma_log_stop(backend->priv, vgpu->vf);
@@ -69,18 +133,18 @@ static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 	if (ret)
 		return nvvgpu_fail(vgpu, ret, "cannot log DMA");
 
-	vgpu->log_page_size = size;
-	vgpu->log_lost = false;
+	log->page_size = size;
+	vgpu->log = no_free_ptr(log);
 	*page_size = size;
 
 	return 0;
 }
 
 /**
- * nvvgpu_dirty_end() - the log ends, if there is one
+ * nvvgpu_dirty_end() - end the log, if there is one
  * @vgpu: the VF, locked; closed, or about to lose its back-end
  *
- * Return: 0 or the back-end's errno; there is no log any more in any case
+ * Return: 0, or the error of the back-end; the log has ended in either case
  */
 int nvvgpu_dirty_end(struct nvvgpu *vgpu)
 {
@@ -89,10 +153,10 @@ int nvvgpu_dirty_end(struct nvvgpu *vgpu)
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
-	if (!vgpu->log_page_size)
+	if (!vgpu->log)
 		return 0;
-	vgpu->log_page_size = 0;
-	xa_destroy(&vgpu->log_parts);
+	nvvgpu_log_free(vgpu->log);
+	vgpu->log = NULL;
 	if (!backend)
 		return 0;
 
@@ -111,57 +175,127 @@ static int nvvgpu_dirty_stop(struct vfio_device *core_vdev)
 	return nvvgpu_dirty_end(vgpu);
 }
 
-/* Fetch the log of at most NVVGPU_DIRTY_PAGES whole pages from @iova to @last. */
-static int nvvgpu_dirty_fetch(struct nvvgpu *vgpu, u64 iova, u64 last,
-			      u8 *bits, u64 *page_size, u64 *length)
+/*
+ * Clip @iova to @last to whole logged pages, beginning at the first of them:
+ * whether there are any.
+ */
+static bool nvvgpu_dirty_clip(const struct nvvgpu_log *log, u64 *iova,
+			      u64 *last)
 {
-	struct nvvgpu_backend *backend;
+	u64 mask = log->page_size - 1, end = 0;
+	u32 i;
+
+	for (i = 0; i < log->nr_ranges; i++) {
+		const struct nvvgpu_range *range = &log->ranges[i];
+
+		end = (range->offset + range->length - 1) | mask;
+		if (*iova <= end) {
+			*iova = max(*iova, range->offset) & ~mask;
+			break;
+		}
+	}
+	if (i == log->nr_ranges || *iova > *last)
+		return false;
+
+	/* The window may span gaps, but does not go beyond the last range. */
+	for (; i < log->nr_ranges; i++)
+		end = (log->ranges[i].offset + log->ranges[i].length - 1) | mask;
+	*last = min(*last | mask, end);
+
+	return true;
+}
+
+/*
+ * The back-end has cleared the pages of the window.  Keep those that the
+ * request from @iova to @last covers in part, for a request for the rest.
+ */
+static int nvvgpu_dirty_keep(struct nvvgpu_log *log,
+			     struct nvvgpu_dirty_window *window, u64 iova,
+			     u64 last)
+{
+	unsigned long first = window->start >> window->shift, index;
+	unsigned long end = first + window->pages - 1;
+	const unsigned long edges[] = { first, end };
+	u64 mask = log->page_size - 1;
+	unsigned int i;
+	void *entry;
 	int ret;
 
-	guard(nvvgpu)(vgpu);
+	xa_for_each_range(&log->parts, index, entry, first, end) {
+		window->bits[(index - first) / BITS_PER_BYTE] |=
+			BIT((index - first) % BITS_PER_BYTE);
+		xa_erase(&log->parts, index);
+	}
 
-	if (!vgpu->log_page_size)
-		return -EINVAL;
-	if (vgpu->state != NVVGPU_OPEN || vgpu->log_lost)
-		return -EIO;
+	for (i = 0; i < ARRAY_SIZE(edges); i++) {
+		u64 page = (u64)edges[i] << window->shift;
 
-	*page_size = vgpu->log_page_size;
-	iova = round_down(iova, *page_size);
-	last |= *page_size - 1;
-	*length = min(last - iova, *page_size * NVVGPU_DIRTY_PAGES - 1) + 1;
-	memset(bits, 0, NVVGPU_DIRTY_BYTES);
-	backend = vgpu->backend;
-	ret = backend->ops->dma_log_read(backend->priv, vgpu->vf, iova, *length,
-					 bits);
-	trace_nvvgpu_op(vgpu, "dma_log_read", ret);
-	if (ret) {
-		/* It may be forgotten by now, so no later answer is true. */
-		vgpu->log_lost = true;
-		return nvvgpu_fail(vgpu, ret, "cannot read the log of DMA");
+		if (!nvvgpu_dirty_test(window, edges[i] - first) ||
+		    (page >= iova && (page | mask) <= last))
+			continue;
+		ret = xa_err(xa_store(&log->parts, edges[i], xa_mk_value(0),
+				      GFP_KERNEL_ACCOUNT));
+		if (ret)
+			return ret;
 	}
 
 	return 0;
 }
 
 /*
- * Pass a page on that has been written.  The back-end has forgotten it: when it
- * was asked for in part only, it is kept for who asks for the rest.
+ * Read and clear the log from page @at on, of a request from @iova to @last:
+ * 1 with a window, 0 when nothing is logged there, or a negative errno.
  */
-static int nvvgpu_dirty_page(struct nvvgpu *vgpu, u64 page, u64 page_size,
-			     u64 iova, u64 last, struct iova_bitmap *dirty)
+static int nvvgpu_dirty_fetch(struct nvvgpu *vgpu, u64 at, u64 iova, u64 last,
+			      struct nvvgpu_dirty_window *window)
 {
-	u64 from = max(page, iova);
-	u64 to = min(page + page_size - 1, last);
-	unsigned long index = page >> ilog2(page_size);
+	u64 end = last, length;
+	struct nvvgpu_log *log;
+	int ret;
 
-	iova_bitmap_set(dirty, from, to - from + 1);
-	if (to - from + 1 < page_size)
-		return xa_err(xa_store(&vgpu->log_parts, index, xa_mk_value(0),
-				       GFP_KERNEL_ACCOUNT));
+	guard(nvvgpu)(vgpu);
 
-	xa_erase(&vgpu->log_parts, index);
+	log = vgpu->log;
+	if (!log)
+		return -EINVAL;
+	if (vgpu->state != NVVGPU_OPEN || log->lost)
+		return -EIO;
+	if (!nvvgpu_dirty_clip(log, &at, &end))
+		return 0;
 
-	return 0;
+	length = min(end - at, log->page_size * NVVGPU_DIRTY_PAGES - 1) + 1;
+	window->start = at;
+	window->shift = ilog2(log->page_size);
+	window->pages = length >> window->shift;
+	memset(window->bits, 0, NVVGPU_DIRTY_BYTES);
+	ret = vgpu->backend->ops->dma_log_read(vgpu->backend->priv, vgpu->vf,
+					       at, length, window->bits);
+	trace_nvvgpu_op(vgpu, "dma_log_read", ret);
+	if (!ret)
+		ret = nvvgpu_dirty_keep(log, window, iova, last);
+	if (ret) {
+		/* The back-end may have cleared it, so later reports are wrong. */
+		log->lost = true;
+		return nvvgpu_fail(vgpu, ret, "cannot read the log of DMA");
+	}
+
+	return 1;
+}
+
+static void nvvgpu_dirty_report(const struct nvvgpu_dirty_window *window,
+				u64 iova, u64 last, struct iova_bitmap *dirty)
+{
+	u64 size = 1ULL << window->shift;
+	u64 page = window->start;
+	u64 i, from;
+
+	for (i = 0; i < window->pages; i++, page += size) {
+		if (!nvvgpu_dirty_test(window, i))
+			continue;
+		from = max(page, iova);
+		iova_bitmap_set(dirty, from,
+				min(page + size - 1, last) - from + 1);
+	}
 }
 
 static int nvvgpu_dirty_read(struct vfio_device *core_vdev, unsigned long iova,
@@ -169,8 +303,7 @@ static int nvvgpu_dirty_read(struct vfio_device *core_vdev, unsigned long iova,
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 	u64 last = iova + length - 1, at = iova;
-	u64 page_size, page, n, i;
-	unsigned int shift;
+	struct nvvgpu_dirty_window window;
 	int ret;
 
 	u8 *bits __free(kfree) = kmalloc(NVVGPU_DIRTY_BYTES,
@@ -180,28 +313,20 @@ static int nvvgpu_dirty_read(struct vfio_device *core_vdev, unsigned long iova,
 	if (!length)
 		return 0;
 
+	window.bits = bits;
 	for (;;) {
-		ret = nvvgpu_dirty_fetch(vgpu, at, last, bits, &page_size, &n);
-		if (ret)
+		/* Each window is a firmware command, and there may be many. */
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		ret = nvvgpu_dirty_fetch(vgpu, at, iova, last, &window);
+		if (ret <= 0)
 			return ret;
 
-		shift = ilog2(page_size);
-		page = round_down(at, page_size);
-		for (i = 0; i < n >> shift; i++, page += page_size) {
-			if (!(bits[i / BITS_PER_BYTE] & BIT(i % BITS_PER_BYTE)) &&
-			    !xa_load(&vgpu->log_parts, page >> shift))
-				continue;
-			ret = nvvgpu_dirty_page(vgpu, page, page_size, iova,
-						last, dirty);
-			if (ret) {
-				guard(nvvgpu)(vgpu);
-				vgpu->log_lost = true;
-				return ret;
-			}
-		}
-		if (page - 1 >= last)
+		nvvgpu_dirty_report(&window, iova, last, dirty);
+		at = window.start + (window.pages << window.shift) - 1;
+		if (at >= last)
 			return 0;
-		at = page;
+		at++;
 		cond_resched();
 	}
 }
@@ -213,8 +338,8 @@ static const struct vfio_log_ops nvvgpu_log_ops = {
 };
 
 /**
- * nvvgpu_dirty_open() - offer a log of DMA when the back-end can keep one
- * @vgpu: the VF, locked; its device is being opened, nobody can ask it yet
+ * nvvgpu_dirty_open() - offer DMA logging if the back-end can log
+ * @vgpu: the VF, locked; its device is being opened, so no request is in flight
  */
 void nvvgpu_dirty_open(struct nvvgpu *vgpu)
 {

@@ -15,7 +15,6 @@
 #include <linux/spinlock.h>
 #include <linux/vfio_pci_core.h>
 #include <linux/workqueue.h>
-#include <linux/xarray.h>
 
 /*
  * Lock order
@@ -138,9 +137,7 @@ struct nvvgpu_events {
  * @params: for the next start
  * @mig_state: as VFIO's uAPI has it, RUNNING while the device is closed
  * @data: the data file of a migration that is in work, else NULL
- * @log_page_size: of the log of DMA writes, 0 while there is none
- * @log_lost: some of that log was forgotten before it was reported
- * @log_parts: pages that were written and reported in part
+ * @log: of the vGPU's DMA writes, NULL while there is none
  * @owner: process that opened the device, 0 when closed
  * @owner_comm: and its name
  * @last_error: in words, empty when the last action succeeded
@@ -170,9 +167,7 @@ struct nvvgpu {
 	char params[NVVGPU_PARAMS_LEN];
 	enum vfio_device_mig_state mig_state;
 	struct nvvgpu_data *data;
-	u64 log_page_size;
-	bool log_lost;
-	struct xarray log_parts;
+	struct nvvgpu_log *log;
 	pid_t owner;
 	char owner_comm[TASK_COMM_LEN];
 	char last_error[128];

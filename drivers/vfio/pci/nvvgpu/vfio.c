@@ -16,7 +16,6 @@ static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 	INIT_DELAYED_WORK(&vgpu->event_work, nvvgpu_event_work);
 	vgpu->wanted_placement = NVVGPU_PLACEMENT_ANY;
 	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
-	xa_init(&vgpu->log_parts);
 
 	return vfio_pci_core_init_dev(core_vdev);
 }
@@ -26,7 +25,6 @@ static void nvvgpu_release_dev(struct vfio_device *core_vdev)
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 
 	nvvgpu_backend_put_pf(vgpu);
-	xa_destroy(&vgpu->log_parts);
 	mutex_destroy(&vgpu->state_mutex);
 	vfio_pci_core_release_dev(core_vdev);
 }

@@ -1665,6 +1665,59 @@ TEST_F(dmalog, takes_arbitrary_requests)
 	EXPECT_FALSE(is_set(self->bits, 1));
 }
 
+TEST_F(dmalog, report_reads_no_more_of_the_log_than_there_is)
+{
+	struct vdev *vdev = &self->a.vdev;
+	__u32 before = 0, after = 0;
+	__u64 page_size = PAGE;
+
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	ASSERT_EQ(0, write_to(&self->a, 10 * PAGE, 4));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &before));
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, 1ULL << 62, PAGE, self->bits));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &after));
+	EXPECT_EQ(1, count(self->bits, LOG_PAGES));
+	EXPECT_EQ(1, after - before);
+
+	/* Beside the ranges there is nothing to read. */
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA + USER_LEN, 1ULL << 62, PAGE,
+			      self->bits));
+	ASSERT_EQ(0, log_read(vdev, 0, USER_IOVA, PAGE, self->bits));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &before));
+	EXPECT_EQ(before, after);
+}
+
+/* So large that a report takes thousands of commands */
+#define HUGE_RANGE	0x4000000000000ULL
+#define HUGE_WINDOWS	8192
+
+TEST_F(dmalog, report_stops_when_its_process_is_killed)
+{
+	struct vfio_device_feature_dma_logging_range range = {
+		.length = HUGE_RANGE,
+	};
+	struct vdev *vdev = &self->a.vdev;
+	__u32 before = 0, after = 0;
+	__u64 page_size = PAGE;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, log_start(vdev, &range, 1, &page_size));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &before));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(log_read(vdev, 0, HUGE_RANGE, 1ULL << 40, self->bits));
+	do {
+		ASSERT_EQ(0, gpu_commands(&self->pf, &after));
+	} while (after == before && !waitpid(pid, &status, WNOHANG));
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &after));
+	EXPECT_GT(HUGE_WINDOWS, after - before);
+}
+
 TEST_F(dmalog, refuses_ranges_and_pages_that_cannot_be)
 {
 	static const struct {
