@@ -28,11 +28,6 @@
 #undef MODULE_IMPORT_NS
 #define MODULE_IMPORT_NS(ns)		MODULE_INFO(import_ns, ns)
 
-#ifndef NVVGPU_HAVE_CRC32C
-#include <linux/crc32.h>
-#define crc32c(crc, p, len)	__crc32c_le(crc, (const void *)(p), len)
-#endif
-
 #ifndef NVVGPU_HAVE_DFL_WQ
 #define system_dfl_wq			system_unbound_wq
 #endif

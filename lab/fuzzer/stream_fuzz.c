@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <linux/crc32.h>
 #include <linux/errno.h>
 #include <linux/minmax.h>
 #include <linux/stddef.h>
@@ -32,13 +31,10 @@
 #define PLAN_DATA	64
 
 #define FIX_IDENTITY	0x01	/* the header is one for this receiver */
-#define FIX_HEADER_CRC	0x02
 #define FIX_TYPE	0x04	/* a known type, or an optional one */
 #define FIX_LENGTH	0x08	/* not more than there is */
 #define FIX_NUMBER	0x10
 #define FIX_SPAN	0x20	/* not less than the data */
-#define FIX_PAYLOAD_CRC	0x40
-#define FIX_RECORD_CRC	0x80
 
 #define MODE_PLAN	0x01
 #define MODE_SINGLE	0x02	/* writes of one byte each */
@@ -72,8 +68,8 @@ struct made {
 };
 
 static struct nvvgpu_mig_header own;
-static struct nvvgpu_piece pieces[2];
-static struct nvvgpu_piece *piece;
+static struct nvvgpu_record records[2];
+static struct nvvgpu_record *record;
 static size_t come;	/* bytes of its data */
 
 #define CHECK(cond) do {						\
@@ -83,37 +79,6 @@ static size_t come;	/* bytes of its data */
 		abort();						\
 	}								\
 } while (0)
-
-static u32 crc_table[256];
-
-__attribute__((no_sanitize("address", "undefined", "coverage")))
-u32 crc32c(u32 crc, const void *buf, size_t len)
-{
-	const u8 *p = buf;
-
-	while (len--)
-		crc = crc >> 8 ^ crc_table[(crc ^ *p++) & 0xff];
-
-	return crc;
-}
-
-static u32 checksum(const void *buf, size_t len)
-{
-	return ~crc32c(~0, buf, len);
-}
-
-static void make_crc_table(void)
-{
-	unsigned int i, bit;
-
-	for (i = 0; i < 256; i++) {
-		u32 crc = i;
-
-		for (bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
-		crc_table[i] = crc;
-	}
-}
 
 static u64 get_le(const u8 *p, unsigned int bytes)
 {
@@ -142,6 +107,7 @@ static const struct {
 	{ HEADER(magic), HEADER(major), -EINVAL },
 	{ HEADER(major), HEADER(minor), -EPROTONOSUPPORT },
 	{ HEADER(type), HEADER(backend_version), -EINVAL },
+	{ HEADER(reserved), sizeof(struct nvvgpu_mig_header), -EINVAL },
 };
 
 #define NR_IDENTITY	(sizeof(identity) / sizeof(*identity))
@@ -173,10 +139,8 @@ static size_t read_header(const u8 *bytes, size_t len, struct events *events)
 	if (len < sizeof(own))
 		return 0;
 
-	if (get_le(bytes + HEADER(crc), 4) != checksum(bytes, HEADER(crc)))
-		add(events, -EBADMSG, sizeof(own) - 1);
-	else if (get_le(bytes + HEADER(backend_version), 4) >
-		 get_le(mine + HEADER(backend_version), 4))
+	if (get_le(bytes + HEADER(backend_version), 4) >
+	    get_le(mine + HEADER(backend_version), 4))
 		add(events, -EPROTONOSUPPORT, sizeof(own) - 1);
 	else
 		return sizeof(own);
@@ -211,22 +175,15 @@ static int read_record(const u8 *rec, size_t len, u64 number, size_t *at)
 	if (length < least)
 		return -EINVAL;
 
-	*at = RECORD(payload_crc) - 1;
-	if (len <= *at)
-		return 0;
-	if (get_le(rec + RECORD(number), 8) != number)
-		return -EBADMSG;
-
 	*at = sizeof(struct nvvgpu_mig_record) - 1;
 	if (len <= *at)
 		return 0;
 
-	return get_le(rec + RECORD(crc), 4) == checksum(rec, RECORD(crc)) ?
-	       0 : -EBADMSG;
+	return get_le(rec + RECORD(number), 8) == number ? 0 : -EBADMSG;
 }
 
-/* Can there be a piece that stands for @span bytes from @offset? */
-static bool can_be(u64 offset, u64 span, u32 data)
+/* Whether a state record may stand for @span bytes from @offset */
+static bool valid(u64 offset, u64 span, u32 data)
 {
 	unsigned __int128 end = (unsigned __int128)offset + span;
 
@@ -248,7 +205,7 @@ static void read_stream(const u8 *bytes, size_t len, struct events *events)
 		const u8 *rec = bytes + pos;
 		const u8 *body = rec + sizeof(struct nvvgpu_mig_record);
 		struct event *event;
-		u32 length;
+		u32 type, length;
 
 		err = read_record(rec, len - pos, number, &at);
 		at += pos;
@@ -260,27 +217,25 @@ static void read_stream(const u8 *bytes, size_t len, struct events *events)
 		if (len < pos)
 			return;
 		length = get_le(rec + RECORD(length), 4);
+		type = get_le(rec + RECORD(type), 4);
+		at = pos + sizeof(struct nvvgpu_mig_state);
+		if (type == 1 && len >= at &&
+		    !valid(get_le(body + STATE(offset), 8),
+			   get_le(body + STATE(span), 8),
+			   length - sizeof(struct nvvgpu_mig_state))) {
+			add(events, -EINVAL, at - 1);
+			return;
+		}
 		if (len - pos < length)
 			return;
 
 		pos += length;
-		if (get_le(rec + RECORD(payload_crc), 4) !=
-		    checksum(body, length)) {
-			add(events, -EBADMSG, pos - 1);
-			return;
-		}
-		switch (get_le(rec + RECORD(type), 4)) {
+		switch (type) {
 		case 1:
-			length -= sizeof(struct nvvgpu_mig_state);
-			if (!can_be(get_le(body + STATE(offset), 8),
-				    get_le(body + STATE(span), 8), length)) {
-				add(events, -EINVAL, pos - 1);
-				return;
-			}
 			add(events, NVVGPU_STREAM_STATE, pos - 1);
 			event = &events->event[events->nr - 1];
 			event->state = body;
-			event->len = length;
+			event->len = length - sizeof(struct nvvgpu_mig_state);
 			break;
 		case 2:
 			add(events, NVVGPU_STREAM_END, pos - 1);
@@ -295,17 +250,17 @@ static void read_stream(const u8 *bytes, size_t len, struct events *events)
 
 static void check_state(const struct event *event)
 {
-	const struct nvvgpu_mig_state *state = &piece->state;
+	const struct nvvgpu_mig_state *state = &record->state;
 	u64 offset = le64_to_cpu(state->offset);
 	u64 span = le64_to_cpu(state->span);
-	u32 len = nvvgpu_piece_bytes(piece);
+	u32 len = nvvgpu_record_bytes(record);
 
 	CHECK(len <= NVVGPU_MIG_DATA_MAX);
 	CHECK(span && span >= len && offset + (span - 1) >= offset);
 
 	CHECK(len == event->len);
 	CHECK(!memcmp(state, event->state, sizeof(*state)));
-	CHECK(!memcmp(piece->data, event->state + sizeof(*state), len));
+	CHECK(!memcmp(record->data, event->state + sizeof(*state), len));
 }
 
 /* Who is refused stays so. */
@@ -318,27 +273,27 @@ static void check_refused(struct nvvgpu_stream *stream, int err)
 	CHECK(stream->refused == err);
 	nvvgpu_stream_room(stream, &room);
 	CHECK(room == 0);
-	CHECK(nvvgpu_stream_came(stream, 0) == err);
+	CHECK(nvvgpu_stream_advance(stream, 0) == err);
 	CHECK(stream->why == why);
 }
 
 /* A byte of the data that has not come is poison. */
 static void poison(void)
 {
-	ASAN_POISON_MEMORY_REGION(piece->data, come);
+	ASAN_POISON_MEMORY_REGION(record->data, come);
 	come = 0;
 }
 
 /* Bytes from @room to the end of what it is in */
 static size_t room_end(struct nvvgpu_stream *stream, const u8 *room)
 {
-	const u8 *head = (u8 *)&piece->record, *state = (u8 *)&piece->state;
+	const u8 *head = (u8 *)&record->head, *state = (u8 *)&record->state;
 
-	if (room >= (u8 *)piece->data &&
-	    room <= (u8 *)piece->data + NVVGPU_MIG_DATA_MAX)
-		return (u8 *)piece->data + NVVGPU_MIG_DATA_MAX - room;
-	if (room >= state && room < state + sizeof(piece->state))
-		return state + sizeof(piece->state) - room;
+	if (room >= (u8 *)record->data &&
+	    room <= (u8 *)record->data + NVVGPU_MIG_DATA_MAX)
+		return (u8 *)record->data + NVVGPU_MIG_DATA_MAX - room;
+	if (room >= state && room < state + sizeof(record->state))
+		return state + sizeof(record->state) - room;
 	if (room >= head && room < state)
 		return state - room;
 
@@ -349,7 +304,7 @@ static size_t room_end(struct nvvgpu_stream *stream, const u8 *room)
 static void *make_room(struct nvvgpu_stream *stream, size_t *n, size_t most)
 {
 	u8 *room = nvvgpu_stream_room(stream, n);
-	u8 *data = piece->data;
+	u8 *data = record->data;
 
 	if (*n)
 		CHECK(*n <= room_end(stream, room));
@@ -362,18 +317,12 @@ static void *make_room(struct nvvgpu_stream *stream, size_t *n, size_t most)
 	return room;
 }
 
-/* As nvvgpu_stream_came(), of records that have been checked too */
-static int came(struct nvvgpu_stream *stream, size_t len)
+static int advance(struct nvvgpu_stream *stream, size_t len)
 {
-	int what = nvvgpu_stream_came(stream, len);
-	const char *why = NULL;
+	int what = nvvgpu_stream_advance(stream, len);
 
 	if (what < 0)
 		check_refused(stream, what);
-	if (what != NVVGPU_STREAM_RECORD)
-		return what;
-	what = nvvgpu_stream_check(piece, &why);
-	CHECK(what < 0 ? why && *why : !why);
 
 	return what;
 }
@@ -389,7 +338,7 @@ static void feed(const u8 *bytes, size_t len, const u8 *slices,
 	unsigned int i = 0;
 
 	memset(&stream, 0xa5, sizeof(stream));
-	nvvgpu_stream_begin(&stream, &own, piece);
+	nvvgpu_stream_init(&stream, &own, record);
 	poison();
 
 	while (done < len) {
@@ -402,7 +351,7 @@ static void feed(const u8 *bytes, size_t len, const u8 *slices,
 		room = make_room(&stream, &n, min(left, len - done));
 		if (n)
 			memcpy(room, bytes + done, n);
-		what = came(&stream, n);
+		what = advance(&stream, n);
 		if (what) {
 			CHECK(event < end);
 			CHECK(what == event->what);
@@ -425,8 +374,8 @@ static void feed(const u8 *bytes, size_t len, const u8 *slices,
 			check_state(event);
 			poison();
 			/* data.c may still be busy with this one. */
-			piece = &pieces[piece == pieces];
-			nvvgpu_stream_go_on(&stream, piece);
+			record = &records[record == records];
+			nvvgpu_stream_use(&stream, record);
 		}
 		event++;
 	}
@@ -457,8 +406,6 @@ static void fix_header(u8 *bytes, u8 fix)
 	for (i = 0; fix & FIX_IDENTITY && i < NR_IDENTITY; i++)
 		memcpy(bytes + identity[i].begin, mine + identity[i].begin,
 		       identity[i].end - identity[i].begin);
-	if (fix & FIX_HEADER_CRC)
-		put_le(bytes + HEADER(crc), checksum(bytes, HEADER(crc)), 4);
 }
 
 static void fix_record(u8 *rec, size_t len, u64 number, u8 fix)
@@ -483,20 +430,13 @@ static void fix_record(u8 *rec, size_t len, u64 number, u8 fix)
 	put_le(rec + RECORD(length), length, 4);
 	if (fix & FIX_NUMBER)
 		put_le(rec + RECORD(number), number, 8);
-	if (length <= left) {
-		if (fix & FIX_SPAN && type == NVVGPU_MIG_STATE &&
-		    length >= sizeof(struct nvvgpu_mig_state)) {
-			u64 span = get_le(body + STATE(span), 8);
+	if (fix & FIX_SPAN && type == NVVGPU_MIG_STATE && length <= left &&
+	    length >= sizeof(struct nvvgpu_mig_state)) {
+		u64 span = get_le(body + STATE(span), 8);
 
-			put_le(body + STATE(offset) + 7, 0, 1);
-			put_le(body + STATE(span), span % U32_MAX + 1 + length, 8);
-		}
-		if (fix & FIX_PAYLOAD_CRC)
-			put_le(rec + RECORD(payload_crc),
-			       checksum(body, length), 4);
+		put_le(body + STATE(offset) + 7, 0, 1);
+		put_le(body + STATE(span), span % U32_MAX + 1 + length, 8);
 	}
-	if (fix & FIX_RECORD_CRC)
-		put_le(rec + RECORD(crc), checksum(rec, RECORD(crc)), 4);
 }
 
 static void fix_stream(u8 *bytes, size_t len, u8 fix, u8 unfixed)
@@ -550,29 +490,14 @@ static u64 take(struct plan *plan, unsigned int bytes)
 	return val;
 }
 
-/* The head of a record with this payload */
-static struct nvvgpu_mig_record make_head(u32 type, u64 number,
-					  const void *body, u32 len)
-{
-	struct nvvgpu_piece sent = {};
-	u32 head = min(len, (u32)sizeof(sent.state));
-
-	if (head)
-		memcpy(&sent.state, body, head);
-	sent.data = (u8 *)body + head;
-	nvvgpu_stream_record(&sent, type, number, len);
-
-	return sent.record;
-}
-
 static void make_record(struct made *made, u32 type, const void *body, u32 len)
 {
-	struct nvvgpu_mig_record record;
+	struct nvvgpu_record record;
 
-	record = make_head(type, made->records, body, len);
+	nvvgpu_stream_head(&record, type, made->records, len);
 	made->start[made->records++] = made->len;
-	memcpy(made->bytes + made->len, &record, sizeof(record));
-	made->len += sizeof(record);
+	memcpy(made->bytes + made->len, &record.head, sizeof(record.head));
+	made->len += sizeof(record.head);
 	if (len)
 		memcpy(made->bytes + made->len, body, len);
 	made->len += len;
@@ -592,7 +517,7 @@ static void make_piece(struct made *made, struct plan *plan)
 
 	if (offset > U64_MAX - PLAN_DATA)
 		offset = U64_MAX - PLAN_DATA;
-	if (!can_be(offset, span, len))
+	if (!valid(offset, span, len))
 		span = PLAN_DATA;
 	body.state.kind = cpu_to_le32(take(plan, 1));
 	body.state.flags = cpu_to_le32(take(plan, 1));
@@ -716,26 +641,36 @@ static bool damage(struct made *bad, const struct made *made,
 	return true;
 }
 
-/* What comes of a damaged stream is what was there before the damage. */
+/* Up to the damage a damaged stream reads like the one that was sent. */
 static void check_damaged(const struct made *made, const struct events *good,
 			  const struct made *bad, const struct events *events,
 			  enum damage kind)
 {
 	unsigned int i, whole = events->nr;
+	size_t same = 0;
 
+	while (same < made->len && same < bad->len &&
+	       made->bytes[same] == bad->bytes[same])
+		same++;
+	for (i = 0; i < events->nr && events->event[i].at < same; i++) {
+		CHECK(i < good->nr);
+		CHECK(events->event[i].what == good->event[i].what);
+		CHECK(events->event[i].at == good->event[i].at);
+	}
+	/* What another byte means is for the device to find out. */
+	if (kind == DAMAGE_BYTE)
+		return;
+
+	/* All else is found: by a number, or because the end is missing. */
 	if (kind != DAMAGE_CUT) {
 		CHECK(whole);
 		CHECK(events->event[--whole].what < 0);
 	}
-	CHECK(whole <= good->nr);
-	for (i = 0; i < whole; i++) {
-		CHECK(events->event[i].what == good->event[i].what);
-		CHECK(events->event[i].at == good->event[i].at);
-		CHECK(!memcmp(bad->bytes, made->bytes, good->event[i].at + 1));
+	CHECK(i >= whole);
+	for (i = 0; i < whole; i++)
 		if (kind != DAMAGE_APPEND &&
 		    !(kind == DAMAGE_REPEAT && whole == good->nr))
 			CHECK(events->event[i].what != NVVGPU_STREAM_END);
-	}
 }
 
 static void try_plan(const struct input *input, size_t len)
@@ -758,19 +693,12 @@ static void try_plan(const struct input *input, size_t len)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct nvvgpu_mig_record record;
-
-	make_crc_table();
-	/* The value that the field gives for a CRC-32C of these */
-	record = make_head(NVVGPU_MIG_STATE, 0, "123456789", 9);
-	CHECK(le32_to_cpu(record.payload_crc) == 0xe3069283);
-
-	for (piece = pieces; piece < pieces + 2; piece++) {
-		piece->data = malloc(NVVGPU_MIG_DATA_MAX);
-		CHECK(piece->data);
-		ASAN_POISON_MEMORY_REGION(piece->data, NVVGPU_MIG_DATA_MAX);
+	for (record = records; record < records + 2; record++) {
+		record->data = malloc(NVVGPU_MIG_DATA_MAX);
+		CHECK(record->data);
+		ASAN_POISON_MEMORY_REGION(record->data, NVVGPU_MIG_DATA_MAX);
 	}
-	piece = pieces;
+	record = records;
 	own.type = cpu_to_le32(1145);
 	memcpy(own.backend, "fuzz", 4);
 	own.fb_bytes = cpu_to_le64(1ULL << 30);

@@ -59,19 +59,19 @@
  * struct nvvgpu_mig_header, then records, the last of them NVVGPU_MIG_END.
  * Everything is little endian.  Nothing follows the end.
  *
- * A checksum is a CRC-32C (polynomial 0x1edc6f41, reflected) that begins with
- * ~0 and is inverted in the end.
+ * The stream has no checksums: whatever transports or stores it must keep it
+ * intact, like the rest of a VM's state.
  *
- * A receiver refuses a stream at the first byte that shows that it is not for
- * it, and never gives a part of a damaged record to the device:
+ * A receiver refuses a stream at the first byte that shows that it cannot be
+ * loaded, and gives complete records only to the device:
  *
- *   -EINVAL		not such a stream; a vGPU of another type, size or
- *			back-end; a record that cannot be; data after the end
- *   -EPROTONOSUPPORT	a newer major of the format, or a newer state of the
+ *   -EINVAL		bad magic; another vGPU type, size or back-end; an
+ *			invalid record; data after the end
+ *   -EPROTONOSUPPORT	another major of the format, or a newer state of the
  *			back-end
- *   -EOPNOTSUPP	a record of an unknown type that is not optional
- *   -EBADMSG		a checksum or a record's number is wrong: damaged
- *   -EMSGSIZE		a record is larger than allowed
+ *   -EOPNOTSUPP	a mandatory record of an unknown type
+ *   -EBADMSG		a record is missing or out of order
+ *   -EMSGSIZE		a record is longer than allowed
  *
  * and VFIO_DEVICE_STATE_STOP is refused with -ENODATA when the end is missing.
  */
@@ -82,7 +82,7 @@
  * A newer minor only adds optional records.  A change that an older receiver
  * must not overlook is a mandatory record or a newer major.
  */
-#define NVVGPU_MIG_MAJOR		1
+#define NVVGPU_MIG_MAJOR		2
 #define NVVGPU_MIG_MINOR		0
 
 /**
@@ -95,7 +95,7 @@
  * @fb_bytes: framebuffer
  * @bar_bytes: sizes of the BARs as the user sees them
  * @backend_version: of the state that the back-end has given
- * @crc: checksum of all that is before it
+ * @reserved: must be 0
  */
 struct nvvgpu_mig_header {
 	__u8 magic[NVVGPU_MIG_MAGIC_LEN];
@@ -106,7 +106,7 @@ struct nvvgpu_mig_header {
 	__le64 fb_bytes;
 	__le64 bar_bytes[NVVGPU_MAX_BARS];
 	__le32 backend_version;
-	__le32 crc;
+	__le32 reserved;
 };
 
 /* In a record's type: a receiver that does not know it goes on without it. */
@@ -119,19 +119,15 @@ struct nvvgpu_mig_header {
 #define NVVGPU_MIG_DATA_MAX		0x40000
 
 /**
- * struct nvvgpu_mig_record - what each record begins with
+ * struct nvvgpu_mig_record - the head of a record
  * @type: NVVGPU_MIG_*
- * @length: bytes of payload that follow this, at most NVVGPU_MIG_LENGTH_MAX
+ * @length: bytes of payload that follow, at most NVVGPU_MIG_LENGTH_MAX
  * @number: of the record in the stream, from 0
- * @payload_crc: checksum of the payload
- * @crc: checksum of all of this that is before it
  */
 struct nvvgpu_mig_record {
 	__le32 type;
 	__le32 length;
 	__le64 number;
-	__le32 payload_crc;
-	__le32 crc;
 };
 
 /**

@@ -2,13 +2,12 @@
 /*
  * The data file of a migration: the vGPU's state on its way out or in.
  *
- * The file may outlive the session it was opened for, and even the VF's being
- * bound.  It keeps the memory of struct nvvgpu; whether it may do anything with
- * it is told by @ended, under state_mutex.
+ * The file may outlive its session, and even the binding of the VF.  The
+ * session's memory does not: it is freed with the session, or with the last
+ * read or write that was in progress then.
  *
- * Checksums and the back-end take as long as copying from and to the user does,
- * so a work goes ahead of the reader and behind the writer, with a ring of
- * pieces between.
+ * Two records alternate.  While the user reads one, or writes it, the GPU may
+ * fill or read the other.
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
@@ -16,92 +15,144 @@
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/poll.h>
+#include <linux/refcount.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <linux/vmalloc.h>
-#include <linux/workqueue.h>
 
 #include "nvvgpu.h"
 #include "stream.h"
 #include "trace.h"
 
-/* How often somebody who waits for more to be saved is told to look again */
-#define NVVGPU_DATA_POLL_MS	50
-
-/* One for the user, one for the work, one that the GPU uses, one to spare */
-#define NVVGPU_DATA_PIECES	4
-
 /**
  * struct nvvgpu_data - the data file of one session
  * @file: the file
- * @vgpu: the VF, holds a reference to its device
- * @loading: whether the state comes in
- * @own: the header that this side sends
- * @lock: one reader or writer at a time; protects everything down to @stream
- * @heading: the user still reads @own
- * @at_end: the user has read the end
- * @size: bytes of what the user reads, 0 between pieces
- * @pos: how many of those have been read
+ * @vgpu: the VF, its device is referenced until @users drops to 0
+ * @loading: the state comes in
+ * @users: the session, and each operation on the file that is in progress; the
+ *	last one frees the memory of @records
+ * @lock: one reader or writer at a time; protects everything down to @error
+ * @own: header that this side sends
+ * @records: the one that is read or written, and the other one
+ * @index: which of @records is read or written
+ * @heading: @own is being read, not a record
+ * @size: bytes of the header or record that is being read
+ * @left: bytes of it that have not been read; read without @lock for estimates
+ * @number: records saved so far
+ * @early: records of the first round, 0 until that is over
+ * @at_end: the end record has been made; read without @lock for estimates
  * @stream: that comes in
- * @pieces: the ring
- * @early: how many pieces count as the first round, once that is over
- * @work: saves pieces to the ring, or loads them from it
- * @ring_lock: protects everything down to @ret
- * @made: pieces that have been put into the ring
- * @taken: pieces that have been taken out of it
- * @busy: @work is under way, or will be; only the holder of @lock has it begin
- * @ret: why it has ended: 0 when it was the user's turn; while it is not busy
- *	also written by the holder of @lock
- * @turn: for @made, @taken or @busy to be changed by the work
- * @whole: under state_mutex: the end of the stream has come in
- * @ended: under state_mutex: the session is over
- * @wait: for more to read, or the end
- * @again: wakes @wait now and then, as no back-end tells of changed state
+ * @error: why saving or loading has failed, else 0; read without @lock
+ * @whole: the end of the stream has come in; under state_mutex
+ * @empty: nothing was left to be read, and nothing has changed since; under
+ *	state_mutex, read without it by poll
+ * @ended: the session is over; under state_mutex, read without it by poll
+ * @wait: woken when @empty or @ended changes
  */
 struct nvvgpu_data {
 	struct file *file;
 	struct nvvgpu *vgpu;
 	bool loading;
-	struct nvvgpu_mig_header own;
+	refcount_t users;
 
 	struct mutex lock; /* see above */
+	struct nvvgpu_mig_header own;
+	struct nvvgpu_record records[2];
+	unsigned int index;
 	bool heading;
-	bool at_end;
 	size_t size;
-	size_t pos;
-	struct nvvgpu_stream stream;
-
-	struct nvvgpu_piece pieces[NVVGPU_DATA_PIECES];
+	size_t left;
+	u64 number;
 	u64 early;
-	struct work_struct work;
-
-	spinlock_t ring_lock; /* see above */
-	u64 made;
-	u64 taken;
-	bool busy;
-	int ret;
-	wait_queue_head_t turn;
+	bool at_end;
+	struct nvvgpu_stream stream;
+	int error;
 
 	bool whole;
+	bool empty;
 	bool ended;
 	wait_queue_head_t wait;
-	struct delayed_work again;
 };
 
-/* What a piece begins with; its data lies elsewhere */
-#define NVVGPU_PIECE_HEAD	offsetof(struct nvvgpu_piece, data)
+/* Bytes of a state record that are not the back-end's */
+#define NVVGPU_RECORD_HEAD	offsetof(struct nvvgpu_record, data)
 
 static_assert(sizeof(struct nvvgpu_mig_record) +
-	      sizeof(struct nvvgpu_mig_state) == NVVGPU_PIECE_HEAD);
+	      sizeof(struct nvvgpu_mig_state) == NVVGPU_RECORD_HEAD);
 
-static struct nvvgpu_piece *nvvgpu_data_piece(struct nvvgpu_data *data, u64 i)
+static void nvvgpu_data_free_records(struct nvvgpu_data *data)
 {
-	return &data->pieces[i % NVVGPU_DATA_PIECES];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(data->records); i++) {
+		void *buf = data->records[i].data;
+
+		if (is_vmalloc_addr(buf))
+			vfree(buf);
+		else if (buf)
+			folio_put(virt_to_folio(buf));
+	}
 }
 
-/* The session's back-end, or why there is none any more */
+/*
+ * Allocate folios if possible, so that the GPU can access them; see @save in
+ * the contract.
+ */
+static int nvvgpu_data_alloc_records(struct nvvgpu_data *data)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(data->records); i++) {
+		struct nvvgpu_record *record = &data->records[i];
+		struct folio *folio;
+
+		folio = folio_alloc(GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+				    __GFP_NORETRY | __GFP_NOWARN,
+				    get_order(NVVGPU_MIG_DATA_MAX));
+		record->data = folio ? folio_address(folio) :
+			       __vmalloc(NVVGPU_MIG_DATA_MAX,
+					 GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		if (!record->data)
+			return -ENOMEM;
+	}
+
+	return 0;
+}
+
+static void nvvgpu_data_put(struct nvvgpu_data *data)
+{
+	struct nvvgpu *vgpu = data->vgpu;
+
+	if (!refcount_dec_and_test(&data->users))
+		return;
+
+	nvvgpu_data_free_records(data);
+	WRITE_ONCE(vgpu->data_allocated, false);
+	put_device(&vgpu->core.vdev.device);
+}
+
+/* Begin an operation on the file, undone by nvvgpu_data_leave(). */
+static int nvvgpu_data_enter(struct nvvgpu_data *data)
+{
+	if (!refcount_inc_not_zero(&data->users))
+		return -ENODEV;
+	if (mutex_lock_interruptible(&data->lock)) {
+		nvvgpu_data_put(data);
+		return -ERESTARTSYS;
+	}
+
+	return 0;
+}
+
+static void nvvgpu_data_leave(struct nvvgpu_data *data)
+{
+	mutex_unlock(&data->lock);
+	nvvgpu_data_put(data);
+}
+
+/* The session's back-end, or why it cannot be called any more */
 static struct nvvgpu_backend *nvvgpu_data_backend(struct nvvgpu_data *data)
 {
 	struct nvvgpu *vgpu = data->vgpu;
@@ -116,10 +167,19 @@ static struct nvvgpu_backend *nvvgpu_data_backend(struct nvvgpu_data *data)
 	return vgpu->backend;
 }
 
+/* Why the file gives and takes nothing: a crashed vGPU's state is useless. */
+static int nvvgpu_data_refusal(struct nvvgpu_data *data)
+{
+	guard(nvvgpu)(data->vgpu);
+
+	return PTR_ERR_OR_ZERO(nvvgpu_data_backend(data)) ?: data->error;
+}
+
 /*
- * Have the next piece: 1, 0 at the end, -ENOMSG when there is none yet.  Its
- * checksum takes time too, in which the back-end may begin with the next.
+ * Saving
  */
+
+/* Save a chunk: 1, 0 at the end, -ENOMSG if there is none for now. */
 static int nvvgpu_data_fetch(struct nvvgpu_data *data,
 			     struct nvvgpu_chunk *chunk, void *buf, void *ahead)
 {
@@ -142,303 +202,75 @@ static int nvvgpu_data_fetch(struct nvvgpu_data *data,
 		ret = -EPROTO;
 	if (ret < 0)
 		return nvvgpu_fail(vgpu, ret, "cannot save the vGPU's state");
-	if (!ret && vgpu->mig_state != VFIO_DEVICE_STATE_STOP_COPY)
+	if (!ret && vgpu->mig_state != VFIO_DEVICE_STATE_STOP_COPY) {
+		WRITE_ONCE(data->empty, true);
 		return -ENOMSG;
-	if (ret && ahead && backend->ops->save_ahead)
+	}
+	if (ret && backend->ops->save_ahead)
 		backend->ops->save_ahead(backend->priv, vgpu->vf, ahead,
 					 NVVGPU_MIG_DATA_MAX);
 
 	return ret;
 }
 
-/* Make the next record: 0, or -ENOMSG when there is none yet. */
+/* Make the next record: 0, or -ENOMSG if there is none for now. */
 static int nvvgpu_data_save(struct nvvgpu_data *data)
 {
-	u64 made = data->made, taken = READ_ONCE(data->taken);
-	struct nvvgpu_piece *piece = nvvgpu_data_piece(data, made);
+	struct nvvgpu_record *record = &data->records[data->index];
+	struct nvvgpu_record *next = &data->records[!data->index];
+	u32 type = NVVGPU_MIG_END, length = 0;
 	struct nvvgpu_chunk chunk = {};
-	void *ahead = NULL;
 	int ret;
 
-	if (made + 1 - taken < NVVGPU_DATA_PIECES)
-		ahead = nvvgpu_data_piece(data, made + 1)->data;
-	ret = nvvgpu_data_fetch(data, &chunk, piece->data, ahead);
-	if (ret < 0)
+	ret = nvvgpu_data_fetch(data, &chunk, record->data, next->data);
+	if (ret < 0) {
+		if (ret != -ENOMSG)
+			data->error = ret;
 		return ret;
+	}
 
-	piece->state.kind = cpu_to_le32(chunk.kind);
-	piece->state.flags = cpu_to_le32(chunk.flags);
-	piece->state.offset = cpu_to_le64(chunk.offset);
-	piece->state.span = cpu_to_le64(chunk.span);
-	if (ret)
-		nvvgpu_stream_record(piece, NVVGPU_MIG_STATE, made,
-				     sizeof(piece->state) + chunk.length);
-	else
-		nvvgpu_stream_record(piece, NVVGPU_MIG_END, made, 0);
+	if (ret) {
+		type = NVVGPU_MIG_STATE;
+		length = sizeof(record->state) + chunk.length;
+		record->state.kind = cpu_to_le32(chunk.kind);
+		record->state.flags = cpu_to_le32(chunk.flags);
+		record->state.offset = cpu_to_le64(chunk.offset);
+		record->state.span = cpu_to_le64(chunk.span);
+	}
+	nvvgpu_stream_head(record, type, data->number++, length);
+	data->size = sizeof(record->head) + length;
+	WRITE_ONCE(data->left, data->size);
+	WRITE_ONCE(data->at_end, !ret);
 
 	return 0;
 }
 
-/* Give a piece that has come in to the back-end. */
-static int nvvgpu_data_give(struct nvvgpu_data *data,
-			    const struct nvvgpu_piece *piece)
-{
-	struct nvvgpu *vgpu = data->vgpu;
-	struct nvvgpu_backend *backend;
-	struct nvvgpu_chunk chunk = {
-		.kind = le32_to_cpu(piece->state.kind),
-		.flags = le32_to_cpu(piece->state.flags),
-		.offset = le64_to_cpu(piece->state.offset),
-		.span = le64_to_cpu(piece->state.span),
-		.length = nvvgpu_piece_bytes(piece),
-	};
-	int ret;
-
-	guard(nvvgpu)(vgpu);
-
-	backend = nvvgpu_data_backend(data);
-	if (IS_ERR(backend))
-		return PTR_ERR(backend);
-
-	ret = backend->ops->load(backend->priv, vgpu->vf, &chunk, piece->data);
-	trace_nvvgpu_op(vgpu, "load", ret);
-	if (ret)
-		nvvgpu_fail(vgpu, ret,
-			    "cannot load the vGPU's state: kind %u, offset %#llx, %#llx bytes",
-			    chunk.kind, chunk.offset, chunk.span);
-
-	return ret;
-}
-
-static int nvvgpu_data_whole(struct nvvgpu_data *data)
-{
-	guard(nvvgpu)(data->vgpu);
-
-	if (data->ended)
-		return -ENODEV;
-	data->whole = true;
-
-	return 0;
-}
-
-static int nvvgpu_data_refuse(struct nvvgpu_data *data, int err,
-			      const char *why)
-{
-	guard(nvvgpu)(data->vgpu);
-
-	if (data->ended)
-		return -ENODEV;
-	data->whole = false;
-
-	return nvvgpu_fail(data->vgpu, err,
-			   "cannot take the migration stream: %s", why);
-}
-
-/* Act on a record that has come in: 0, or a negative errno. */
-static int nvvgpu_data_load(struct nvvgpu_data *data,
-			    const struct nvvgpu_piece *piece)
-{
-	const char *why;
-	int ret = nvvgpu_stream_check(piece, &why);
-
-	switch (ret) {
-	case NVVGPU_STREAM_MORE:
-		return 0;
-	case NVVGPU_STREAM_STATE:
-		return nvvgpu_data_give(data, piece);
-	case NVVGPU_STREAM_END:
-		return nvvgpu_data_whole(data);
-	default:
-		return nvvgpu_data_refuse(data, ret, why);
-	}
-}
-
-static bool nvvgpu_data_is_end(const struct nvvgpu_piece *piece)
-{
-	return piece->record.type == cpu_to_le32(NVVGPU_MIG_END);
-}
-
-/* The user's turn: is there a piece to be read, or room for one to be written? */
-static bool nvvgpu_data_for_user(struct nvvgpu_data *data)
-{
-	u64 ready;
-
-	spin_lock(&data->ring_lock);
-	ready = data->made - data->taken;
-	spin_unlock(&data->ring_lock);
-
-	/* Of those that were loaded the GPU may still be reading the last. */
-	return data->loading ? ready <= NVVGPU_DATA_PIECES - 2 : ready;
-}
-
-/* The work's turn: the other way round */
-static bool nvvgpu_data_for_work(struct nvvgpu_data *data)
-{
-	lockdep_assert_held(&data->ring_lock);
-
-	if (data->ret)
-		return false;
-	if (data->loading)
-		return data->made != data->taken;
-
-	return data->made - data->taken < NVVGPU_DATA_PIECES &&
-	       !nvvgpu_data_is_end(nvvgpu_data_piece(data, data->made - 1));
-}
-
-/* Do one piece of the work: is it still the work's turn? */
-static bool nvvgpu_data_step(struct nvvgpu_data *data)
-{
-	bool on;
-	int ret;
-
-	ret = data->loading ?
-	      nvvgpu_data_load(data, nvvgpu_data_piece(data, data->taken)) :
-	      nvvgpu_data_save(data);
-
-	scoped_guard(spinlock, &data->ring_lock) {
-		WRITE_ONCE(data->ret, ret);
-		if (!ret && data->loading)
-			data->taken++;
-		else if (!ret)
-			data->made++;
-		on = nvvgpu_data_for_work(data);
-		WRITE_ONCE(data->busy, on);
-	}
-	wake_up(&data->turn);
-
-	return on;
-}
-
-static void nvvgpu_data_work(struct work_struct *work)
-{
-	struct nvvgpu_data *data = container_of(work, struct nvvgpu_data, work);
-
-	while (nvvgpu_data_step(data))
-		;
-}
-
-/* The user is through with a piece: it is the work's. */
-static void nvvgpu_data_pass(struct nvvgpu_data *data)
-{
-	lockdep_assert_held(&data->lock);
-
-	spin_lock(&data->ring_lock);
-	if (data->loading)
-		data->made++;
-	else
-		data->taken++;
-	if (!data->busy && nvvgpu_data_for_work(data)) {
-		WRITE_ONCE(data->busy, true);
-		queue_work(system_dfl_wq, &data->work);
-	}
-	spin_unlock(&data->ring_lock);
-}
-
-/* Have it be the user's turn: 0, or why it is not. */
-static int nvvgpu_data_turn(struct nvvgpu_data *data)
-{
-	lockdep_assert_held(&data->lock);
-
-	if (nvvgpu_data_for_user(data))
-		return 0;
-
-	if (!cancel_work(&data->work)) {
-		wait_event(data->turn,
-			   nvvgpu_data_for_user(data) || !READ_ONCE(data->busy));
-		if (nvvgpu_data_for_user(data))
-			return 0;
-		if (data->ret && (data->loading || data->ret != -ENOMSG))
-			return data->ret;
-	}
-
-	/* No other CPU has begun with it; or there may be something by now. */
-	if (nvvgpu_data_step(data))
-		queue_work(system_dfl_wq, &data->work);
-
-	return nvvgpu_data_for_user(data) ? 0 : data->ret;
-}
-
-/* Have the work end: 0, or why it has. */
-static int nvvgpu_data_settle(struct nvvgpu_data *data)
-{
-	int ret;
-
-	lockdep_assert_held(&data->lock);
-
-	if (cancel_work(&data->work))
-		nvvgpu_data_work(&data->work);
-	else
-		wait_event(data->turn, !READ_ONCE(data->busy));
-
-	spin_lock(&data->ring_lock);
-	ret = data->ret;
-	spin_unlock(&data->ring_lock);
-
-	return ret;
-}
-
-/* Bytes of a piece that goes out */
-static size_t nvvgpu_data_bytes(const struct nvvgpu_piece *piece)
-{
-	return sizeof(piece->record) + le32_to_cpu(piece->record.length);
-}
-
-/* Have something to be read: 1, or 0 at the end of the stream */
-static int nvvgpu_data_fill(struct nvvgpu_data *data)
-{
-	int ret;
-
-	lockdep_assert_held(&data->lock);
-
-	if (READ_ONCE(data->ended))
-		return -ENODEV;
-	if (data->size)
-		return 1;
-	if (data->at_end)
-		return 0;
-
-	ret = nvvgpu_data_turn(data);
-	if (ret)
-		return ret;
-	WRITE_ONCE(data->size,
-		   nvvgpu_data_bytes(nvvgpu_data_piece(data, data->taken)));
-
-	return 1;
-}
-
-/* What is to be read next, and how much of it lies together */
+/* Find what is to be read next, and how much of it is contiguous. */
 static const void *nvvgpu_data_next(struct nvvgpu_data *data, size_t *n)
 {
-	const struct nvvgpu_piece *piece;
-	size_t pos = data->pos;
+	const struct nvvgpu_record *record = &data->records[data->index];
+	size_t pos = data->size - data->left;
 
-	*n = data->size - pos;
+	*n = data->left;
 	if (data->heading)
 		return (const void *)&data->own + pos;
-	piece = nvvgpu_data_piece(data, data->taken);
-	if (pos >= NVVGPU_PIECE_HEAD)
-		return piece->data + pos - NVVGPU_PIECE_HEAD;
-	*n = min(*n, NVVGPU_PIECE_HEAD - pos);
+	if (pos >= NVVGPU_RECORD_HEAD)
+		return record->data + pos - NVVGPU_RECORD_HEAD;
+	*n = min(*n, NVVGPU_RECORD_HEAD - pos);
 
-	return (const void *)piece + pos;
+	return (const void *)record + pos;
 }
 
-/* So much has been read. */
-static void nvvgpu_data_went(struct nvvgpu_data *data, size_t n)
+static void nvvgpu_data_consume(struct nvvgpu_data *data, size_t n)
 {
-	data->pos += n;
-	if (data->pos < data->size)
+	WRITE_ONCE(data->left, data->left - n);
+	if (data->left)
 		return;
 
-	data->pos = 0;
-	if (data->heading) {
+	if (data->heading)
 		data->heading = false;
-	} else {
-		data->at_end = nvvgpu_data_is_end(nvvgpu_data_piece(data,
-								    data->taken));
-		nvvgpu_data_pass(data);
-	}
-	WRITE_ONCE(data->size, 0);
+	else
+		data->index = !data->index;
 }
 
 static ssize_t nvvgpu_data_read(struct file *file, char __user *buf, size_t len,
@@ -446,102 +278,39 @@ static ssize_t nvvgpu_data_read(struct file *file, char __user *buf, size_t len,
 {
 	struct nvvgpu_data *data = file->private_data;
 	ssize_t done = 0;
-	int ret = 0;
+	int ret;
 
-	if (mutex_lock_interruptible(&data->lock))
-		return -ERESTARTSYS;
+	ret = nvvgpu_data_enter(data);
+	if (ret)
+		return ret;
 
-	while (len) {
+	ret = nvvgpu_data_refusal(data);
+	while (!ret && done < len) {
 		const void *from;
 		size_t n;
 
-		ret = nvvgpu_data_fill(data);
-		if (ret <= 0)
-			break;
+		if (!data->left) {
+			if (data->at_end)
+				break;
+			ret = nvvgpu_data_save(data);
+			if (ret)
+				break;
+		}
 
 		from = nvvgpu_data_next(data, &n);
-		n = min(len, n);
+		n = min(len - done, n);
 		if (copy_to_user(buf + done, from, n)) {
 			ret = -EFAULT;
 			break;
 		}
-		nvvgpu_data_went(data, n);
+		nvvgpu_data_consume(data, n);
 		done += n;
-		len -= n;
 		if (signal_pending(current))
 			break;
 	}
-	mutex_unlock(&data->lock);
+	nvvgpu_data_leave(data);
 
 	return done ?: ret;
-}
-
-/* Some bytes have come in: have what they complete acted on. */
-static int nvvgpu_data_came(struct nvvgpu_data *data, size_t len)
-{
-	struct nvvgpu_piece *piece = nvvgpu_data_piece(data, data->made);
-	int ret = nvvgpu_stream_came(&data->stream, len);
-	int err;
-
-	if (ret == NVVGPU_STREAM_MORE)
-		return 0;
-
-	if (ret == NVVGPU_STREAM_RECORD &&
-	    piece->record.type == cpu_to_le32(NVVGPU_MIG_STATE)) {
-		nvvgpu_data_pass(data);
-		err = nvvgpu_data_turn(data);
-		nvvgpu_stream_go_on(&data->stream,
-				    nvvgpu_data_piece(data, data->made));
-		return err;
-	}
-
-	/* What came before this is refused before it. */
-	err = nvvgpu_data_settle(data);
-	if (err)
-		return err;
-	err = ret < 0 ? nvvgpu_data_refuse(data, ret, data->stream.why) :
-			nvvgpu_data_load(data, piece);
-	WRITE_ONCE(data->ret, err);
-
-	return err;
-}
-
-static ssize_t nvvgpu_data_write(struct file *file, const char __user *buf,
-				 size_t len, loff_t *pos)
-{
-	struct nvvgpu_data *data = file->private_data;
-	ssize_t done = 0;
-	int ret = 0;
-
-	if (mutex_lock_interruptible(&data->lock))
-		return -ERESTARTSYS;
-
-	while (done < len) {
-		void *room;
-		size_t n;
-
-		ret = READ_ONCE(data->ended) ? -ENODEV : READ_ONCE(data->ret);
-		if (ret)
-			break;
-
-		room = nvvgpu_stream_room(&data->stream, &n);
-		n = min(n, len - done);
-		if (copy_from_user(room, buf + done, n)) {
-			/* What was taken before cannot be taken again. */
-			ret = done ? 0 : -EFAULT;
-			break;
-		}
-		ret = nvvgpu_data_came(data, n);
-		if (ret)
-			break;
-		done += n;
-		if (signal_pending(current))
-			break;
-	}
-	ret = nvvgpu_data_settle(data) ?: ret;
-	mutex_unlock(&data->lock);
-
-	return ret ?: done;
 }
 
 static bool nvvgpu_data_precopy(struct nvvgpu_data *data)
@@ -550,59 +319,47 @@ static bool nvvgpu_data_precopy(struct nvvgpu_data *data)
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
-	return !data->ended && !data->loading &&
+	return !data->ended &&
 	       (vgpu->mig_state == VFIO_DEVICE_STATE_PRE_COPY ||
 		vgpu->mig_state == VFIO_DEVICE_STATE_PRE_COPY_P2P);
-}
-
-static int nvvgpu_data_estimate(struct nvvgpu_data *data, u64 *initial,
-				u64 *dirty)
-{
-	struct nvvgpu_backend *backend = nvvgpu_data_backend(data);
-	int ret;
-
-	if (IS_ERR(backend))
-		return PTR_ERR(backend);
-
-	ret = backend->ops->precopy_estimate(backend->priv, data->vgpu->vf,
-					     initial, dirty);
-	trace_nvvgpu_op(data->vgpu, "precopy_estimate", ret);
-
-	return ret;
 }
 
 static int nvvgpu_data_precopy_info(struct nvvgpu_data *data,
 				    struct vfio_precopy_info *info)
 {
-	u64 initial, dirty, waiting, i;
+	struct nvvgpu *vgpu = data->vgpu;
+	struct nvvgpu_backend *backend;
+	u64 initial, dirty;
 	int ret;
 
-	guard(mutex)(&data->lock);
+	lockdep_assert_held(&data->lock);
 
-	nvvgpu_data_settle(data);
-	waiting = data->heading ? sizeof(data->own) : 0;
-	for (i = data->taken; i < data->made; i++)
-		waiting += nvvgpu_data_bytes(nvvgpu_data_piece(data, i));
-	waiting -= data->pos;
-
-	guard(nvvgpu)(data->vgpu);
+	guard(nvvgpu)(vgpu);
 
 	if (!nvvgpu_data_precopy(data))
 		return -EINVAL;
+	backend = nvvgpu_data_backend(data);
+	if (IS_ERR(backend))
+		return PTR_ERR(backend);
 
-	ret = nvvgpu_data_estimate(data, &initial, &dirty);
+	ret = backend->ops->precopy_estimate(backend->priv, vgpu->vf, &initial,
+					     &dirty);
+	trace_nvvgpu_op(vgpu, "precopy_estimate", ret);
 	if (ret)
 		return ret;
 
+	if (initial || dirty) {
+		WRITE_ONCE(data->empty, false);
+		wake_up_interruptible(&data->wait);
+	}
 	info->initial_bytes = initial;
 	info->dirty_bytes = dirty;
-	/* What waits to be read is of the kind that is being sent. */
 	if (!initial && !data->early)
-		data->early = data->made;
-	if (initial || data->heading || data->taken < data->early)
-		info->initial_bytes += waiting;
+		data->early = data->number;
+	if (initial || data->heading || data->number <= data->early)
+		info->initial_bytes += data->left;
 	else
-		info->dirty_bytes += waiting;
+		info->dirty_bytes += data->left;
 
 	return 0;
 }
@@ -614,11 +371,17 @@ static long nvvgpu_data_ioctl(struct file *file, unsigned int cmd,
 	struct vfio_precopy_info info = {};
 	int ret;
 
-	ret = vfio_check_precopy_ioctl(&data->vgpu->core.vdev, cmd, arg, &info);
-	if (ret)
-		return ret;
+	if (cmd != VFIO_MIG_GET_PRECOPY_INFO)
+		return -ENOTTY;
 
-	ret = nvvgpu_data_precopy_info(data, &info);
+	ret = nvvgpu_data_enter(data);
+	if (ret)
+		return ret == -ENODEV ? -EINVAL : ret;
+
+	ret = vfio_check_precopy_ioctl(&data->vgpu->core.vdev, cmd, arg, &info);
+	if (!ret)
+		ret = nvvgpu_data_precopy_info(data, &info);
+	nvvgpu_data_leave(data);
 	if (ret)
 		return ret;
 
@@ -627,87 +390,150 @@ static long nvvgpu_data_ioctl(struct file *file, unsigned int cmd,
 	       -EFAULT : 0;
 }
 
-static void nvvgpu_data_again(struct work_struct *work)
-{
-	struct nvvgpu_data *data = container_of(to_delayed_work(work),
-						struct nvvgpu_data, again);
+/*
+ * Loading
+ */
 
-	wake_up_interruptible(&data->wait);
-}
-
-static __poll_t nvvgpu_data_poll(struct file *file, poll_table *wait)
+/* Give a state record to the back-end. */
+static int nvvgpu_data_load(struct nvvgpu_data *data,
+			    const struct nvvgpu_record *record)
 {
-	struct nvvgpu_data *data = file->private_data;
-	u64 initial, dirty;
+	struct nvvgpu *vgpu = data->vgpu;
+	struct nvvgpu_backend *backend;
+	struct nvvgpu_chunk chunk = {
+		.kind = le32_to_cpu(record->state.kind),
+		.flags = le32_to_cpu(record->state.flags),
+		.offset = le64_to_cpu(record->state.offset),
+		.span = le64_to_cpu(record->state.span),
+		.length = nvvgpu_record_bytes(record),
+	};
 	int ret;
 
-	poll_wait(file, &data->wait, wait);
+	guard(nvvgpu)(vgpu);
 
+	backend = nvvgpu_data_backend(data);
+	if (IS_ERR(backend))
+		return PTR_ERR(backend);
+
+	ret = backend->ops->load(backend->priv, vgpu->vf, &chunk, record->data);
+	trace_nvvgpu_op(vgpu, "load", ret);
+	if (ret)
+		nvvgpu_fail(vgpu, ret,
+			    "cannot load the vGPU's state: kind %u, offset %#llx, %#llx bytes",
+			    chunk.kind, chunk.offset, chunk.span);
+
+	return ret;
+}
+
+static int nvvgpu_data_finish(struct nvvgpu_data *data)
+{
 	guard(nvvgpu)(data->vgpu);
 
 	if (data->ended)
-		return EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
-	if (data->loading)
-		return EPOLLOUT | EPOLLWRNORM;
-	ret = READ_ONCE(data->ret);
-	if (!nvvgpu_data_precopy(data) || (ret && ret != -ENOMSG) ||
-	    READ_ONCE(data->size) || READ_ONCE(data->busy) ||
-	    nvvgpu_data_for_user(data) ||
-	    nvvgpu_data_estimate(data, &initial, &dirty) || initial || dirty)
-		return EPOLLIN | EPOLLRDNORM;
-
-	schedule_delayed_work(&data->again,
-			      msecs_to_jiffies(NVVGPU_DATA_POLL_MS));
+		return -ENODEV;
+	data->whole = true;
 
 	return 0;
 }
 
-/*
- * A folio where there is one, so that the GPU can read and write it; see @save
- * in the contract.
- */
-static void *nvvgpu_data_alloc(void)
+static int nvvgpu_data_refuse(struct nvvgpu_data *data, int err)
 {
-	struct folio *folio;
+	guard(nvvgpu)(data->vgpu);
 
-	folio = folio_alloc(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NORETRY |
-			    __GFP_NOWARN, get_order(NVVGPU_MIG_DATA_MAX));
-	if (folio)
-		return folio_address(folio);
+	if (data->ended)
+		return -ENODEV;
+	data->whole = false;
 
-	return __vmalloc(NVVGPU_MIG_DATA_MAX, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	return nvvgpu_fail(data->vgpu, err,
+			   "cannot load the migration stream: %s",
+			   data->stream.why);
 }
 
-static void nvvgpu_data_free(struct nvvgpu_data *data)
+/* Act on what @len more bytes complete: 0, or a negative errno. */
+static int nvvgpu_data_advance(struct nvvgpu_data *data, size_t len)
 {
-	unsigned int i;
+	struct nvvgpu_record *record = &data->records[data->index];
+	int ret = nvvgpu_stream_advance(&data->stream, len);
 
-	if (!data)
-		return;
-
-	for (i = 0; i < ARRAY_SIZE(data->pieces); i++) {
-		void *buf = data->pieces[i].data;
-
-		if (is_vmalloc_addr(buf))
-			vfree(buf);
-		else if (buf)
-			folio_put(virt_to_folio(buf));
+	switch (ret) {
+	case NVVGPU_STREAM_MORE:
+		return 0;
+	case NVVGPU_STREAM_STATE:
+		ret = nvvgpu_data_load(data, record);
+		/* The GPU may read the record until the next one is loaded. */
+		data->index = !data->index;
+		nvvgpu_stream_use(&data->stream, &data->records[data->index]);
+		return ret;
+	case NVVGPU_STREAM_END:
+		return nvvgpu_data_finish(data);
+	default:
+		return nvvgpu_data_refuse(data, ret);
 	}
-	kfree(data);
 }
 
-DEFINE_FREE(nvvgpu_data, struct nvvgpu_data *, nvvgpu_data_free(_T))
+static ssize_t nvvgpu_data_write(struct file *file, const char __user *buf,
+				 size_t len, loff_t *pos)
+{
+	struct nvvgpu_data *data = file->private_data;
+	ssize_t done = 0;
+	int ret;
 
-/* Calls no operation: the back-end may be gone for long. */
+	ret = nvvgpu_data_enter(data);
+	if (ret)
+		return ret;
+
+	ret = nvvgpu_data_refusal(data);
+	while (!ret && done < len) {
+		void *room;
+		size_t n;
+
+		room = nvvgpu_stream_room(&data->stream, &n);
+		n = min(n, len - done);
+		if (copy_from_user(room, buf + done, n)) {
+			/* Bytes taken before cannot be taken again. */
+			ret = done ? 0 : -EFAULT;
+			break;
+		}
+		ret = nvvgpu_data_advance(data, n);
+		if (ret) {
+			WRITE_ONCE(data->error, ret);
+			break;
+		}
+		done += n;
+		if (signal_pending(current))
+			break;
+	}
+	nvvgpu_data_leave(data);
+
+	return ret ?: done;
+}
+
+/*
+ * The file
+ */
+
+/* Takes no lock and calls no operation: a poller costs the vGPU nothing. */
+static __poll_t nvvgpu_data_poll(struct file *file, poll_table *wait)
+{
+	struct nvvgpu_data *data = file->private_data;
+
+	poll_wait(file, &data->wait, wait);
+
+	if (READ_ONCE(data->ended))
+		return EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
+	if (data->loading)
+		return EPOLLOUT | EPOLLWRNORM;
+
+	return READ_ONCE(data->empty) ? 0 : EPOLLIN | EPOLLRDNORM;
+}
+
+/* The session has ended before: it references the file. */
 static int nvvgpu_data_release(struct inode *inode, struct file *file)
 {
 	struct nvvgpu_data *data = file->private_data;
 
-	cancel_delayed_work_sync(&data->again);
-	cancel_work_sync(&data->work);
-	put_device(&data->vgpu->core.vdev.device);
 	mutex_destroy(&data->lock);
-	nvvgpu_data_free(data);
+	kfree(data);
 
 	return 0;
 }
@@ -743,30 +569,39 @@ static void nvvgpu_data_header(struct nvvgpu *vgpu,
 	nvvgpu_stream_header(header);
 }
 
+static void nvvgpu_data_free(struct nvvgpu_data *data)
+{
+	if (!data)
+		return;
+
+	nvvgpu_data_free_records(data);
+	kfree(data);
+}
+
+DEFINE_FREE(nvvgpu_data, struct nvvgpu_data *, nvvgpu_data_free(_T))
+
 /**
- * nvvgpu_data_open() - make the data file of a session that begins
+ * nvvgpu_data_open() - create the data file of a session that begins
  * @vgpu: the VF, locked; has no session
- * @loading: whether the state comes in
+ * @loading: the state comes in
  *
- * Return: the file with a reference for the user, beside one that
- * nvvgpu_data_close() drops; or an ERR_PTR().
+ * Return: the file, with a reference for the user beside one that
+ * nvvgpu_data_close() drops.  -EBUSY while a read or write of an earlier
+ * session's file has not returned, as a VF has the memory of one session at
+ * most; -ENOMEM, or the error of creating the file.
  */
 struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 {
 	struct nvvgpu_data *data __free(nvvgpu_data) = NULL;
 	struct file *file;
-	unsigned int i;
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
+	if (READ_ONCE(vgpu->data_allocated))
+		return ERR_PTR(-EBUSY);
 	data = kzalloc_obj(*data, GFP_KERNEL_ACCOUNT);
-	if (!data)
+	if (!data || nvvgpu_data_alloc_records(data))
 		return ERR_PTR(-ENOMEM);
-	for (i = 0; i < ARRAY_SIZE(data->pieces); i++) {
-		data->pieces[i].data = nvvgpu_data_alloc();
-		if (!data->pieces[i].data)
-			return ERR_PTR(-ENOMEM);
-	}
 
 	file = anon_inode_getfile("nvvgpu-migration",
 				  loading ? &nvvgpu_load_fops :
@@ -777,22 +612,20 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 	stream_open(file->f_inode, file);
 
 	get_device(&vgpu->core.vdev.device);
+	vgpu->data_allocated = true;
 	data->file = get_file(file);
 	data->vgpu = vgpu;
 	data->loading = loading;
+	refcount_set(&data->users, 1);
 	mutex_init(&data->lock);
-	spin_lock_init(&data->ring_lock);
-	init_waitqueue_head(&data->turn);
 	init_waitqueue_head(&data->wait);
-	INIT_DELAYED_WORK(&data->again, nvvgpu_data_again);
-	INIT_WORK(&data->work, nvvgpu_data_work);
 	nvvgpu_data_header(vgpu, &data->own);
 	if (loading) {
-		nvvgpu_stream_begin(&data->stream, &data->own,
-				    nvvgpu_data_piece(data, 0));
+		nvvgpu_stream_init(&data->stream, &data->own, &data->records[0]);
 	} else {
 		data->heading = true;
 		data->size = sizeof(data->own);
+		data->left = data->size;
 	}
 	vgpu->data = no_free_ptr(data);
 
@@ -800,26 +633,28 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 }
 
 /**
- * nvvgpu_data_close() - a session is over: its file only gives an error
- * @vgpu: the VF, locked; has a session
+ * nvvgpu_data_close() - end a session: its file only returns errors from now on
+ * @vgpu: the VF, locked; has a session, whose buffers the back-end uses no more
  */
 void nvvgpu_data_close(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_data *data = vgpu->data;
+	struct file *file = data->file;
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
 	vgpu->data = NULL;
 	WRITE_ONCE(data->ended, true);
 	wake_up_interruptible(&data->wait);
-	fput(data->file);
+	nvvgpu_data_put(data);
+	fput(file);
 }
 
 /**
- * nvvgpu_data_loaded() - whether the state that was to come in is whole
+ * nvvgpu_data_loaded() - check that the whole state has come in
  * @vgpu: the VF, locked; has a session that loads
  *
- * Return: 0; -ENODATA when some is missing; why the stream was refused
+ * Return: 0; -ENODATA if the end is missing; or why the stream was refused
  */
 int nvvgpu_data_loaded(struct nvvgpu *vgpu)
 {
@@ -830,33 +665,47 @@ int nvvgpu_data_loaded(struct nvvgpu *vgpu)
 	if (data->whole)
 		return 0;
 
-	return READ_ONCE(data->ret) ?: -ENODATA;
+	return READ_ONCE(data->error) ?: -ENODATA;
 }
 
 /**
- * nvvgpu_data_wake() - the migration state has changed
- * @vgpu: the VF, locked
+ * nvvgpu_data_wake() - have a poller look at the data file again
+ * @vgpu: the VF, locked; its state or its migration state has changed
  */
 void nvvgpu_data_wake(struct nvvgpu *vgpu)
 {
+	struct nvvgpu_data *data = vgpu->data;
+
 	lockdep_assert_held(&vgpu->state_mutex);
 
-	if (vgpu->data)
-		wake_up_interruptible(&vgpu->data->wait);
+	if (!data)
+		return;
+	WRITE_ONCE(data->empty, false);
+	wake_up_interruptible(&data->wait);
 }
 
 /**
- * nvvgpu_data_size() - how long a stream is
- * @bytes: of state in it
+ * nvvgpu_data_size() - estimate what is left to be read until the end
+ * @vgpu: the VF, locked
+ * @bytes: of state that the back-end has not saved yet
  *
  * Return: bytes of the stream
  */
-unsigned long nvvgpu_data_size(u64 bytes)
+unsigned long nvvgpu_data_size(struct nvvgpu *vgpu, u64 bytes)
 {
-	u64 records = div_u64(bytes, NVVGPU_MIG_DATA_MAX) + 2;
+	struct nvvgpu_data *data = vgpu->data;
+	u64 size = sizeof(struct nvvgpu_mig_header);
 
-	bytes += records * NVVGPU_PIECE_HEAD +
-		 sizeof(struct nvvgpu_mig_header);
+	lockdep_assert_held(&vgpu->state_mutex);
 
-	return min_t(u64, bytes, ULONG_MAX);
+	if (data && !data->loading) {
+		size = READ_ONCE(data->left);
+		if (READ_ONCE(data->at_end))
+			return size;
+	}
+	size += bytes + sizeof(struct nvvgpu_mig_record) +
+		DIV_ROUND_UP_ULL(bytes, NVVGPU_MIG_DATA_MAX) *
+		NVVGPU_RECORD_HEAD;
+
+	return min_t(u64, size, ULONG_MAX);
 }

@@ -271,7 +271,7 @@ static int nvvgpu_mig_get_data_size(struct vfio_device *core_vdev,
 		if (ret)
 			return ret;
 	}
-	*stop_copy_length = nvvgpu_data_size(bytes);
+	*stop_copy_length = nvvgpu_data_size(vgpu, bytes);
 
 	return 0;
 }

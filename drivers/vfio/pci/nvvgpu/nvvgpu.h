@@ -30,7 +30,6 @@
  *   nvvgpu_data::lock
  *     mmap_lock, and with it memory_lock
  *     nvvgpu_pf::gate
- *       nvvgpu_data::ring_lock
  *
  * User memory is never touched under the gate or state_mutex: VFIO resets the
  * device with memory_lock held, which nests inside mmap_lock.
@@ -136,7 +135,9 @@ struct nvvgpu_events {
  *	  while @opened
  * @params: for the next start
  * @mig_state: as VFIO's uAPI has it, RUNNING while the device is closed
- * @data: the data file of a migration that is in work, else NULL
+ * @data: the data file of a migration session, else NULL
+ * @data_allocated: the memory of a session has not been freed yet; set under
+ *	state_mutex, cleared without it
  * @log: of the vGPU's DMA writes, NULL while there is none
  * @owner: process that opened the device, 0 when closed
  * @owner_comm: and its name
@@ -167,6 +168,7 @@ struct nvvgpu {
 	char params[NVVGPU_PARAMS_LEN];
 	enum vfio_device_mig_state mig_state;
 	struct nvvgpu_data *data;
+	bool data_allocated;
 	struct nvvgpu_log *log;
 	pid_t owner;
 	char owner_comm[TASK_COMM_LEN];
@@ -253,7 +255,7 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading);
 void nvvgpu_data_close(struct nvvgpu *vgpu);
 int nvvgpu_data_loaded(struct nvvgpu *vgpu);
 void nvvgpu_data_wake(struct nvvgpu *vgpu);
-unsigned long nvvgpu_data_size(u64 bytes);
+unsigned long nvvgpu_data_size(struct nvvgpu *vgpu, u64 bytes);
 
 /* dirty.c: the log of DMA writes */
 void nvvgpu_dirty_open(struct nvvgpu *vgpu);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The format of the migration stream.  Knows no kernel, so that it can be built
- * and fuzzed in user space.
+ * The format of the migration stream.  Free of kernel dependencies, so that it
+ * can be built and fuzzed in user space.
  */
 #ifndef NVVGPU_STREAM_H
 #define NVVGPU_STREAM_H
@@ -12,79 +12,82 @@
 #include <asm/byteorder.h>
 
 /**
- * enum nvvgpu_stream_event - what a receiver has
- * @NVVGPU_STREAM_MORE: nothing yet, or nothing to be done about it
- * @NVVGPU_STREAM_RECORD: a whole record, told by nvvgpu_stream_came()
- * @NVVGPU_STREAM_STATE: it is a piece of state, told by nvvgpu_stream_check()
- * @NVVGPU_STREAM_END: it is the end, told by nvvgpu_stream_check()
+ * enum nvvgpu_stream_event - what the received bytes complete
+ * @NVVGPU_STREAM_MORE: nothing, or a record to be skipped
+ * @NVVGPU_STREAM_STATE: a state record
+ * @NVVGPU_STREAM_END: the end record
  */
 enum nvvgpu_stream_event {
 	NVVGPU_STREAM_MORE,
-	NVVGPU_STREAM_RECORD,
 	NVVGPU_STREAM_STATE,
 	NVVGPU_STREAM_END,
 };
 
 /**
- * struct nvvgpu_piece - a record in memory
- * @record: its head
- * @state: what its payload begins with, if it has that much
- * @data: the rest of it, room for NVVGPU_MIG_DATA_MAX bytes
+ * struct nvvgpu_record - a record in memory
+ * @head: type, length and number
+ * @state: beginning of the payload
+ * @data: rest of the payload, has room for NVVGPU_MIG_DATA_MAX bytes
  */
-struct nvvgpu_piece {
-	struct nvvgpu_mig_record record;
+struct nvvgpu_record {
+	struct nvvgpu_mig_record head;
 	struct nvvgpu_mig_state state;
 	void *data;
 };
 
-/* Bytes at @data of a piece of state */
-static inline u32 nvvgpu_piece_bytes(const struct nvvgpu_piece *piece)
+/* Bytes at @data of a state record */
+static inline u32 nvvgpu_record_bytes(const struct nvvgpu_record *record)
 {
-	return le32_to_cpu(piece->record.length) - sizeof(piece->state);
+	return le32_to_cpu(record->head.length) - sizeof(record->state);
 }
 
+/* The part of a stream that is being received */
 enum nvvgpu_stream_part {
 	NVVGPU_STREAM_IN_HEADER,
-	NVVGPU_STREAM_IN_RECORD,
-	NVVGPU_STREAM_IN_PAYLOAD,
+	NVVGPU_STREAM_IN_HEAD,
+	NVVGPU_STREAM_IN_STATE,
+	NVVGPU_STREAM_IN_DATA,
 	NVVGPU_STREAM_AT_END,
 };
 
 /**
  * struct nvvgpu_stream - a stream that is being received
- * @own: what this side would send itself, from nvvgpu_stream_header()
- * @part: which part is being received
- * @have: bytes of it that have come
+ * @own: header that this side would send, from nvvgpu_stream_header()
+ * @part: part that is being received
+ * @buf: where that part goes
+ * @size: bytes of that part
+ * @have: bytes of that part that have been received
  * @number: of the next record
- * @header: that has come
- * @piece: where records go, the owner's
- * @why: in words, when the stream has been refused
- * @refused: and the errno
+ * @header: received header
+ * @record: where records go, owned by the caller
+ * @why: reason of a refusal in words
+ * @refused: reason of a refusal as an errno, else 0
  */
 struct nvvgpu_stream {
 	const struct nvvgpu_mig_header *own;
 	enum nvvgpu_stream_part part;
+	void *buf;
+	size_t size;
 	size_t have;
 	u64 number;
 	struct nvvgpu_mig_header header;
-	struct nvvgpu_piece *piece;
+	struct nvvgpu_record *record;
 	const char *why;
 	int refused;
 };
 
 /* Receiving */
-void nvvgpu_stream_begin(struct nvvgpu_stream *stream,
-			 const struct nvvgpu_mig_header *own,
-			 struct nvvgpu_piece *piece);
-void *nvvgpu_stream_room(struct nvvgpu_stream *stream, size_t *room);
-int nvvgpu_stream_came(struct nvvgpu_stream *stream, size_t len);
-void nvvgpu_stream_go_on(struct nvvgpu_stream *stream,
-			 struct nvvgpu_piece *piece);
-int nvvgpu_stream_check(const struct nvvgpu_piece *piece, const char **why);
+void nvvgpu_stream_init(struct nvvgpu_stream *stream,
+			const struct nvvgpu_mig_header *own,
+			struct nvvgpu_record *record);
+void *nvvgpu_stream_room(const struct nvvgpu_stream *stream, size_t *room);
+int nvvgpu_stream_advance(struct nvvgpu_stream *stream, size_t len);
+void nvvgpu_stream_use(struct nvvgpu_stream *stream,
+		       struct nvvgpu_record *record);
 
 /* Sending */
 void nvvgpu_stream_header(struct nvvgpu_mig_header *header);
-void nvvgpu_stream_record(struct nvvgpu_piece *piece, u32 type, u64 number,
-			  u32 len);
+void nvvgpu_stream_head(struct nvvgpu_record *record, u32 type, u64 number,
+			u32 length);
 
 #endif /* NVVGPU_STREAM_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of the migration stream: what is sent comes out, and of what is
- * not as it was sent nothing does.
+ * KUnit tests of the migration stream: a stream is received as it was sent, and
+ * a malformed one is refused.
  */
 #include <kunit/test.h>
 #include <linux/errno.h>
@@ -20,10 +20,8 @@ struct test_stream {
 	size_t len;
 	unsigned int nr;
 	size_t record[TEST_RECORDS + 1];	/* where each begins */
-	struct nvvgpu_piece piece;
+	struct nvvgpu_record received;
 
-	/* of what has come */
-	const char *why;
 	unsigned int states;
 	bool end;
 	size_t taken;
@@ -35,8 +33,8 @@ static int test_init(struct kunit *test)
 
 	ts = kunit_kzalloc(test, sizeof(*ts), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, ts);
-	ts->piece.data = kunit_kzalloc(test, NVVGPU_MIG_DATA_MAX, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, ts->piece.data);
+	ts->received.data = kunit_kzalloc(test, NVVGPU_MIG_DATA_MAX, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ts->received.data);
 	ts->own.type = cpu_to_le32(1145);
 	strscpy(ts->own.backend, "kunit");
 	ts->own.fb_bytes = cpu_to_le64(1 << 30);
@@ -62,28 +60,14 @@ static void test_send_header(struct test_stream *ts,
 	test_send(ts, header, sizeof(*header));
 }
 
-/* The head of a record with this payload */
-static struct nvvgpu_mig_record test_record(u32 type, u64 number,
-					    const void *payload, u32 len)
-{
-	struct nvvgpu_piece piece = {};
-	u32 head = min(len, sizeof(piece.state));
-
-	memcpy(&piece.state, payload, head);
-	piece.data = (void *)payload + head;
-	nvvgpu_stream_record(&piece, type, number, len);
-
-	return piece.record;
-}
-
 static void test_send_record(struct test_stream *ts, u32 type,
 			     const void *payload, u32 len)
 {
-	struct nvvgpu_mig_record record;
+	struct nvvgpu_record record;
 
-	record = test_record(type, ts->nr, payload, len);
+	nvvgpu_stream_head(&record, type, ts->nr, len);
 	ts->record[ts->nr++] = ts->len;
-	test_send(ts, &record, sizeof(record));
+	test_send(ts, &record.head, sizeof(record.head));
 	test_send(ts, payload, len);
 	ts->record[ts->nr] = ts->len;
 }
@@ -94,18 +78,18 @@ static void test_send_state(struct test_stream *ts, u64 offset, u64 span,
 	struct {
 		struct nvvgpu_mig_state state;
 		char data[32];
-	} piece = {
+	} payload = {
 		.state.kind = cpu_to_le32(7),
 		.state.offset = cpu_to_le64(offset),
 		.state.span = cpu_to_le64(span),
 	};
 
-	strscpy(piece.data, data);
-	test_send_record(ts, NVVGPU_MIG_STATE, &piece,
-			 sizeof(piece.state) + strlen(data));
+	strscpy(payload.data, data);
+	test_send_record(ts, NVVGPU_MIG_STATE, &payload,
+			 sizeof(payload.state) + strlen(data));
 }
 
-/* A header, two pieces of state with a record between that can be skipped, an end */
+/* A header, two state records with an optional record between them, an end */
 static void test_send_all(struct test_stream *ts)
 {
 	test_send_header(ts, &ts->own);
@@ -113,17 +97,6 @@ static void test_send_all(struct test_stream *ts)
 	test_send_record(ts, NVVGPU_MIG_OPTIONAL | 77, "skip me", 7);
 	test_send_state(ts, U64_MAX, 1, "");
 	test_send_record(ts, NVVGPU_MIG_END, NULL, 0);
-}
-
-/* What has come, as nvvgpu_stream_came(), of records that have been checked too */
-static int test_came(struct test_stream *ts, size_t len)
-{
-	int ret = nvvgpu_stream_came(&ts->stream, len);
-
-	ts->why = ts->stream.why;
-
-	return ret == NVVGPU_STREAM_RECORD ?
-	       nvvgpu_stream_check(&ts->piece, &ts->why) : ret;
 }
 
 /* As data.c does: 0, or the errno that the stream is refused with */
@@ -138,7 +111,7 @@ static int test_write(struct test_stream *ts, const void *buf, size_t len,
 
 		n = min3(n, slice, len);
 		memcpy(room, buf, n);
-		ret = test_came(ts, n);
+		ret = nvvgpu_stream_advance(&ts->stream, n);
 		if (ret < 0)
 			return ret;
 		ts->states += ret == NVVGPU_STREAM_STATE;
@@ -153,7 +126,7 @@ static int test_receive(struct test_stream *ts, size_t slice)
 	ts->states = 0;
 	ts->end = false;
 	ts->taken = 0;
-	nvvgpu_stream_begin(&ts->stream, &ts->own, &ts->piece);
+	nvvgpu_stream_init(&ts->stream, &ts->own, &ts->received);
 
 	return test_write(ts, ts->bytes, ts->len, slice);
 }
@@ -168,14 +141,14 @@ static void stream_comes_out_whole(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, test_receive(ts, slice), 0);
 		KUNIT_EXPECT_EQ(test, ts->states, 2);
 		KUNIT_EXPECT_TRUE(test, ts->end);
-		KUNIT_EXPECT_NULL(test, ts->why);
+		KUNIT_EXPECT_NULL(test, ts->stream.why);
 	}
 }
 
-static void stream_pieces_are_as_sent(struct kunit *test)
+static void stream_records_are_as_sent(struct kunit *test)
 {
 	struct test_stream *ts = test->priv;
-	const struct nvvgpu_mig_state *state = &ts->piece.state;
+	const struct nvvgpu_mig_state *state = &ts->received.state;
 
 	test_send_header(ts, &ts->own);
 	test_send_state(ts, 0x123456789a, 0x1000, "some data");
@@ -185,36 +158,28 @@ static void stream_pieces_are_as_sent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(state->kind), 7);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(state->offset), 0x123456789a);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(state->span), 0x1000);
-	KUNIT_ASSERT_EQ(test, nvvgpu_piece_bytes(&ts->piece), 9);
-	KUNIT_EXPECT_EQ(test, memcmp(ts->piece.data, "some data", 9), 0);
+	KUNIT_ASSERT_EQ(test, nvvgpu_record_bytes(&ts->received), 9);
+	KUNIT_EXPECT_EQ(test, memcmp(ts->received.data, "some data", 9), 0);
 }
 
-/* What the documentation promises to those who read a stream elsewhere */
-static void stream_checksum_is_crc32c(struct kunit *test)
-{
-	struct nvvgpu_mig_record record;
-
-	record = test_record(NVVGPU_MIG_STATE, 0, "123456789", 9);
-	KUNIT_EXPECT_EQ(test, le32_to_cpu(record.payload_crc), 0xe3069283);
-}
-
-static void stream_changed_byte_is_refused(struct kunit *test)
+/* Of every other byte the back-end has to find out what it means. */
+static void stream_changed_head_is_refused(struct kunit *test)
 {
 	struct test_stream *ts = test->priv;
-	unsigned int bit;
+	unsigned int i, bit;
 	size_t at;
 
 	test_send_all(ts);
-	for (at = 0; at < ts->len; at++) {
+	for (i = 0; i < ts->nr; i++) {
 		for (bit = 0; bit < 8; bit++) {
-			int ret;
-
+			at = ts->record[i] +
+			     offsetof(struct nvvgpu_mig_record, number) + bit;
 			ts->bytes[at] ^= 1 << bit;
-			ret = test_receive(ts, TEST_LEN);
-			KUNIT_EXPECT_LT_MSG(test, ret, 0, "byte %zu", at);
+			KUNIT_EXPECT_EQ_MSG(test, test_receive(ts, TEST_LEN),
+					    -EBADMSG, "byte %zu", at);
 			KUNIT_EXPECT_FALSE(test, ts->end);
-			KUNIT_EXPECT_NOT_NULL(test, ts->why);
-			/* None that is damaged, and none behind it */
+			KUNIT_EXPECT_NOT_NULL(test, ts->stream.why);
+			/* No record at or behind the changed one */
 			KUNIT_EXPECT_EQ_MSG(test, ts->states,
 					    (at >= ts->record[1]) +
 					    (at >= ts->record[3]),
@@ -290,14 +255,14 @@ static void stream_refusal_is_final(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, test_write(ts, "x", 1, 1), -EINVAL);
 	nvvgpu_stream_room(&ts->stream, &room);
 	KUNIT_EXPECT_EQ(test, room, 0);
-	KUNIT_EXPECT_EQ(test, nvvgpu_stream_came(&ts->stream, 0), -EINVAL);
-	KUNIT_EXPECT_STREQ(test, ts->stream.why, "it is not one of nvvgpu");
+	KUNIT_EXPECT_EQ(test, nvvgpu_stream_advance(&ts->stream, 0), -EINVAL);
+	KUNIT_EXPECT_STREQ(test, ts->stream.why, "bad magic");
 }
 
 #define TEST_FIELD(field, ret) \
 	{ offsetof(struct nvvgpu_mig_header, field), ret, #field }
 
-/* Refused at the byte that shows it, not when all of the header has come */
+/* Refused at the first byte that differs */
 static void stream_for_somebody_else(struct kunit *test)
 {
 	static const struct {
@@ -314,6 +279,7 @@ static void stream_for_somebody_else(struct kunit *test)
 		TEST_FIELD(fb_bytes, -EINVAL),
 		TEST_FIELD(bar_bytes[0], -EINVAL),
 		TEST_FIELD(bar_bytes[NVVGPU_MAX_BARS - 1], -EINVAL),
+		TEST_FIELD(reserved, -EINVAL),
 	};
 	struct test_stream *ts = test->priv;
 	unsigned int i;
@@ -333,14 +299,12 @@ static void stream_versions(struct kunit *test)
 	struct test_stream *ts = test->priv;
 	struct nvvgpu_mig_header header = ts->own;
 
-	/* An older back-end's */
+	/* Older states are accepted. */
 	header.backend_version = cpu_to_le32(2);
-	nvvgpu_stream_header(&header);
 	test_send_header(ts, &header);
 	KUNIT_EXPECT_EQ(test, test_receive(ts, TEST_LEN), 0);
 
 	header.backend_version = cpu_to_le32(4);
-	nvvgpu_stream_header(&header);
 	test_send_header(ts, &header);
 	KUNIT_EXPECT_EQ(test, test_receive(ts, TEST_LEN), -EPROTONOSUPPORT);
 }
@@ -404,47 +368,48 @@ static void stream_sizes_are_limited(struct kunit *test)
 	}
 }
 
-static void stream_largest_piece(struct kunit *test)
+static void stream_longest_record(struct kunit *test)
 {
 	struct test_stream *ts = test->priv;
-	struct nvvgpu_mig_record record;
+	u32 size = sizeof(struct nvvgpu_mig_state) + NVVGPU_MIG_DATA_MAX;
 	struct nvvgpu_mig_state *state;
-	u32 size = sizeof(*state) + NVVGPU_MIG_DATA_MAX;
-	u8 *piece;
+	struct nvvgpu_record record;
+	u8 *payload;
 
-	piece = kunit_kzalloc(test, size, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, piece);
-	state = (void *)piece;
+	payload = kunit_kzalloc(test, size, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, payload);
+	state = (void *)payload;
 	state->span = cpu_to_le64(NVVGPU_MIG_DATA_MAX);
-	piece[size - 1] = 0xa5;
-	record = test_record(NVVGPU_MIG_STATE, 0, piece, size);
+	payload[size - 1] = 0xa5;
+	nvvgpu_stream_head(&record, NVVGPU_MIG_STATE, 0, size);
 
 	test_send_header(ts, &ts->own);
-	test_send(ts, &record, sizeof(record));
+	test_send(ts, &record.head, sizeof(record.head));
 	KUNIT_ASSERT_EQ(test, test_receive(ts, TEST_LEN), 0);
-	KUNIT_ASSERT_EQ(test, test_write(ts, piece, size - 1, size), 0);
+	KUNIT_ASSERT_EQ(test, test_write(ts, payload, size - 1, size), 0);
 	KUNIT_EXPECT_EQ(test, ts->states, 0);
-	KUNIT_ASSERT_EQ(test, test_write(ts, piece + size - 1, 1, 1), 0);
+	KUNIT_ASSERT_EQ(test, test_write(ts, payload + size - 1, 1, 1), 0);
 	KUNIT_EXPECT_EQ(test, ts->states, 1);
-	KUNIT_EXPECT_EQ(test, nvvgpu_piece_bytes(&ts->piece),
+	KUNIT_EXPECT_EQ(test, nvvgpu_record_bytes(&ts->received),
 			NVVGPU_MIG_DATA_MAX);
-	KUNIT_EXPECT_EQ(test, memcmp(ts->piece.data, state + 1,
+	KUNIT_EXPECT_EQ(test, memcmp(ts->received.data, state + 1,
 				     NVVGPU_MIG_DATA_MAX), 0);
 }
 
-static void stream_pieces_that_cannot_be(struct kunit *test)
+/* Refused before any of the data is received */
+static void stream_invalid_state_is_refused(struct kunit *test)
 {
 	static const struct {
 		u64 offset, span;
 		const char *data;
 		int ret;
-	} pieces[] = {
+	} states[] = {
 		{ 0, 1, "", 0 },
 		{ 0, U64_MAX, "", 0 },
 		{ U64_MAX, 1, "", 0 },
 		{ U64_MAX - 9, 10, "data", 0 },
-		{ 0, 0, "", -EINVAL },			/* of nothing */
-		{ 0, 3, "data", -EINVAL },		/* less than there is */
+		{ 0, 0, "", -EINVAL },			/* empty */
+		{ 0, 3, "data", -EINVAL },		/* less than the data */
 		{ U64_MAX, 2, "", -EINVAL },		/* wraps */
 		{ U64_MAX - 9, 11, "data", -EINVAL },
 		{ 2, U64_MAX, "", -EINVAL },
@@ -452,21 +417,24 @@ static void stream_pieces_that_cannot_be(struct kunit *test)
 	struct test_stream *ts = test->priv;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		test_send_header(ts, &ts->own);
-		test_send_state(ts, pieces[i].offset, pieces[i].span,
-				pieces[i].data);
-		KUNIT_EXPECT_EQ_MSG(test, test_receive(ts, TEST_LEN),
-				    pieces[i].ret, "piece %u", i);
-		KUNIT_EXPECT_EQ(test, ts->states, !pieces[i].ret);
+		test_send_state(ts, states[i].offset, states[i].span,
+				states[i].data);
+		KUNIT_EXPECT_EQ_MSG(test, test_receive(ts, 1), states[i].ret,
+				    "state %u", i);
+		KUNIT_EXPECT_EQ(test, ts->states, !states[i].ret);
+		if (states[i].ret)
+			KUNIT_EXPECT_EQ(test, ts->taken, ts->record[0] +
+					sizeof(struct nvvgpu_mig_record) +
+					sizeof(struct nvvgpu_mig_state) - 1);
 	}
 }
 
 static struct kunit_case stream_cases[] = {
 	KUNIT_CASE(stream_comes_out_whole),
-	KUNIT_CASE(stream_pieces_are_as_sent),
-	KUNIT_CASE(stream_checksum_is_crc32c),
-	KUNIT_CASE(stream_changed_byte_is_refused),
+	KUNIT_CASE(stream_records_are_as_sent),
+	KUNIT_CASE(stream_changed_head_is_refused),
 	KUNIT_CASE(stream_cut_off_has_no_end),
 	KUNIT_CASE(stream_records_stay_in_order),
 	KUNIT_CASE(stream_nothing_after_the_end),
@@ -475,8 +443,8 @@ static struct kunit_case stream_cases[] = {
 	KUNIT_CASE(stream_versions),
 	KUNIT_CASE(stream_unknown_records),
 	KUNIT_CASE(stream_sizes_are_limited),
-	KUNIT_CASE(stream_largest_piece),
-	KUNIT_CASE(stream_pieces_that_cannot_be),
+	KUNIT_CASE(stream_longest_record),
+	KUNIT_CASE(stream_invalid_state_is_refused),
 	{ }
 };
 

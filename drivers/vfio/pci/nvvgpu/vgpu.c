@@ -82,6 +82,7 @@ static void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 static void nvvgpu_set_error(struct nvvgpu *vgpu)
 {
 	nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
+	nvvgpu_data_wake(vgpu);
 	/* VFIO's way to tell the user that the device is not usable any more */
 	vfio_pci_core_aer_err_detected(vgpu->core.pdev,
 				       pci_channel_io_perm_failure);

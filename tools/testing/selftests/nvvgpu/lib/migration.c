@@ -240,29 +240,6 @@ struct nvvgpu_mig_record *stream_record(const struct stream *stream,
 }
 
 /**
- * stream_seal() - make the checksum good that ends a header or a record's head
- * @header: of it
- * @len: bytes of it, with the checksum
- */
-void stream_seal(void *header, size_t len)
-{
-	__u32 crc = htole32(crc32c(0, header, len - sizeof(crc)));
-
-	memcpy((char *)header + len - sizeof(crc), &crc, sizeof(crc));
-}
-
-/**
- * stream_seal_record() - make all checksums of a record good
- * @record: with its payload
- */
-void stream_seal_record(struct nvvgpu_mig_record *record)
-{
-	record->payload_crc = htole32(crc32c(0, record + 1,
-					     le32toh(record->length)));
-	stream_seal(record, sizeof(*record));
-}
-
-/**
  * log_start() - have a device log its DMA writes
  * @vdev: the device
  * @ranges: of IOVAs

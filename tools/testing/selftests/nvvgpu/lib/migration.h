@@ -37,8 +37,6 @@ int stream_write(int data_fd, const struct stream *stream, size_t step,
 void stream_free(struct stream *stream);
 struct nvvgpu_mig_record *stream_record(const struct stream *stream,
 					unsigned int n);
-void stream_seal(void *header, size_t len);
-void stream_seal_record(struct nvvgpu_mig_record *record);
 
 int log_start(const struct vdev *vdev,
 	      const struct vfio_device_feature_dma_logging_range *ranges,
