@@ -83,7 +83,7 @@
  * Firmware commands
  */
 #define NVVGPU_EMU_FW_MAJOR		1
-#define NVVGPU_EMU_FW_MINOR		0
+#define NVVGPU_EMU_FW_MINOR		1
 
 /**
  * struct nvvgpu_emu_cmd - a command to the firmware
@@ -197,7 +197,13 @@ struct nvvgpu_emu_msg {
 /* DISPLAY: buffer receives struct nvvgpu_emu_plane and then the EDID block */
 #define NVVGPU_EMU_CMD_DISPLAY		20
 #define   NVVGPU_EMU_EDID_SIZE		256
-#define NVVGPU_EMU_CMD_LAST		20
+/*
+ * USED, since 1.1: arg[1] = offset, [2] = bytes of VRAM; res[0] = pages of it that are not
+ *       all zeroes.  Buffer, may be empty, receives one bit per page of
+ *       NVVGPU_EMU_VRAM_PAGE that is set for those, bit 0 of byte 0 first.
+ */
+#define NVVGPU_EMU_CMD_USED		21
+#define NVVGPU_EMU_CMD_LAST		21
 
 /* Events */
 #define NVVGPU_EMU_EVENT_CRASHED	0x100	/* this vGPU is lost until it is deleted */

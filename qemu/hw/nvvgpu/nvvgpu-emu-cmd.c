@@ -9,7 +9,7 @@
 #include "qemu/cutils.h"
 #include "nvvgpu-emu.h"
 
-/* How much of VRAM one step of SAVE or LOAD goes over */
+/* How much of VRAM one step of SAVE, LOAD or USED goes over */
 #define NVVGPU_CMD_STEP         (1 * MiB)
 
 #define NVVGPU_FW_VERSION       (NVVGPU_EMU_FW_MAJOR << 16 | \
@@ -535,6 +535,45 @@ static uint32_t nvvgpu_cmd_dirty_read(NvvgpuState *s, NvvgpuVgpu *v,
  * What there is to know about a vGPU
  */
 
+static uint32_t nvvgpu_cmd_used(NvvgpuState *s, NvvgpuVgpu *v,
+                                const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    const uint64_t step = NVVGPU_CMD_STEP / NVVGPU_EMU_VRAM_PAGE / 8;
+    uint64_t off = cmd->arg[1];
+    uint64_t pages = DIV_ROUND_UP(cmd->arg[2], NVVGPU_EMU_VRAM_PAGE);
+    uint64_t bytes = DIV_ROUND_UP(pages, 8);
+    uint64_t first = s->fw.done * 8;
+    uint64_t n;
+    uint32_t status;
+
+    if (!pages || off % NVVGPU_EMU_VRAM_PAGE ||
+        !nvvgpu_vram_check(v, off, cmd->arg[2]) ||
+        (cmd->len && cmd->len < bytes)) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+
+    n = MIN(bytes - s->fw.done, step);
+    memset(s->fw_buf, 0, n);
+    for (uint64_t i = 0; i < n * 8 && first + i < pages; i++) {
+        uint64_t at = off + (first + i) * NVVGPU_EMU_VRAM_PAGE;
+
+        if (!buffer_is_zero(nvvgpu_vram_at(v, at), NVVGPU_EMU_VRAM_PAGE)) {
+            s->fw_buf[i / 8] |= 1 << (i % 8);
+            msg->res[0]++;
+        }
+    }
+    if (cmd->len) {
+        status = nvvgpu_fw_write(s, s->fw.done, s->fw_buf, n);
+        if (status) {
+            return status;
+        }
+        msg->len += n;
+    }
+    s->fw.done += n;
+
+    return s->fw.done < bytes ? NVVGPU_CMD_AGAIN : NVVGPU_EMU_OK;
+}
+
 static uint32_t nvvgpu_cmd_stats(NvvgpuState *s, NvvgpuVgpu *v,
                                  const NvvgpuCmd *cmd, NvvgpuMsg *msg)
 {
@@ -624,6 +663,7 @@ static const struct {
     CMD(SCRUB, scrub, VGPU),
     CMD(STATS, stats, VGPU | NVVGPU_CMD_CRASHED),
     CMD(DISPLAY, display, VGPU),
+    CMD(USED, used, VGPU),
 #undef VGPU
 #undef CMD_DASH
 #undef CMD

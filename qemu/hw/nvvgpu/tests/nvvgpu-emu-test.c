@@ -1564,6 +1564,55 @@ static void read_bits(Gpu *g, unsigned int vf, uint64_t what, uint64_t off,
     qtest_memread(g->qts, BUF, bits, len);
 }
 
+/* The state that has to be moved: pages that hold anything but zeroes */
+static void test_used(void)
+{
+    const size_t len = 1 * GiB / NVVGPU_EMU_VRAM_PAGE / 8;
+    g_autofree uint8_t *bits = g_malloc(len);
+    Gpu *g = gpu_up("", 4);
+    struct nvvgpu_emu_msg msg;
+
+    fw_expect(g, ERR_NOT_FOUND, NVVGPU_EMU_CMD_USED, 0, 0, 0, 65536, 0);
+    vf_up(g, 1, 1000);
+    vf_up(g, 0, 1001);
+    qtest_writeb(g->qts, VF_FB(1), 1);
+    msg = fw_cmd(g, NVVGPU_EMU_CMD_USED, 0, 0, 0, 1 * GiB, 0);
+    g_assert_cmpuint(le32_to_cpu(msg.status), ==, NVVGPU_EMU_OK);
+    g_assert_cmpuint(le32_to_cpu(msg.len), ==, 0);
+    g_assert_cmpuint(le64_to_cpu(msg.res[0]), ==, 0);
+
+    qtest_writeb(g->qts, VF_FB(0) + 3 * 65536, 1);
+    qtest_writeb(g->qts, VF_FB(0) + 21 * 65536 + 65535, 1);
+    vf_do(g, 0, (struct nvvgpu_emu_desc) {
+        .op = NVVGPU_EMU_OP_FILL, .flags = 2, .dst = 1 * GiB - 1, .len = 1,
+        .data = 1 });
+    msg = fw_cmd(g, NVVGPU_EMU_CMD_USED, 0, 0, 0, 1 * GiB, len);
+    g_assert_cmpuint(le32_to_cpu(msg.status), ==, NVVGPU_EMU_OK);
+    g_assert_cmpuint(le32_to_cpu(msg.len), ==, len);
+    g_assert_cmpuint(le64_to_cpu(msg.res[0]), ==, 3);
+    qtest_memread(g->qts, BUF, bits, len);
+    for (size_t i = 0; i < len; i++) {
+        g_assert_cmphex(bits[i], ==, i == 0 ? 0x08 : i == 2 ? 0x20 :
+                        i == len - 1 ? 0x80 : 0);
+    }
+
+    /* A part of it, and what has become zero again */
+    qtest_writeb(g->qts, VF_FB(0) + 3 * 65536, 0);
+    msg = fw_cmd(g, NVVGPU_EMU_CMD_USED, 0, 0, 65536, 9 * 65536, 2);
+    g_assert_cmpuint(le64_to_cpu(msg.res[0]), ==, 0);
+    msg = fw_cmd(g, NVVGPU_EMU_CMD_USED, 0, 0, 16 * 65536, 6 * 65536, 1);
+    g_assert_cmpuint(le64_to_cpu(msg.res[0]), ==, 1);
+    qtest_memread(g->qts, BUF, bits, 1);
+    g_assert_cmphex(bits[0], ==, 0x20);
+
+    fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_USED, 0, 0, 0, 0, 1);
+    fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_USED, 0, 0, 1, 65536, 1);
+    fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_USED, 0, 0, 0, 9 * 65536, 1);
+    fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_USED, 0, 0, 65536, 1 * GiB, 0);
+    fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_USED, 0, 0, 65536, ~0ULL, 0);
+    gpu_free(g);
+}
+
 static void test_dirty(void)
 {
     const size_t vram_len = 1 * GiB / NVVGPU_EMU_VRAM_PAGE / 8;
@@ -1922,6 +1971,7 @@ int main(int argc, char **argv)
     qtest_add_func("/nvvgpu-emu/faults", test_faults);
     qtest_add_func("/nvvgpu-emu/messages", test_messages);
     qtest_add_func("/nvvgpu-emu/migrate", test_migrate);
+    qtest_add_func("/nvvgpu-emu/used", test_used);
     qtest_add_func("/nvvgpu-emu/dirty", test_dirty);
     qtest_add_func("/nvvgpu-emu/display", test_display);
     qtest_add_func("/nvvgpu-emu/hostile", test_hostile);
