@@ -61,7 +61,7 @@ MODULE_PARM_DESC(fw_timeout_ms,
 /* Time-outs, in units of fw_timeout_ms */
 #define EMU_TIME_PLAIN	1	/* looks something up or flips a switch */
 #define EMU_TIME_ENGINE	2	/* waits for engines to let go of a descriptor */
-#define EMU_TIME_SCRUB	4	/* clears a framebuffer */
+#define EMU_TIME_SCRUB	4	/* clears or looks through a framebuffer */
 #define EMU_TIME_BOOT	4	/* start and stop of the firmware itself */
 
 static const struct {
@@ -88,6 +88,7 @@ static const struct {
 	[NVVGPU_EMU_CMD_DIRTY_READ] = { "DIRTY_READ", EMU_TIME_PLAIN },
 	[NVVGPU_EMU_CMD_SCRUB] = { "SCRUB", EMU_TIME_SCRUB, EMU_CMD_VF },
 	[NVVGPU_EMU_CMD_STATS] = { "STATS", EMU_TIME_PLAIN },
+	[NVVGPU_EMU_CMD_USED] = { "USED", EMU_TIME_SCRUB },
 };
 
 static const int emu_fw_errno[] = {

@@ -19,6 +19,8 @@
 /**
  * struct emu_save - a vGPU whose state goes out
  * @pages: of the framebuffer
+ * @used: pages that were not all zeroes when the save began, or have been written
+ *	since: the others cost next to nothing to send
  * @todo: pages that are to be sent in this round
  * @again: of those that have been sent, pages that have changed since
  * @next: where to look in @todo
@@ -31,6 +33,7 @@
  */
 struct emu_save {
 	unsigned long pages;
+	unsigned long *used;
 	unsigned long *todo;
 	unsigned long *again;
 	unsigned long next;
@@ -113,41 +116,60 @@ static int emu_regs_len(struct emu_dev *emu, unsigned int vf)
 	return cmd.res[0];
 }
 
-/* Take note of the pages that have been written since this was asked last. */
-static int emu_save_refresh(struct emu_dev *emu, unsigned int vf)
+/* Have a command that answers with a bit for each page of the framebuffer. */
+static int emu_vram_bits(struct emu_dev *emu, unsigned int vf, u16 opcode,
+			 unsigned long *pages)
 {
-	struct emu_save *save = emu->vgpus[vf].save;
-	size_t words = BITS_TO_U64(save->pages);
+	unsigned long nr = emu_vgpu_pages(&emu->vgpus[vf]);
+	size_t words = BITS_TO_U64(nr);
 	struct emu_cmd cmd = {
-		.opcode = NVVGPU_EMU_CMD_DIRTY_READ,
+		.opcode = opcode,
 		.vf = vf,
 		.arg[0] = NVVGPU_EMU_DIRTY_VRAM,
-		.arg[2] = (u64)save->pages * NVVGPU_EMU_VRAM_PAGE,
+		.arg[2] = emu->vgpus[vf].type->fb_bytes,
 		.out_len = words * sizeof(u64),
 	};
-	unsigned long *dirty __free(bitmap) = NULL;
 	u64 *bits __free(kvfree) = NULL;
 	size_t i;
 	int err;
 
-	dirty = bitmap_alloc(save->pages, GFP_KERNEL);
 	bits = kvcalloc(words, sizeof(*bits), GFP_KERNEL);
-	if (!dirty || !bits)
+	if (!bits)
 		return -ENOMEM;
 
 	cmd.out = bits;
 	err = emu_fw_cmd(emu, &cmd);
-	if (!err && cmd.len != DIV_ROUND_UP(save->pages, BITS_PER_BYTE))
-		err = -EPROTO;
+	if (err)
+		return err;
+	if (cmd.len != DIV_ROUND_UP(nr, BITS_PER_BYTE))
+		return -EPROTO;
+
+	for (i = 0; i < words; i++)
+		bits[i] = le64_to_cpu((__force __le64)bits[i]);
+	bitmap_from_arr64(pages, bits, nr);
+
+	return 0;
+}
+
+/* Take note of the pages that have been written since this was asked last. */
+static int emu_save_refresh(struct emu_dev *emu, unsigned int vf)
+{
+	struct emu_save *save = emu->vgpus[vf].save;
+	int err;
+
+	unsigned long *dirty __free(bitmap) =
+		bitmap_alloc(save->pages, GFP_KERNEL);
+	if (!dirty)
+		return -ENOMEM;
+
+	err = emu_vram_bits(emu, vf, NVVGPU_EMU_CMD_DIRTY_READ, dirty);
 	if (err) {
 		/* It may be forgotten by now: all that was sent is sent again. */
 		bitmap_complement(save->again, save->todo, save->pages);
 		return err;
 	}
 
-	for (i = 0; i < words; i++)
-		bits[i] = le64_to_cpu((__force __le64)bits[i]);
-	bitmap_from_arr64(dirty, bits, save->pages);
+	bitmap_or(save->used, save->used, dirty, save->pages);
 	/* What is to be sent yet need not be sent again. */
 	bitmap_andnot(dirty, dirty, save->todo, save->pages);
 	bitmap_or(save->again, save->again, dirty, save->pages);
@@ -318,6 +340,7 @@ static void emu_save_free(struct emu_save *save)
 
 	if (save->req)
 		emu_fw_forget(save->req);
+	bitmap_free(save->used);
 	bitmap_free(save->todo);
 	bitmap_free(save->again);
 	kfree(save);
@@ -347,9 +370,10 @@ int emu_save_begin(void *priv, unsigned int vf)
 	if (!save)
 		return -ENOMEM;
 	save->pages = emu_vgpu_pages(vgpu);
+	save->used = bitmap_alloc(save->pages, GFP_KERNEL_ACCOUNT);
 	save->todo = bitmap_alloc(save->pages, GFP_KERNEL_ACCOUNT);
 	save->again = bitmap_zalloc(save->pages, GFP_KERNEL_ACCOUNT);
-	if (!save->todo || !save->again)
+	if (!save->used || !save->todo || !save->again)
 		return -ENOMEM;
 
 	err = emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_START);
@@ -365,8 +389,12 @@ int emu_save_begin(void *priv, unsigned int vf)
 	save->first = true;
 	vgpu->save = no_free_ptr(save);
 
-	/* All counts as written at first, and all is to be sent. */
-	err = emu_save_refresh(emu, vf);
+	/*
+	 * All pages count as written at first, and all of them are to be sent.
+	 * Look for the used ones after that, so that none is missed.
+	 */
+	err = emu_save_refresh(emu, vf) ?:
+	      emu_vram_bits(emu, vf, NVVGPU_EMU_CMD_USED, vgpu->save->used);
 	if (err) {
 		emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_STOP);
 		emu_save_free(vgpu->save);
@@ -391,6 +419,7 @@ int emu_precopy_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty)
 {
 	struct emu_dev *emu = priv;
 	struct emu_save *save = emu->vgpus[vf].save;
+	unsigned long page;
 	u64 todo, again;
 	int err;
 
@@ -398,7 +427,10 @@ int emu_precopy_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty)
 	if (err)
 		return err;
 
-	todo = bitmap_weight(save->todo, save->pages) + save->asked;
+	todo = bitmap_weight_and(save->todo, save->used, save->pages);
+	page = save->next;
+	for_each_set_bit_from(page, save->used, save->next + save->asked)
+		todo++;
 	again = bitmap_weight(save->again, save->pages);
 	*initial = (save->first ? todo : 0) * NVVGPU_EMU_VRAM_PAGE;
 	*dirty = (save->first ? again : todo + again) * NVVGPU_EMU_VRAM_PAGE;
@@ -406,22 +438,42 @@ int emu_precopy_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty)
 	return 0;
 }
 
+/* Bytes of VRAM that a save which begins now would give */
+static int emu_vram_used(struct emu_dev *emu, unsigned int vf, u64 *bytes)
+{
+	u64 fb = emu->vgpus[vf].type->fb_bytes;
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_USED,
+		.vf = vf,
+		.arg[2] = fb,
+	};
+	int err;
+
+	err = emu_fw_cmd(emu, &cmd);
+	if (err)
+		return err;
+	if (cmd.res[0] > fb / NVVGPU_EMU_VRAM_PAGE)
+		return -EPROTO;
+	*bytes = cmd.res[0] * NVVGPU_EMU_VRAM_PAGE;
+
+	return 0;
+}
+
 int emu_state_size(void *priv, unsigned int vf, u64 *bytes)
 {
 	struct emu_dev *emu = priv;
-	struct emu_vgpu *vgpu = &emu->vgpus[vf];
-	u64 initial = vgpu->type->fb_bytes, dirty = 0;
+	struct emu_save *save = emu->vgpus[vf].save;
+	u64 vram, dirty = 0;
 	int len, err;
 
-	len = emu_regs_len(emu, vf);
+	len = save && save->regs ? 0 : emu_regs_len(emu, vf);
 	if (len < 0)
 		return len;
-	if (vgpu->save) {
-		err = emu_precopy_estimate(emu, vf, &initial, &dirty);
-		if (err)
-			return err;
-	}
-	*bytes = initial + dirty + len;
+	err = save ? emu_precopy_estimate(emu, vf, &vram, &dirty) :
+		     emu_vram_used(emu, vf, &vram);
+	if (err)
+		return err;
+	*bytes = vram + dirty + len;
 
 	return 0;
 }
