@@ -5,7 +5,6 @@
  *
  *   nvvgpu_migration_bench [MiB of framebuffer in use [rounds]]
  */
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
@@ -390,16 +389,18 @@ static void *read_log(void *unused)
 	return NULL;
 }
 
-/* The host reads whatever there is to be sent. */
+/* The host reads all there is to be sent, again and again. */
 static void *read_stream(void *fd)
 {
 	static char sink[STEP];
-	struct pollfd p = { .fd = *(int *)fd, .events = POLLIN };
 
-	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
-		if (poll(&p, 1, 50) > 0 && read(p.fd, sink, sizeof(sink)) < 0 &&
-		    errno != ENOMSG)
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		if (read(*(int *)fd, sink, sizeof(sink)) >= 0)
+			continue;
+		if (errno != ENOMSG)
 			break;
+		usleep(50000);
+	}
 
 	return NULL;
 }
