@@ -262,7 +262,7 @@ static int nvvgpu_mig_get_data_size(struct vfio_device *core_vdev,
 
 	guard(nvvgpu)(vgpu);
 
-	/* From one that is lost there is nothing to be had. */
+	/* There is no state to be saved of a crashed vGPU. */
 	backend = vgpu->backend;
 	if (vgpu->state == NVVGPU_OPEN && backend->ops->state_size &&
 	    vgpu->mig_state != VFIO_DEVICE_STATE_ERROR) {
@@ -271,6 +271,13 @@ static int nvvgpu_mig_get_data_size(struct vfio_device *core_vdev,
 		if (ret)
 			return ret;
 	}
+	/*
+	 * More will be written by the time that a running vGPU is stopped, and
+	 * VMMs size their buffer by this: let it be a record at least.
+	 */
+	if (vgpu->mig_state == VFIO_DEVICE_STATE_RUNNING ||
+	    vgpu->mig_state == VFIO_DEVICE_STATE_RUNNING_P2P)
+		bytes = max_t(u64, bytes, NVVGPU_MIG_DATA_MAX);
 	*stop_copy_length = nvvgpu_data_size(vgpu, bytes);
 
 	return 0;

@@ -889,6 +889,19 @@ TEST_F(migration, the_size_of_a_stopped_vgpu_is_what_is_read)
 	EXPECT_EQ(0, bytes);
 }
 
+/* QEMU's buffer is as small as the size that is told before it begins. */
+TEST_F(migration, the_size_of_a_running_vgpu_is_a_record_at_least)
+{
+	__u64 bytes;
+
+	ASSERT_EQ(0, mig_data_size(&self->b, &bytes));
+	EXPECT_LE(NVVGPU_MIG_DATA_MAX, bytes);
+	EXPECT_GT(NVVGPU_MIG_DATA_MAX + PAGE, bytes);
+	ASSERT_EQ(0, mig_set(&self->b, S(STOP), NULL));
+	ASSERT_EQ(0, mig_data_size(&self->b, &bytes));
+	EXPECT_GT(PAGE, bytes);
+}
+
 TEST_F(migration, the_size_includes_what_is_buffered)
 {
 	char head[sizeof(struct nvvgpu_mig_header) + 1];
