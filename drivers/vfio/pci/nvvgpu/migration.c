@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The migration states of a vGPU, as VFIO's uAPI has them.
+ * The migration states of a vGPU, as VFIO's uAPI defines them.
  *
- * With P2P always and PRE_COPY where the back-end can estimate it, every arc is
- * one operation of the back-end, and a session begins or ends on some of them.
+ * P2P is always supported, PRE_COPY if the back-end can estimate what is left to
+ * be sent.  Each arc is one operation of the back-end; some arcs begin or end a
+ * session.
  */
 #include <kunit/visibility.h>
 #include <linux/export.h>
@@ -76,7 +77,7 @@ static void nvvgpu_mig_save_end(struct nvvgpu *vgpu)
 
 	backend->ops->save_end(backend->priv, vgpu->vf);
 	trace_nvvgpu_op(vgpu, "save_end", 0);
-	/* Only now is the GPU done with the buffers. */
+	/* The GPU may use the buffers until save_end() has returned. */
 	nvvgpu_data_close(vgpu);
 }
 
@@ -91,7 +92,7 @@ static int nvvgpu_mig_load_end(struct nvvgpu *vgpu, bool commit)
 	return ret;
 }
 
-/* The new state counts as a whole or not at all. */
+/* Apply the whole new state, or nothing of it. */
 static int nvvgpu_mig_commit(struct nvvgpu *vgpu)
 {
 	int ret = nvvgpu_data_loaded(vgpu);
@@ -110,7 +111,7 @@ static int nvvgpu_mig_commit(struct nvvgpu *vgpu)
 #define ARC(from, to) \
 	(VFIO_DEVICE_STATE_##from << 8 | VFIO_DEVICE_STATE_##to)
 
-/* One arc of the state machine; the file of a session that begins with it */
+/* Take one arc of the state machine: returns the file of a session it begins. */
 static struct file *nvvgpu_mig_arc(struct nvvgpu *vgpu,
 				   enum vfio_device_mig_state next)
 {
@@ -152,7 +153,7 @@ static struct file *nvvgpu_mig_arc(struct nvvgpu *vgpu,
 	return ERR_PTR(ret);
 }
 
-/* End the session that there may be; its file gives and takes nothing more. */
+/* End the session, if there is one: its file only returns errors from now on. */
 static void nvvgpu_mig_end_session(struct nvvgpu *vgpu)
 {
 	switch (vgpu->mig_state) {
@@ -170,7 +171,7 @@ static void nvvgpu_mig_end_session(struct nvvgpu *vgpu)
 	}
 }
 
-/* What is lost can be neither saved nor loaded: only a reset leaves this. */
+/* The state of a crashed vGPU is lost.  Only a reset leaves ERROR. */
 static int nvvgpu_mig_lost(struct nvvgpu *vgpu)
 {
 	if (vgpu->backend)
@@ -190,7 +191,7 @@ static struct file *nvvgpu_mig_step(struct nvvgpu *vgpu,
 
 	if (vgpu->state != NVVGPU_OPEN)
 		return ERR_PTR(nvvgpu_mig_lost(vgpu));
-	/* Another one than the one that was there when the device was opened */
+	/* The back-end was replaced after open. */
 	if (!vgpu->backend->ops->suspend)
 		return ERR_PTR(-EOPNOTSUPP);
 	if (from == VFIO_DEVICE_STATE_ERROR)
@@ -230,7 +231,7 @@ static struct file *nvvgpu_mig_set_state(struct vfio_device *core_vdev,
 		file = nvvgpu_mig_step(vgpu, state);
 		if (IS_ERR(file))
 			break;
-		/* No path leads through a state with a session. */
+		/* No path passes through a state that has a session. */
 		if (WARN_ON(file && vgpu->mig_state != state)) {
 			fput(file);
 			return ERR_PTR(-EINVAL);
@@ -299,10 +300,10 @@ static u64 nvvgpu_mig_flags(const struct nvvgpu_backend_ops *ops)
 }
 
 /**
- * nvvgpu_migration_open() - offer what the back-end can, no more
- * @vgpu: the VF, locked; its device is being opened, nobody can ask it yet
+ * nvvgpu_migration_open() - offer the migration features of the back-end
+ * @vgpu: the VF, locked; its device is being opened, so no request is in flight
  *
- * Which back-end there is shows only now: it may come after the VF was bound.
+ * Called at open, as the back-end may register after the VF was bound.
  */
 void nvvgpu_migration_open(struct nvvgpu *vgpu)
 {
@@ -315,10 +316,10 @@ void nvvgpu_migration_open(struct nvvgpu *vgpu)
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_migration_open);
 
 /**
- * nvvgpu_migration_same() - whether what was offered at open can still be done
- * @vgpu: the VF, locked; its vGPU has been made anew, maybe by another back-end
+ * nvvgpu_migration_same() - check the features that were offered at open
+ * @vgpu: the VF, locked; its vGPU was re-created, perhaps by another back-end
  *
- * Return: whether it can
+ * Return: true if the back-end has the same features
  */
 bool nvvgpu_migration_same(struct nvvgpu *vgpu)
 {
@@ -327,10 +328,10 @@ bool nvvgpu_migration_same(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_migration_abort() - a session ends without being finished
+ * nvvgpu_migration_abort() - abort a session and go to RUNNING
  * @vgpu: the VF, locked; closed, reset, or about to lose its back-end
  *
- * The state is RUNNING again; whoever calls brings the vGPU there.
+ * Only the state changes; the caller makes the vGPU run.
  */
 void nvvgpu_migration_abort(struct nvvgpu *vgpu)
 {
@@ -343,10 +344,10 @@ void nvvgpu_migration_abort(struct nvvgpu *vgpu)
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_migration_abort);
 
 /**
- * nvvgpu_migration_reset() - as nvvgpu_migration_abort(), for a vGPU that is well
- * @vgpu: the VF, locked; it has been reset
+ * nvvgpu_migration_reset() - abort a session and make the vGPU run
+ * @vgpu: the VF, locked; it has been reset and has not crashed
  *
- * Return: 0, or the back-end's errno when the vGPU cannot be made to run
+ * Return: 0, or the error of the back-end if the vGPU cannot be resumed
  */
 int nvvgpu_migration_reset(struct nvvgpu *vgpu)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-emu: the firmware's log of what a vGPU has written to system memory.
+ * nvvgpu-emu: the firmware's log of a vGPU's DMA writes.
  */
 #include <linux/bits.h>
 #include <linux/log2.h>
@@ -26,7 +26,7 @@ int emu_dma_log_stop(void *priv, unsigned int vf)
 
 	err = emu_dma_log_cmd(priv, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_STOP);
 
-	/* There is none */
+	/* No log is active. */
 	return err == -EBADFD ? 0 : err;
 }
 
@@ -53,7 +53,7 @@ int emu_dma_log_start(void *priv, unsigned int vf,
 	cmd.in = raw;
 	cmd.in_len = nr_ranges * sizeof(*raw);
 
-	/* The end of an earlier one may not have got through. */
+	/* The command that ended an earlier log may have failed. */
 	err = emu_dma_log_stop(priv, vf) ?:
 	      emu_dma_log_cmd(priv, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_START);
 	if (err)

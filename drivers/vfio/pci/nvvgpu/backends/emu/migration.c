@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-emu: a vGPU's state on its way out and in.
+ * nvvgpu-emu: save and load the state of a vGPU.
  *
- * The state is the framebuffer, in pages of NVVGPU_EMU_VRAM_PAGE, and a string
- * of bytes that the firmware calls registers.  The framebuffer goes first,
- * while the vGPU runs; a page that is written after it was sent is sent again.
+ * The state is the framebuffer, in pages of NVVGPU_EMU_VRAM_PAGE, and the
+ * registers, which are opaque bytes of the firmware.  The framebuffer is sent
+ * first, while the vGPU runs; a page that is written after it was sent is sent
+ * again.
  */
 #include <linux/bitmap.h>
 #include <linux/cleanup.h>
@@ -13,22 +14,22 @@
 
 #include "emu.h"
 
-/* As large as registers may get; the firmware tells how large they are */
+/* The firmware reports the size of the registers, up to this limit. */
 #define EMU_REGS_MAX		SZ_64K
 
 /**
- * struct emu_save - a vGPU whose state goes out
- * @pages: of the framebuffer
+ * struct emu_save - a vGPU whose state is being saved
+ * @pages: number of pages of the framebuffer
  * @used: pages that were not all zeroes when the save began, or have been written
- *	since: the others cost next to nothing to send
- * @todo: pages that are to be sent in this round
- * @again: of those that have been sent, pages that have changed since
- * @next: where to look in @todo
- * @cmd: the piece that is asked for while there is @req
- * @req: it, on its way, else NULL
- * @asked: pages from @next on that @cmd is about; not in @todo, so that what is
- *	written to them from then on is sent again
- * @first: this is the first round
+ *	since; a run of other pages is a chunk without data
+ * @todo: pages to be sent in this round
+ * @again: pages that have been sent and have changed since
+ * @next: page from which @todo is searched
+ * @cmd: SAVE command that is in flight while there is @req
+ * @req: the request of @cmd, else NULL
+ * @asked: pages from @next on that @cmd covers; not in @todo, so that a page
+ *	that is written from then on is sent again
+ * @first: in the first round
  * @regs: the registers have been sent
  */
 struct emu_save {
@@ -45,14 +46,14 @@ struct emu_save {
 };
 
 /**
- * struct emu_load - a vGPU whose state comes in
- * @pages: of the framebuffer
- * @seen: pages that have come
- * @regs: registers, given to the firmware in the end
+ * struct emu_load - a vGPU whose state is being loaded
+ * @pages: number of pages of the framebuffer
+ * @seen: pages that have been received
+ * @regs: registers, loaded by the commit
  * @regs_len: bytes at @regs
- * @regs_have: of those, how many have come
- * @cmd: the piece that is being loaded while there is @req
- * @req: it, on its way, else NULL
+ * @regs_have: bytes at @regs that have been received
+ * @cmd: LOAD command that is in flight while there is @req
+ * @req: the request of @cmd, else NULL
  */
 struct emu_load {
 	unsigned long pages;
@@ -116,7 +117,7 @@ static int emu_regs_len(struct emu_dev *emu, unsigned int vf)
 	return cmd.res[0];
 }
 
-/* Have a command that answers with a bit for each page of the framebuffer. */
+/* Run a command that returns a bit for each page of the framebuffer. */
 static int emu_vram_bits(struct emu_dev *emu, unsigned int vf, u16 opcode,
 			 unsigned long *pages)
 {
@@ -151,7 +152,7 @@ static int emu_vram_bits(struct emu_dev *emu, unsigned int vf, u16 opcode,
 	return 0;
 }
 
-/* Take note of the pages that have been written since this was asked last. */
+/* Collect the pages that have been written since the last call. */
 static int emu_save_refresh(struct emu_dev *emu, unsigned int vf)
 {
 	struct emu_save *save = emu->vgpus[vf].save;
@@ -164,20 +165,20 @@ static int emu_save_refresh(struct emu_dev *emu, unsigned int vf)
 
 	err = emu_vram_bits(emu, vf, NVVGPU_EMU_CMD_DIRTY_READ, dirty);
 	if (err) {
-		/* It may be forgotten by now: all that was sent is sent again. */
+		/* The log may have been cleared, so send all sent pages again. */
 		bitmap_complement(save->again, save->todo, save->pages);
 		return err;
 	}
 
 	bitmap_or(save->used, save->used, dirty, save->pages);
-	/* What is to be sent yet need not be sent again. */
+	/* A page that is still to be sent need not be sent again. */
 	bitmap_andnot(dirty, dirty, save->todo, save->pages);
 	bitmap_or(save->again, save->again, dirty, save->pages);
 
 	return 0;
 }
 
-/* Begin another round when this one is over: are there pages to send? */
+/* Begin a new round if this one is over: 1 if there are pages to send. */
 static int emu_save_round(struct emu_dev *emu, unsigned int vf)
 {
 	struct emu_save *save = emu->vgpus[vf].save;
@@ -200,7 +201,7 @@ static int emu_save_round(struct emu_dev *emu, unsigned int vf)
 	return save->next < save->pages;
 }
 
-/* Ask for the piece that begins at the next page, which is to be sent. */
+/* Ask for the chunk that begins at @next, a page in @todo. */
 static int emu_save_ask(struct emu_dev *emu, unsigned int vf, void *buf,
 			size_t capacity)
 {
@@ -231,7 +232,7 @@ static int emu_save_ask(struct emu_dev *emu, unsigned int vf, void *buf,
 	return 0;
 }
 
-/* Have what was asked for, 0 or a negative errno. */
+/* Wait for the chunk in flight: 0 or a negative errno. */
 static int emu_save_answer(struct emu_dev *emu, struct emu_save *save,
 			   struct nvvgpu_chunk *chunk)
 {
@@ -321,14 +322,14 @@ int emu_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
 	return emu_save_regs(emu, vf, chunk, buf, capacity);
 }
 
-/* The next piece of the same round; the next round begins with a look at it. */
+/* Only ask for a chunk of this round; the next round begins with a refresh. */
 void emu_save_ahead(void *priv, unsigned int vf, void *buf, size_t capacity)
 {
 	struct emu_dev *emu = priv;
 	struct emu_save *save = emu->vgpus[vf].save;
 
 	save->next = find_next_bit(save->todo, save->pages, save->next);
-	/* If it cannot be asked for, then that is for the next call to find. */
+	/* An error is found by the next emu_save(). */
 	if (save->next < save->pages)
 		emu_save_ask(emu, vf, buf, capacity);
 }
@@ -378,7 +379,7 @@ int emu_save_begin(void *priv, unsigned int vf)
 
 	err = emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_START);
 	if (err == -EBADFD) {
-		/* The end of an earlier one may not have got through. */
+		/* The command that ended an earlier log may have failed. */
 		err = emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_STOP) ?:
 		      emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_START);
 	}
@@ -409,7 +410,7 @@ void emu_save_end(void *priv, unsigned int vf)
 	struct emu_dev *emu = priv;
 	struct emu_vgpu *vgpu = &emu->vgpus[vf];
 
-	/* If it does not get through, the next one begins with it. */
+	/* If this fails, the next emu_save_begin() ends the log. */
 	emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_STOP);
 	emu_save_free(vgpu->save);
 	vgpu->save = NULL;
@@ -438,7 +439,7 @@ int emu_precopy_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty)
 	return 0;
 }
 
-/* Bytes of VRAM that a save which begins now would give */
+/* Count the bytes of VRAM that a save would send if it began now. */
 static int emu_vram_used(struct emu_dev *emu, unsigned int vf, u64 *bytes)
 {
 	u64 fb = emu->vgpus[vf].type->fb_bytes;
@@ -515,7 +516,7 @@ int emu_load_begin(void *priv, unsigned int vf)
 	return 0;
 }
 
-/* The piece before has been loaded, or an error tells why it has not. */
+/* Wait for the LOAD command in flight, if there is one. */
 static int emu_load_wait(struct emu_dev *emu, struct emu_load *load)
 {
 	struct emu_req *req = load->req;
@@ -526,8 +527,8 @@ static int emu_load_wait(struct emu_dev *emu, struct emu_load *load)
 }
 
 /*
- * With no data the piece becomes zeroes.  Whoever gives the next one waits for
- * it.
+ * Begin a LOAD command; without data the range is zeroed.  The next command
+ * waits for this one.
  */
 static int emu_load_cmd(struct emu_dev *emu, unsigned int vf, u64 what,
 			u64 offset, u64 span, const void *buf, size_t len,
@@ -601,7 +602,7 @@ int emu_load(void *priv, unsigned int vf, const struct nvvgpu_chunk *chunk,
 	    chunk->length > load->regs_len - load->regs_have)
 		return -EINVAL;
 
-	/* The buffer of the piece before is not the firmware's after this. */
+	/* The previous buffer must not be in use when this returns. */
 	err = emu_load_wait(emu, load);
 	if (err)
 		return err;
@@ -637,7 +638,7 @@ int emu_load_end(void *priv, unsigned int vf, bool commit)
 		if (err)
 			return err;
 	} else {
-		/* Whatever has come of the last piece goes with the others. */
+		/* The last chunk is zeroed with the others. */
 		emu_load_wait(emu, vgpu->load);
 		err = emu_load_cmd(emu, vf, NVVGPU_EMU_STATE_VRAM, 0,
 				   vgpu->type->fb_bytes, NULL, 0, false) ?:
