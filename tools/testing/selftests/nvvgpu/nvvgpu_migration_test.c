@@ -1403,6 +1403,20 @@ TEST_F(migration, a_command_that_fails_leaves_a_state_that_is_true)
 	ASSERT_LOADED(MIB);
 }
 
+TEST_F(migration, firmware_that_miscounts_used_pages_is_refused)
+{
+	__u64 bytes;
+
+	if (!qmp_available())
+		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
+
+	/* More pages than the framebuffer has */
+	ASSERT_EQ(0, fw_faults("used:1:lie=4"));
+	EXPECT_EQ(-EPROTO, mig_data_size(&self->a.vdev, &bytes));
+	ASSERT_EQ(0, fw_faults(""));
+	EXPECT_EQ(0, mig_data_size(&self->a.vdev, &bytes));
+}
+
 TEST_F(migration, a_save_that_fails_ends_the_stream)
 {
 	char c[512];
