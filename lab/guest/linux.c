@@ -2,8 +2,8 @@
 /*
  * The platform of a guest's job on Linux, where it is the first and only process.
  *
- * The guest has no IOMMU, so vfio-pci drives the vGPU without one:
- * vfio.enable_unsafe_noiommu_mode=1 is on the kernel's command line.
+ * The guest has no IOMMU, so vfio-pci drives the vGPU without one, which has to be
+ * enabled.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -25,6 +25,7 @@
 #include <linux/nvvgpu_emu.h>
 
 #include "job.h"
+#include "lib/guest_modules.h"
 #include "lib/sysfs.h"
 
 /**
@@ -209,6 +210,9 @@ int main(void)
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
 	/* From here on the kernel's messages would come between the job's. */
 	klogctl(8 /* SYSLOG_ACTION_CONSOLE_LEVEL */, NULL, 1);
+	if (!guest_modules_load())
+		put("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "1");
+
 	/* The console echoes nothing and has no control characters. */
 	if (!tcgetattr(STDIN_FILENO, &raw)) {
 		cfmakeraw(&raw);

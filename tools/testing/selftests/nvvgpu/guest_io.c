@@ -22,10 +22,10 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <termios.h>
 
 #include "guest_io.h"
+#include "lib/guest_modules.h"
 
 static void say(const char *fmt, ...)
 {
@@ -175,24 +175,6 @@ static int disk_run(__u32 seed)
 	return 0;
 }
 
-/* The drivers, where the kernel has them as modules */
-static void load_modules(void)
-{
-	unsigned int nr;
-	char path[32];
-	int fd;
-
-	for (nr = 0;; nr++) {
-		snprintf(path, sizeof(path), "/modules/%u", nr);
-		fd = open(path, O_RDONLY);
-		if (fd < 0)
-			return;
-		if (syscall(SYS_finit_module, fd, "", 0))
-			say("module %u failed: %s", nr, strerror(errno));
-		close(fd);
-	}
-}
-
 int main(void)
 {
 	const char *seed;
@@ -215,7 +197,9 @@ int main(void)
 	/* The kernel passes on what it does not know of its command line. */
 	seed = getenv("seed") ?: "1";
 	say("up, seed %s", seed);
-	load_modules();
+	ret = guest_modules_load();
+	if (ret)
+		say("module failed: %s", strerror(-ret));
 	ret = disk_run(atoi(seed));
 	if (ret)
 		say("disk failed: %s", strerror(-ret));
