@@ -223,10 +223,12 @@ cleanup() {
 }
 trap cleanup EXIT
 
+# finish: the summary and, where $next has some, what to try next
 finish() {
 	printf '\n'
 	printf '%s\n' "${summary[@]}"
 	printf '\n'
-	say "$verified facts verified, $failed not as expected"
+	say "$verified checks passed, $failed failed"
+	[[ -z ${next-} ]] || printf '\n%s\n' "$next"
 	exit $((failed > 0))
 }

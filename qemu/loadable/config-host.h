@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What QEMU's configure would find on the hosts that the loadable device is built
- * for (Linux on x86-64), as far as the headers that the device includes ask.
+ * What QEMU's configure would find on Linux on x86-64, as far as the headers
+ * that the device includes ask for it.
  */
 #define CONFIG_ATOMIC64
 #define CONFIG_INT128

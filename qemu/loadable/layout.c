@@ -12,8 +12,8 @@
 
 #define TYPE_LAYOUT_PROBE "nvvgpu-emu-layout-probe"
 
-/* A PCI device without anything of its own has the size that QEMU gives PCIDevice. */
-static void probe_class_init(ObjectClass *klass, const void *data)
+/* Without anything of its own, a PCI device has the size of QEMU's PCIDevice. */
+static void probe_class_init(ObjectClass *klass, void *data)
 {
     DEVICE_CLASS(klass)->user_creatable = false;
 }
@@ -21,7 +21,7 @@ static void probe_class_init(ObjectClass *klass, const void *data)
 static const TypeInfo probe_info = {
     .name = TYPE_LAYOUT_PROBE,
     .parent = TYPE_PCI_DEVICE,
-    .class_init = (void *)probe_class_init,
+    .class_init = probe_class_init,
     .interfaces = (InterfaceInfo[]) {
         { INTERFACE_PCIE_DEVICE },
         { }
