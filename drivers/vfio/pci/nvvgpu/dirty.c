@@ -66,7 +66,8 @@ static void nvvgpu_log_free(struct nvvgpu_log *log)
 	kfree(log);
 }
 
-DEFINE_FREE(nvvgpu_log, struct nvvgpu_log *, nvvgpu_log_free(_T))
+DEFINE_FREE(nvvgpu_log, struct nvvgpu_log *,
+	    if (!IS_ERR(_T)) nvvgpu_log_free(_T))
 
 /* VFIO has checked that no range wraps or overlaps another. */
 static struct nvvgpu_log *nvvgpu_log_alloc(struct rb_root_cached *root,
@@ -109,7 +110,7 @@ static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 
 	log = nvvgpu_log_alloc(root, nnodes);
 	if (IS_ERR(log))
-		return PTR_ERR(no_free_ptr(log));
+		return PTR_ERR(log);
 
 	guard(nvvgpu)(vgpu);
 
