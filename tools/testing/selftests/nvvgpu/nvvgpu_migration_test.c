@@ -356,6 +356,18 @@ TEST_F(migration, pages_of_zeroes_are_not_sent)
 		TH_LOG("%zu bytes for an empty framebuffer", self->stream.len);
 }
 
+TEST_F(migration, an_unused_framebuffer_needs_no_command_to_be_sent)
+{
+	__u32 before = 0, after = 0;
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &before));
+	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &after));
+	/* The end of the first read and the second read look for changes. */
+	EXPECT_EQ(2, after - before);
+}
+
 TEST_F(migration, pre_copy_sends_what_has_changed_and_no_more)
 {
 	struct vfio_precopy_info info;

@@ -21,7 +21,7 @@
  * struct emu_save - a vGPU whose state is being saved
  * @pages: number of pages of the framebuffer
  * @used: pages that were not all zeroes when the save began, or have been written
- *	since; a run of other pages is a chunk without data
+ *	since; the firmware is not asked for the others
  * @todo: pages to be sent in this round
  * @again: pages that have been sent and have changed since
  * @next: page from which @todo is searched
@@ -165,8 +165,9 @@ static int emu_save_refresh(struct emu_dev *emu, unsigned int vf)
 
 	err = emu_vram_bits(emu, vf, NVVGPU_EMU_CMD_DIRTY_READ, dirty);
 	if (err) {
-		/* The log may have been cleared, so send all sent pages again. */
+		/* The log may have been cleared: any page may have been written. */
 		bitmap_complement(save->again, save->todo, save->pages);
+		bitmap_fill(save->used, save->pages);
 		return err;
 	}
 
@@ -201,13 +202,15 @@ static int emu_save_round(struct emu_dev *emu, unsigned int vf)
 	return save->next < save->pages;
 }
 
-/* Ask for the chunk that begins at @next, a page in @todo. */
+/* Ask for the chunk that begins at @next, a page in @todo and @used. */
 static int emu_save_ask(struct emu_dev *emu, unsigned int vf, void *buf,
 			size_t capacity)
 {
 	struct emu_save *save = emu->vgpus[vf].save;
-	unsigned long end = find_next_zero_bit(save->todo, save->pages,
-					       save->next);
+	unsigned long end = min(find_next_zero_bit(save->todo, save->pages,
+						   save->next),
+				find_next_zero_bit(save->used, save->pages,
+						   save->next));
 	u64 most = (u64)(end - save->next) * NVVGPU_EMU_VRAM_PAGE;
 	struct emu_req *req;
 
@@ -261,11 +264,35 @@ static int emu_save_answer(struct emu_dev *emu, struct emu_save *save,
 	return err;
 }
 
+/*
+ * Make a chunk of the unused pages from @next on, without asking for them.  A
+ * page that has been written by now is found by the next refresh, and is sent
+ * again.
+ */
+static void emu_save_unused(struct emu_save *save, struct nvvgpu_chunk *chunk)
+{
+	unsigned long end = min(find_next_zero_bit(save->todo, save->pages,
+						   save->next),
+				find_next_bit(save->used, save->pages,
+					      save->next));
+
+	chunk->kind = NVVGPU_EMU_STATE_VRAM;
+	chunk->offset = (u64)save->next * NVVGPU_EMU_VRAM_PAGE;
+	chunk->span = (u64)(end - save->next) * NVVGPU_EMU_VRAM_PAGE;
+	bitmap_clear(save->todo, save->next, end - save->next);
+	save->next = end;
+}
+
 static int emu_save_vram(struct emu_dev *emu, unsigned int vf,
 			 struct nvvgpu_chunk *chunk, void *buf, size_t capacity)
 {
 	struct emu_save *save = emu->vgpus[vf].save;
 	int err;
+
+	if (!save->req && !test_bit(save->next, save->used)) {
+		emu_save_unused(save, chunk);
+		return 1;
+	}
 
 	err = save->req ? 0 : emu_save_ask(emu, vf, buf, capacity);
 	if (err)
@@ -330,7 +357,7 @@ void emu_save_ahead(void *priv, unsigned int vf, void *buf, size_t capacity)
 
 	save->next = find_next_bit(save->todo, save->pages, save->next);
 	/* An error is found by the next emu_save(). */
-	if (save->next < save->pages)
+	if (save->next < save->pages && test_bit(save->next, save->used))
 		emu_save_ask(emu, vf, buf, capacity);
 }
 
@@ -420,7 +447,6 @@ int emu_precopy_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty)
 {
 	struct emu_dev *emu = priv;
 	struct emu_save *save = emu->vgpus[vf].save;
-	unsigned long page;
 	u64 todo, again;
 	int err;
 
@@ -428,10 +454,8 @@ int emu_precopy_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty)
 	if (err)
 		return err;
 
-	todo = bitmap_weight_and(save->todo, save->used, save->pages);
-	page = save->next;
-	for_each_set_bit_from(page, save->used, save->next + save->asked)
-		todo++;
+	todo = bitmap_weight_and(save->todo, save->used, save->pages) +
+	       save->asked;
 	again = bitmap_weight(save->again, save->pages);
 	*initial = (save->first ? todo : 0) * NVVGPU_EMU_VRAM_PAGE;
 	*dirty = (save->first ? again : todo + again) * NVVGPU_EMU_VRAM_PAGE;
