@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A libFuzzer target: the parser of the migration stream.
+ * A libFuzzer target for the parser of the migration stream.
  *
- * What the parser says of a stream is compared with what a second reading of
- * include/uapi/linux/nvvgpu.h says, which has all of the stream before it and
- * no state.  It has to be the same however the stream is cut, to the byte.
+ * The parser's verdict on a stream is compared with that of a second
+ * implementation of include/uapi/linux/nvvgpu.h, which has the whole stream in
+ * memory and keeps no state.  Both must agree to the byte, however the stream
+ * is cut into writes.
  *
- * An input is a struct input.  What follows it is either a stream, in which
- * what is told by @fix is put right first; or a plan by which one is made as a
- * sender makes it, and then damaged.
+ * An input is a struct input, followed by a stream, which is corrected first as
+ * @fix says; or by a plan, from which a stream is built as a sender builds it,
+ * and then damaged.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -26,13 +27,13 @@
 #define INPUT_MAX	4096
 #define EVENTS_MAX	(INPUT_MAX / sizeof(struct nvvgpu_mig_record) + 1)
 
-/* Of a stream that is made */
+/* Limits of a stream built from a plan */
 #define PLAN_RECORDS	8
 #define PLAN_DATA	64
 
-#define FIX_IDENTITY	0x01	/* the header is one for this receiver */
+#define FIX_IDENTITY	0x01	/* the header is meant for this receiver */
 #define FIX_TYPE	0x04	/* a known type, or an optional one */
-#define FIX_LENGTH	0x08	/* not more than there is */
+#define FIX_LENGTH	0x08	/* within the input */
 #define FIX_NUMBER	0x10
 #define FIX_SPAN	0x20	/* not less than the data */
 
@@ -42,15 +43,15 @@
 struct input {
 	u8 mode;	/* MODE_* */
 	u8 fix;		/* FIX_* */
-	u8 unfixed;	/* number of the record that is left as it is */
-	u8 slices[5];	/* lengths of writes, in turns */
+	u8 unfixed;	/* number of the record that is not corrected */
+	u8 slices[5];	/* lengths of writes, repeated */
 	u8 bytes[];
 };
 
-/* What a stream says, up to a refusal */
+/* A result of reading a stream; a refusal is the last one */
 struct event {
 	int what;	/* enum nvvgpu_stream_event, or a negative errno */
-	size_t at;	/* the byte that shows it */
+	size_t at;	/* byte that completes it */
 	const u8 *state;	/* struct nvvgpu_mig_state, and data */
 	u32 len;	/* of the data */
 };
@@ -70,7 +71,7 @@ struct made {
 static struct nvvgpu_mig_header own;
 static struct nvvgpu_record records[2];
 static struct nvvgpu_record *record;
-static size_t come;	/* bytes of its data */
+static size_t received;	/* bytes of its data so far */
 
 #define CHECK(cond) do {						\
 	if (!(cond)) {							\
@@ -112,7 +113,7 @@ static const struct {
 
 #define NR_IDENTITY	(sizeof(identity) / sizeof(*identity))
 
-/* The second reading */
+/* The second implementation */
 
 static void add(struct events *events, int what, size_t at)
 {
@@ -120,7 +121,7 @@ static void add(struct events *events, int what, size_t at)
 	events->event[events->nr++] = (struct event){ .what = what, .at = at };
 }
 
-/* Bytes of the header, 0 when there are no records to be read */
+/* Returns the size of the header, 0 if it is refused or incomplete. */
 static size_t read_header(const u8 *bytes, size_t len, struct events *events)
 {
 	const u8 *mine = (const u8 *)&own;
@@ -148,7 +149,7 @@ static size_t read_header(const u8 *bytes, size_t len, struct events *events)
 	return 0;
 }
 
-/* The errno that a record's head is refused with, and the byte that shows it */
+/* Returns the errno that the head of a record is refused with, at byte @at. */
 static int read_record(const u8 *rec, size_t len, u64 number, size_t *at)
 {
 	u32 type, length, least = 0, most = NVVGPU_MIG_LENGTH_MAX;
@@ -263,7 +264,7 @@ static void check_state(const struct event *event)
 	CHECK(!memcmp(record->data, event->state + sizeof(*state), len));
 }
 
-/* Who is refused stays so. */
+/* A refusal is final. */
 static void check_refused(struct nvvgpu_stream *stream, int err)
 {
 	const char *why = stream->why;
@@ -277,14 +278,14 @@ static void check_refused(struct nvvgpu_stream *stream, int err)
 	CHECK(stream->why == why);
 }
 
-/* A byte of the data that has not come is poison. */
+/* Data that has not been received must not be read. */
 static void poison(void)
 {
-	ASAN_POISON_MEMORY_REGION(record->data, come);
-	come = 0;
+	ASAN_POISON_MEMORY_REGION(record->data, received);
+	received = 0;
 }
 
-/* Bytes from @room to the end of what it is in */
+/* Returns the bytes from @room to the end of its object. */
 static size_t room_end(struct nvvgpu_stream *stream, const u8 *room)
 {
 	const u8 *head = (u8 *)&record->head, *state = (u8 *)&record->state;
@@ -300,7 +301,7 @@ static size_t room_end(struct nvvgpu_stream *stream, const u8 *room)
 	return (u8 *)(&stream->header + 1) - room;
 }
 
-/* Where the next bytes go */
+/* Returns the place for the next bytes, at most @most of them. */
 static void *make_room(struct nvvgpu_stream *stream, size_t *n, size_t most)
 {
 	u8 *room = nvvgpu_stream_room(stream, n);
@@ -311,7 +312,7 @@ static void *make_room(struct nvvgpu_stream *stream, size_t *n, size_t most)
 	*n = min(*n, most);
 	if (room >= data && room <= data + NVVGPU_MIG_DATA_MAX) {
 		ASAN_UNPOISON_MEMORY_REGION(room, *n);
-		come = room + *n - data;
+		received = room + *n - data;
 	}
 
 	return room;
@@ -327,7 +328,7 @@ static int advance(struct nvvgpu_stream *stream, size_t len)
 	return what;
 }
 
-/* Give a stream to the parser as data.c does, in writes of these lengths. */
+/* Feed a stream to the parser like data.c, in writes of these lengths. */
 static void feed(const u8 *bytes, size_t len, const u8 *slices,
 		 unsigned int nr_slices, const struct events *events)
 {
@@ -362,7 +363,7 @@ static void feed(const u8 *bytes, size_t len, const u8 *slices,
 			CHECK(event + 1 == end);
 			return;
 		}
-		/* Not to get on would be to hang. */
+		/* No progress would be an endless loop. */
 		CHECK(n > 0);
 		done += n;
 		left -= n;
@@ -373,7 +374,7 @@ static void feed(const u8 *bytes, size_t len, const u8 *slices,
 		if (what == NVVGPU_STREAM_STATE) {
 			check_state(event);
 			poison();
-			/* data.c may still be busy with this one. */
+			/* The GPU may still read this record. */
 			record = &records[record == records];
 			nvvgpu_stream_use(&stream, record);
 		}
@@ -396,7 +397,7 @@ static void feed_all_ways(const struct input *input, const u8 *bytes,
 		feed(bytes, len, input->slices, sizeof(input->slices), events);
 }
 
-/* A stream of the fuzzer's own */
+/* A stream taken from the input */
 
 static void fix_header(u8 *bytes, u8 fix)
 {
@@ -472,7 +473,7 @@ static void try_stream(const struct input *input, size_t len)
 	feed_all_ways(input, bytes, len, &events);
 }
 
-/* A stream as it is sent */
+/* A stream built from a plan */
 
 struct plan {
 	const u8 *at;
@@ -504,7 +505,7 @@ static void make_record(struct made *made, u32 type, const void *body, u32 len)
 	made->start[made->records] = made->len;
 }
 
-static void make_piece(struct made *made, struct plan *plan)
+static void make_payload(struct made *made, struct plan *plan)
 {
 	struct {
 		struct nvvgpu_mig_state state;
@@ -536,7 +537,7 @@ static void make_piece(struct made *made, struct plan *plan)
 static void make_stream(struct made *made, struct plan *plan)
 {
 	struct nvvgpu_mig_header header = own;
-	unsigned int pieces = take(plan, 1) % (PLAN_RECORDS + 1);
+	unsigned int nr = take(plan, 1) % (PLAN_RECORDS + 1);
 
 	header.backend_version =
 		cpu_to_le32(take(plan, 1) %
@@ -545,12 +546,12 @@ static void make_stream(struct made *made, struct plan *plan)
 	memcpy(made->bytes, &header, sizeof(header));
 	made->len = sizeof(header);
 	made->records = 0;
-	while (pieces--)
-		make_piece(made, plan);
+	while (nr--)
+		make_payload(made, plan);
 	make_record(made, NVVGPU_MIG_END, NULL, 0);
 }
 
-/* All that was sent comes, and nothing else. */
+/* Exactly the records that were sent are received. */
 static void check_round_trip(const struct made *made,
 			     const struct events *events)
 {
@@ -597,7 +598,7 @@ enum damage {
 	NR_DAMAGES,
 };
 
-/* False when nothing can be damaged like that */
+/* Returns false if the stream cannot be damaged in this way. */
 static bool damage(struct made *bad, const struct made *made,
 		   enum damage kind, struct plan *plan)
 {
