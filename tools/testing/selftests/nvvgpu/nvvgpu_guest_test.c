@@ -96,6 +96,22 @@ static int nvme_secondary(__u16 *cntlid)
 	return ret;
 }
 
+/* The driver resets the controller in a work item, which a busy machine runs late. */
+static int nvme_wait_live(void)
+{
+	char state[32];
+	int tries;
+
+	for (tries = 0; tries < 600; tries++) {
+		if (get("/sys/class/nvme/nvme0/state", state, sizeof(state)) > 0 &&
+		    !strcmp(state, "live\n"))
+			return 0;
+		usleep(100000);
+	}
+
+	return -ETIMEDOUT;
+}
+
 /* Give the first VF queues and interrupts, and switch it on. */
 static const char *nvme_prepare(struct pf *pf)
 {
@@ -108,7 +124,7 @@ static const char *nvme_prepare(struct pf *pf)
 	    nvme_virt(0, VIRT_INTERRUPTS, VIRT_PRIMARY_ALLOC, 0))
 		return "the nvme PF does not let go of its resources";
 	/* They are free after a reset. */
-	if (pci_write(pf->bdf, "reset", "1"))
+	if (pci_write(pf->bdf, "reset", "1") || nvme_wait_live())
 		return "the nvme PF cannot be reset";
 	if (pf_prepare(pf, "nvme", 1))
 		return "no VFs of nvme";
