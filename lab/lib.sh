@@ -143,6 +143,8 @@ explain() {
 		die "the disk of $CACHE is full; make room or set NVVGPU_CACHE to another disk (log: $1)"
 	elif grep -qE 'NO_PUBKEY|not signed|unable to find keyring' "$1"; then
 		die "the mirror's signature cannot be checked; install a newer debian-archive-keyring (log: $1)"
+	elif grep -q '404 *Not Found' "$1"; then
+		die "the Debian mirror lacks a file that its index lists, $(grep -oE '[^/]+\.(deb|dsc|xz) +404' "$1" | cut -d' ' -f1 | head -n 1): wait until it is up to date, or set NVVGPU_MIRROR to another (log: $1)"
 	elif grep -qE 'Could not (resolve|connect)|Temporary failure resolving|Failed to fetch|Connection (failed|timed out|refused)|Unable to connect|Network is unreachable' "$1"; then
 		die "the Debian mirror cannot be reached: $(grep -oE '(https?|ftp)://[^/ ]+' "$1" | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }'); check the network or set NVVGPU_MIRROR (log: $1)"
 	fi
