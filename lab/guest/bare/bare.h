@@ -26,24 +26,24 @@
 
 static inline void out8(__u16 port, __u8 val)
 {
-	asm volatile("outb %0, %1" : : "a" (val), "Nd" (port));
+	asm volatile("outb %0, %1" : : "a" (val), "d" (port));
 }
 
 static inline void out16(__u16 port, __u16 val)
 {
-	asm volatile("outw %0, %1" : : "a" (val), "Nd" (port));
+	asm volatile("outw %0, %1" : : "a" (val), "d" (port));
 }
 
 static inline void out32(__u16 port, __u32 val)
 {
-	asm volatile("outl %0, %1" : : "a" (val), "Nd" (port));
+	asm volatile("outl %0, %1" : : "a" (val), "d" (port));
 }
 
 static inline __u8 in8(__u16 port)
 {
 	__u8 val;
 
-	asm volatile("inb %1, %0" : "=a" (val) : "Nd" (port));
+	asm volatile("inb %1, %0" : "=a" (val) : "d" (port));
 
 	return val;
 }
@@ -52,7 +52,7 @@ static inline __u16 in16(__u16 port)
 {
 	__u16 val;
 
-	asm volatile("inw %1, %0" : "=a" (val) : "Nd" (port));
+	asm volatile("inw %1, %0" : "=a" (val) : "d" (port));
 
 	return val;
 }
@@ -61,7 +61,7 @@ static inline __u32 in32(__u16 port)
 {
 	__u32 val;
 
-	asm volatile("inl %1, %0" : "=a" (val) : "Nd" (port));
+	asm volatile("inl %1, %0" : "=a" (val) : "d" (port));
 
 	return val;
 }

@@ -45,6 +45,7 @@
 /* HPET, as 32-bit registers */
 #define HPET_BASE		0xfed00000
 #define HPET_PERIOD_FS		(0x04 / 4)
+#define   HPET_PERIOD_MAX	100000000
 #define HPET_CONFIG		(0x10 / 4)
 #define   HPET_ENABLE		0x1
 #define HPET_COUNTER		(0xf0 / 4)
@@ -59,7 +60,7 @@
  * struct gate - an entry of the interrupt table
  * @offset_low: of the handler, bits 0 to 15
  * @selector: code segment
- * @ist: 0, to stay on the stack
+ * @stack: 0, to stay on the current one
  * @type: GATE_INTERRUPT
  * @offset_mid: bits 16 to 31
  * @offset_high: bits 32 to 63
@@ -68,7 +69,7 @@
 struct gate {
 	__u16 offset_low;
 	__u16 selector;
-	__u8 ist;
+	__u8 stack;
 	__u8 type;
 	__u16 offset_mid;
 	__u32 offset_high;
@@ -222,14 +223,14 @@ bool irq_wait_any(const int *irq, unsigned int nr, int timeout_ms)
 
 	for (;;) {
 		/* The CPU takes no interrupt between sti and hlt. */
-		asm volatile("cli");
+		asm volatile("cli" : : : "memory");
 		for (i = 0; i < nr && !irqs[irq[i]]; i++)
 			;
 		if (i < nr || now_ms() >= end)
 			break;
 		asm volatile("sti; hlt" : : : "memory");
 	}
-	asm volatile("sti");
+	asm volatile("sti" : : : "memory");
 
 	return i < nr;
 }
@@ -328,9 +329,16 @@ static void gates_init(void)
 
 static void cpu_init(void)
 {
+	__u32 period;
+
 	gates_init();
 
 	hpet = cpu_map_io(HPET_BASE, PAGE);
+	period = io_read(&hpet[HPET_PERIOD_FS]);
+	if (!period || period > HPET_PERIOD_MAX) {
+		say("setup result=failed what=\"no HPET\"");
+		cpu_reset();
+	}
 	io_write(&hpet[HPET_CONFIG], HPET_ENABLE);
 
 	/* The firmware's interrupts, which go through the PICs, end here. */
@@ -343,7 +351,7 @@ static void cpu_init(void)
 	io_write(&apic[APIC_TIMER_DIVIDE], APIC_DIVIDE_1);
 	next_tick_ms = now_ms();
 	tick();
-	asm volatile("sti");
+	asm volatile("sti" : : : "memory");
 }
 
 int main(void)
