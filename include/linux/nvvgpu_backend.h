@@ -297,7 +297,11 @@ struct nvvgpu_backend_ops {
 		       enum nvvgpu_suspend_level level);
 	/** @resume: migration group; undo @suspend from any level */
 	int (*resume)(void *priv, unsigned int vf);
-	/** @state_size: migration group; estimate of the bytes left to be saved */
+	/**
+	 * @state_size: migration group; estimate the bytes of data that @save
+	 * will return until the end, without runs of zeroes.  Without a session,
+	 * estimate those of one that begins now.
+	 */
 	int (*state_size)(void *priv, unsigned int vf, u64 *bytes);
 	/** @save_begin: migration group; from here on changes are tracked */
 	int (*save_begin)(void *priv, unsigned int vf);
@@ -307,7 +311,7 @@ struct nvvgpu_backend_ops {
 	 * own: is_vmalloc_addr(), or a folio.  That is what a GPU may write to
 	 * directly, by dma_map_single(); a back-end that cannot be sure that
 	 * the GPU has finished keeps a reference to the folio, and fails.
-	 * Called by the user's process or by a kernel thread.
+	 * Called by the user's process.
 	 * Returns 1 with a piece, 0 when there is none for now.  While the vGPU
 	 * runs only what can be sent early is offered; at NVVGPU_SUSPEND_ALL
 	 * everything that is left, and 0 is then the end.
@@ -338,8 +342,9 @@ struct nvvgpu_backend_ops {
 	 */
 	int (*load_end)(void *priv, unsigned int vf, bool commit);
 	/**
-	 * @precopy_estimate: optional beside the migration group; bytes never
-	 * sent yet and bytes changed since they were sent
+	 * @precopy_estimate: optional beside the migration group; estimate the
+	 * bytes of data that @save will return of state that was never sent and
+	 * of state that has changed since, without runs of zeroes
 	 */
 	int (*precopy_estimate)(void *priv, unsigned int vf, u64 *initial,
 				u64 *dirty);
