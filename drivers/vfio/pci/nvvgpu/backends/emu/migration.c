@@ -140,10 +140,8 @@ static int emu_vram_bits(struct emu_dev *emu, unsigned int vf, u16 opcode,
 
 	cmd.out = bits;
 	err = emu_fw_cmd(emu, &cmd);
-	if (err)
-		return err;
-	if (cmd.len != DIV_ROUND_UP(nr, BITS_PER_BYTE))
-		return -EPROTO;
+	if (err || cmd.len != DIV_ROUND_UP(nr, BITS_PER_BYTE))
+		return err ?: -EPROTO;
 
 	for (i = 0; i < words; i++)
 		bits[i] = le64_to_cpu((__force __le64)bits[i]);
