@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What QEMU's configure would find on Linux on x86-64, as far as the headers
- * that the device includes ask for it.
+ * The results of QEMU's configure on x86-64 Linux that are used by the headers
+ * included by the device.
  */
 #define CONFIG_ATOMIC64
 #define CONFIG_INT128

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The device as an object that an unmodified QEMU loads: refuse a QEMU whose
- * structures differ from those of the headers that it was compiled with.
+ * The device is loaded into an unmodified QEMU.  Refuse a QEMU whose structures
+ * differ from the headers that the device was compiled with.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
@@ -12,7 +12,7 @@
 
 #define TYPE_LAYOUT_PROBE "nvvgpu-emu-layout-probe"
 
-/* Without anything of its own, a PCI device has the size of QEMU's PCIDevice. */
+/* A PCI device type without fields of its own has the size of PCIDevice. */
 static void probe_class_init(ObjectClass *klass, void *data)
 {
     DEVICE_CLASS(klass)->user_creatable = false;
@@ -35,7 +35,7 @@ static void probe_register(void)
 
 type_init(probe_register)
 
-/* QEMU zeroes just the size of a type before it initializes an object of it. */
+/* QEMU zeroes exactly the instance size before it initializes an object. */
 static size_t instance_size(const char *type)
 {
     const size_t room = 256 * KiB;
@@ -57,9 +57,9 @@ static void check_size(const char *type, size_t expected)
     const size_t size = instance_size(type);
 
     if (size != expected) {
-        error_report("nvvgpu-emu: %s has %zu bytes in this QEMU and %zu in the "
-                     "headers that the device was built with: build it for this QEMU",
-                     type, size, expected);
+        error_report("nvvgpu-emu: %s has %zu bytes in this QEMU, but %zu in "
+                     "the headers the device was built with; rebuild the "
+                     "device for this QEMU", type, size, expected);
         exit(EXIT_FAILURE);
     }
 }
@@ -70,5 +70,5 @@ static void check_layout(void)
     check_size(TYPE_MEMORY_REGION, sizeof(MemoryRegion));
 }
 
-/* QEMU calls these right after it has registered its types. */
+/* QEMU calls migration_init() functions right after it registers its types. */
 migration_init(check_layout)

@@ -9,13 +9,13 @@
 #include "qemu/cutils.h"
 #include "nvvgpu-emu.h"
 
-/* How much of VRAM one step of SAVE, LOAD or USED goes over */
+/* Maximum number of bytes of VRAM per step of SAVE, LOAD and USED */
 #define NVVGPU_CMD_STEP         (1 * MiB)
 
 #define NVVGPU_FW_VERSION       (NVVGPU_EMU_FW_MAJOR << 16 | \
                                  NVVGPU_EMU_FW_MINOR)
 
-/* A handler that is not done yet; it is no status */
+/* Returned by a handler that needs another call; never sent as a status */
 #define NVVGPU_CMD_AGAIN        (~0U)
 
 typedef uint32_t NvvgpuCmdFn(NvvgpuState *s, NvvgpuVgpu *v,
@@ -103,7 +103,7 @@ static uint32_t nvvgpu_cmd_available(NvvgpuState *s, NvvgpuVgpu *v,
 }
 
 /*
- * Life of a vGPU
+ * Life cycle of a vGPU
  */
 
 static uint32_t nvvgpu_cmd_create(NvvgpuState *s, NvvgpuVgpu *v,
@@ -256,8 +256,9 @@ static uint32_t nvvgpu_cmd_save_regs(NvvgpuState *s, NvvgpuVgpu *v,
 }
 
 /*
- * A piece ends where pages of zeroes and others meet: it is either written to
- * the buffer, or all zeroes and only counted.  msg->len tells which.
+ * Save one run of VRAM pages that are either all zero or all non-zero.  A
+ * non-zero run is written to the buffer; of a zero run only the length is
+ * reported in res[0], and msg->len stays 0.
  */
 static uint32_t nvvgpu_cmd_save_vram(NvvgpuState *s, NvvgpuVgpu *v,
                                      const NvvgpuCmd *cmd, NvvgpuMsg *msg)
@@ -338,7 +339,7 @@ static uint32_t nvvgpu_cmd_load_regs(NvvgpuState *s, NvvgpuVgpu *v,
     return nvvgpu_state_load(v, cmd->arg[1], s->fw_buf, cmd->len);
 }
 
-/* Zero a piece of VRAM, whole pages in a way that gives them back */
+/* Zero a range of VRAM; whole pages are returned to the host */
 static void nvvgpu_cmd_zero_vram(NvvgpuVgpu *v, uint64_t off, uint64_t len)
 {
     uint64_t first = QEMU_ALIGN_UP(off, NVVGPU_EMU_VRAM_PAGE);
@@ -455,7 +456,7 @@ static uint32_t nvvgpu_cmd_dirty_stop(NvvgpuState *s, NvvgpuVgpu *v,
     }
 }
 
-/* Read up to NVVGPU_SLICE bytes of bits, from fw.done on */
+/* Read up to NVVGPU_SLICE bytes of the bitmap, starting at byte fw.done */
 static uint32_t nvvgpu_cmd_dirty_slice(NvvgpuState *s, NvvgpuVgpu *v,
                                        const NvvgpuCmd *cmd, NvvgpuMsg *msg,
                                        unsigned int shift)
@@ -476,7 +477,7 @@ static uint32_t nvvgpu_cmd_dirty_slice(NvvgpuState *s, NvvgpuVgpu *v,
     pages = MIN(pages - s->fw.done * 8, n * 8);
     if (vram) {
         msg->res[0] += nvvgpu_vram_log_read(v, first, pages, s->fw_buf);
-        /* A CPU may have reset the firmware: nobody waits for this. */
+        /* A vCPU may have reset the firmware, which drops the command. */
         if (s->fw.epoch != epoch) {
             return NVVGPU_EMU_ERR_INTERNAL;
         }
@@ -486,7 +487,7 @@ static uint32_t nvvgpu_cmd_dirty_slice(NvvgpuState *s, NvvgpuVgpu *v,
 
     status = nvvgpu_fw_write(s, s->fw.done, s->fw_buf, n);
     if (status) {
-        /* The host has not seen them: they are still dirty */
+        /* The host did not receive these bits, so mark them dirty again */
         if (vram && v->vram_log.on) {
             bitmap_set(v->vram_log.bitmap, first, pages);
         } else if (!vram) {
@@ -532,7 +533,7 @@ static uint32_t nvvgpu_cmd_dirty_read(NvvgpuState *s, NvvgpuVgpu *v,
 }
 
 /*
- * What there is to know about a vGPU
+ * Information about a vGPU
  */
 
 static uint32_t nvvgpu_cmd_used(NvvgpuState *s, NvvgpuVgpu *v,
@@ -629,9 +630,9 @@ static uint32_t nvvgpu_cmd_display(NvvgpuState *s, NvvgpuVgpu *v,
  * Dispatch
  */
 
-#define NVVGPU_CMD_VF       0x1     /* about one VF */
-#define NVVGPU_CMD_VGPU     0x2     /* which has to hold a vGPU */
-#define NVVGPU_CMD_CRASHED  0x4     /* that may have crashed */
+#define NVVGPU_CMD_VF       0x1     /* addresses a VF */
+#define NVVGPU_CMD_VGPU     0x2     /* the VF must have a vGPU */
+#define NVVGPU_CMD_CRASHED  0x4     /* the vGPU may have crashed */
 
 static const struct {
     const char *name;

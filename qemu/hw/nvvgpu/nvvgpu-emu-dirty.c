@@ -1,7 +1,7 @@
 /*
- * nvvgpu-emu: log of the engines' DMA
+ * nvvgpu-emu: DMA dirty log
  *
- * One bit for each page of the IOVA ranges that the host has asked for.
+ * One bit per page of the IOVA ranges that the host requested.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,7 +13,7 @@
 #define NVVGPU_DMA_LOG_SHIFT_MIN    12
 #define NVVGPU_DMA_LOG_SHIFT_MAX    30
 
-/* The most that the bitmaps of one vGPU may have; then pages get larger */
+/* Limit on the pages tracked per vGPU; beyond it the page size grows */
 #define NVVGPU_DMA_LOG_PAGES_MAX    (256 * MiB)
 
 void nvvgpu_dma_log_stop(NvvgpuVgpu *v)
@@ -85,7 +85,7 @@ uint32_t nvvgpu_dma_log_start(NvvgpuVgpu *v,
     return NVVGPU_EMU_OK;
 }
 
-/* The part of a range that lies in pages first to last, if any */
+/* Clip [*first, *last] to the range; returns false if they are disjoint */
 static bool nvvgpu_dma_range_clip(const NvvgpuDmaRange *r, uint64_t *first,
                                   uint64_t *last)
 {

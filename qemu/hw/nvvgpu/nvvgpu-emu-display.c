@@ -1,7 +1,7 @@
 /*
  * nvvgpu-emu: dispi registers and EDID
  *
- * The page is laid out as that of QEMU's bochs-display, without the VGA ports.
+ * The page has the layout of QEMU's bochs-display, without the VGA ports.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,10 +25,10 @@ void nvvgpu_display_init(NvvgpuVgpu *v)
     memset(v->edid, 0, sizeof(v->edid));
 
     if (type->heads) {
-        /* The same wherever a vGPU of the type is: it may move. */
+        /* Depends on the type only: the EDID must not change in a migration */
         qemu_edid_info info = {
             .vendor = "NVE",
-            /* what follows the maker's name */
+            /* without the "NVIDIA " prefix */
             .name = strchr(type->name, ' ') + 1,
             .prefx = MIN(type->max_width, 1280),
             .prefy = MIN(type->max_height, 800),
@@ -83,7 +83,7 @@ void nvvgpu_display_update(NvvgpuVgpu *v)
 
     nvvgpu_display_plane(v, &v->plane);
 
-    /* Flipping pages is no change of the mode */
+    /* A change of the offset alone is a page flip, not a mode change */
     if (v->plane.enabled != old.enabled || v->plane.width != old.width ||
         v->plane.height != old.height || v->plane.stride != old.stride ||
         v->plane.bpp != old.bpp) {
@@ -153,13 +153,13 @@ void nvvgpu_display_write(NvvgpuVgpu *v, hwaddr addr, uint64_t val,
 
     if (addr < NVVGPU_EMU_VF_REG_DISPI ||
         addr >= NVVGPU_EMU_VF_REG_DISPI + NVVGPU_DISPI_SIZE) {
-        /* VGA ports, byte order: a driver may try, and it has no effect */
+        /* Ignore writes of bochs-drm to the VGA ports and QEXT_ENDIAN */
         return;
     }
     if (size == 1) {
         qemu_log_mask(LOG_GUEST_ERROR,
-                      "nvvgpu-emu: VF %u: write of a byte to 0x%" HWADDR_PRIx
-                      "\n", v->index, addr);
+                      "nvvgpu-emu: VF %u: invalid 1-byte write to register 0x%"
+                      HWADDR_PRIx "\n", v->index, addr);
         return;
     }
 

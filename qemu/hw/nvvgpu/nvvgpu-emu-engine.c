@@ -2,8 +2,8 @@
  * nvvgpu-emu: descriptors, DMA, scheduling
  *
  * One timer serves the engines of all VFs.  Each time it fires, it moves at
- * most NVVGPU_ROUND bytes, in slices, taking turns by deficit round robin: in
- * one turn a vGPU may move its type's weight times NVVGPU_QUANTUM.
+ * most NVVGPU_ROUND bytes, in slices.  Deficit round robin schedules the VFs:
+ * in each turn a vGPU may move its type's weight times NVVGPU_QUANTUM.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,14 +17,14 @@
 #define NVVGPU_ROUND            (1 * MiB)
 #define NVVGPU_QUANTUM          (64 * KiB)
 
-/* What a descriptor costs on top of its bytes, in bytes */
+/* Fixed cost of a descriptor in bytes, added to its length */
 #define NVVGPU_DESC_COST        1024
 
-/* From a doorbell to the first descriptor, and from round to round */
+/* Delay from a doorbell to the first descriptor, and between two rounds */
 #define NVVGPU_ENGINE_DELAY_NS  1000
 #define NVVGPU_ENGINE_PERIOD_NS 10000
 
-/* IOMMUs refuse in units of no less */
+/* Smallest unit in which an IOMMU refuses accesses */
 #define NVVGPU_DMA_PAGE         (4 * KiB)
 
 #define NVVGPU_DESC_FLAGS       (NVVGPU_EMU_DESC_SRC_VRAM | \
@@ -35,7 +35,7 @@
  * DMA
  */
 
-/* Returns how many bytes went well; the next one was refused */
+/* Returns the number of bytes before the first one that was refused */
 static uint64_t nvvgpu_dma(NvvgpuVgpu *v, NvvgpuVf *vf, dma_addr_t addr,
                            void *buf, uint64_t len, DMADirection dir)
 {
@@ -191,7 +191,7 @@ void nvvgpu_engine_doorbell(NvvgpuVgpu *v, uint32_t tail)
  * Descriptors
  */
 
-/* Is this a descriptor at all?  Whether VRAM has what it names comes later. */
+/* Check a descriptor, except for its VRAM ranges */
 uint32_t nvvgpu_engine_check(const NvvgpuDesc *d)
 {
     if (d->op > NVVGPU_EMU_OP_SEMAPHORE || d->flags & ~NVVGPU_DESC_FLAGS) {
@@ -240,7 +240,7 @@ static uint64_t nvvgpu_desc_len(const NvvgpuDesc *d)
     }
 }
 
-/* Halts and returns false when a piece is not in the framebuffer */
+/* Halts the engine and returns false if the range exceeds the framebuffer */
 static bool nvvgpu_engine_check_vram(NvvgpuVgpu *v, uint64_t off, uint64_t len)
 {
     if (nvvgpu_vram_check(v, off, len)) {
@@ -252,7 +252,7 @@ static bool nvvgpu_engine_check_vram(NvvgpuVgpu *v, uint64_t off, uint64_t len)
     return false;
 }
 
-/* Get the next descriptor.  Returns false when it halted or was reset. */
+/* Fetch the next descriptor; returns false if the engine halted or was reset */
 static bool nvvgpu_engine_fetch(NvvgpuVgpu *v, NvvgpuVf *vf)
 {
     NvvgpuEngine *e = &v->engine;
@@ -269,7 +269,7 @@ static bool nvvgpu_engine_fetch(NvvgpuVgpu *v, NvvgpuVf *vf)
     if (v->epoch != epoch) {
         return false;
     }
-    /* Statistics are about what descriptors move */
+    /* The statistics do not count the fetch of descriptors */
     v->stats.dma_read_bytes = read;
     if (done < sizeof(raw)) {
         nvvgpu_engine_halt(v, NVVGPU_EMU_VF_ERR_DMA_READ, addr + done);
@@ -308,7 +308,7 @@ static bool nvvgpu_engine_fetch(NvvgpuVgpu *v, NvvgpuVf *vf)
     return true;
 }
 
-/* Put buf to the destination, from done on.  Returns how much went well. */
+/* Write @buf to the destination at e->done; returns the bytes written */
 static uint64_t nvvgpu_engine_store(NvvgpuVgpu *v, NvvgpuVf *vf,
                                     const void *buf, uint64_t len)
 {
@@ -328,7 +328,7 @@ static uint64_t nvvgpu_engine_store(NvvgpuVgpu *v, NvvgpuVf *vf,
                       DMA_DIRECTION_FROM_DEVICE);
 }
 
-/* Repeat the first period bytes of buf up to len */
+/* Fill @buf up to @len bytes with repetitions of its first @period bytes */
 static void nvvgpu_repeat(uint8_t *buf, uint64_t period, uint64_t len)
 {
     for (uint64_t have = period; have < len; have *= 2) {
@@ -337,10 +337,10 @@ static void nvvgpu_repeat(uint8_t *buf, uint64_t period, uint64_t len)
 }
 
 /*
- * Get len bytes of a copy's source, from done on.  Returns how much went well.
+ * Read @len bytes of a copy's source at e->done; returns the bytes read.
  *
- * Where the destination begins in the middle of the source, a copy from front
- * to back reads what it has just written: the bytes between the two repeat.
+ * If the destination starts within the source, a front-to-back copy reads back
+ * its own output, so the bytes between the two addresses repeat.
  */
 static uint64_t nvvgpu_engine_load(NvvgpuVgpu *v, NvvgpuVf *vf, uint8_t *buf,
                                    uint64_t len)
@@ -370,7 +370,7 @@ static uint64_t nvvgpu_engine_load(NvvgpuVgpu *v, NvvgpuVf *vf, uint8_t *buf,
     return len;
 }
 
-/* The descriptor in work is done */
+/* Retire the descriptor in flight */
 static void nvvgpu_engine_complete(NvvgpuVgpu *v)
 {
     NvvgpuEngine *e = &v->engine;
@@ -383,7 +383,7 @@ static void nvvgpu_engine_complete(NvvgpuVgpu *v)
     }
 }
 
-/* Do one slice.  Returns what it cost. */
+/* Process one slice; returns its cost */
 static uint64_t nvvgpu_engine_slice(NvvgpuVgpu *v, NvvgpuVf *vf)
 {
     NvvgpuEngine *e = &v->engine;
@@ -406,7 +406,7 @@ static uint64_t nvvgpu_engine_slice(NvvgpuVgpu *v, NvvgpuVf *vf)
         loaded = nvvgpu_engine_load(v, vf, buf, len);
         break;
     case NVVGPU_EMU_OP_FILL:
-        /* Slices are whole patterns, so each begins with the first byte */
+        /* The slice size is a multiple of the pattern's */
         loaded = len;
         stl_le_p(buf, e->desc.data);
         nvvgpu_repeat(buf, sizeof(uint32_t), len);
@@ -448,8 +448,9 @@ static uint64_t nvvgpu_engine_slice(NvvgpuVgpu *v, NvvgpuVf *vf)
 }
 
 /*
- * A slice with the doors shut: nothing that this DMA reaches in the PF's
- * registers or in the VF's own has an effect.
+ * Process one slice with the re-entrancy guard of the VF engaged, so that DMA
+ * to the registers of the VF is refused.  nvvgpu_engine_fire() does the same
+ * for the PF.
  */
 static uint64_t nvvgpu_engine_step(NvvgpuVgpu *v)
 {
@@ -470,7 +471,7 @@ static uint64_t nvvgpu_engine_step(NvvgpuVgpu *v)
  * Scheduling
  */
 
-/* The vGPU whose turn it is; its turn begins anew when it has no bytes left */
+/* Select the next runnable vGPU; start a new turn if its last one is used up */
 static NvvgpuVgpu *nvvgpu_engine_pick(NvvgpuState *s)
 {
     for (unsigned int i = 0; i < s->num_vfs; i++) {

@@ -1,10 +1,10 @@
 /*
- * nvvgpu-emu: faults that the firmware is told to have
+ * nvvgpu-emu: fault injection into the firmware
  *
  *   fault   := "" | rule { ("," | ";") rule }
  *   rule    := command ":" nth ":" action | "now:" now
  *   command := "hello" | "info" | ... | "any"
- *   nth     := number from 1, counted from when the property was set | "*"
+ *   nth     := number from 1, counted since the property was set | "*"
  *   action  := "fail" [ "=" status ] | "lie=" word | "late=" ms | "slow=" ms |
  *              "hang" | "wedge" | "crash" | "vcrash"
  *   now     := "crash" | "wedge" | "vcrash=" vf
@@ -49,7 +49,7 @@ static const struct {
     { "vcrash", NVVGPU_FAULT_VCRASH },
 };
 
-/* Cuts str at the separator and returns what comes after it, or NULL */
+/* Terminate @str at @separator; returns the rest, NULL without a separator */
 static char *nvvgpu_fault_cut(char *str, char separator)
 {
     char *end = strchr(str, separator);
@@ -83,7 +83,7 @@ static bool nvvgpu_fault_parse_action(NvvgpuFault *f, char *action,
         switch (nvvgpu_fault_actions[i].arg) {
         case NVVGPU_FAULT_ARG_NEVER:
             if (arg) {
-                error_setg(errp, "fw-faults: '%s' takes no value", action);
+                error_setg(errp, "fw-faults: %s: takes no value", action);
                 return false;
             }
             return true;
@@ -98,7 +98,7 @@ static bool nvvgpu_fault_parse_action(NvvgpuFault *f, char *action,
         if (!arg || !nvvgpu_fault_number(arg, nvvgpu_fault_actions[i].arg_min,
                                          nvvgpu_fault_actions[i].arg_max,
                                          &f->arg)) {
-            error_setg(errp, "fw-faults: '%s' needs a number from %" PRIu64
+            error_setg(errp, "fw-faults: %s: expected a number from %" PRIu64
                        " to %" PRIu64 ", not '%s'", action,
                        nvvgpu_fault_actions[i].arg_min,
                        nvvgpu_fault_actions[i].arg_max, arg ?: "");
@@ -107,7 +107,7 @@ static bool nvvgpu_fault_parse_action(NvvgpuFault *f, char *action,
         return true;
     }
 
-    error_setg(errp, "fw-faults: '%s' is no action", action);
+    error_setg(errp, "fw-faults: unknown action '%s'", action);
     return false;
 }
 
@@ -120,22 +120,22 @@ static bool nvvgpu_fault_parse_rule(NvvgpuFault *f, const char *rule,
 
     memset(f, 0, sizeof(*f));
     if (!action) {
-        error_setg(errp, "fw-faults: '%s' is not <command>:<nth>:<action>",
-                   rule);
+        error_setg(errp, "fw-faults: expected <command>:<nth>:<action>, "
+                   "not '%s'", rule);
         return false;
     }
 
     if (strcmp(name, "any")) {
         f->opcode = nvvgpu_cmd_opcode(name);
         if (!f->opcode) {
-            error_setg(errp, "fw-faults: '%s' is no command", name);
+            error_setg(errp, "fw-faults: unknown command '%s'", name);
             return false;
         }
     }
     if (strcmp(nth, "*") &&
         !nvvgpu_fault_number(nth, 1, UINT32_MAX, &f->nth)) {
-        error_setg(errp, "fw-faults: '%s' is neither '*' nor a number from 1",
-                   nth);
+        error_setg(errp, "fw-faults: expected '*' or a number from 1, "
+                   "not '%s'", nth);
         return false;
     }
     if (!nvvgpu_fault_parse_action(f, action, errp)) {
@@ -143,7 +143,8 @@ static bool nvvgpu_fault_parse_rule(NvvgpuFault *f, const char *rule,
     }
     if (f->action == NVVGPU_FAULT_VCRASH && f->opcode &&
         !nvvgpu_cmd_has_vf(f->opcode)) {
-        error_setg(errp, "fw-faults: '%s' is not about one vGPU", name);
+        error_setg(errp, "fw-faults: vcrash: command '%s' does not address a "
+                   "vGPU", name);
         return false;
     }
 
@@ -158,7 +159,7 @@ static bool nvvgpu_fault_parse_now(NvvgpuState *s, NvvgpuFault *f,
     memset(f, 0, sizeof(*f));
     if (s->fw.status != NVVGPU_EMU_FW_READY &&
         s->fw.status != NVVGPU_EMU_FW_BOOTING) {
-        error_setg(errp, "fw-faults: 'now': the firmware is not running");
+        error_setg(errp, "fw-faults: now: the firmware is not running");
         return false;
     }
 
@@ -169,15 +170,15 @@ static bool nvvgpu_fault_parse_now(NvvgpuState *s, NvvgpuFault *f,
     } else if (strstart(what, "vcrash=", &vf)) {
         f->action = NVVGPU_FAULT_VCRASH;
         if (!nvvgpu_fault_number(vf, 0, s->num_vfs - 1, &f->arg)) {
-            error_setg(errp, "fw-faults: '%s' is no VF", vf);
+            error_setg(errp, "fw-faults: invalid VF '%s'", vf);
             return false;
         }
         if (!nvvgpu_vgpu_exists(&s->vgpu[f->arg])) {
-            error_setg(errp, "fw-faults: there is no vGPU on VF %s", vf);
+            error_setg(errp, "fw-faults: VF %s has no vGPU", vf);
             return false;
         }
     } else {
-        error_setg(errp, "fw-faults: 'now' takes 'crash', 'wedge' or "
+        error_setg(errp, "fw-faults: now: expected 'crash', 'wedge' or "
                    "'vcrash=<vf>', not '%s'", what);
         return false;
     }
@@ -190,7 +191,7 @@ static void nvvgpu_fault_do_now(NvvgpuState *s, const NvvgpuFault *f)
     trace_nvvgpu_fault_now(f->action, f->arg);
     switch (f->action) {
     case NVVGPU_FAULT_CRASH:
-        nvvgpu_fw_crash(s, "told to");
+        nvvgpu_fw_crash(s, "injected fault");
         break;
     case NVVGPU_FAULT_WEDGE:
         nvvgpu_fw_wedge(s);
@@ -203,7 +204,7 @@ static void nvvgpu_fault_do_now(NvvgpuState *s, const NvvgpuFault *f)
     }
 }
 
-/* All of the string is right, or nothing changes */
+/* Replace the rules, unless any part of the string is invalid */
 void nvvgpu_fault_set(NvvgpuState *s, const char *str, Error **errp)
 {
     g_auto(GStrv) items = g_strsplit_set(str, ",;", -1);
@@ -232,7 +233,7 @@ void nvvgpu_fault_set(NvvgpuState *s, const char *str, Error **errp)
         g_string_append_printf(kept, "%s%s", kept->len ? "," : "", item);
     }
 
-    /* What happens now leaves the rules alone, unless there are new ones */
+    /* A string with only "now:" items keeps the current rules */
     if (num_rules || !num_now) {
         g_free(s->fw.faults);
         g_free(s->fw.fault_rules);
@@ -250,7 +251,7 @@ NvvgpuFaultAction nvvgpu_fault_match(NvvgpuState *s, uint16_t opcode,
 {
     NvvgpuFaultAction action = NVVGPU_FAULT_NONE;
 
-    /* All rules count; the first one that is due is followed */
+    /* Every matching rule counts the command; the first one due is applied */
     for (unsigned int i = 0; i < s->fw.num_fault_rules; i++) {
         NvvgpuFault *f = &s->fw.fault_rules[i];
 

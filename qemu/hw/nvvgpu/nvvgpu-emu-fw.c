@@ -1,8 +1,8 @@
 /*
  * nvvgpu-emu: the firmware: rings, timing, events, crashes
  *
- * The firmware works on one command at a time, each takes a while, and then
- * its answer waits for room in the message ring.  Answers go before events.
+ * The firmware executes one command at a time, after a delay.  The response is
+ * queued until the message ring has a free entry; responses precede events.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,7 +13,7 @@
 #include "nvvgpu-emu.h"
 #include "trace.h"
 
-/* No further command is begun while so many answers wait inside */
+/* The firmware fetches no command while this many responses are queued */
 #define NVVGPU_FW_WAITING_MAX   256
 
 static int64_t nvvgpu_fw_now(void)
@@ -37,7 +37,7 @@ static bool nvvgpu_fw_is_up(NvvgpuState *s)
     return s->fw.status == NVVGPU_EMU_FW_READY;
 }
 
-/* Have the message ring looked after soon */
+/* Schedule a flush of queued messages to the message ring */
 static void nvvgpu_fw_post(NvvgpuState *s)
 {
     if (nvvgpu_fw_is_up(s) && s->fw.msg_timer) {
@@ -55,7 +55,7 @@ static void nvvgpu_fw_drop(NvvgpuMsgQueue *queue)
     }
 }
 
-/* Answers that were held back go to the others once their time has come */
+/* Move delayed responses that are due to the output queue */
 static void nvvgpu_fw_release_late(NvvgpuState *s)
 {
     NvvgpuFw *fw = &s->fw;
@@ -109,7 +109,7 @@ void nvvgpu_fw_event(NvvgpuVgpu *v, unsigned int kind, uint16_t opcode,
         return;
     }
 
-    /* Of faults that are merged the first is told, else the last */
+    /* A coalesced FAULT reports the first fault, other events the last one */
     if (!p->count || kind != NVVGPU_PENDING_FAULT) {
         p->opcode = opcode;
         p->res[0] = res0;
@@ -119,7 +119,7 @@ void nvvgpu_fw_event(NvvgpuVgpu *v, unsigned int kind, uint16_t opcode,
     nvvgpu_fw_post(v->gpu);
 }
 
-/* Take the next event that waits, VFs in turn */
+/* Dequeue the next pending event; VFs are served round robin */
 static bool nvvgpu_fw_next_event(NvvgpuState *s, NvvgpuMsg *msg)
 {
     for (unsigned int i = 0; i < s->num_vfs; i++) {
@@ -162,7 +162,7 @@ static bool nvvgpu_fw_next_msg(NvvgpuState *s, NvvgpuMsg *msg)
     return true;
 }
 
-/* Returns false when the firmware has crashed or was reset over it */
+/* Returns false if the write made the firmware crash or reset */
 static bool nvvgpu_fw_write_msg(NvvgpuState *s, const NvvgpuMsg *msg)
 {
     NvvgpuFw *fw = &s->fw;
@@ -199,7 +199,7 @@ static bool nvvgpu_fw_write_msg(NvvgpuState *s, const NvvgpuMsg *msg)
 
 static void nvvgpu_fw_kick(NvvgpuState *s);
 
-/* Fill the message ring as far as there is room */
+/* Write queued messages until the message ring is full */
 static void nvvgpu_fw_flush(NvvgpuState *s)
 {
     NvvgpuFw *fw = &s->fw;
@@ -262,7 +262,7 @@ uint32_t nvvgpu_fw_write(NvvgpuState *s, uint64_t off, const void *buf,
     return NVVGPU_EMU_OK;
 }
 
-/* See whether there is a command to begin */
+/* Schedule the fetch of the next command, if any */
 static void nvvgpu_fw_kick(NvvgpuState *s)
 {
     NvvgpuFw *fw = &s->fw;
@@ -345,7 +345,7 @@ static void nvvgpu_fw_exec(NvvgpuState *s)
         nvvgpu_fw_wedge(s);
         return;
     case NVVGPU_FAULT_CRASH:
-        nvvgpu_fw_crash(s, "told to");
+        nvvgpu_fw_crash(s, "injected fault");
         return;
     case NVVGPU_FAULT_VCRASH:
         fw->fault = NVVGPU_FAULT_NONE;
@@ -394,8 +394,8 @@ static void nvvgpu_fw_step(NvvgpuState *s)
 }
 
 /*
- * Both timers work with the doors shut: DMA that ends up in the PF's own
- * registers has no effect.
+ * Both timers run with the re-entrancy guard of the PF engaged, so that DMA to
+ * the PF's registers is refused.
  */
 static void nvvgpu_fw_guarded(NvvgpuState *s, void (*fn)(NvvgpuState *s))
 {
@@ -419,7 +419,7 @@ static void nvvgpu_fw_msg_timer(void *opaque)
 }
 
 /*
- * What the registers do
+ * Register accesses
  */
 
 void nvvgpu_fw_doorbell(NvvgpuState *s, uint32_t tail)
@@ -450,7 +450,7 @@ static bool nvvgpu_fw_ring_ok(uint64_t base, uint32_t size)
            bytes - 1 <= UINT64_MAX - base;
 }
 
-/* Forget all that is in work; what the host set up stays */
+/* Drop all commands and messages; keep the ring configuration */
 static void nvvgpu_fw_clear(NvvgpuState *s)
 {
     NvvgpuFw *fw = &s->fw;
@@ -476,12 +476,13 @@ void nvvgpu_fw_boot(NvvgpuState *s)
     NvvgpuFw *fw = &s->fw;
 
     if (fw->status != NVVGPU_EMU_FW_OFF) {
-        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: BOOT while not OFF\n");
+        qemu_log_mask(LOG_GUEST_ERROR,
+                      "nvvgpu-emu: BOOT while the firmware is not OFF\n");
         return;
     }
     if (!nvvgpu_fw_ring_ok(fw->cmd_base, fw->cmd_size) ||
         !nvvgpu_fw_ring_ok(fw->msg_base, fw->msg_size)) {
-        nvvgpu_fw_crash(s, "the rings are not set up");
+        nvvgpu_fw_crash(s, "invalid ring base or size");
         return;
     }
 
@@ -537,7 +538,7 @@ void nvvgpu_fw_wedge(NvvgpuState *s)
 }
 
 /*
- * Life
+ * Initialization
  */
 
 void nvvgpu_fw_init(NvvgpuState *s)

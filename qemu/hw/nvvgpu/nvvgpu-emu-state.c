@@ -1,9 +1,9 @@
 /*
  * nvvgpu-emu: the register state that migrates
  *
- * Everything of a vGPU except its framebuffer, its MSI-X table (which the
- * monitor restores) and what the host is to set up anew: logs, statistics.
- * The format is the firmware's own; to the host it is a string of bytes.
+ * The complete state of a vGPU except its framebuffer, its MSI-X table (which
+ * the VMM restores), the dirty logs and the statistics.  The format is private
+ * to the firmware and opaque to the host.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,8 +25,8 @@ typedef struct QEMU_PACKED NvvgpuStateHead {
     uint32_t magic;
     uint16_t version;
     uint16_t reserved;
-    uint32_t len;           /* of all, with this head */
-    uint32_t crc;           /* CRC32C of all that follows it */
+    uint32_t len;           /* of the blob, including this header */
+    uint32_t crc;           /* CRC32C of everything after this field */
     uint32_t type;
 } NvvgpuStateHead;
 
@@ -69,9 +69,9 @@ static uint32_t nvvgpu_state_crc(const NvvgpuStateBlob *b)
 }
 
 /*
- * Vectors that the mask holds back, and all that have been raised: the last of
- * each may have been lost on its way to a guest that was stopped before it
- * could act on it
+ * Vectors to raise on the destination: the masked pending ones, and all that
+ * have been raised since the last reset.  The VMM may have stopped the guest
+ * before delivering the last interrupt of each.
  */
 static uint32_t nvvgpu_state_irqs(NvvgpuVgpu *v)
 {
@@ -147,7 +147,7 @@ static bool nvvgpu_state_piece_ok(NvvgpuVgpu *v, const NvvgpuDesc *d)
     return true;
 }
 
-/* Could the engine have come into this state by itself? */
+/* Check that an engine can reach this state */
 static bool nvvgpu_state_engine_ok(NvvgpuVgpu *v, const NvvgpuEngine *e)
 {
     if (e->error >= NVVGPU_EMU_VF_ERR_CRASHED || e->guest > 1 ||
@@ -164,7 +164,7 @@ static bool nvvgpu_state_engine_ok(NvvgpuVgpu *v, const NvvgpuEngine *e)
         return true;
     }
 
-    /* Only copies and fills are ever in work between two slices */
+    /* Only copies and fills can be in flight between two slices */
     return (e->desc.op == NVVGPU_EMU_OP_COPY ||
             e->desc.op == NVVGPU_EMU_OP_FILL) &&
            !nvvgpu_engine_check(&e->desc) &&
@@ -243,7 +243,7 @@ uint32_t nvvgpu_state_load(NvvgpuVgpu *v, uint64_t offset, const uint8_t *buf,
 {
     uint32_t status = NVVGPU_EMU_OK;
 
-    /* Pieces come in order; an offset of 0 begins anew */
+    /* Chunks must arrive in order; offset 0 restarts the load */
     if (!offset) {
         nvvgpu_state_load_abort(v);
         v->load = g_byte_array_new();

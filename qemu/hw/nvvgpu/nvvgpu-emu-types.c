@@ -9,8 +9,9 @@
 #include "nvvgpu-emu.h"
 
 /*
- * Ids: 10xx are the workstation's Q series, 11xx application servers, 12xx
- * business desktops, 13xx compute, 14xx what poses as a known display.
+ * Ids: 10xx virtual workstation (Q series), 11xx virtual applications (A
+ * series), 12xx virtual PC (B series), 13xx compute (C series), 14xx types with
+ * the PCI ids of an existing display adapter.
  */
 const NvvgpuType nvvgpu_types[] = {
     {
@@ -102,7 +103,7 @@ const NvvgpuType nvvgpu_types[] = {
         .heads = 0,
         .weight = 8,
     }, {
-        /* Looks like QEMU's bochs-display, which Linux's bochs-drm drives */
+        /* PCI ids of QEMU's bochs-display, which Linux's bochs-drm drives */
         .id = 1401,
         .name = "NVIDIA EMU-1B",
         .vgpu_class = "B",

@@ -76,7 +76,7 @@ void nvvgpu_vf_notify(NvvgpuVgpu *v, uint32_t vector)
 }
 
 /*
- * The engine's page and the doorbell
+ * Engine page and doorbell
  */
 
 static uint32_t nvvgpu_vf_status(NvvgpuVgpu *v)
@@ -153,8 +153,9 @@ static void nvvgpu_vf_set_ring(NvvgpuVgpu *v, hwaddr addr, uint32_t val)
     NvvgpuEngine *e = &v->engine;
 
     if (e->run || e->busy) {
-        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: VF %u: ring register 0x%"
-                      HWADDR_PRIx " written while it runs\n", v->index, addr);
+        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: VF %u: write to ring "
+                      "register 0x%" HWADDR_PRIx " while the engine runs\n",
+                      v->index, addr);
         return;
     }
 
@@ -202,8 +203,8 @@ static void nvvgpu_vf_engine_write(NvvgpuVgpu *v, hwaddr addr, uint32_t val)
         nvvgpu_engine_doorbell(v, val);
         break;
     default:
-        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: VF %u: write of 0x%x to 0x%"
-                      HWADDR_PRIx ", which is no register to write\n",
+        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: VF %u: write of 0x%x to "
+                      "unknown or read-only register 0x%" HWADDR_PRIx "\n",
                       v->index, val, addr);
         break;
     }
@@ -236,11 +237,11 @@ static void nvvgpu_vf_write(void *opaque, hwaddr addr, uint64_t val,
     if (!nvvgpu_vgpu_exists(v)) {
         return;
     }
-    /* All but a doorbell is lost: nothing may change inside */
+    /* The state must not change while suspended; the doorbell is latched */
     if (v->suspended == NVVGPU_EMU_SUSPEND_ALL &&
         addr != NVVGPU_EMU_VF_REG_DOORBELL) {
-        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: VF %u: write to 0x%"
-                      HWADDR_PRIx " while suspended\n", v->index, addr);
+        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: VF %u: write to register "
+                      "0x%" HWADDR_PRIx " while suspended\n", v->index, addr);
         return;
     }
 
@@ -249,8 +250,9 @@ static void nvvgpu_vf_write(void *opaque, hwaddr addr, uint64_t val,
     } else if (size == 4) {
         nvvgpu_vf_engine_write(v, addr, val);
     } else {
-        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: VF %u: write of %u bytes "
-                      "to 0x%" HWADDR_PRIx "\n", v->index, size, addr);
+        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: VF %u: invalid %u-byte "
+                      "write to register 0x%" HWADDR_PRIx "\n", v->index, size,
+                      addr);
     }
 }
 
@@ -269,7 +271,7 @@ static const MemoryRegionOps nvvgpu_vf_ops = {
 };
 
 /*
- * BAR0 where there is no framebuffer
+ * BAR0 without a vGPU or beyond the aperture
  */
 
 static uint64_t nvvgpu_vf_void_read(void *opaque, hwaddr addr,
@@ -304,9 +306,9 @@ static const MemoryRegionOps nvvgpu_vf_void_ops = {
  */
 
 /*
- * A VF has no Memory Space Enable of its own: it reads as zero, and the PF's
- * SR-IOV capability decides.  QEMU's core looks at the VF's bit all the same,
- * so there it is always set.
+ * Memory Space Enable of a VF reads as zero; VF MSE in the PF's SR-IOV
+ * capability controls memory decoding instead.  QEMU's PCI core does test the
+ * bit in the VF's config space, so keep it set there and hide it from reads.
  */
 static uint32_t nvvgpu_vf_config_read(PCIDevice *dev, uint32_t addr, int len)
 {
@@ -328,7 +330,7 @@ static void nvvgpu_vf_reset_hold(Object *obj, ResetType type)
 {
     NvvgpuVf *vf = NVVGPU_EMU_VF(obj);
 
-    /* The machine's reset reaches functions that have never been set up */
+    /* A machine reset also resets VFs whose realize has not run */
     if (vf->gpu) {
         nvvgpu_vgpu_reset(nvvgpu_vf_vgpu(vf));
     }
@@ -369,7 +371,7 @@ static void nvvgpu_vf_realize(PCIDevice *dev, Error **errp)
                      PCI_BASE_ADDRESS_SPACE_MEMORY, &vf->regs);
     pci_register_bar(dev, NVVGPU_EMU_VF_BAR_MSIX,
                      PCI_BASE_ADDRESS_SPACE_MEMORY, &vf->msix);
-    /* From when the VF is enabled */
+    /* See nvvgpu_vf_config_read() */
     pci_set_word(dev->config + PCI_COMMAND, PCI_COMMAND_MEMORY);
     pci_set_word(dev->wmask + PCI_COMMAND,
                  pci_get_word(dev->wmask + PCI_COMMAND) &
@@ -418,7 +420,7 @@ static void nvvgpu_vf_exit(PCIDevice *dev)
 {
     NvvgpuVf *vf = NVVGPU_EMU_VF(dev);
 
-    /* As a part of another region it holds a reference to the VF itself */
+    /* As a subregion, fb holds a reference to the VF */
     memory_region_del_subregion(&vf->bar0, &vf->fb);
     pcie_aer_exit(dev);
     pcie_cap_exit(dev);

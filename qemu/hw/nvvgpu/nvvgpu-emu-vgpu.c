@@ -1,5 +1,5 @@
 /*
- * nvvgpu-emu: the life of a vGPU
+ * nvvgpu-emu: the life cycle of a vGPU
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -54,7 +54,7 @@ void nvvgpu_vgpu_delete(NvvgpuVgpu *v)
     nvvgpu_state_load_abort(v);
     nvvgpu_vram_free(v);
 
-    /* Nothing of it may be seen by the next one */
+    /* Do not leak state to the next vGPU on this VF */
     memset(&v->engine, 0, sizeof(v->engine));
     memset(v->dispi, 0, sizeof(v->dispi));
     memset(&v->plane, 0, sizeof(v->plane));
@@ -101,7 +101,7 @@ void nvvgpu_vgpu_reset(NvvgpuVgpu *v)
 
 void nvvgpu_vgpu_suspend(NvvgpuVgpu *v, uint32_t level)
 {
-    /* The engine never stands in the middle of a slice here: it has drained */
+    /* Slices do not overlap commands, so no DMA is in flight here */
     trace_nvvgpu_vgpu_suspend(v->index, level);
     if (level != NVVGPU_EMU_SUSPEND_ALL && v->engine.latched) {
         v->suspended = level;
@@ -152,7 +152,8 @@ void nvvgpu_vgpu_crash(NvvgpuVgpu *v, bool event)
 void nvvgpu_vgpu_set_guest(NvvgpuVgpu *v, uint32_t guest)
 {
     if (guest > 1) {
-        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: VF %u: 0x%x in GUEST\n",
+        qemu_log_mask(LOG_GUEST_ERROR,
+                      "nvvgpu-emu: VF %u: invalid GUEST value 0x%x\n",
                       v->index, guest);
         return;
     }

@@ -1,5 +1,5 @@
 /*
- * nvvgpu-emu: framebuffer slots, scrubbing, dirty pages
+ * nvvgpu-emu: framebuffer slots, scrubbing, VRAM dirty log
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,17 +14,17 @@
 #include "trace.h"
 
 /*
- * A snapshot of QEMU's own dirty bits is taken, and they are cleared, in units
- * of so many bytes: 64 target pages
+ * QEMU takes snapshots of its dirty bitmap, and clears it, in units of 64
+ * target pages
  */
 #define NVVGPU_SNAPSHOT         (256 * KiB)
 
 /*
  * Slots
  *
- * A framebuffer takes whole granules.  It begins at a multiple of its size,
- * rounded up to a power of two, so that the places where one type can be never
- * overlap in part and VRAM cannot be cut into useless pieces by one type.
+ * A framebuffer consists of whole granules.  Its offset is a multiple of its
+ * size rounded up to a power of two, so the slots of one type never overlap
+ * and vGPUs of one type cannot fragment VRAM.
  */
 
 static unsigned int nvvgpu_type_granules(const NvvgpuType *type)
@@ -128,9 +128,9 @@ void nvvgpu_vram_free(NvvgpuVgpu *v)
 }
 
 /*
- * Give the pages back to the host, after which they read as zero.  Where that
- * is not possible, because something holds on to guest memory, write to those
- * that are not zero.
+ * Discard the pages, after which they read as zero.  If the host cannot discard
+ * them, for example because VFIO has pinned guest memory, clear those that are
+ * not zero.
  */
 void nvvgpu_vram_scrub(NvvgpuState *s, uint64_t offset, uint64_t len)
 {
@@ -168,11 +168,11 @@ void nvvgpu_vram_written(NvvgpuVgpu *v, uint64_t off, uint64_t len)
 }
 
 /*
- * The dirty log
+ * VRAM dirty log
  *
- * QEMU's own dirty bits, one per page of the target, take note of the CPUs'
- * and the engines' writes.  They are collected in the vGPU's bitmap when the
- * host reads a piece of the log.
+ * QEMU's dirty bitmap, with one bit per target page, tracks the writes of vCPUs
+ * and engines.  When the host reads a range of the log, the bits of that range
+ * are moved to the bitmap of the vGPU first.
  */
 
 void nvvgpu_vram_log_start(NvvgpuVgpu *v)
@@ -195,9 +195,10 @@ void nvvgpu_vram_log_stop(NvvgpuVgpu *v)
 }
 
 /*
- * QEMU lets the CPUs run while it waits for them to see the cleared bits: the
- * doors that nvvgpu_fw_guarded() has shut must be open, or their accesses to
- * the registers would be refused.  They may even take the vGPU away.
+ * Taking the snapshot drops the big lock until all vCPUs have seen the cleared
+ * bits.  Release the re-entrancy guard taken in nvvgpu_fw_guarded() meanwhile,
+ * or register accesses of the vCPUs would be refused.  The vGPU may be gone
+ * afterwards.
  */
 static void nvvgpu_vram_log_collect(NvvgpuVgpu *v, uint64_t off, uint64_t end)
 {

@@ -73,8 +73,8 @@ static void nvvgpu_pf_set_ring(NvvgpuState *s, hwaddr addr, uint32_t val)
 
     if (fw->status != NVVGPU_EMU_FW_OFF) {
         qemu_log_mask(LOG_GUEST_ERROR,
-                      "nvvgpu-emu: ring register 0x%" HWADDR_PRIx
-                      " written while the firmware is on\n", addr);
+                      "nvvgpu-emu: write to ring register 0x%" HWADDR_PRIx
+                      " while the firmware is not OFF\n", addr);
         return;
     }
 
@@ -109,8 +109,8 @@ static void nvvgpu_pf_reg_write(NvvgpuState *s, hwaddr addr, uint32_t val)
         } else if (val == NVVGPU_EMU_FW_CTRL_RESET) {
             nvvgpu_fw_reset(s, false);
         } else {
-            qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: 0x%x is no FW_CTRL\n",
-                          val);
+            qemu_log_mask(LOG_GUEST_ERROR,
+                          "nvvgpu-emu: invalid FW_CTRL value 0x%x\n", val);
         }
         break;
     case NVVGPU_EMU_PF_REG_CMD_BASE:
@@ -128,9 +128,8 @@ static void nvvgpu_pf_reg_write(NvvgpuState *s, hwaddr addr, uint32_t val)
         nvvgpu_fw_consumed(s, val);
         break;
     default:
-        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: write of 0x%x to 0x%"
-                      HWADDR_PRIx ", which is no register to write\n", val,
-                      addr);
+        qemu_log_mask(LOG_GUEST_ERROR, "nvvgpu-emu: write of 0x%x to unknown "
+                      "or read-only register 0x%" HWADDR_PRIx "\n", val, addr);
         break;
     }
 }
@@ -148,8 +147,8 @@ static void nvvgpu_pf_write(void *opaque, hwaddr addr, uint64_t val,
     trace_nvvgpu_pf_write(addr, val, size);
     if (size != 4) {
         qemu_log_mask(LOG_GUEST_ERROR,
-                      "nvvgpu-emu: write of %u bytes to 0x%" HWADDR_PRIx "\n",
-                      size, addr);
+                      "nvvgpu-emu: invalid %u-byte write to register 0x%"
+                      HWADDR_PRIx "\n", size, addr);
         return;
     }
 
@@ -195,15 +194,15 @@ static bool nvvgpu_pf_check(NvvgpuState *s, Error **errp)
 {
     if (!is_power_of_2(s->vram_size) || s->vram_size < NVVGPU_GRANULE ||
         s->vram_size > NVVGPU_VRAM_MAX) {
-        error_setg(errp, "vram must be a power of two from 512M to 256G");
+        error_setg(errp, "vram must be a power of two between 512M and 256G");
         return false;
     }
     if (s->num_vfs < 1 || s->num_vfs > NVVGPU_EMU_MAX_VFS) {
-        error_setg(errp, "vfs must be from 1 to %d", NVVGPU_EMU_MAX_VFS);
+        error_setg(errp, "vfs must be between 1 and %d", NVVGPU_EMU_MAX_VFS);
         return false;
     }
     if (s->fw_boot_ms > 3600 * 1000 || s->fw_delay_us > 3600 * 1000 * 1000U) {
-        error_setg(errp, "fw-boot-ms and fw-delay-us must not exceed an hour");
+        error_setg(errp, "fw-boot-ms and fw-delay-us must not exceed one hour");
         return false;
     }
 
@@ -267,7 +266,7 @@ static void nvvgpu_pf_realize(PCIDevice *dev, Error **errp)
     pci_set_word(dev->config + PCI_SUBSYSTEM_VENDOR_ID,
                  s->subsystem_vendor_id);
     pci_set_word(dev->config + PCI_SUBSYSTEM_ID, s->subsystem_id);
-    /* A reset is over when the write that asked for it is */
+    /* Resets complete before the write that triggers them returns */
     pci_set_word(dev->config + PCI_STATUS,
                  pci_get_word(dev->config + PCI_STATUS) |
                  PCI_STATUS_IMM_READY);
@@ -279,7 +278,7 @@ static void nvvgpu_pf_realize(PCIDevice *dev, Error **errp)
         s->vgpu[i].index = i;
     }
 
-    /* Most of it is never touched: take memory of the host as it is */
+    /* Most of VRAM is never touched, so do not reserve host memory for it */
     if (!memory_region_init_ram_flags_nomigrate(&s->vram, obj,
                                                 "nvvgpu-emu-vram",
                                                 s->vram_size, RAM_NORESERVE,
@@ -429,11 +428,12 @@ static void nvvgpu_class_init(ObjectClass *class, void *data)
     object_class_property_add_str(class, "fw-faults", nvvgpu_get_faults,
                                   nvvgpu_set_faults);
     object_class_property_set_description(class, "fw-faults",
-        "faults of the firmware: <command>:<nth>:<action>,... or now:<action>");
+        "injected firmware faults: <command>:<nth>:<action>,... or "
+        "now:<action>");
     object_class_property_add_str(class, "vgpu-params", nvvgpu_get_params,
                                   NULL);
     object_class_property_set_description(class, "vgpu-params",
-        "what the running vGPUs were started with: <vf> <params>; ...");
+        "parameters of the running vGPUs: <vf> <params>; ...");
 }
 
 static const TypeInfo nvvgpu_info = {

@@ -1,29 +1,29 @@
 /*
- * nvvgpu-emu: an SR-IOV GPU whose firmware hands out vGPUs
+ * nvvgpu-emu: an SR-IOV GPU whose firmware manages vGPUs
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the parts of the device model share.  The programming interface is in
+ * Internal header of the device model.  The programming interface is in
  * nvvgpu_emu.h, its manual is Documentation/gpu/nvvgpu-emu.rst.
  *
  *   nvvgpu-emu.c          the physical function
  *   nvvgpu-emu-vf.c       the virtual functions and their registers
  *   nvvgpu-emu-fw.c       the firmware: rings, timing, events, crashes
  *   nvvgpu-emu-cmd.c      the firmware's commands
- *   nvvgpu-emu-fault.c    faults that the firmware is told to have
- *   nvvgpu-emu-vgpu.c     the life of a vGPU
- *   nvvgpu-emu-vram.c     framebuffer slots, scrubbing, dirty pages
+ *   nvvgpu-emu-fault.c    fault injection into the firmware
+ *   nvvgpu-emu-vgpu.c     the life cycle of a vGPU
+ *   nvvgpu-emu-vram.c     framebuffer slots, scrubbing, VRAM dirty log
  *   nvvgpu-emu-engine.c   descriptors, DMA, scheduling
- *   nvvgpu-emu-dirty.c    log of the engines' DMA
+ *   nvvgpu-emu-dirty.c    DMA dirty log
  *   nvvgpu-emu-state.c    the register state that migrates
  *   nvvgpu-emu-display.c  dispi registers and EDID
  *   nvvgpu-emu-types.c    the vGPU types
  *
- * Everything runs under the big lock.  Registers' handlers only change state
- * and set timers; all DMA is done from the timers' callbacks.  DMA may end up
- * in any device's registers, in those of this one and in its config space
- * too, so after each access a callback looks whether the epoch of what it
- * works on has changed, and interrupts are raised after all else.
+ * Everything runs under the big QEMU lock.  Register handlers only change
+ * state and arm timers; the timer callbacks do all DMA.  DMA can hit the
+ * registers or the config space of any device, including this one.  A callback
+ * therefore checks after each access whether the epoch of its object has
+ * changed, and raises interrupts last.
  */
 #ifndef HW_NVVGPU_EMU_H
 #define HW_NVVGPU_EMU_H
@@ -42,12 +42,12 @@
 OBJECT_DECLARE_SIMPLE_TYPE(NvvgpuState, NVVGPU_EMU)
 OBJECT_DECLARE_SIMPLE_TYPE(NvvgpuVf, NVVGPU_EMU_VF)
 
-/* What framebuffers are made of; a placement id is an index of granules */
+/* Framebuffers are allocated in granules; a placement id is a granule index */
 #define NVVGPU_GRANULE          (512 * MiB)
 #define NVVGPU_VRAM_MAX         (256 * GiB)
 #define NVVGPU_GRANULES_MAX     (NVVGPU_VRAM_MAX / NVVGPU_GRANULE)
 
-/* The longest piece of a descriptor that is done in one go */
+/* Maximum number of bytes of a descriptor processed at a time */
 #define NVVGPU_SLICE            (64 * KiB)
 
 #define NVVGPU_PARAMS_MAX       1024
@@ -92,7 +92,7 @@ extern const unsigned int nvvgpu_num_types;
 
 const NvvgpuType *nvvgpu_type_find(uint64_t id);
 
-/* A descriptor in the host's byte order */
+/* struct nvvgpu_emu_desc in host byte order */
 typedef struct NvvgpuDesc {
     uint32_t op;
     uint32_t flags;
@@ -103,7 +103,7 @@ typedef struct NvvgpuDesc {
     uint32_t vector;
 } NvvgpuDesc;
 
-/* The engine's page of registers and what is in work */
+/* The registers of the engine page, and the descriptor in flight */
 typedef struct NvvgpuEngine {
     bool run;
     uint32_t error;
@@ -117,19 +117,19 @@ typedef struct NvvgpuEngine {
     uint32_t guest;
     uint32_t scratch[NVVGPU_EMU_VF_SCRATCH_WORDS];
 
-    bool busy;              /* desc is in work */
+    bool busy;              /* desc is in flight */
     NvvgpuDesc desc;
-    uint64_t done;          /* bytes of it */
+    uint64_t done;          /* bytes of desc already moved */
 
-    uint32_t irqs;          /* vectors to be raised on RESUME */
-    uint32_t raised;        /* vectors raised since it was reset */
-    bool latched;           /* a doorbell came during SUSPEND_ALL */
+    uint32_t irqs;          /* vectors to raise on RESUME */
+    uint32_t raised;        /* vectors raised since the last engine reset */
+    bool latched;           /* the doorbell was rung during SUSPEND_ALL */
     uint32_t latched_tail;
 } NvvgpuEngine;
 
 /* One range of the DMA log */
 typedef struct NvvgpuDmaRange {
-    uint64_t first;         /* page */
+    uint64_t first;         /* page number */
     uint64_t pages;
     unsigned long *bitmap;
 } NvvgpuDmaRange;
@@ -143,7 +143,7 @@ typedef struct NvvgpuDmaLog {
 
 typedef struct NvvgpuVramLog {
     bool on;
-    unsigned long *bitmap;  /* a bit per NVVGPU_EMU_VRAM_PAGE */
+    unsigned long *bitmap;  /* one bit per NVVGPU_EMU_VRAM_PAGE */
 } NvvgpuVramLog;
 
 typedef enum NvvgpuVgpuState {
@@ -164,7 +164,7 @@ typedef struct NvvgpuStats {
     uint64_t resets;
 } NvvgpuStats;
 
-/* Kinds of events that can wait for room in the message ring, in order */
+/* Kinds of events, in the order in which they enter the message ring */
 enum {
     NVVGPU_PENDING_CRASHED,
     NVVGPU_PENDING_FAULT,
@@ -175,15 +175,15 @@ enum {
 
 typedef struct NvvgpuPending {
     uint16_t opcode;
-    uint64_t count;         /* 0: none; more than one: these were merged */
+    uint64_t count;         /* number of coalesced events, 0: none pending */
     uint64_t res[2];
 } NvvgpuPending;
 
-/* One for each VF, used while a vGPU is on it */
+/* One per VF, valid while the VF has a vGPU */
 struct NvvgpuVgpu {
     NvvgpuState *gpu;
-    unsigned int index;     /* of the VF */
-    uint32_t epoch;         /* changes with every reset */
+    unsigned int index;     /* VF number */
+    uint32_t epoch;         /* incremented by every reset */
 
     NvvgpuVgpuState state;
     uint32_t suspended;     /* 0 or NVVGPU_EMU_SUSPEND_* */
@@ -193,7 +193,7 @@ struct NvvgpuVgpu {
     char *params;
 
     NvvgpuEngine engine;
-    int64_t deficit;        /* bytes that it may still move in this turn */
+    int64_t deficit;        /* bytes left in this scheduling turn */
 
     uint16_t dispi[VBE_DISPI_INDEX_NB];
     struct nvvgpu_emu_plane plane;
@@ -202,12 +202,12 @@ struct NvvgpuVgpu {
     NvvgpuStats stats;
     NvvgpuVramLog vram_log;
     NvvgpuDmaLog dma_log;
-    GByteArray *load;       /* register state as far as it has come */
+    GByteArray *load;       /* register state received so far */
 
     NvvgpuPending pending[NVVGPU_PENDING_NUM];
 };
 
-/* A command and a message in the host's byte order */
+/* struct nvvgpu_emu_cmd and struct nvvgpu_emu_msg in host byte order */
 typedef struct NvvgpuCmd {
     uint32_t seq;
     uint16_t opcode;
@@ -227,7 +227,7 @@ typedef struct NvvgpuMsg {
     uint32_t status;
     uint32_t len;
     uint64_t res[6];
-    uint32_t lies;          /* words to be inverted on the wire, a bit each */
+    uint32_t lies;          /* bitmap of 32-bit words to invert in the ring */
 } NvvgpuMsg;
 
 typedef QSIMPLEQ_HEAD(NvvgpuMsgQueue, NvvgpuMsg) NvvgpuMsgQueue;
@@ -245,8 +245,8 @@ typedef enum NvvgpuFaultAction {
 } NvvgpuFaultAction;
 
 struct NvvgpuFault {
-    uint16_t opcode;        /* 0: any */
-    uint64_t nth;           /* 0: every */
+    uint16_t opcode;        /* 0: any command */
+    uint64_t nth;           /* 0: every time */
     uint64_t count;
     NvvgpuFaultAction action;
     uint64_t arg;
@@ -260,7 +260,7 @@ typedef enum NvvgpuFwPhase {
 
 typedef struct NvvgpuFw {
     uint32_t status;
-    uint32_t epoch;         /* changes with every reset and crash */
+    uint32_t epoch;         /* incremented by every reset and crash */
     uint64_t cmd_base;
     uint64_t msg_base;
     uint32_t cmd_size;
@@ -273,20 +273,20 @@ typedef struct NvvgpuFw {
     bool hello;
     bool wedged;
     NvvgpuFwPhase phase;
-    NvvgpuCmd cmd;          /* in work */
-    NvvgpuMsg msg;          /* its answer in the making */
-    uint64_t done;          /* bytes, of a command done in slices */
+    NvvgpuCmd cmd;          /* the command in flight */
+    NvvgpuMsg msg;          /* its response under construction */
+    uint64_t done;          /* bytes done of a command that runs in steps */
     NvvgpuFaultAction fault;
     uint64_t fault_arg;
 
-    QEMUTimer *timer;       /* boots and steps through a command */
+    QEMUTimer *timer;       /* boots the firmware and executes commands */
     QEMUTimer *msg_timer;   /* fills the message ring */
-    NvvgpuMsgQueue out;     /* answers that wait for room */
-    NvvgpuMsgQueue late;    /* answers held back, by the time they are due */
-    unsigned int waiting;   /* answers in both */
+    NvvgpuMsgQueue out;     /* responses waiting for a free ring entry */
+    NvvgpuMsgQueue late;    /* responses delayed by a fault, by due time */
+    unsigned int waiting;   /* number of responses in both queues */
     unsigned int next_event;
 
-    char *faults;           /* as set */
+    char *faults;           /* value of the fw-faults property */
     NvvgpuFault *fault_rules;
     unsigned int num_fault_rules;
 } NvvgpuFw;
@@ -319,7 +319,7 @@ struct NvvgpuState {
     QEMUTimer *engine_timer;
     unsigned int engine_next;
     uint8_t *bounce;        /* NVVGPU_SLICE bytes */
-    uint8_t *fw_buf;        /* as many, for the firmware */
+    uint8_t *fw_buf;        /* NVVGPU_SLICE bytes for the firmware */
 };
 
 struct NvvgpuVf {
@@ -327,26 +327,26 @@ struct NvvgpuVf {
 
     NvvgpuState *gpu;
     unsigned int index;
-    MemoryRegion bar0;      /* all ones */
-    MemoryRegion fb;        /* and the aperture on top of it */
+    MemoryRegion bar0;      /* reads as all ones */
+    MemoryRegion fb;        /* the aperture, overlays the start of bar0 */
     MemoryRegion regs;
     MemoryRegion msix;
 };
 
 /* nvvgpu-emu.c */
 
-/* The VF's device, also while SR-IOV is off; NULL only during unplug */
+/* Valid even while SR-IOV is disabled; returns NULL only during unplug */
 NvvgpuVf *nvvgpu_get_vf(NvvgpuState *s, unsigned int index);
 
 /* nvvgpu-emu-vf.c */
 
-/* Make the VF's BARs follow its vGPU's state */
+/* Map or unmap the framebuffer in BAR0 to match the state of the vGPU */
 void nvvgpu_vf_update(NvvgpuVgpu *v);
-/* May the VF's engine run as far as PCI is concerned? */
+/* Returns true if the VF is enabled and in D0 */
 bool nvvgpu_vf_is_on(NvvgpuVgpu *v);
-/* Forget interrupts that the mask has held back */
+/* Clear the pending bits of all vectors */
 void nvvgpu_vf_clear_irqs(NvvgpuVgpu *v);
-/* Raise an interrupt.  May re-enter: do it last. */
+/* Raise an interrupt.  This can re-enter the device, so call it last. */
 void nvvgpu_vf_notify(NvvgpuVgpu *v, uint32_t vector);
 
 /* nvvgpu-emu-vgpu.c */
@@ -361,13 +361,13 @@ uint32_t nvvgpu_vgpu_create(NvvgpuVgpu *v, const NvvgpuType *type,
 void nvvgpu_vgpu_delete(NvvgpuVgpu *v);
 void nvvgpu_vgpu_start(NvvgpuVgpu *v, char *params);
 void nvvgpu_vgpu_stop(NvvgpuVgpu *v);
-/* What a function level reset does, from whatever side */
+/* Handle an FLR of the VF or the RESET command */
 void nvvgpu_vgpu_reset(NvvgpuVgpu *v);
 void nvvgpu_vgpu_suspend(NvvgpuVgpu *v, uint32_t level);
 void nvvgpu_vgpu_resume(NvvgpuVgpu *v);
-/* Halt it for good.  With @event, tell the host. */
+/* Halt the vGPU until it is deleted; with @event, notify the host */
 void nvvgpu_vgpu_crash(NvvgpuVgpu *v, bool event);
-/* Take note of GUEST, which has to be 0 or 1 */
+/* Set the GUEST register; ignores values other than 0 and 1 */
 void nvvgpu_vgpu_set_guest(NvvgpuVgpu *v, uint32_t guest);
 
 /* nvvgpu-emu-vram.c */
@@ -378,15 +378,18 @@ uint32_t nvvgpu_vram_alloc(NvvgpuVgpu *v, uint64_t placement);
 void nvvgpu_vram_free(NvvgpuVgpu *v);
 void nvvgpu_vram_scrub(NvvgpuState *s, uint64_t offset, uint64_t len);
 
-/* Does a piece of len bytes at off lie in the vGPU's framebuffer? */
+/* Returns true if @len bytes at @off lie within the vGPU's framebuffer */
 bool nvvgpu_vram_check(NvvgpuVgpu *v, uint64_t off, uint64_t len);
 uint8_t *nvvgpu_vram_at(NvvgpuVgpu *v, uint64_t off);
-/* Call it after each write through nvvgpu_vram_at() */
+/* Mark VRAM dirty; call it after each write through nvvgpu_vram_at() */
 void nvvgpu_vram_written(NvvgpuVgpu *v, uint64_t off, uint64_t len);
 
 void nvvgpu_vram_log_start(NvvgpuVgpu *v);
 void nvvgpu_vram_log_stop(NvvgpuVgpu *v);
-/* Returns the number of dirty pages; pages from first are put into bits */
+/*
+ * Read and clear the dirty bits of @pages pages from @first.  Bit 0 of byte 0
+ * of @bits is page @first.  Returns the number of dirty pages.
+ */
 uint64_t nvvgpu_vram_log_read(NvvgpuVgpu *v, uint64_t first, uint64_t pages,
                               uint8_t *bits);
 
@@ -404,12 +407,12 @@ uint64_t nvvgpu_dma_log_read(NvvgpuVgpu *v, uint64_t first, uint64_t pages,
 
 void nvvgpu_engine_init(NvvgpuState *s);
 void nvvgpu_engine_exit(NvvgpuState *s);
-/* Abort and clear the engine's page, all but an error that has to stay */
+/* Abort and clear the engine page; a crashed vGPU keeps its error */
 void nvvgpu_engine_reset(NvvgpuVgpu *v);
 void nvvgpu_engine_halt(NvvgpuVgpu *v, uint32_t error, uint64_t addr);
 void nvvgpu_engine_set_run(NvvgpuVgpu *v, bool run);
 void nvvgpu_engine_doorbell(NvvgpuVgpu *v, uint32_t tail);
-/* See whether there is work to do now */
+/* Arm the engine timer if any VF has work */
 void nvvgpu_engine_kick(NvvgpuState *s);
 bool nvvgpu_engine_ring_ok(const NvvgpuEngine *e);
 uint32_t nvvgpu_engine_check(const NvvgpuDesc *d);
@@ -418,7 +421,7 @@ uint32_t nvvgpu_engine_check(const NvvgpuDesc *d);
 
 void nvvgpu_display_init(NvvgpuVgpu *v);
 void nvvgpu_display_reset(NvvgpuVgpu *v);
-/* Work out the plane anew after dispi[] has changed */
+/* Recompute the plane after a change of dispi[] */
 void nvvgpu_display_update(NvvgpuVgpu *v);
 uint64_t nvvgpu_display_read(NvvgpuVgpu *v, hwaddr addr, unsigned int size);
 void nvvgpu_display_write(NvvgpuVgpu *v, hwaddr addr, uint64_t val,
@@ -427,9 +430,9 @@ void nvvgpu_display_write(NvvgpuVgpu *v, hwaddr addr, uint64_t val,
 /* nvvgpu-emu-state.c */
 
 size_t nvvgpu_state_size(void);
-/* buf has room for nvvgpu_state_size() bytes */
+/* @buf must hold nvvgpu_state_size() bytes */
 void nvvgpu_state_save(NvvgpuVgpu *v, uint8_t *buf);
-/* Take the next piece.  Returns NVVGPU_EMU_OK or why it was refused. */
+/* Load the next chunk of register state; returns a response status */
 uint32_t nvvgpu_state_load(NvvgpuVgpu *v, uint64_t offset, const uint8_t *buf,
                            size_t len);
 void nvvgpu_state_load_abort(NvvgpuVgpu *v);
@@ -439,7 +442,7 @@ void nvvgpu_state_load_abort(NvvgpuVgpu *v);
 void nvvgpu_fw_init(NvvgpuState *s);
 void nvvgpu_fw_exit(NvvgpuState *s);
 void nvvgpu_fw_free(NvvgpuState *s);
-/* To OFF, as FW_CTRL_RESET does; a cold reset clears the rings' bases too */
+/* Reset to OFF; with @cold, also clear the ring bases and sizes */
 void nvvgpu_fw_reset(NvvgpuState *s, bool cold);
 void nvvgpu_fw_boot(NvvgpuState *s);
 void nvvgpu_fw_crash(NvvgpuState *s, const char *why);
@@ -448,25 +451,25 @@ void nvvgpu_fw_doorbell(NvvgpuState *s, uint32_t tail);
 void nvvgpu_fw_consumed(NvvgpuState *s, uint32_t head);
 void nvvgpu_fw_event(NvvgpuVgpu *v, unsigned int kind, uint16_t opcode,
                      uint64_t res0, uint64_t res1);
-/* To and from the command's buffer; NVVGPU_EMU_OK or ERR_DMA */
+/* Access the command's buffer; returns NVVGPU_EMU_OK or NVVGPU_EMU_ERR_DMA */
 uint32_t nvvgpu_fw_read(NvvgpuState *s, uint64_t off, void *buf, uint64_t len);
 uint32_t nvvgpu_fw_write(NvvgpuState *s, uint64_t off, const void *buf,
                          uint64_t len);
 
 /* nvvgpu-emu-cmd.c */
 
-/* Returns false when it wants to be called again for the next slice */
+/* Returns false if the command needs another call to continue */
 bool nvvgpu_cmd_exec(NvvgpuState *s, const NvvgpuCmd *cmd, NvvgpuMsg *msg);
-/* NULL: no such opcode */
+/* Returns NULL for an unknown opcode */
 const char *nvvgpu_cmd_name(uint16_t opcode);
-/* 0: no such name */
+/* Returns 0 for an unknown name */
 uint16_t nvvgpu_cmd_opcode(const char *name);
 bool nvvgpu_cmd_has_vf(uint16_t opcode);
 
 /* nvvgpu-emu-fault.c */
 
 void nvvgpu_fault_set(NvvgpuState *s, const char *str, Error **errp);
-/* What shall happen to this command? */
+/* Returns the fault to inject into this command, with its argument in @arg */
 NvvgpuFaultAction nvvgpu_fault_match(NvvgpuState *s, uint16_t opcode,
                                      uint64_t *arg);
 
