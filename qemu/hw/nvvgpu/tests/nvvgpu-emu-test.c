@@ -1,7 +1,7 @@
 /*
  * QTest of nvvgpu-emu, the emulated SR-IOV GPU
  *
- * Needs no guest: the test itself is the host's driver and the guests'.
+ * No guest runs: the test acts as the host driver and the guest drivers.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,7 +17,7 @@
 #include "standard-headers/linux/pci_regs.h"
 #include "nvvgpu_emu.h"
 
-/* The machine: a root port on bus 0, the GPU on bus 1 */
+/* Machine: a root port on bus 0, the GPU on bus 1 */
 #define ECAM            0xb0000000ULL
 #define PORT            PCI_ADDR(0, 1 << 3)
 #define PF              PCI_ADDR(1, 0)
@@ -86,7 +86,7 @@ static void cfg_writew(Gpu *g, uint64_t addr, uint16_t val)
     qtest_writew(g->qts, addr, val);
 }
 
-/* What firmware and kernel do to a fresh machine, as far as it is needed */
+/* The part of the PCI setup by firmware and kernel that the tests need */
 static void setup_bridge(Gpu *g)
 {
     qtest_outl(g->qts, 0xcf8, 0x80000060);
@@ -221,7 +221,7 @@ static uint32_t fw_send(Gpu *g, uint16_t opcode, uint16_t vf, uint64_t arg0,
     return g->seq;
 }
 
-/* The next message, waiting for it up to ms milliseconds */
+/* Get the next message; wait up to @ms milliseconds for it */
 static bool fw_recv(Gpu *g, struct nvvgpu_emu_msg *msg, unsigned int ms)
 {
     for (unsigned int i = 0; i < ms * 10; i++) {
@@ -237,7 +237,7 @@ static bool fw_recv(Gpu *g, struct nvvgpu_emu_msg *msg, unsigned int ms)
     return false;
 }
 
-/* The answer to seq; events on the way are kept */
+/* Get the response to @seq; count the events that precede it */
 static bool fw_wait(Gpu *g, uint32_t seq, struct nvvgpu_emu_msg *msg)
 {
     while (fw_recv(g, msg, 20)) {
@@ -272,7 +272,7 @@ static struct nvvgpu_emu_msg fw_cmd(Gpu *g, uint16_t opcode, uint16_t vf,
 
 #define fw_ok(g, ...)   fw_expect(g, OK, __VA_ARGS__)
 
-/* Take what events there are */
+/* Consume all events and return their number */
 static unsigned int fw_events(Gpu *g)
 {
     struct nvvgpu_emu_msg msg;
@@ -352,7 +352,7 @@ static void vf_ring(Gpu *g, unsigned int vf)
     vf_writel(g, vf, NVVGPU_EMU_VF_REG_CTRL, NVVGPU_EMU_VF_CTRL_RUN);
 }
 
-/* Create, start, and have its engine run */
+/* Create and start a vGPU, and run its engine */
 static uint64_t vf_up(Gpu *g, unsigned int vf, uint32_t type)
 {
     uint64_t offset = fw_create(g, vf, type);
@@ -407,7 +407,7 @@ static uint32_t vf_do(Gpu *g, unsigned int vf, struct nvvgpu_emu_desc d)
     return vf_readl(g, vf, NVVGPU_EMU_VF_REG_ERROR);
 }
 
-/* Do what is refused, look why and where, and make the engine well again */
+/* Submit a bad descriptor, check error and address, and reset the engine */
 static void vf_refused(Gpu *g, unsigned int vf, struct nvvgpu_emu_desc d,
                        uint32_t error, uint64_t addr)
 {
@@ -546,7 +546,7 @@ static void test_sriov(void)
         g_assert_cmpuint(cfg_readw(g, VF(i) + CAP_MSIX + PCI_MSIX_FLAGS) &
                          PCI_MSIX_FLAGS_QSIZE, ==, NVVGPU_EMU_VF_VECTORS - 1);
 
-        /* Nobody is at home */
+        /* Without a vGPU, reads return all ones and writes are dropped */
         g_assert_cmphex(qtest_readq(g->qts, VF_FB(i)), ==, ~0ULL);
         g_assert_cmphex(qtest_readb(g->qts, VF_FB(i) +
                                     NVVGPU_EMU_VF_FB_SIZE - 1), ==, 0xff);
@@ -559,7 +559,7 @@ static void test_sriov(void)
     }
     g_assert_cmphex(qtest_readq(g->qts, PF_VRAM), ==, 0);
 
-    /* Off and on again, with and without a vGPU */
+    /* Disable and enable SR-IOV, with and without a vGPU */
     fw_create(g, 3, 1001);
     g_assert_cmphex(vf_readl(g, 3, NVVGPU_EMU_VF_REG_MAGIC), ==,
                     NVVGPU_EMU_VF_MAGIC);
@@ -574,7 +574,7 @@ static void test_sriov(void)
     fw_ok(g, NVVGPU_EMU_CMD_DELETE, 3, 0, 0, 0, 0);
     g_assert_cmphex(vf_readl(g, 3, NVVGPU_EMU_VF_REG_MAGIC), ==, ~0U);
 
-    /* Registers cannot be told to have more VFs than there are */
+    /* NumVFs above TotalVFs enables no VF */
     sriov_disable(g);
     sriov_enable(g, 65);
     g_assert_cmphex(cfg_readl(g, VF(0) + PCI_CLASS_REVISION), ==, ~0U);
@@ -612,7 +612,7 @@ static void test_boot(void)
 
     qtest_writel(g->qts, IRQ_PF(0), 0);
     fw_boot(g);
-    /* Too late for that */
+    /* Ring sizes are read-only after boot */
     pf_writel(g, NVVGPU_EMU_PF_REG_CMD_SIZE, 32);
     g_assert_cmpuint(pf_readl(g, NVVGPU_EMU_PF_REG_CMD_SIZE), ==, RING_SIZE);
 
@@ -639,13 +639,13 @@ static void test_boot(void)
     fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_DELETE, 0xffff, 0, 0, 0, 0);
     fw_expect(g, ERR_NOT_FOUND, NVVGPU_EMU_CMD_DELETE, 63, 0, 0, 0, 0);
 
-    /* A tail too far ahead is the end of it */
+    /* CMD_TAIL too far ahead crashes the firmware */
     pf_writel(g, NVVGPU_EMU_PF_REG_CMD_TAIL, g->cmd_tail + RING_SIZE + 1);
     step_ms(g, 1);
     g_assert_cmpuint(fw_status(g), ==, NVVGPU_EMU_FW_CRASHED);
     pf_writel(g, NVVGPU_EMU_PF_REG_FW_CTRL, NVVGPU_EMU_FW_CTRL_RESET);
 
-    /* So is a head too far ahead, and a ring that cannot be reached */
+    /* So does MSG_HEAD too far ahead, and an unreachable ring */
     fw_boot(g);
     pf_writel(g, NVVGPU_EMU_PF_REG_MSG_HEAD, 1);
     step_ms(g, 1);
@@ -669,7 +669,7 @@ static void test_types(void)
     unsigned int num;
     bool posing = false;
 
-    /* As many as there is room for */
+    /* TYPES fills the buffer with as many entries as fit */
     msg = fw_cmd(g, NVVGPU_EMU_CMD_TYPES, 0, 0, 0, 0, 2 * sizeof(type) + 1);
     g_assert_cmpuint(le32_to_cpu(msg.len), ==, 2 * sizeof(type));
     num = le64_to_cpu(msg.res[0]);
@@ -720,7 +720,7 @@ static void test_placement(void)
     uint64_t at[64];
     struct nvvgpu_emu_msg msg;
 
-    /* All of one kind */
+    /* All vGPUs of one type */
     for (unsigned int i = 0; i < 64; i++) {
         fw_create(g, i, 1000);
     }
@@ -731,7 +731,7 @@ static void test_placement(void)
         fw_ok(g, NVVGPU_EMU_CMD_DELETE, i, 0, 0, 0, 0);
     }
 
-    /* Named places */
+    /* Requested placements */
     fw_expect(g, ERR_NOT_FOUND, NVVGPU_EMU_CMD_CREATE, 0, 7, ~0ULL, 0, 0);
     fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_CREATE, 0, 1002, 2, 0, 0);
     fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_CREATE, 0, 1002, 64, 0, 0);
@@ -745,7 +745,7 @@ static void test_placement(void)
     fw_ok(g, NVVGPU_EMU_CMD_DELETE, 0, 0, 0, 0, 0);
     fw_ok(g, NVVGPU_EMU_CMD_DELETE, 1, 0, 0, 0, 0);
 
-    /* Any mixture: never two in one place, and full only when it is */
+    /* Mixed types: no overlap, and NO_SPACE only if no slot is free */
     for (unsigned int i = 0; i < 600; i++) {
         unsigned int vf = g_test_rand_int_range(0, 64);
         unsigned int t = g_test_rand_int_range(0, ARRAY_SIZE(types));
@@ -791,7 +791,7 @@ static void test_aperture(void)
     Gpu *g = gpu_up("", 4);
     uint64_t off;
 
-    /* 64 MiB of it can be seen, and nothing beyond */
+    /* BAR0 shows an aperture of 64 MiB and nothing beyond it */
     fw_create(g, 1, 1001);
     off = fw_create(g, 0, 1000);
     qtest_writeq(g->qts, VF_FB(0), 0x1122334455667788ULL);
@@ -806,7 +806,7 @@ static void test_aperture(void)
     g_assert_cmphex(qtest_readl(g->qts, VF_FB(0) + NVVGPU_EMU_VF_FB_SIZE - 4),
                     ==, ~0U);
 
-    /* Scrubbed for whoever comes next, whatever wrote it */
+    /* A new vGPU reads zeroes, even after writes through the PF */
     fw_ok(g, NVVGPU_EMU_CMD_DELETE, 0, 0, 0, 0, 0);
     g_assert_cmphex(qtest_readl(g->qts, VF_FB(0)), ==, ~0U);
     g_assert_cmphex(qtest_readq(g->qts, PF_VRAM + off), ==, 0);
@@ -815,7 +815,7 @@ static void test_aperture(void)
     g_assert_cmphex(qtest_readq(g->qts, VF_FB(2)), ==, 0);
     g_assert_cmphex(qtest_readq(g->qts, VF_FB(2) + 4096), ==, 0);
 
-    /* SCRUB on demand, but not from under a running vGPU */
+    /* SCRUB works on demand, but is refused while the vGPU is started */
     qtest_writeq(g->qts, VF_FB(2) + 8, 1);
     fw_ok(g, NVVGPU_EMU_CMD_START, 2, 0, 0, 0, 0);
     fw_expect(g, ERR_BUSY, NVVGPU_EMU_CMD_SCRUB, 2, 0, 0, 0, 0);
@@ -837,7 +837,7 @@ static void test_life(void)
     fw_expect(g, ERR_STATE, NVVGPU_EMU_CMD_STOP, 0, 0, 0, 0, 0);
     fw_expect(g, ERR_STATE, NVVGPU_EMU_CMD_SUSPEND, 0, 2, 0, 0, 0);
 
-    /* RUN is for what is started */
+    /* RUN is ignored before START */
     vf_writel(g, 0, NVVGPU_EMU_VF_REG_RING_BASE, VF_RING(0));
     vf_writel(g, 0, NVVGPU_EMU_VF_REG_RING_SIZE, 2);
     vf_writel(g, 0, NVVGPU_EMU_VF_REG_CTRL, NVVGPU_EMU_VF_CTRL_RUN);
@@ -870,7 +870,7 @@ static void test_life(void)
     }
     g_assert_cmphex(qtest_readl(g->qts, VF_FB(0)), ==, 0x12345678);
 
-    /* Parameters that cannot be any */
+    /* Invalid parameter strings */
     memset(g->event.res, 0, sizeof(g->event.res));
     qtest_memwrite(g->qts, BUF, "a=\x01\x80", 4);
     fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_START, 0, 0, 0, 0, 4);
@@ -895,7 +895,7 @@ static void test_engine(void)
     struct nvvgpu_emu_stats stats;
     uint64_t off = vf_up(g, 0, 1002);
 
-    /* To VRAM, within it and back, odd in every way, in many slices */
+    /* Copy to, within and from VRAM, unaligned and in many slices */
     fill_random(a, len);
     qtest_bufwrite(g->qts, MEM + 3, a, len);
     vf_put(g, 0, &(struct nvvgpu_emu_desc) {
@@ -937,7 +937,7 @@ static void test_engine(void)
     g_assert_cmpuint(le64_to_cpu(stats.dma_write_bytes), ==, 2 * len + 8);
     g_assert_cmpuint(le64_to_cpu(stats.interrupts), ==, 1);
 
-    /* Overlap: from front to back, in memory and in VRAM, near and far */
+    /* Overlapping copies run front to back, in memory and in VRAM */
     for (unsigned int i = 0; i < 16; i++) {
         static const unsigned int shift[] = { 1, 7, 4096, 65535, 65536, 65537,
                                               200000, 3 };
@@ -958,7 +958,7 @@ static void test_engine(void)
         qtest_bufread(g->qts, cpu, b, n + d);
         g_assert_cmpmem(a, n + d, b, n + d);
 
-        /* and the other way */
+        /* The destination below the source */
         g_assert_cmpuint(vf_do(g, 0, (struct nvvgpu_emu_desc) {
             .op = NVVGPU_EMU_OP_COPY, .flags = vram ? 3 : 0,
             .src = base + d, .dst = base, .len = n }), ==, 0);
@@ -983,7 +983,7 @@ static void test_engine(void)
         g_assert_cmpmem(a, n + 2, b, n + 2);
     }
 
-    /* Around the ring many times; interrupts held back by the mask */
+    /* Wrap the ring many times with a masked interrupt */
     qtest_writel(g->qts, IRQ(0, 2), 0);
     qtest_writel(g->qts, VF_MSIX(0) + 2 * 16 + 12, 1);
     for (unsigned int i = 0; i < 300; i++) {
@@ -995,7 +995,7 @@ static void test_engine(void)
     qtest_writel(g->qts, VF_MSIX(0) + 2 * 16 + 12, 0);
     g_assert_cmphex(qtest_readl(g->qts, IRQ(0, 2)), ==, 0x1002);
 
-    /* and gone with their vGPU */
+    /* DELETE clears pending interrupts */
     qtest_writel(g->qts, IRQ(0, 2), 0);
     qtest_writel(g->qts, VF_MSIX(0) + 2 * 16 + 12, 1);
     g_assert_cmpuint(vf_do(g, 0, (struct nvvgpu_emu_desc) {
@@ -1022,7 +1022,7 @@ static void test_refused(void)
     vf_refused(g, 0, (struct nvvgpu_emu_desc) { __VA_ARGS__ }, \
                NVVGPU_EMU_VF_ERR_##error, addr)
 
-    /* What is no descriptor */
+    /* Invalid descriptors */
     REFUSED(DESC, 0, .op = 4);
     REFUSED(DESC, 0, .op = ~0U);
     REFUSED(DESC, 0, .op = NVVGPU_EMU_OP_NOP, .flags = 8);
@@ -1039,7 +1039,7 @@ static void test_refused(void)
     REFUSED(VECTOR, 0, .op = NVVGPU_EMU_OP_NOP,
             .flags = NVVGPU_EMU_DESC_IRQ, .vector = ~0U);
 
-    /* What is not in the framebuffer, though it be in VRAM */
+    /* VRAM ranges outside of the framebuffer */
     REFUSED(VRAM, fb, .op = NVVGPU_EMU_OP_FILL, .flags = 2, .dst = fb,
             .len = 1);
     REFUSED(VRAM, fb, .op = NVVGPU_EMU_OP_FILL, .flags = 2, .dst = fb - 1,
@@ -1059,7 +1059,7 @@ static void test_refused(void)
     REFUSED(VRAM, ~0ULL - 7, .op = NVVGPU_EMU_OP_SEMAPHORE, .flags = 2,
             .dst = ~0ULL - 7);
 
-    /* What memory refuses: what comes before is done, nothing after */
+    /* Refused DMA: bytes before the refused one are moved, none after it */
     REFUSED(DMA_READ, end, .op = NVVGPU_EMU_OP_COPY, .flags = 2,
             .src = end - 100, .dst = 0, .len = 200);
     REFUSED(DMA_READ, end, .op = NVVGPU_EMU_OP_COPY, .flags = 2,
@@ -1075,7 +1075,7 @@ static void test_refused(void)
             .dst = 1 * TiB);
     g_assert_cmpuint(le64_to_cpu(fw_stats(g, 0).dma_faults), ==, 5);
 
-    /* No bus mastering, no memory */
+    /* Without bus mastering, all DMA is refused */
     cfg_writew(g, VF(0) + PCI_COMMAND, 0);
     vf_put(g, 0, &(struct nvvgpu_emu_desc) { .op = NVVGPU_EMU_OP_NOP });
     vf_ring_bell(g, 0);
@@ -1087,7 +1087,7 @@ static void test_refused(void)
     cfg_writew(g, VF(0) + PCI_COMMAND, PCI_COMMAND_MASTER);
     fw_events(g);
 
-    /* Rings that are none */
+    /* Invalid rings */
     for (unsigned int i = 0; i < ARRAY_SIZE(sizes) + 3; i++) {
         vf_writel(g, 0, NVVGPU_EMU_VF_REG_CTRL, NVVGPU_EMU_VF_CTRL_RESET);
         vf_writel(g, 0, NVVGPU_EMU_VF_REG_RING_BASE, VF_RING(0));
@@ -1117,7 +1117,7 @@ static void test_refused(void)
     g_assert_cmpuint(vf_readl(g, 0, NVVGPU_EMU_VF_REG_ERROR), ==,
                      NVVGPU_EMU_VF_ERR_RING);
 
-    /* The neighbour has noticed nothing */
+    /* The other vGPU is not affected */
     g_assert_cmphex(qtest_readl(g->qts, VF_FB(1)), ==, 0);
     g_assert_cmpuint(le64_to_cpu(fw_stats(g, 1).errors), ==, 0);
 #undef REFUSED
@@ -1190,14 +1190,14 @@ static void test_reset(void)
                         NVVGPU_EMU_EVENT_GUEST_DOWN);
     }
     g_assert_cmpuint(le64_to_cpu(fw_stats(g, 0).resets), ==, 2);
-    /* The other one runs on, and this one is still started */
+    /* The other vGPU keeps running, and this one is still started */
     g_assert_cmphex(vf_readl(g, 1, NVVGPU_EMU_VF_REG_STATUS), ==,
                     NVVGPU_EMU_VF_STATUS_RUNNING);
     setup_vf(g, 0);
     vf_ring(g, 0);
     g_assert_cmpuint(vf_do(g, 0, (struct nvvgpu_emu_desc) { 0 }), ==, 0);
 
-    /* FW_CTRL_RESET with all of it at work */
+    /* FW_CTRL_RESET with a descriptor and a command in flight */
     vf_put(g, 0, &(struct nvvgpu_emu_desc) {
         .op = NVVGPU_EMU_OP_FILL, .flags = 2, .len = 1 * GiB, .data = ~0U });
     vf_ring_bell(g, 0);
@@ -1212,7 +1212,7 @@ static void test_reset(void)
     fw_boot(g);
     fw_ok(g, NVVGPU_EMU_CMD_HELLO, 0, 0x10000, 0, 0, 0);
 
-    /* FLR of the PF takes the VFs with it */
+    /* FLR of the PF deletes all vGPUs */
     vf_up(g, 2, 1001);
     vf_put(g, 2, &(struct nvvgpu_emu_desc) {
         .op = NVVGPU_EMU_OP_FILL, .flags = 2, .len = 1 * GiB, .data = ~0U });
@@ -1230,7 +1230,7 @@ static void test_reset(void)
     sriov_enable(g, 4);
     vf_up(g, 2, 1001);
 
-    /* The bus, then the whole machine */
+    /* Reset of the bus, then of the machine */
     cfg_writew(g, PORT + PCI_BRIDGE_CONTROL, PCI_BRIDGE_CTL_BUS_RESET);
     cfg_writew(g, PORT + PCI_BRIDGE_CONTROL, 0);
     setup_pf(g);
@@ -1270,12 +1270,12 @@ static void test_faults(void)
         g_assert_true(faults_refused(g, wrong[i]));
     }
 
-    /* The one of the command line was left alone */
+    /* The rule from the command line is still in place */
     fw_create(g, 0, 1000);
     fw_expect(g, ERR_STATE, NVVGPU_EMU_CMD_STATS, 0, 0, 0, 0, 64);
     fw_ok(g, NVVGPU_EMU_CMD_STATS, 0, 0, 0, 0, 64);
 
-    /* The nth, from when it was set */
+    /* The nth command, counted since the property was set */
     set_faults(g, "info:2:fail; create:1:fail=2");
     fw_ok(g, NVVGPU_EMU_CMD_INFO, 0, 0, 0, 0, 0);
     fw_expect(g, ERR_INTERNAL, NVVGPU_EMU_CMD_INFO, 0, 0, 0, 0, 0);
@@ -1289,7 +1289,7 @@ static void test_faults(void)
     set_faults(g, "");
     fw_ok(g, NVVGPU_EMU_CMD_DELETE, 1, 0, 0, 0, 0);
 
-    /* The command is done, only one word of its answer is wrong. */
+    /* lie: the command is done, but one word of its response is inverted */
     set_faults(g, "create:1:lie=4");
     first = fw_send(g, NVVGPU_EMU_CMD_CREATE, 1, 1000, 3, 0, 0);
     g_assert_true(fw_wait(g, first, &msg));
@@ -1297,7 +1297,7 @@ static void test_faults(void)
     g_assert_cmphex(le64_to_cpu(msg.res[0]), ==, 3 ^ 0xffffffffULL);
     fw_ok(g, NVVGPU_EMU_CMD_DELETE, 1, 0, 0, 0, 0);
 
-    /* Late: others overtake it.  Slow: they wait. */
+    /* late: other commands overtake it; slow: they wait */
     set_faults(g, "info:1:late=30,types:1:slow=30");
     first = fw_send(g, NVVGPU_EMU_CMD_INFO, 0, 0, 0, 0, 0);
     fw_ok(g, NVVGPU_EMU_CMD_AVAILABLE, 0, 1000, 0, 0, 0);
@@ -1311,7 +1311,7 @@ static void test_faults(void)
     g_assert_cmpuint(le32_to_cpu(msg.seq), ==, first);
     g_assert_true(fw_wait(g, second, &msg));
 
-    /* Hang: this one is lost.  Wedge: all are, until a reset. */
+    /* hang: no response to this command; wedge: to none until a reset */
     set_faults(g, "create:1:hang,info:1:wedge");
     first = fw_send(g, NVVGPU_EMU_CMD_CREATE, 1, 1000, ~0ULL, 0, 0);
     fw_ok(g, NVVGPU_EMU_CMD_AVAILABLE, 0, 1000, 0, 0, 0);
@@ -1325,7 +1325,7 @@ static void test_faults(void)
     fw_boot(g);
     fw_ok(g, NVVGPU_EMU_CMD_HELLO, 0, 0x10000, 0, 0, 0);
 
-    /* One vGPU crashes: its engine halts, and only DELETE helps */
+    /* vcrash: the engine halts until DELETE */
     vf_up(g, 0, 1000);
     vf_up(g, 1, 1000);
     set_faults(g, "suspend:1:vcrash");
@@ -1354,7 +1354,7 @@ static void test_faults(void)
     g_assert_cmpuint(vf_readl(g, 0, NVVGPU_EMU_VF_REG_ERROR), ==, 0);
     fw_events(g);
 
-    /* All of it crashes */
+    /* crash: the firmware and all vGPUs crash */
     qtest_writel(g->qts, IRQ_PF(1), 0);
     set_faults(g, "now:crash");
     g_assert_cmpuint(fw_status(g), ==, NVVGPU_EMU_FW_CRASHED);
@@ -1384,7 +1384,7 @@ static void test_messages(void)
     vf_up(g, 0, 1000);
     seq = g->seq;
 
-    /* More than the ring holds, and nobody reads it */
+    /* More responses than the ring holds, without reading any */
     for (unsigned int i = 0; i < 3 * RING_SIZE; i++) {
         fw_send(g, NVVGPU_EMU_CMD_INFO, 0, 0, 0, 0, 0);
         step_ms(g, 1);
@@ -1425,7 +1425,7 @@ static void test_migrate(void)
     uint32_t size, piece;
     uint32_t word;
 
-    /* A fill in the middle, and one that waits */
+    /* One fill in flight and one queued */
     fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_SUSPEND, 0, 0, 0, 0, 0);
     fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_SUSPEND, 0, 3, 0, 0, 0);
     vf_writel(g, 0, NVVGPU_EMU_VF_REG_SCRATCH, 0x5ca7c4);
@@ -1460,7 +1460,7 @@ static void test_migrate(void)
         qtest_memread(g->qts, BUF, state + off, piece);
     }
 
-    /* What is no state changes nothing */
+    /* A refused LOAD changes nothing */
     fw_expect(g, ERR_STATE, NVVGPU_EMU_CMD_LOAD, 1, NVVGPU_EMU_STATE_REGS, 0,
               0, size);
     fw_ok(g, NVVGPU_EMU_CMD_SUSPEND, 1, NVVGPU_EMU_SUSPEND_ALL, 0, 0, 0);
@@ -1488,7 +1488,7 @@ static void test_migrate(void)
               0, size);
     g_assert_cmphex(vf_readl(g, 1, NVVGPU_EMU_VF_REG_SCRATCH), ==, 0);
 
-    /* VRAM: piece by piece, those that are zero by a word */
+    /* Move VRAM in chunks; zero chunks without data */
     for (uint64_t off = 0; off < 1 * GiB; off += 32 * MiB) {
         g_autofree uint8_t *vram = NULL;
 
@@ -1517,7 +1517,7 @@ static void test_migrate(void)
     fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_LOAD, 1, NVVGPU_EMU_STATE_VRAM,
               16, ~0ULL, 0);
 
-    /* A doorbell in the meantime is for later */
+    /* A doorbell during SUSPEND_ALL is latched */
     qtest_memwrite(g->qts, BUF, state, size);
     fw_ok(g, NVVGPU_EMU_CMD_LOAD, 1, NVVGPU_EMU_STATE_REGS, 0, 0, 100);
     qtest_memwrite(g->qts, BUF, state + 100, size - 100);
@@ -1544,7 +1544,7 @@ static void test_migrate(void)
     }
     g_assert_cmphex(qtest_readl(g->qts, PF_VRAM + to + len), ==, 0);
 
-    /* The source has not gone on meanwhile, and can */
+    /* The source stays suspended until RESUME */
     g_assert_cmphex(qtest_readl(g->qts, PF_VRAM + from + len - 4), ==, 0);
     fw_ok(g, NVVGPU_EMU_CMD_RESUME, 0, 0, 0, 0, 0);
     vf_drain(g, 0);
@@ -1564,7 +1564,7 @@ static void read_bits(Gpu *g, unsigned int vf, uint64_t what, uint64_t off,
     qtest_memread(g->qts, BUF, bits, len);
 }
 
-/* The state that has to be moved: pages that hold anything but zeroes */
+/* USED reports the pages that are not all zero */
 static void test_used(void)
 {
     const size_t len = 1 * GiB / NVVGPU_EMU_VRAM_PAGE / 8;
@@ -1596,7 +1596,7 @@ static void test_used(void)
                         i == len - 1 ? 0x80 : 0);
     }
 
-    /* A part of it, and what has become zero again */
+    /* A subrange, with a page that has been zeroed again */
     qtest_writeb(g->qts, VF_FB(0) + 3 * 65536, 0);
     msg = fw_cmd(g, NVVGPU_EMU_CMD_USED, 0, 0, 65536, 9 * 65536, 2);
     g_assert_cmpuint(le64_to_cpu(msg.res[0]), ==, 0);
@@ -1646,7 +1646,7 @@ static void test_dirty(void)
     read_bits(g, 0, NVVGPU_EMU_DIRTY_VRAM, 0, 1 * GiB, bits, vram_len);
     g_assert_true(buffer_is_zero(bits, vram_len));
 
-    /* CPU through the VF and the PF, engine, LOAD; the neighbour is not seen */
+    /* Writes by CPU (VF and PF), engine and LOAD; not of the other vGPU */
     qtest_writeb(g->qts, VF_FB(0) + 3 * 65536, 1);
     qtest_writeb(g->qts, PF_VRAM + off + 5 * 65536 + 65535, 1);
     qtest_writeb(g->qts, VF_FB(1), 1);
@@ -1656,7 +1656,7 @@ static void test_dirty(void)
         .op = NVVGPU_EMU_OP_FILL, .flags = 2, .dst = 1 * GiB - 1, .len = 1 });
     fw_ok(g, NVVGPU_EMU_CMD_LOAD, 0, NVVGPU_EMU_STATE_VRAM, 16 * 65536, 65536,
           0);
-    /* A small piece first: what lies beside it must not get lost */
+    /* Reading a small range first must not drop its neighbours' bits */
     read_bits(g, 0, NVVGPU_EMU_DIRTY_VRAM, 3 * 65536, 65536, bits, 1);
     g_assert_cmphex(bits[0], ==, 1);
     read_bits(g, 0, NVVGPU_EMU_DIRTY_VRAM, 0, 1 * GiB, bits, vram_len);
@@ -1707,7 +1707,7 @@ static void test_dirty(void)
     g_assert_true(buffer_is_zero(bits, 2048));
     fw_ok(g, NVVGPU_EMU_CMD_DIRTY_STOP, 0, NVVGPU_EMU_DIRTY_DMA, 0, 0, 0);
 
-    /* All of IOVA space: the pages get larger */
+    /* The whole IOVA space: the page size grows */
     ranges[0].iova = 0;
     ranges[0].length = cpu_to_le64(1ULL << 48);
     qtest_memwrite(g->qts, BUF, ranges, sizeof(ranges[0]));
@@ -1775,7 +1775,7 @@ static void test_display(void)
     g_assert_cmpuint(le32_to_cpu(plane.bpp), ==, 32);
     g_assert_cmpuint(le64_to_cpu(plane.offset), ==, 1088 * 4 * 3 + 64);
 
-    /* A flip is no new mode; what does not fit is none */
+    /* A page flip is no mode change; a plane that does not fit is disabled */
     dispi(g, 0, 9, 768);
     g_assert_cmpuint(fw_events(g), ==, 0);
     dispi(g, 0, 9, 65535);
@@ -1788,14 +1788,14 @@ static void test_display(void)
     g_assert_cmpuint(fw_events(g), ==, 1);
     g_assert_cmpuint(qtest_readw(g->qts, VF_REGS(0) + 0x502), ==, 0);
 
-    /* No heads, no display */
+    /* A type without heads has no display */
     fw_create(g, 1, 1304);
     fw_expect(g, ERR_UNSUPPORTED, NVVGPU_EMU_CMD_DISPLAY, 1, 0, 0, 0, len);
     g_assert_cmphex(qtest_readw(g->qts, VF_REGS(1) + 0x500), ==, 0);
     gpu_free(g);
 }
 
-/* Where a hostile guest or host might point DMA to */
+/* A DMA address that a hostile guest or host may choose */
 static uint64_t hostile_addr(void)
 {
     static const uint64_t bases[] = {
@@ -1850,7 +1850,7 @@ static void hostile_write(Gpu *g, uint64_t base, uint32_t size)
 
 static void test_hostile(void)
 {
-    /* DMA can switch off a slot's power and unplug: not here */
+    /* Without hotplug, or DMA could power off the slot and unplug the GPU */
     Gpu *g = gpu_new_port(false, ",fw-delay-us=0");
 
     sriov_enable(g, 4);
@@ -1864,7 +1864,7 @@ static void test_hostile(void)
             fw_create(g, vf, 1000 + vf);
             fw_ok(g, NVVGPU_EMU_CMD_START, vf, 0, 0, 0, 0);
             setup_vf(g, vf);
-            /* Interrupts may go anywhere too */
+            /* Point the interrupts at random addresses too */
             for (unsigned int i = 0; i < NVVGPU_EMU_VF_VECTORS; i++) {
                 uint64_t addr = hostile_addr();
 
@@ -1896,7 +1896,7 @@ static void test_hostile(void)
                 vf_ring(g, vf);
             }
         }
-        /* Random commands, with buffers anywhere */
+        /* Random commands with buffers at random addresses */
         for (unsigned int i = 0; i < 30; i++) {
             struct nvvgpu_emu_cmd cmd = {
                 .seq = cpu_to_le32(i + 1),
@@ -1921,7 +1921,7 @@ static void test_hostile(void)
                       pf_readl(g, NVVGPU_EMU_PF_REG_MSG_TAIL));
         }
 
-        /* Whatever that did to the machine, put it in order again */
+        /* Undo the effects of stray DMA on the machine */
         cfg_writew(g, PORT + PORT_CAP_EXP + PCI_EXP_SLTCTL, 0);
         setup_bridge(g);
         flr(g, PF);
@@ -1947,7 +1947,7 @@ static void test_unplug(void)
     fw_send(g, NVVGPU_EMU_CMD_INFO, 0, 0, 0, 0, 0);
     qtest_clock_step(g->qts, 20 * 1000);
     qtest_qmp_device_del_send(g->qts, "gpu");
-    /* The machine's reset completes what no guest acknowledges */
+    /* No guest acknowledges the unplug; a machine reset completes it */
     qtest_system_reset_nowait(g->qts);
     qtest_qmp_eventwait(g->qts, "DEVICE_DELETED");
     qtest_clock_step(g->qts, 100 * 1000);
