@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Lets the driver, which is written for the newest kernel, build out of tree
- * on older ones.  Included by Kbuild before every source file, and by nothing
- * in the sources: a kernel tree that is new enough takes them without it.
+ * Build the driver, which targets the newest kernel, out of tree on older
+ * kernels.  Kbuild includes this header before every source file; the sources
+ * do not include it, so the newest kernel can take them unchanged.
  *
- * What a kernel lacks is found out by Kbuild in the kernel's own headers, as
- * distributions carry backports that a version number does not tell.
+ * compat/Makefile probes the kernel headers for missing features instead of
+ * comparing versions, because distributions carry backports.
  */
 #ifndef NVVGPU_COMPAT_H
 #define NVVGPU_COMPAT_H
@@ -24,7 +24,7 @@
 #define kzalloc_objs(var, nr, gfp)	kcalloc(nr, sizeof(var), gfp)
 #endif
 
-/* Older kernels take the namespace without quotation marks. */
+/* Kernels before 6.13 expect the namespace without quotation marks. */
 #undef MODULE_IMPORT_NS
 #define MODULE_IMPORT_NS(ns)		MODULE_INFO(import_ns, ns)
 
@@ -50,7 +50,7 @@ vfio_check_precopy_ioctl(struct vfio_device *vdev, unsigned int cmd,
 
 #ifndef NVVGPU_HAVE_REGION_INFO_CAPS
 
-/* struct vfio_device_ops of the newest kernel, as far as the driver fills it */
+/* The members of the newest struct vfio_device_ops that the driver sets */
 struct nvvgpu_compat_vfio_ops {
 	char *name;
 	int (*init)(struct vfio_device *vdev);
@@ -82,10 +82,10 @@ struct nvvgpu_compat_vfio_ops {
 			      void __user *arg, size_t argsz);
 };
 
-/* The table that was asked for last; a module has one. */
+/* The operations of this module, which has only one table */
 static const struct nvvgpu_compat_vfio_ops *nvvgpu_compat_ops;
 
-/* For BARs, as the newest kernel does it; others never get here. */
+/* The newest kernel's implementation, for BARs only */
 static inline int
 vfio_pci_ioctl_get_region_info(struct vfio_device *core_vdev,
 			       struct vfio_region_info *info,
