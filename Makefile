@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# For people; the kernel's build reads Kbuild.
+# Targets for developers. The kernel's build system reads Kbuild instead.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 export KDIR
 
 help:
-	@echo 'make demo      show it: two vGPUs in two VMs on an emulated SR-IOV GPU'
-	@echo 'make demo-migrate   show it: a VM and its vGPU move to another VF, another GPU, through a file'
-	@echo 'make bench-migrate  what migration costs, as ratios of one run'
-	@echo 'make check     gates and tests, on Debian'"'"'s kernels: 6.12 and the newest'
-	@echo 'make check-debug    the same and what needs debug kernels: leaks, KUnit, fault injection'
-	@echo 'make check-all      the same and all that takes longer'
-	@echo 'make check-mutants  show that the tests can fail: they catch planted defects'
-	@echo 'make coverage  which lines the tests run, and why they do not run the others'
-	@echo 'make fuzz      ten million runs of the fuzzer on the migration stream: RUNS=<number>'
-	@echo 'make lint      only the static gates of make check'
-	@echo 'make check-upstream  the newest kernel'"'"'s own VFIO selftests on vGPUs'
-	@echo 'make qemu-tree build QEMU from source with the emulated GPU in its tree'
-	@echo 'make docs      build the documentation as HTML'
-	@echo 'make shell     a shell in the emulated machine'
-	@echo 'make modules   build the driver for the running kernel, or KDIR=<kernel build>'
-	@echo 'make intree    put the driver into a Linux tree: TREE=<linux>'
-	@echo 'make patches   write it as a patch series for that tree: TREE=<linux> [OUT=patches]'
-	@echo 'make deb       build Debian packages: the driver for DKMS, and the selftests'
-	@echo 'make modules_install, make clean    likewise'
+	@echo 'make demo           run two VMs with vGPUs of an emulated SR-IOV GPU'
+	@echo 'make demo-migrate   migrate a VM with its vGPU to another VF, to another GPU and through a file'
+	@echo 'make bench-migrate  measure the cost of migration, as ratios within one run'
+	@echo 'make check          run lint and the tests on Debian'"'"'s kernels: 6.12 and the newest'
+	@echo 'make check-debug    also run the tests on debug kernels: leaks, KUnit, fault injection'
+	@echo 'make check-all      also run the long tests'
+	@echo 'make check-mutants  plant defects one at a time and check that the tests catch them'
+	@echo 'make coverage       list the lines that the tests run, with a reason for each one missed'
+	@echo 'make fuzz           fuzz the parser of the migration stream: [RUNS=<number>]'
+	@echo 'make lint           run only the static checks of make check'
+	@echo 'make check-upstream run the newest kernel'"'"'s VFIO selftests on vGPUs'
+	@echo 'make qemu-tree      build QEMU from source with the emulated GPU in its tree'
+	@echo 'make docs           build the documentation as HTML'
+	@echo 'make shell          open a shell in the emulated machine'
+	@echo 'make modules        build the driver for the running kernel: [KDIR=<kernel build>]'
+	@echo 'make intree         add the driver to a Linux source tree: TREE=<linux>'
+	@echo 'make patches        write the driver as a patch series: TREE=<linux> [OUT=patches]'
+	@echo 'make deb            build Debian packages: the driver for DKMS, and the selftests'
+	@echo 'make modules_install, make clean    as for any external module'
 
 demo:
 	@lab/setup modules:6.12:stock device:10.0
