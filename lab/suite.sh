@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# suite.sh - what lab/check and lab/coverage share: run the tests, count their results.
-# Sourced after lib.sh.
+# suite.sh - run tests and count their results, for lab/check and lab/coverage. Source it
+# after lib.sh.
 
 since=$SECONDS
 tap=$(mktemp "$CACHE/log/suite.XXXXXX")
 aside=() aside_pid=''
 trap '[[ -z $aside_pid ]] || { kill "$aside_pid" && wait "$aside_pid"; } 2>/dev/null; rm -f "$tap" "$tap".*' EXIT
 
-# title TEXT: of a part of the run
+# title TEXT: print the title of a part of the run
 title() {
 	say ""
 	say "== $1, after $(took "$since")"
 }
 
-# account NAME STATUS: count the results in $tap.part. A command that failed without a
-# failed test, as when it could not begin, is a failure of its own.
+# account NAME STATUS: count the results in $tap.part. A command that fails without a
+# failed test, for example because it could not start, counts as a failed test.
 account() {
 	(($2 == 0)) || { (($2 < 124)) && grep -q '^not ok ' "$tap.part"; } ||
 		echo "not ok 1 \"$1\" ended with status $2" | tee -a "$tap.part"
 	cat "$tap.part" >>"$tap"
 }
 
-# results: pass the results of tests on. One that is skipped because it belongs to a
-# higher level is noted in $tap.more instead, and how long a test took in $tap.times.
+# results: copy test results. Tests that are skipped because they belong to a higher level
+# go to $tap.more instead; the duration of each test goes to $tap.times.
 results() {
 	awk -v more="$tap.more" -v times="$tap.times" '
 		/^# +SKIP +/ { next }
@@ -40,10 +40,10 @@ results() {
 		{ print; fflush() }'
 }
 
-# more N: tests that a higher level has, and this one does not even list
+# more N: count tests of a higher level that this level does not list
 more() { printf 'x\n%.0s' $(seq "$1") >>"$tap.more"; }
 
-# part NAME COMMAND...: its output is shown and counted
+# part NAME COMMAND...: run a command that prints TAP, and count its results
 part() {
 	title "$1"
 	local rc=0
@@ -51,8 +51,8 @@ part() {
 	account "$1" "$rc"
 }
 
-# in_machine NAME ARG...: lab/vm with these arguments, as a part. A stall of the
-# emulator is not a result: the machine is started once more, and says so.
+# in_machine NAME ARG...: run lab/vm with these arguments as a part. If the machine
+# stalls, say so and start it once more.
 in_machine() {
 	local rc=0 try
 	title "$1"
@@ -60,13 +60,13 @@ in_machine() {
 		rc=0
 		"$LAB/vm" "${@:2}" | results | tee "$tap.part" || rc=${PIPESTATUS[0]}
 		((rc == 124 && try == 1)) || break
-		say "the machine has stalled; once more"
+		say "the machine stalled; starting it again"
 	done
 	account "$1" "$rc"
 }
 
-# aside NAME ARG...: as in_machine, beside the parts that follow, because the tests leave
-# a processor idle much of the time. There is one at a time.
+# aside NAME ARG...: like in_machine, but in the background of the following parts,
+# because the tests leave a CPU idle much of the time. There can be only one.
 aside() {
 	aside=("$@")
 	{
@@ -76,15 +76,15 @@ aside() {
 	aside_pid=$!
 }
 
-# aside_ends: wait for it; its output is shown and counted
+# aside_ends: wait for the background part, show its output and count its results
 aside_ends() {
 	local rc=0
-	title "${aside[0]}, begun beside the others"
+	title "${aside[0]}, run in the background"
 	tail -n +1 -f --pid="$aside_pid" "$tap.aside"
 	wait "$aside_pid" || rc=$?
 	aside_pid=''
 	if ((rc == 124)); then
-		say "the machine has stalled; once more"
+		say "the machine stalled; starting it again"
 		in_machine "${aside[@]}"
 	else
 		mv "$tap.aside" "$tap.part"
@@ -92,8 +92,8 @@ aside_ends() {
 	fi
 }
 
-# verdict [LEVEL]: the sums; fails if a test has, or none has passed. LEVEL runs the
-# tests that this one has left out.
+# verdict [LEVEL]: print the totals; fail if a test failed or none passed. LEVEL names the
+# command that runs the tests left out.
 verdict() {
 	local failed skipped passed
 	if [[ -e $tap.times ]]; then
@@ -108,7 +108,7 @@ verdict() {
 	failed=$(grep -cE '^not ok ' "$tap" || true)
 	skipped=$(grep -cE '^ok .*# SKIP' "$tap" || true)
 	passed=$(grep -E '^ok ' "$tap" | grep -vc '# SKIP' || true)
-	((passed > 0)) || { say "no test has passed"; failed=$((failed + 1)); }
+	((passed > 0)) || { say "no test passed"; failed=$((failed + 1)); }
 	say "took $(took "$since")"
 	echo "$passed passed, $failed failed$( ((skipped == 0)) || echo ", $skipped skipped")"
 	((failed == 0))
