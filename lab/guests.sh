@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the demonstrations share, sourced by them in the machine: to verify what is
-# shown, and guests that drive a vGPU.
+# guests.sh - helpers of the demonstrations, sourced in the machine: checks, and guests
+# that drive a vGPU.
 
 set -u
 LAB=${LAB:-$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)}
 : "${NVVGPU_QEMU:?run this in the machine}" "${NVVGPU_QEMU_DATA:?}"
-: "${NVVGPU_GUEST_IMAGE:?the path that lab/guest/build prints}"
+: "${NVVGPU_GUEST_IMAGE:?set it to the path that lab/guest/build prints}"
 
 pci=/sys/bus/pci
 names=(one two three four five)
@@ -15,9 +15,9 @@ names=(one two three four five)
 # The QEMU that the guests run in
 qemu=("$NVVGPU_QEMU" -L "$NVVGPU_QEMU_DATA")
 
-# What they boot: a program that needs no operating system, or Linux with the machine's
-# own kernel.
-# shellcheck disable=SC2034 # guest is used by who sources this
+# The guest to boot: a program without an operating system, or Linux with the machine's
+# own kernel
+# shellcheck disable=SC2034 # guest is used by the sourcing script
 case ${NVVGPU_GUEST_IMAGE##*/} in
 kernel)
 	guest="no operating system"
@@ -25,8 +25,8 @@ kernel)
 	;;
 initramfs)
 	guest=Linux
-	# In emulation within emulation every initcall that a guest does without counts. What
-	# the kernel prints while it boots shows that it does.
+	# Skip initcalls, which are slow in nested emulation. earlyprintk shows the progress
+	# of the boot.
 	skip=pty_init,cmos_init,i8042_init,atkbd_init,psmouse_init,serport_init,inet6_init
 	skip+=,sit_init,blake2s_mod_init,acpi_button_driver_init,acpi_processor_driver_init
 	skip+=,vga_arb_device_init,nvme_core_init,nvme_init,msr_init,cacheinfo_sysfs_init
@@ -36,18 +36,17 @@ initramfs)
 	boot=(-kernel "${NVVGPU_KERNEL:?}" -initrd "$NVVGPU_GUEST_IMAGE" -append "$cmdline")
 	;;
 *)
-	echo "guests.sh: NVVGPU_GUEST_IMAGE is not what lab/guest/build prints: $NVVGPU_GUEST_IMAGE" >&2
+	echo "guests.sh: NVVGPU_GUEST_IMAGE is not a path printed by lab/guest/build: $NVVGPU_GUEST_IMAGE" >&2
 	exit 1
 	;;
 esac
 
-# No wait has a fixed length, as a busy host may give a guest little time. One that makes
-# no progress has stalled. A guest at work prints a line each second, by its own clock;
-# without lines, the CPU time that its QEMU uses is progress too, but not for ever. What is
-# counted are seconds in which this script has looked, not those in which it stood still
-# itself.
+# No wait has a fixed length, because a guest may get little CPU time on a busy host. A
+# wait fails if the guest has stalled. A working guest prints a line per second of its
+# own clock. Without lines, CPU time used by its QEMU counts as progress, up to a limit.
+# Only seconds in which this script polls are counted, not those in which it did not run.
 silent_s=120 busy_s=600
-# Nothing that is awaited comes after so many other lines, or so many passes over memory.
+# A wait also fails after this many other lines, or passes over memory.
 # shellcheck disable=SC2034
 lines_max=2000 passes_max=200
 
@@ -66,7 +65,7 @@ elapsed() {
 say() { printf '[%s s] %s\n' "$(elapsed)" "$*"; }
 title() { printf '\n[%s s] -- %s\n' "$(elapsed)" "$*"; }
 
-# check WHAT EXPECTED SEEN: verify one thing
+# check WHAT EXPECTED SEEN: compare and count
 check() {
 	if [[ $2 == "$3" ]]; then
 		verified=$((verified + 1))
@@ -76,15 +75,15 @@ check() {
 	say "FAILED: $1: expected \"$2\", saw \"$3\""
 	return 1
 }
-# result NAME FAILURES-BEFORE TEXT: a line of the summary, which TAP's readers understand
+# result NAME FAILURES-BEFORE TEXT: add a TAP line to the summary
 result() {
 	summary+=("$(printf '%-6s  %-28s %s' "$( ((failed == $2)) && echo ok || echo not ok)" "$1" "$3")")
 }
 
-# attr VF FILE: content of a file of a PCI device
+# attr VF FILE: print a sysfs file of a PCI device; put VF FILE VALUE: write it
 attr() { cat "$pci/devices/$1/$2" 2>/dev/null; }
 put() { echo "$3" >"$pci/devices/$1/$2"; }
-# value KEY: its value in $line, "key=value" or key="value"
+# value KEY: print the value of a key in $line, key=value or key="value"
 value() {
 	local rest=${line#*" $1="}
 	[[ $rest != "$line" ]] || return 0
@@ -95,19 +94,19 @@ value() {
 		printf '%s' "${rest%% *}"
 	fi
 }
-# stat VF NAME: one of its vGPU's counters
+# stat_of VF NAME: print a counter of the vGPU
 stat_of() { attr "$1" nvvgpu/stats | awk -v n="$2" '$1 == n { print $2 }'; }
-# driver VF: the one that it is bound to
+# driver_of VF: print the driver that the VF is bound to
 driver_of() {
 	local link
 	link=$(readlink "$pci/devices/$1/driver") && printf '%s' "${link##*/}"
 }
 
-# free_of VF: how many of each type could be created now
+# free_of VF: print the number of available instances of each type
 free_of() { attr "$1" nvvgpu/supported_types | sed -E 's/^id=([0-9]+) .* available=([0-9]+).*/\1:\2/' | tr '\n' ' '; }
 
-# next_line GUEST: the next whole line of its console, in $text, if there is one. Lines are
-# read from a file: a read that ends by a time limit may lose the end of a line.
+# next_line GUEST: set $text to the next complete line of its console, if any. Read from a
+# file, because a read with a timeout may lose a part of a line.
 next_line() {
 	local rc=0
 	IFS= read -r text <&"${outs[$1]}" || rc=1
@@ -116,25 +115,25 @@ next_line() {
 	((rc == 0)) || parts[$1]=$text
 	return $rc
 }
-# drain GUEST: skip what its console has
+# drain GUEST: skip all lines of its console so far
 drain() {
 	local text
 	while next_line "$1"; do :; done
 }
-# nap: sleep a little, without a process
+# nap: sleep shortly without starting a process
 exec {nap}<> <(:)
 nap() { ! read -rt 0.2 -u "$nap"; }
 
-# watch GUEST: a wait for it begins
+# watch GUEST: reset the stall detection before a wait
 watch() { signs[$1]='' used[$1]='' looked[$1]=$SECONDS silent[$1]=0 busy[$1]=0; }
 
-# stalled GUEST SIGN: whether it has made no progress for too long. SIGN is what the caller
-# sees of the guest: a change is progress.
+# stalled GUEST SIGN: succeed if the guest has made no progress for too long. A change of
+# SIGN, any text that the caller observes, is progress.
 stalled() {
 	local i=$1 stat now=''
 	((SECONDS > looked[i])) || return 1
 	looked[i]=$SECONDS
-	# User and system time; none once it has ended
+	# User and system time of the process, if it still exists
 	read -ra stat 2>/dev/null <"/proc/${pids[i]}/stat" && now=${stat[13]}+${stat[14]}
 	[[ $2 == "${signs[i]}" ]] || silent[i]=0 busy[i]=0
 	[[ $now == "${used[i]}" ]] || silent[i]=0
@@ -144,7 +143,7 @@ stalled() {
 
 # await GUEST WORD: read the guest's console up to the line "JOB WORD ..."
 await() {
-	local n=0 ended=0 text why="$lines_max other lines came"
+	local n=0 ended=0 text why="got $lines_max other lines"
 	line=''
 	watch "$1"
 	while ((n < lines_max)); do
@@ -156,25 +155,25 @@ await() {
 				return 0
 			fi
 		elif ((ended)); then
-			why="its QEMU has ended"
+			why="its QEMU exited"
 			break
 		elif stalled "$1" $n; then
 			why="no line for ${busy[$1]} s, no CPU time used for ${silent[$1]} s"
 			break
 		else
-			# What it has written by then is read before that counts.
+			# Read all lines that QEMU wrote before it exited.
 			kill -0 "${pids[$1]}" 2>/dev/null || ended=1
 			nap
 		fi
 	done
 	failed=$((failed + 1))
-	say "FAILED: VM ${names[$1]}: expected the line \"JOB $2\", but $why; the last of its console, and of QEMU:"
+	say "FAILED: VM ${names[$1]}: expected the line \"JOB $2\", but $why; last lines of its console and of QEMU:"
 	tail -n 8 "$work/${names[$1]}.console" "$work/${names[$1]}.qemu" 2>/dev/null | sed 's/^/        /'
 	return 1
 }
 tell() { printf '%s\n' "$2" >&"${ins[$1]}"; }
 
-# start_guest GUEST QEMU-ARG...: with the VF that it has in ${vfs[]}
+# start_guest GUEST QEMU-ARG...: start a guest with its VF from ${vfs[]}
 start_guest() {
 	local i=$1 pipe=$work/${names[$1]} in out
 	shift
@@ -195,10 +194,10 @@ start_guest() {
 	pids[i]=$!
 }
 
-# monitor GUEST COMMAND [JSON-ARGUMENTS]: have its QEMU do something
+# monitor GUEST COMMAND [JSON-ARGUMENTS]: send a QMP command to its QEMU
 monitor() { NVVGPU_QMP=$work/${names[$1]}.qmp "$LAB/qmp" "${@:2}"; }
 
-# ended GUEST: wait for its QEMU to end; returns its exit status
+# ended GUEST: wait for its QEMU to exit; returns its exit status
 ended() {
 	local i=$1 status=0
 	watch "$i"
@@ -210,7 +209,7 @@ ended() {
 	unset "pids[i]"
 	return $status
 } 2>/dev/null
-# end_guest GUEST: the same for one that has been told to end
+# end_guest GUEST: wait for its QEMU to exit, and check the exit status
 end_guest() {
 	ended "$1"
 	check "VM ${names[$1]}: QEMU's exit status" 0 $?
@@ -223,7 +222,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# finish: the summary and, where $next has some, what to try next
+# finish: print the summary and the hint in $next, if any, and exit
 finish() {
 	printf '\n'
 	printf '%s\n' "${summary[@]}"
