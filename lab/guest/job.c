@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The job of a guest that has been given a vGPU, on any platform (job.h).
+ * The job of a guest with a vGPU, independent of its platform (job.h)
  *
  * The guest has no IOMMU of its own: it drives the vGPU with guest physical
  * addresses. The IOMMU of the host confines it.
  *
- * Commands come from the console, a line each. Every answer is a line that
- * begins with "JOB ":
+ * Commands are lines on the console. Every response is a line that begins with
+ * "JOB ":
  *
  *   copy ROUNDS BYTES  fill VRAM, copy memory to VRAM and back, compare
- *   steady BYTES       the same, while the display shows a frame for each round
- *                      and a timer ticks, until the next line comes
- *   reset              reset the vGPU, and start its engine again
+ *   steady BYTES       repeat this until the next line arrives, display a frame
+ *                      in each round, and check that a timer ticks
+ *   reset              reset the vGPU and restart its engine
  *   bad read|write     DMA outside of the guest's memory, which must be refused
- *   log                show the platform's log
+ *   log                print the platform's log
  *   quit               release the vGPU and power off
  *
  * A command that takes longer than a second reports "JOB alive" each second, so
@@ -36,21 +36,21 @@
 #define MAX_BYTES	(4UL << 20)
 #define SLOTS		16
 
-/* What one descriptor copies at most, so that a job takes several of them. */
+/* Limit of bytes per descriptor, so that a job needs several of them */
 #define MAX_RUN		(4 * PAGE)
 
-/* Work that takes milliseconds; a busy host may need much longer. */
+/* A job takes milliseconds, but a busy host may need much longer. */
 #define JOB_TIMEOUT_MS	100000
 
 #define ALIVE_MS	1000
 
-/* Two frames, which are shown in turn, lie in VRAM behind what the jobs use. */
+/* Two frames, displayed alternately, follow the area of the jobs in VRAM. */
 #define FRAME_WIDTH	64
 #define FRAME_HEIGHT	64
 #define FRAME_STRIDE	2048
 #define FRAMES		(SLOTS * MAX_BYTES)
 
-/* Indices of the display's registers */
+/* Indices of the display registers */
 #define DISPI_ID		0
 #define   DISPI_ID_HEADS	0xb0c5
 #define DISPI_XRES		1
@@ -73,7 +73,7 @@ static unsigned int jobs;
 static int failures;
 static __u64 said_ms;
 
-/* What the guest's timer has done, by the guest's clock */
+/* State of the guest's timer, in time of the guest's clock */
 static atomic_ullong ticks;
 static atomic_uint tick_gap_ms;
 static atomic_bool tick_backwards;
@@ -81,7 +81,7 @@ static __u64 ticks_since, last_tick;
 
 /**
  * say() - write a line of the protocol to the console
- * @fmt: as of printf(), without the newline
+ * @fmt: format as of printf(), without the newline
  */
 void say(const char *fmt, ...)
 {
@@ -99,8 +99,8 @@ void say(const char *fmt, ...)
 }
 
 /**
- * job_tick() - take note of the timer's expiry
- * @count: how often it has expired since the previous call
+ * job_tick() - count expirations of the timer
+ * @count: number of expirations since the previous call
  */
 void job_tick(__u64 count)
 {
@@ -121,14 +121,14 @@ static bool tick_late(void)
 	return elapsed > seen + TICKS_LATE_MS;
 }
 
-/* Its interrupts still come, and its clock goes on from where it was. */
+/* Check that the timer still ticks and that the clock is monotonic. */
 static const char *tick_check(void)
 {
 	unsigned int turns;
 
 	/*
-	 * Linux may not have run the timer's thread yet: a VM's CPU is given
-	 * little time after a move, while its clock goes on.
+	 * Linux may not have run the timer's thread yet: after a migration, a
+	 * VM gets little CPU time, while its clock advances.
 	 */
 	for (turns = 0; turns < 100 && tick_late(); turns++)
 		usleep(TICK_MS * 2000);
@@ -196,14 +196,14 @@ static int set_up(void)
 	return 0;
 }
 
-/* Submit what has been collected and wait for its interrupt. */
+/* Submit the batch and wait for its interrupt. */
 static int flush(struct nvvgpu_emu_desc *batch, unsigned int *nr)
 {
 	if (!*nr)
 		return 0;
 	batch[*nr - 1].flags |= htole32(NVVGPU_EMU_DESC_IRQ);
 	batch[*nr - 1].vector = htole32(ENGINE_VECTOR_DONE);
-	/* One that came twice in a move is not to pass for this job's. */
+	/* Do not take a spurious interrupt of a migration for this job's. */
 	engine.irqs += irq_wait(vdev.irq[ENGINE_VECTOR_DONE], 0);
 	engine_submit(&engine, batch, *nr);
 	*nr = 0;
@@ -214,7 +214,7 @@ static int flush(struct nvvgpu_emu_desc *batch, unsigned int *nr)
 	return engine_wait(&engine, JOB_TIMEOUT_MS);
 }
 
-/* Copy the buffer to VRAM or back, a descriptor for each piece of memory. */
+/* Copy the buffer to VRAM or back, one descriptor per contiguous range. */
 static int copy(bool to_vram, __u64 vram, size_t len)
 {
 	struct nvvgpu_emu_desc batch[BATCH];
@@ -248,7 +248,7 @@ static int copy(bool to_vram, __u64 vram, size_t len)
 	return flush(batch, &nr);
 }
 
-/* One turn: returns NULL or what went wrong. */
+/* Run one round; returns NULL or the name of the failed step. */
 static const char *one_round(unsigned int round, size_t len, __u32 *crc)
 {
 	__u32 word = 0x01000193 * (round + 1), x = round + 1;
@@ -258,7 +258,7 @@ static const char *one_round(unsigned int round, size_t len, __u32 *crc)
 	unsigned int one = 1;
 	size_t i;
 
-	/* Fill VRAM and look at it. */
+	/* Fill VRAM and compare */
 	fill = engine_fill(NVVGPU_EMU_DESC_DST_VRAM, vram, len, word);
 	if (flush(&fill, &one))
 		return "fill";
@@ -299,13 +299,13 @@ static void display_on(void)
 	dispi_write(DISPI_ENABLE, 1);
 }
 
-/* Every line of every frame has a colour of its own. */
+/* Each line of each frame has a unique colour. */
 static __u32 colour(unsigned int frame, unsigned int y)
 {
 	return (frame + 1) * FRAME_HEIGHT + y;
 }
 
-/* Draw a frame where it cannot be seen yet, then show it. */
+/* Draw the hidden frame, then display it. */
 static const char *show_frame(unsigned int frame)
 {
 	const unsigned int line = FRAMES / FRAME_STRIDE +
@@ -326,7 +326,7 @@ static const char *show_frame(unsigned int frame)
 	return NULL;
 }
 
-/* Look at what the display scans out, going by its registers alone. */
+/* Check the displayed frame, located only through the display registers. */
 static const char *look_at_frame(unsigned int frame)
 {
 	const size_t stride = dispi_read(DISPI_VIRT_WIDTH) * 4UL;
@@ -445,7 +445,7 @@ static void do_bad(bool write)
 	if (ret != -EIO || error.code != want || error.addr != OUTSIDE || !told)
 		failures++;
 
-	/* The engine goes on once it has been reset. */
+	/* The engine must work again after a reset. */
 	if (engine_start(&engine, (void *)ring.mem, ring.phys[0], RING)) {
 		say("bad result=failed what=\"engine does not start again\"");
 		failures++;
@@ -495,7 +495,7 @@ static int next_line(char *line, size_t size)
 	}
 }
 
-/* Cut a line into words, and return their number. */
+/* Split a line into words, and return their number. */
 static unsigned int split(char *line, char **word, unsigned int max)
 {
 	unsigned int nr = 0;
@@ -511,7 +511,7 @@ static unsigned int split(char *line, char **word, unsigned int max)
 	}
 }
 
-/* A decimal number, or 0, which no command takes. */
+/* Parse a decimal number; returns 0, which no command accepts, on errors. */
 static size_t number(const char *word)
 {
 	size_t val = 0;
@@ -568,10 +568,10 @@ static bool run_reset(char **arg)
 }
 
 /**
- * struct command - one command of the console
- * @name: its first word
- * @args: number of words after that
- * @run: runs it; false if an argument is invalid
+ * struct command - console command
+ * @name: first word
+ * @args: number of arguments
+ * @run: run the command; returns false if an argument is invalid
  */
 struct command {
 	const char *name;
@@ -603,7 +603,7 @@ static void run(char *line)
 }
 
 /**
- * job_run() - set up the vGPU, and do what the console says until it says "quit"
+ * job_run() - set up the vGPU, and run console commands until "quit"
  */
 void job_run(void)
 {

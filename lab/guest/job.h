@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A guest's job, and what it needs from the platform that it runs on: process 1
- * of Linux (linux.c), or no operating system at all (bare/).
+ * The job of a guest, and its interface to the platform: process 1 of Linux
+ * (linux.c), or no operating system (bare/).
  *
- * The device is reached through the selftests' library, lib/vfio.h. On bare
- * hardware bare/pci.c provides the part of it that the job uses.
+ * The job accesses the device through the selftests' library, lib/vfio.h. On
+ * bare hardware, bare/pci.c implements the part of it that the job uses.
  */
 #ifndef _NVVGPU_GUEST_JOB_H
 #define _NVVGPU_GUEST_JOB_H
@@ -18,12 +18,12 @@
 
 #define PAGE		4096UL
 
-/* The period of the timer whose ticks the job counts */
+/* Period of the job's timer */
 #define TICK_MS		50
 
 /**
- * struct area - memory that stays in place, for DMA
- * @mem: the memory, contiguous for the program
+ * struct area - memory for DMA, which does not move
+ * @mem: virtually contiguous memory
  * @phys: guest physical address of each page
  */
 struct area {
@@ -36,13 +36,13 @@ void job_run(void);
 void job_tick(__u64 count);
 [[gnu::format(printf, 1, 2)]] void say(const char *fmt, ...);
 
-/* The platform; errors are negative errnos */
+/* The platform; errors are negative errno values */
 int area_alloc(struct area *area, size_t len);
 int vgpu_open(struct vdev *vdev);
 /* Call job_tick() every TICK_MS, from a thread or an interrupt. */
 int ticks_start(void);
 void console_write(const char *text, size_t len);
-/* A character, or -EPIPE once there will be no more. */
+/* Returns a character, or -EPIPE at the end of the input. */
 int console_read(void);
 bool console_pending(void);
 /* Write the platform's log to the console, and return its length. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The platform of a guest's job on Linux, where it is the first and only process.
+ * The platform of a guest's job on Linux, where it is the only process
  *
- * The guest has no IOMMU, so vfio-pci drives the vGPU without one, which has to be
+ * The guest has no IOMMU, so it uses the no-IOMMU mode of vfio-pci, which must be
  * enabled.
  */
 #include <dirent.h>
@@ -30,10 +30,10 @@
 
 /**
  * area_alloc() - allocate locked memory
- * @area: to be filled in
+ * @area: filled in
  * @len: bytes, a multiple of the page size
  *
- * The kernel's list of this process' pages gives the physical addresses.
+ * The physical addresses are read from /proc/self/pagemap.
  *
  * Return: 0 or a negative errno.
  */
@@ -93,9 +93,9 @@ static int find(char *bdf)
 
 /**
  * vgpu_open() - find the vGPU and open it
- * @vdev: to be filled in
+ * @vdev: filled in
  *
- * Return: 0, -ENODEV where there is none, or another negative errno.
+ * Return: 0, -ENODEV if there is no vGPU, or another negative errno.
  */
 int vgpu_open(struct vdev *vdev)
 {
@@ -127,7 +127,7 @@ static void *tick(void *arg)
 }
 
 /**
- * ticks_start() - start the thread that a timer wakes
+ * ticks_start() - start the thread of the timer
  *
  * Return: 0 or a negative errno.
  */
@@ -151,7 +151,7 @@ int ticks_start(void)
 
 /**
  * console_write() - write text to the console
- * @text: what
+ * @text: the text
  * @len: bytes
  */
 void console_write(const char *text, size_t len)
@@ -163,7 +163,7 @@ void console_write(const char *text, size_t len)
 /**
  * console_read() - wait for a character from the console
  *
- * Return: the character, -EPIPE once there will be no more.
+ * Return: the character, -EPIPE at the end of the input.
  */
 int console_read(void)
 {
@@ -173,7 +173,7 @@ int console_read(void)
 }
 
 /**
- * console_pending() - look for input on the console
+ * console_pending() - check for input on the console
  *
  * Return: true if console_read() would not wait.
  */
@@ -185,9 +185,9 @@ bool console_pending(void)
 }
 
 /**
- * log_write() - write the kernel's log to the console
+ * log_write() - write the kernel log to the console
  *
- * Return: its length.
+ * Return: the length of the log.
  */
 size_t log_write(void)
 {
@@ -208,7 +208,7 @@ int main(void)
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sys", "/sys", "sysfs", 0, NULL);
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
-	/* From here on the kernel's messages would come between the job's. */
+	/* Keep kernel messages out of the job's output. */
 	klogctl(8 /* SYSLOG_ACTION_CONSOLE_LEVEL */, NULL, 1);
 	if (!guest_modules_load())
 		put("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "1");
@@ -224,7 +224,7 @@ int main(void)
 
 	tcdrain(STDOUT_FILENO);
 	sync();
-	/* Without ACPI it is a reset that ends QEMU, which has -no-reboot. */
+	/* Without ACPI, end QEMU, which runs with -no-reboot, by a reset. */
 	reboot(RB_AUTOBOOT);
 
 	return 1;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A guest without an operating system: what its parts offer each other.
+ * A guest without an operating system: internal header
  *
- * All of it runs on one CPU in long mode, in ring 0, with every address mapped to
- * itself.
+ * It runs on one CPU in long mode and ring 0, with an identity mapping.
  */
 #ifndef _NVVGPU_GUEST_BARE_H
 #define _NVVGPU_GUEST_BARE_H
@@ -21,7 +20,7 @@
 
 #include <linux/types.h>
 
-/* Where an interrupt's message goes: the local APIC of the only CPU */
+/* Target of interrupt messages: the local APIC of the only CPU */
 #define MSI_ADDRESS		0xfee00000
 
 static inline void out8(__u16 port, __u8 val)
@@ -66,7 +65,7 @@ static inline __u32 in32(__u16 port)
 	return val;
 }
 
-/* Registers in memory; a write comes after all earlier ones. */
+/* Accessors of memory-mapped registers; writes are ordered. */
 static inline __u32 io_read(const __u32 *reg)
 {
 	return __atomic_load_n(reg, __ATOMIC_RELAXED);
@@ -83,10 +82,10 @@ extern const char vectors[NR_VECTORS][16];
 extern char bss_end[];
 
 /**
- * struct frame - what is on the stack in an interrupt
- * @vector: which one
- * @error: error code of an exception, else 0
- * @ip: the interrupted instruction
+ * struct frame - stack frame of an interrupt
+ * @vector: the vector
+ * @error: error code of the exception, or 0
+ * @ip: address of the interrupted instruction
  */
 struct frame {
 	__u64 vector;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * From QEMU's direct boot to C in long mode, and the entries of the interrupts.
+ * Entry from QEMU's direct boot to C in long mode, and interrupt entries
  */
 #include "bare.h"
 
@@ -13,8 +13,8 @@
 #define LARGE_PAGE	0x80
 
 /*
- * The note by which QEMU's -kernel knows a PVH guest (Xen's boot protocol for
- * hardware virtual machines): type 18, XEN_ELFNOTE_PHYS32_ENTRY.
+ * Note of type 18, XEN_ELFNOTE_PHYS32_ENTRY, by which QEMU's -kernel detects a
+ * kernel with PVH, Xen's boot protocol for hardware virtual machines.
  */
 	.section .note.pvh, "a", @note
 	.balign 4
@@ -22,7 +22,7 @@
 	.asciz "Xen"
 	.quad start
 
-/* Entered in 32-bit protected mode: flat segments, paging and interrupts off */
+/* Entry in 32-bit protected mode: flat segments, paging and interrupts off */
 	.text
 	.code32
 	.globl start
@@ -35,7 +35,7 @@ start:
 	rep stosb
 	movl $stack_end, %esp
 
-	/* The first GiB, where the RAM is, in pages of 2 MiB */
+	/* Map the first GiB, which has the RAM, with pages of 2 MiB. */
 	movl $page_map + PRESENT_WRITE, page_root
 	movl $page_directory + PRESENT_WRITE, page_map
 	movl $page_directory, %edi
@@ -82,8 +82,8 @@ gdt_pointer:
 	.long gdt
 
 /*
- * One entry of 16 bytes for each vector. Of the exceptions some come with an error
- * code; the others get a 0 in its place.
+ * One entry of 16 bytes for each vector. Some exceptions push an error code; push 0
+ * for the others.
  */
 #define ERROR_CODES	(1 << 8 | 0x1f << 10 | 1 << 17 | 1 << 21 | 3 << 29)
 
@@ -102,7 +102,7 @@ vectors:
 	.set n, n + 1
 	.endr
 
-/* Call interrupt() with a struct frame, which begins with the vector. */
+/* Call interrupt() with a struct frame, whose first member is the vector. */
 enter:
 	pushq %rax
 	pushq %rcx

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A guest without an operating system: its console, the first serial port (a 16550).
+ * A guest without an operating system: console on the first serial port, a 16550
  */
 #include "job.h"
 #include "bare.h"
@@ -18,7 +18,7 @@
 #define   UART_STATUS_INPUT	0x01
 #define   UART_STATUS_ROOM	0x20
 
-/* Set up the port; QEMU's does not care for the baud rate. */
+/* Set up the port; QEMU ignores the baud rate. */
 void console_init(void)
 {
 	out8(UART_INTERRUPTS, 0);
@@ -29,7 +29,7 @@ void console_init(void)
 
 /**
  * console_write() - write text to the console
- * @text: what
+ * @text: the text
  * @len: bytes
  */
 void console_write(const char *text, size_t len)
@@ -42,7 +42,7 @@ void console_write(const char *text, size_t len)
 }
 
 /**
- * console_pending() - look for input on the console
+ * console_pending() - check for input on the console
  *
  * Return: true if console_read() would not wait.
  */

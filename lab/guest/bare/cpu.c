@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A guest without an operating system: memory, interrupts and time.
+ * A guest without an operating system: memory, interrupts and time
  *
- * QEMU's machines "q35" and "pc" have what is used here, with KVM and without: a
- * local APIC, whose timer wakes the CPU, and an HPET, whose counter is the clock.
+ * Requires a local APIC, whose timer wakes the CPU, and an HPET, whose counter is
+ * the clock. QEMU's machines "q35" and "pc" have both, with KVM and without.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -39,7 +39,7 @@
 #define APIC_TIMER_DIVIDE	(0x3e0 / 4)
 #define   APIC_DIVIDE_1		0x0b
 
-/* Its timer counts nanoseconds in QEMU, and in KVM. */
+/* The timer counts nanoseconds in QEMU and in KVM. */
 #define APIC_NS_PER_MS		1000000
 
 /* HPET, as 32-bit registers */
@@ -50,20 +50,20 @@
 #define   HPET_ENABLE		0x1
 #define HPET_COUNTER		(0xf0 / 4)
 
-/* Ports by which a machine is reset: that of the chipset, the keyboard's */
+/* Reset ports of the chipset and of the keyboard controller */
 #define RESET_CONTROL		0xcf9
 #define   RESET_HARD		0x06
 #define KEYBOARD_COMMAND	0x64
 #define   KEYBOARD_RESET	0xfe
 
 /**
- * struct gate - an entry of the interrupt table
- * @offset_low: of the handler, bits 0 to 15
+ * struct gate - entry of the interrupt table
+ * @offset_low: bits 0 to 15 of the handler's address
  * @selector: code segment
- * @stack: 0, to stay on the current one
+ * @stack: 0, to stay on the current stack
  * @type: GATE_INTERRUPT
- * @offset_mid: bits 16 to 31
- * @offset_high: bits 32 to 63
+ * @offset_mid: bits 16 to 31 of the handler's address
+ * @offset_high: bits 32 to 63 of the handler's address
  * @reserved: 0
  */
 struct gate {
@@ -84,12 +84,12 @@ static __u64 next_tick_ms;
 static char *free_memory = bss_end;
 
 /**
- * cpu_alloc() - allocate memory for good
+ * cpu_alloc() - allocate memory permanently
  * @len: bytes
  *
- * There is RAM behind the program, and nobody else who uses it.
+ * Takes memory from the unused RAM behind the program.
  *
- * Return: zeroed memory, aligned to a page.
+ * Return: zeroed, page-aligned memory.
  */
 void *cpu_alloc(size_t len)
 {
@@ -101,8 +101,8 @@ void *cpu_alloc(size_t len)
 }
 
 /**
- * area_alloc() - allocate memory, which is where its address says
- * @area: to be filled in
+ * area_alloc() - allocate memory, whose physical addresses equal the virtual ones
+ * @area: filled in
  * @len: bytes, a multiple of the page size
  *
  * Return: 0.
@@ -128,8 +128,8 @@ static __u64 *next_level(__u64 *entry)
 }
 
 /**
- * cpu_map_io() - make a device's memory accessible, at its own address
- * @phys: the address, anywhere above the first GiB
+ * cpu_map_io() - map memory of a device at its physical address
+ * @phys: the address, above the first GiB
  * @len: bytes
  *
  * Return: the address.
@@ -148,7 +148,7 @@ void *cpu_map_io(__u64 phys, __u64 len)
 	return (void *)phys;
 }
 
-/* End QEMU, which has -no-reboot. */
+/* End QEMU, which runs with -no-reboot. */
 [[gnu::noreturn]] static void cpu_reset(void)
 {
 	out8(RESET_CONTROL, RESET_HARD);
@@ -157,7 +157,7 @@ void *cpu_map_io(__u64 phys, __u64 len)
 		asm volatile("cli; hlt");
 }
 
-/* Sleep until an interrupt has come, at the latest the timer's next one. */
+/* Sleep until the next interrupt, at the latest that of the timer. */
 void cpu_idle(void)
 {
 	asm volatile("hlt" : : : "memory");
@@ -176,9 +176,9 @@ static __u64 hpet_counter(void)
 }
 
 /**
- * clock_gettime() - tell the time since power-on
+ * clock_gettime() - get the time since power-on
  * @clock: CLOCK_MONOTONIC
- * @ts: to be filled in
+ * @ts: filled in
  *
  * Return: 0.
  */
@@ -193,8 +193,8 @@ int clock_gettime(clockid_t clock, struct timespec *ts)
 }
 
 /**
- * usleep() - wait, while interrupts come
- * @us: microseconds; the wait ends with a tick of the timer
+ * usleep() - sleep with interrupts enabled
+ * @us: microseconds; rounded up to a tick of the timer
  *
  * Return: 0.
  */
@@ -209,10 +209,10 @@ int usleep(useconds_t us)
 }
 
 /**
- * irq_wait_any() - wait for one of several vectors, and leave all as they are
+ * irq_wait_any() - wait for one of several vectors without clearing their counts
  * @irq: indices of MSI-X vectors
  * @nr: number of @irq
- * @timeout_ms: 0 only looks
+ * @timeout_ms: timeout, 0 to poll
  *
  * Return: true if one of them has been raised.
  */
@@ -222,7 +222,7 @@ bool irq_wait_any(const int *irq, unsigned int nr, int timeout_ms)
 	unsigned int i;
 
 	for (;;) {
-		/* The CPU takes no interrupt between sti and hlt. */
+		/* sti enables interrupts only after hlt, so none is missed. */
 		asm volatile("cli" : : : "memory");
 		for (i = 0; i < nr && !irqs[irq[i]]; i++)
 			;
@@ -238,9 +238,9 @@ bool irq_wait_any(const int *irq, unsigned int nr, int timeout_ms)
 /**
  * irq_wait() - wait for a vector and clear its count
  * @irq: index of an MSI-X vector
- * @timeout_ms: 0 only looks
+ * @timeout_ms: timeout, 0 to poll
  *
- * Return: how often it was raised, 0 after the time.
+ * Return: the number of interrupts, 0 after a timeout.
  */
 int irq_wait(int irq, int timeout_ms)
 {
@@ -262,7 +262,7 @@ int ticks_start(void)
 	return 0;
 }
 
-/* The timer fires once; it is set to the next multiple of the period. */
+/* The timer is one-shot; arm it for the next multiple of the period. */
 static void tick(void)
 {
 	const __u64 now = now_ms();
@@ -277,7 +277,7 @@ static void tick(void)
 		job_tick(count);
 }
 
-/* Called by the entries of boot.S, with interrupts off */
+/* Called by the interrupt entries in boot.S with interrupts disabled */
 void interrupt(const struct frame *frame)
 {
 	if (frame->vector < VECTOR_TIMER) {
@@ -341,7 +341,7 @@ static void cpu_init(void)
 	}
 	io_write(&hpet[HPET_CONFIG], HPET_ENABLE);
 
-	/* The firmware's interrupts, which go through the PICs, end here. */
+	/* Mask the interrupts that the firmware has routed through the PICs. */
 	out8(PIC_MASK_MASTER, 0xff);
 	out8(PIC_MASK_SLAVE, 0xff);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A guest without an operating system: what the job uses of the C library.
+ * A guest without an operating system: the C library functions that the job uses
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -51,10 +51,10 @@ int strcmp(const char *a, const char *b)
 }
 
 /**
- * struct out - where vsnprintf() writes to
+ * struct out - output of vsnprintf()
  * @buf: the buffer
- * @size: its size
- * @len: characters so far, also those that there was no room for
+ * @size: size of the buffer
+ * @len: characters so far, including those that did not fit
  */
 struct out {
 	char *buf;
@@ -90,7 +90,7 @@ static bool is_modifier(char c)
 	return c == '#' || c == 'l' || c == 'z' || (c >= '0' && c <= '9');
 }
 
-/* Knows %s, %d, %u and %x, with "ll", "z", "#" and "0<width>", and nothing else. */
+/* Supports only %s, %d, %u and %x, with "ll", "z", "#" and "0<width>". */
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list args)
 {
 	struct out out = { .buf = buf, .size = size };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A guest without an operating system: its PCI bus and the vGPU on it.
+ * A guest without an operating system: the PCI bus and its vGPU
  *
- * The functions named vdev_*() are those of the selftests' library (lib/vfio.h), as
- * far as the job uses them. Here a device's "fd" is its address on the bus.
+ * The vdev_*() functions implement the part of the selftests' library (lib/vfio.h)
+ * that the job uses. Here the "fd" of a device is its address on the bus.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,8 +25,8 @@
 #define FLR_MS			100
 
 /*
- * Addresses for BARs that have none, as after hotplug: what the firmware assigns
- * ends at the other end of the hole below 4 GiB.
+ * Addresses for BARs that have none, for example after hotplug. The firmware assigns
+ * addresses from the other end of the hole below 4 GiB.
  */
 #define FREE_ADDRESSES		0xc0000000
 
@@ -75,8 +75,8 @@ static bool is_vgpu(const struct vdev *vdev)
 }
 
 /*
- * Look for the vGPU on a bus, and on those behind its bridges. In QEMU, functions that
- * a device does not have are not there either.
+ * Search for the vGPU on a bus and behind its bridges. Probing all functions is safe,
+ * because QEMU does not alias missing ones.
  */
 static bool find(struct vdev *vdev, unsigned int bus)
 {
@@ -118,16 +118,16 @@ static __u64 bar_read(const struct vdev *vdev, unsigned int bar)
 	return addr & ~15ULL;
 }
 
-/* Find out where a BAR is and how long; give it an address if it has none. */
+/* Determine the address and size of a BAR; assign an address if it has none. */
 static void bar_init(struct vdev *vdev, unsigned int bar)
 {
 	static __u64 free_addr = FREE_ADDRESSES;
 	__u64 addr = bar_read(vdev, bar), size;
 
-	/* The address bits that the device decodes can be written. */
+	/* Only the address bits that the device decodes are writable. */
 	bar_write(vdev, bar, ~0ULL);
 	size = bar_read(vdev, bar);
-	/* The upper half of a 32-bit BAR's size is not there to be read. */
+	/* A 32-bit BAR has no upper half. */
 	size = -(size > ~0U ? size : size | ~0ULL << 32);
 	if (!addr) {
 		addr = (free_addr + size - 1) & -size;
@@ -140,9 +140,9 @@ static void bar_init(struct vdev *vdev, unsigned int bar)
 
 /**
  * vgpu_open() - find the vGPU and set up its BARs
- * @vdev: to be filled in
+ * @vdev: filled in
  *
- * Return: 0, -ENODEV where there is none.
+ * Return: 0, -ENODEV if there is no vGPU.
  */
 int vgpu_open(struct vdev *vdev)
 {
@@ -158,7 +158,7 @@ int vgpu_open(struct vdev *vdev)
 	snprintf(vdev->bdf, sizeof(vdev->bdf), "0000:%02x:%02x.%u",
 		 vdev->fd >> 8, PCI_SLOT(vdev->fd), PCI_FUNC(vdev->fd));
 
-	/* It must not decode addresses while they are found out. */
+	/* Disable decoding while the BARs are sized. */
 	vdev_cfg_write16(vdev, PCI_COMMAND, 0);
 	for (i = 0; i < sizeof(bars) / sizeof(*bars); i++)
 		bar_init(vdev, bars[i]);
@@ -177,7 +177,7 @@ static int msix_enable(const struct vdev *vdev, bool enable)
 				enable ? PCI_MSIX_FLAGS_ENABLE : 0);
 }
 
-/* Leave the device as it was found: no interrupts, no DMA. */
+/* Disable interrupts and DMA of the device. */
 void vdev_close(struct vdev *vdev)
 {
 	if (!vdev->bdf[0])
@@ -193,7 +193,7 @@ int vdev_map_bar(struct vdev *vdev, unsigned int bar)
 	return 0;
 }
 
-/* Have each vector of the device raise one of the CPU's. */
+/* Route each vector of the device to a vector of the CPU. */
 static void msix_write(const struct vdev *vdev)
 {
 	__u32 *entry = msix_table;
@@ -234,7 +234,7 @@ int vdev_msix_enable(struct vdev *vdev, unsigned int nr)
 }
 
 /*
- * A function level reset leaves nothing of what was set up, so that it is done again
+ * A function level reset clears the configuration of the device, so set it up again
  * afterwards.
  */
 int vdev_reset(const struct vdev *vdev)
@@ -260,9 +260,9 @@ int vdev_reset(const struct vdev *vdev)
 }
 
 /**
- * log_write() - write to the console how the vGPU is set up
+ * log_write() - write the configuration of the vGPU to the console
  *
- * Return: length of the text.
+ * Return: the length of the text.
  */
 size_t log_write(void)
 {
