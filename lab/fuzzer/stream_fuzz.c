@@ -642,7 +642,7 @@ static bool damage(struct made *bad, const struct made *made,
 	return true;
 }
 
-/* Up to the damage a damaged stream reads like the one that was sent. */
+/* Up to the damage, the events must equal those of the undamaged stream. */
 static void check_damaged(const struct made *made, const struct events *good,
 			  const struct made *bad, const struct events *events,
 			  enum damage kind)
@@ -658,11 +658,11 @@ static void check_damaged(const struct made *made, const struct events *good,
 		CHECK(events->event[i].what == good->event[i].what);
 		CHECK(events->event[i].at == good->event[i].at);
 	}
-	/* What another byte means is for the device to find out. */
+	/* The parser cannot detect a changed byte of data. */
 	if (kind == DAMAGE_BYTE)
 		return;
 
-	/* All else is found: by a number, or because the end is missing. */
+	/* The record number or the missing end reveals any other damage. */
 	if (kind != DAMAGE_CUT) {
 		CHECK(whole);
 		CHECK(events->event[--whole].what < 0);
