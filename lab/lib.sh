@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# lib.sh - what the lab's scripts share: messages, the cache and its locks,
-# progress, and the plain one-line errors.
+# lib.sh - functions shared by the lab's scripts: messages, the cache and its locks,
+# progress, and one-line errors.
 
 set -euo pipefail
 
@@ -10,11 +10,11 @@ LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 TOP=$(dirname "$LAB")
 CACHE=${NVVGPU_CACHE:-${XDG_CACHE_HOME:-${HOME:?"set HOME or NVVGPU_CACHE"}/.cache}/nvvgpu}
 JOBS=${NVVGPU_JOBS:-$(nproc)}
-# Some users' PATH lacks chroot and the like.
+# The PATH of some users lacks chroot and other tools.
 PATH=$PATH:/usr/sbin:/sbin
 export LAB TOP CACHE JOBS PATH
 
-# The Debian release that the root is made of.
+# The Debian release of the root
 # shellcheck disable=SC2034
 SUITE=trixie
 
@@ -22,18 +22,18 @@ say()  { printf '%s\n' "$*" >&2; }
 warn() { say "lab: warning: $*"; }
 die()  { say "lab: error: $*"; exit 1; }
 
-# "[2/5] " when lab/setup runs the steps, else nothing.
+# step TEXT: print a message, after "[2/5] " if lab/setup runs the steps
 step() { say "${NVVGPU_STEP:+[$NVVGPU_STEP] }$*"; }
 
-# took SECONDS_AT_START: the time since then, for people
+# took SECONDS_AT_START: the time since then, human-readable
 took() {
 	local s=$((SECONDS - $1))
 	if ((s < 90)); then echo "$s s"; else echo "$((s / 60)) min $((s % 60)) s"; fi
 }
 
-# calibrate: set NVVGPU_SPEED, in percent of the machine that the estimates are from,
-# which makes 900,000 turns of this loop a second. Other work here counts: it will go
-# on beside the set-up.
+# calibrate: set NVVGPU_SPEED, in percent of the machine that the estimates were made on,
+# which runs 900,000 iterations of this loop per second. Other load is included on
+# purpose, because it also slows down the set-up.
 calibrate() {
 	local begin=${EPOCHREALTIME/./} now i turns=0
 	[[ -z ${NVVGPU_SPEED-} ]] || return 0
@@ -45,7 +45,7 @@ calibrate() {
 	export NVVGPU_SPEED
 }
 
-# about SECONDS: an estimate for this machine from the time that the other one needs
+# about SECONDS: estimate a duration on this machine from that on the reference machine
 about() {
 	calibrate
 	local s=$(($1 * 100 / NVVGPU_SPEED))
@@ -63,16 +63,16 @@ need_tools() {
 # cache_init: make the cache and resolve its path
 cache_init() {
 	mkdir -p "$CACHE/lock" 2>/dev/null ||
-		die "cannot create $CACHE; set NVVGPU_CACHE to a folder that can be written"
+		die "cannot create $CACHE; set NVVGPU_CACHE to a writable folder"
 	CACHE=$(cd "$CACHE" && pwd -P)
 	[[ $CACHE != *[:[:space:]]* ]] ||
-		die "the cache's path holds a blank or a colon, which make cannot take: $CACHE; set NVVGPU_CACHE"
+		die "the cache's path has a blank or a colon, which make does not support: $CACHE; set NVVGPU_CACHE"
 	[[ $TOP != *[:[:space:]]* ]] ||
-		die "the project's path holds a blank or a colon, which make cannot take: $TOP; move it"
+		die "the project's path has a blank or a colon, which make does not support: $TOP; move it"
 	export NVVGPU_CACHE=$CACHE
 }
 
-# need_space GIB WHAT: die unless the cache's file system has that much left
+# need_space GIB WHAT: die unless the cache's file system has that much free space
 need_space() {
 	local free
 	free=$(df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1048576) }')
@@ -80,8 +80,8 @@ need_space() {
 		die "$2 needs about $1 GiB in $CACHE, $free GiB are free; make room or set NVVGPU_CACHE to another disk"
 }
 
-# hash_of FILE...: a short hash of names' last parts and contents; "=text" is
-# hashed as such
+# hash_of FILE...: a short hash of base names and contents; of "=text", a hash of the
+# text itself
 hash_of() {
 	local f
 	for f; do
@@ -94,13 +94,13 @@ hash_of() {
 	done | sha256sum | cut -c1-12
 }
 
-# test_programs DIR: the kselftests that are there, in their order
+# test_programs DIR: list the kselftests in DIR, sorted
 test_programs() {
 	find "$1" -maxdepth 1 -type f -perm -u+x -name '*_test' | LC_ALL=C sort
 }
 
-# module_files KERNEL NAME...: files of a lab kernel's modules, each after those that it
-# depends on; of what is built in there are none
+# module_files KERNEL NAME...: list the files of modules of a lab kernel, each after its
+# dependencies; modules that are built in are left out
 module_files() {
 	local m dep tree
 	tree=$(echo "$1"/modules/lib/modules/*)
@@ -112,19 +112,19 @@ module_files() {
 	done | awk 'NF && !seen[$0]++' | sed "s,^,$tree/,"
 }
 
-# lock NAME [-s]: hold the named lock until this script ends. -s shares it.
-# Children that outlive the script must not inherit it: fd 9 is closed for them
-# by run_logged.
+# lock NAME [-s]: hold the named lock until this script ends; with -s, a shared lock.
+# Children that outlive the script must not inherit it, so run_logged closes fd 9 for
+# them.
 lock() {
 	exec 9>"$CACHE/lock/$1"
 	if ! flock -n ${2:+"$2"} 9; then
-		say "waiting for another run that is making $1"
+		say "waiting for another run that builds $1"
 		flock ${2:+"$2"} 9
 	fi
 }
 
-# prune KIND KEEP: remove all but the newest KEEP of $CACHE/KIND-<hash>, never one
-# younger than a day. Without root, some files of a root belong to mapped ids.
+# prune KIND KEEP: remove all but the newest KEEP of $CACHE/KIND-<hash>, but none younger
+# than a day. unshare removes the files of a root that belong to mapped ids.
 prune() {
 	local d n=0
 	while read -r d; do
@@ -136,8 +136,8 @@ prune() {
 		-regex ".*/$1-[0-9a-f]{12}(\.tmp)?" -printf '%T@ %p\n' | sort -rn | cut -d' ' -f2-)
 }
 
-# explain LOG: turn a failure that has a plain cause into one line; else the log's
-# tail
+# explain LOG: die with one line if the cause of a failure is known, or with the tail of
+# the log
 explain() {
 	if grep -q 'No space left on device' "$1"; then
 		die "the disk of $CACHE is full; make room or set NVVGPU_CACHE to another disk (log: $1)"
@@ -149,18 +149,18 @@ explain() {
 		die "the Debian mirror cannot be reached: $(grep -oE '(https?|ftp)://[^/ ]+' "$1" | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }'); check the network or set NVVGPU_MIRROR (log: $1)"
 	fi
 	tail -n 25 "$1" >&2
-	die "failed; the whole log is in $1"
+	die "failed; see the log: $1"
 }
 
-# run_logged LOG PROBE COMMAND...: run COMMAND with its output in LOG. Meanwhile
-# show what PROBE (a shell command) prints: in place on a terminal, every 20
-# seconds otherwise. Returns COMMAND's status.
+# run_logged LOG PROBE COMMAND...: run COMMAND with its output in LOG. Show the output of
+# PROBE, a shell command, as progress: in place on a terminal, every 20 seconds
+# otherwise. Returns the status of COMMAND.
 run_logged() {
 	local log=$1 probe=$2 pid rc=0 since=$SECONDS last=$SECONDS tty=0 text
 	shift 2
 	mkdir -p "$(dirname "$log")"
 	[[ -t 2 ]] && tty=1
-	# In a process group of its own, so that all of it can be ended.
+	# Use a process group, so that all children can be killed.
 	set -m
 	"$@" >"$log" 2>&1 </dev/null 9>&- &
 	pid=$!
