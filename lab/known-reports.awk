@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# known-reports.awk - copy a console but for the kernel's warnings about itself, which
-# no driver causes and none can avoid.
+# known-reports.awk - copy a console log without the kernel's known warnings, which the
+# driver neither causes nor can avoid.
 
-# The PCI core of some kernels asserts a lock in pci_disable_sriov() that nobody can
-# hold there: every SR-IOV driver trips it that is unbound with VFs enabled.
+# The PCI core of some kernels asserts in pci_disable_sriov() a lock that its callers
+# cannot hold, so unbinding any SR-IOV driver with VFs enabled triggers the warning.
 function of_the_kernel(report)
 {
 	return report ~ /WARNING: [^\n]*pci\/remove\.c:[^\n]* pci_stop_and_remove_bus_device\+/
 }
 
-# When memory runs out, the kernel's own way back fails in these places. Only
-# nvvgpu_fail_nth_test lets it run out, and elsewhere they would be worth a report.
+# The kernel's own error handling fails in these functions if an allocation fails. Ignore
+# this only in nvvgpu_fail_nth_test, which injects such failures.
 function of_no_memory(report)
 {
 	return report ~ /nvvgpu_fail_nth/ && \
