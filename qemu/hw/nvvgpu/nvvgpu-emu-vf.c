@@ -306,9 +306,9 @@ static const MemoryRegionOps nvvgpu_vf_void_ops = {
  */
 
 /*
- * Memory Space Enable of a VF reads as zero; VF MSE in the PF's SR-IOV
- * capability controls memory decoding instead.  QEMU's PCI core does test the
- * bit in the VF's config space, so keep it set there and hide it from reads.
+ * Memory Space Enable of a VF reads as zero; the PF's SR-IOV capability
+ * controls memory decoding instead.  QEMU's PCI core does test the bit in the
+ * VF's config space, so keep it set there and hide it from reads.
  */
 static uint32_t nvvgpu_vf_config_read(PCIDevice *dev, uint32_t addr, int len)
 {
