@@ -48,6 +48,38 @@ vfio_check_precopy_ioctl(struct vfio_device *vdev, unsigned int cmd,
 }
 #endif
 
+#ifndef NVVGPU_HAVE_VMF_INSERT_PFN
+#include <linux/huge_mm.h>
+#include <linux/mm.h>
+#include <linux/pfn_t.h>
+
+static inline vm_fault_t
+vfio_pci_vmf_insert_pfn(struct vfio_pci_core_device *vdev, struct vm_fault *vmf,
+			unsigned long pfn, unsigned int order)
+{
+	/* The memory of a VF is enabled by its PF. */
+	if (vdev->pm_runtime_engaged || vdev->pdev->current_state >= PCI_D3hot)
+		return VM_FAULT_SIGBUS;
+
+	switch (order) {
+	case 0:
+		return vmf_insert_pfn(vmf->vma, vmf->address, pfn);
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+	case PMD_ORDER:
+		return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV),
+					  false);
+#endif
+#ifdef CONFIG_ARCH_SUPPORTS_PUD_PFNMAP
+	case PUD_ORDER:
+		return vmf_insert_pfn_pud(vmf, __pfn_to_pfn_t(pfn, PFN_DEV),
+					  false);
+#endif
+	default:
+		return VM_FAULT_FALLBACK;
+	}
+}
+#endif
+
 #ifndef NVVGPU_HAVE_REGION_INFO_CAPS
 
 /* The members of the newest struct vfio_device_ops that the driver sets */

@@ -51,9 +51,10 @@ struct pci_dev;
  *   1.1  get_placement
  *   1.2  state_version
  *   1.3  save_ahead
+ *   1.4  recover
  */
 #define NVVGPU_BACKEND_ABI_MAJOR	1
-#define NVVGPU_BACKEND_ABI_MINOR	3
+#define NVVGPU_BACKEND_ABI_MINOR	4
 
 /* NVVGPU_NAME_LEN and the like, which user space knows, are in the uAPI header. */
 #define NVVGPU_REASON_LEN		96
@@ -244,8 +245,9 @@ struct nvvgpu_backend_ops {
 	int (*create)(void *priv, unsigned int vf, u32 type, u32 *placement);
 	/**
 	 * @delete: remove the vGPU; its framebuffer is scrubbed before anybody
-	 * else can see it.  The VF's VFIO device is closed.  After a failure the
-	 * vGPU is in error and @delete may be called again.
+	 * else can see it.  The VF's VFIO device is closed, always: nobody has
+	 * its BARs mapped.  After a failure the vGPU is in error and @delete may
+	 * be called again, also when the VF itself is gone.
 	 */
 	int (*delete)(void *priv, unsigned int vf);
 	/**
@@ -262,12 +264,15 @@ struct nvvgpu_backend_ops {
 	int (*stop)(void *priv, unsigned int vf);
 	/**
 	 * @reset_prepare: optional, with @reset_done; the VF is about to be
-	 * reset, by its user or by the host, started or not.
+	 * reset, by its user or by the host, started or not.  Not called for a
+	 * vGPU that has crashed.  An operation that resets its own VF uses
+	 * pcie_flr(), which does not call back.
 	 */
 	void (*reset_prepare)(void *priv, unsigned int vf);
 	/**
-	 * @reset_done: optional, with @reset_prepare; the VF has been reset; on
-	 * return the vGPU is as it was after @create or @start.
+	 * @reset_done: optional, with @reset_prepare; called once for each
+	 * @reset_prepare, when the reset is over; on return the vGPU is as it
+	 * was after @create or @start.  A failure means that it has crashed.
 	 */
 	int (*reset_done)(void *priv, unsigned int vf);
 
@@ -377,7 +382,8 @@ struct nvvgpu_backend_ops {
 
 	/**
 	 * @get_stats: optional; fill in at most @capacity counters of the vGPU,
-	 * returns how many
+	 * returns how many.  Called while other operations of the vGPU are in
+	 * progress, except @create and @delete, and at most ten times a second.
 	 */
 	int (*get_stats)(void *priv, unsigned int vf, struct nvvgpu_stat *stats,
 			 size_t capacity);
@@ -402,13 +408,23 @@ struct nvvgpu_backend_ops {
 	 */
 	void (*save_ahead)(void *priv, unsigned int vf, void *buf,
 			   size_t capacity);
+
+	/**
+	 * @recover: optional; the vGPU has crashed and is stopped: bring it back
+	 * as it was after @create, with the same placement and framebuffer,
+	 * which reads as zero.  A user may have the VF's device open and its
+	 * BARs mapped, so no other vGPU may get that memory at any time.
+	 * Without it, or after a failure, the vGPU stays in error until it is
+	 * deleted.
+	 */
+	int (*recover)(void *priv, unsigned int vf);
 };
 
 /**
  * enum nvvgpu_event - what a back-end reports about one VF
- * @NVVGPU_EVENT_CRASHED: the vGPU is lost: its user is told by the ERR
- *	interrupt, and only a reset or a delete brings the VF back.  On a reset
- *	the front-end deletes and creates it again.
+ * @NVVGPU_EVENT_CRASHED: the vGPU is lost: its user is notified by the ERR
+ *	interrupt.  A reset of the VF calls @recover; without that, only a
+ *	delete brings the VF back.
  * @NVVGPU_EVENT_FAULT: the vGPU did a DMA that was refused
  * @NVVGPU_EVENT_GUEST_UP: the guest's driver has come
  * @NVVGPU_EVENT_GUEST_DOWN: the guest's driver has gone

@@ -1,26 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The registry of back-ends, and the gate through which they come and go.
+ * The registry of back-ends, and of the VFs that they manage.
  */
 #include <kunit/visibility.h>
+#include <linux/bitmap.h>
 #include <linux/ctype.h>
+#include <linux/device.h>
 #include <linux/export.h>
-#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
+#include <linux/sysfs.h>
 
 #include "nvvgpu.h"
 
 static LIST_HEAD(nvvgpu_pfs);
-/* protects nvvgpu_pfs */
+/* protects nvvgpu_pfs and what is in it; held for short updates only */
 static DEFINE_MUTEX(nvvgpu_pfs_mutex);
+
+/**
+ * struct nvvgpu_vf - a VF that is bound to the front-end
+ * @node: entry in nvvgpu_pf::vfs
+ * @pf: its PF, holds a reference
+ * @pdev: the VF
+ * @backend: that manages the VF or is about to, NULL when none does
+ * @vgpu: its VFIO device while @backend manages it; protected by device_lock
+ * @settings: for the next vGPU
+ */
+struct nvvgpu_vf {
+	struct list_head node;
+	struct nvvgpu_pf *pf;
+	struct pci_dev *pdev;
+	struct nvvgpu_backend *backend;
+	struct nvvgpu *vgpu;
+	struct nvvgpu_settings settings;
+};
 
 static struct nvvgpu_pf *nvvgpu_pf_get(struct pci_dev *pdev)
 {
 	struct nvvgpu_pf *pf;
 
-	guard(mutex)(&nvvgpu_pfs_mutex);
+	lockdep_assert_held(&nvvgpu_pfs_mutex);
 
 	list_for_each_entry(pf, &nvvgpu_pfs, node) {
 		if (pf->pdev == pdev) {
@@ -34,8 +54,8 @@ static struct nvvgpu_pf *nvvgpu_pf_get(struct pci_dev *pdev)
 		return NULL;
 	kref_init(&pf->kref);
 	pf->pdev = pci_dev_get(pdev);
-	init_rwsem(&pf->gate);
 	spin_lock_init(&pf->lock);
+	INIT_LIST_HEAD(&pf->vfs);
 	INIT_LIST_HEAD(&pf->vgpus);
 	list_add(&pf->node, &nvvgpu_pfs);
 
@@ -46,8 +66,6 @@ static void nvvgpu_pf_release(struct kref *kref)
 {
 	struct nvvgpu_pf *pf = container_of(kref, struct nvvgpu_pf, kref);
 
-	lockdep_assert_held(&nvvgpu_pfs_mutex);
-
 	list_del(&pf->node);
 	pci_dev_put(pf->pdev);
 	kfree(pf);
@@ -55,146 +73,201 @@ static void nvvgpu_pf_release(struct kref *kref)
 
 static void nvvgpu_pf_put(struct nvvgpu_pf *pf)
 {
-	guard(mutex)(&nvvgpu_pfs_mutex);
+	lockdep_assert_held(&nvvgpu_pfs_mutex);
 
 	kref_put(&pf->kref, nvvgpu_pf_release);
 }
 
 /**
- * nvvgpu_backend_attach_vf() - let a VF's vGPU be managed by its PF's back-end
+ * nvvgpu_pf_add() - let events reach a vGPU
+ * @pf: its PF
  * @vgpu: the VF
- *
- * The back-end may be there already, come later and go at any time.
- *
- * Return: 0 or -ENOMEM.  Undone by nvvgpu_backend_detach_vf().
  */
-int nvvgpu_backend_attach_vf(struct nvvgpu *vgpu)
+void nvvgpu_pf_add(struct nvvgpu_pf *pf, struct nvvgpu *vgpu)
 {
-	struct pci_dev *pdev = vgpu->core.pdev;
-	struct nvvgpu_pf *pf;
-
-	pf = nvvgpu_pf_get(pci_physfn(pdev));
-	if (!pf)
-		return -ENOMEM;
-
-	vgpu->pf = pf;
-	vgpu->vf = pci_iov_vf_id(pdev);
-
-	guard(rwsem_write)(&pf->gate);
-	spin_lock_irq(&pf->lock);
+	guard(mutex)(&nvvgpu_pfs_mutex);
+	guard(spinlock_irq)(&pf->lock);
 	list_add_tail(&vgpu->node, &pf->vgpus);
-	spin_unlock_irq(&pf->lock);
+}
+
+/**
+ * nvvgpu_pf_del() - undo nvvgpu_pf_add()
+ * @pf: its PF
+ * @vgpu: the VF
+ */
+void nvvgpu_pf_del(struct nvvgpu_pf *pf, struct nvvgpu *vgpu)
+{
+	guard(mutex)(&nvvgpu_pfs_mutex);
+	guard(spinlock_irq)(&pf->lock);
+	list_del(&vgpu->node);
+}
+
+/**
+ * nvvgpu_notify_types() - announce that other types can be created on a PF
+ * @pf: the PF
+ *
+ * Wakes processes that poll nvidia/creatable_vgpu_types of any of its VFs: a
+ * vGPU takes room that no other VF can use.
+ */
+void nvvgpu_notify_types(struct nvvgpu_pf *pf)
+{
+	struct nvvgpu *vgpu;
+
+	guard(mutex)(&nvvgpu_pfs_mutex);
+
+	list_for_each_entry(vgpu, &pf->vgpus, node)
+		sysfs_notify(&nvvgpu_dev(vgpu)->kobj, "nvidia",
+			     "creatable_vgpu_types");
+}
+
+static struct nvvgpu_vf *nvvgpu_vf_find(struct nvvgpu_pf *pf,
+					struct pci_dev *pdev)
+{
+	struct nvvgpu_vf *vf;
+
+	lockdep_assert_held(&nvvgpu_pfs_mutex);
+
+	list_for_each_entry(vf, &pf->vfs, node)
+		if (vf->pdev == pdev)
+			return vf;
+
+	return NULL;
+}
+
+/* Have a VF managed by its PF's back-end, if there is one that takes it. */
+static int nvvgpu_vf_enter(struct nvvgpu_vf *vf)
+{
+	struct nvvgpu_backend *backend;
+	struct nvvgpu *vgpu;
+
+	device_lock_assert(&vf->pdev->dev);
+
+	scoped_guard(mutex, &nvvgpu_pfs_mutex) {
+		backend = vf->pf->backend;
+		if (vf->backend || !backend || backend->leaving)
+			return 0;
+		vf->backend = backend;
+	}
+
+	vgpu = nvvgpu_register(vf->pdev, vf->pf, backend, &vf->settings);
+	if (IS_ERR(vgpu))
+		return PTR_ERR(vgpu);
+	vf->vgpu = vgpu;
 
 	return 0;
 }
 
-/**
- * nvvgpu_backend_detach_vf() - a VF leaves, and its vGPU with it
- * @vgpu: the VF; its VFIO device is closed and unregistered
- */
-void nvvgpu_backend_detach_vf(struct nvvgpu *vgpu)
+/* Waits for the user of the VF. */
+static void nvvgpu_vf_leave(struct nvvgpu_vf *vf)
 {
-	struct nvvgpu_pf *pf = vgpu->pf;
+	device_lock_assert(&vf->pdev->dev);
 
-	/* A failure has been logged; the VF goes all the same. */
-	scoped_guard(nvvgpu, vgpu)
-		nvvgpu_delete(vgpu);
+	if (vf->vgpu)
+		nvvgpu_unregister(vf->vgpu);
+	vf->vgpu = NULL;
 
-	scoped_guard(rwsem_write, &pf->gate) {
-		spin_lock_irq(&pf->lock);
-		list_del(&vgpu->node);
-		spin_unlock_irq(&pf->lock);
-	}
-	cancel_delayed_work_sync(&vgpu->event_work);
+	guard(mutex)(&nvvgpu_pfs_mutex);
+	vf->backend = NULL;
 }
 
 /**
- * nvvgpu_backend_put_pf() - let go of what nvvgpu_backend_attach_vf() has taken
- * @vgpu: the VF, whose last user has gone
- */
-void nvvgpu_backend_put_pf(struct nvvgpu *vgpu)
-{
-	if (vgpu->pf)
-		nvvgpu_pf_put(vgpu->pf);
-}
-
-/**
- * nvvgpu_backend_types() - the ids of the types that a back-end has
- * @backend: the back-end, its PF's gate is held
- * @ids: room for NVVGPU_MAX_TYPES ids
+ * nvvgpu_vf_add() - take on a VF that is being bound
+ * @pdev: the VF, its device_lock held
  *
- * Return: their number or a negative errno
- */
-int nvvgpu_backend_types(struct nvvgpu_backend *backend, u32 *ids)
-{
-	int nr;
-
-	lockdep_assert_held(&backend->pf->gate);
-
-	nr = backend->ops->get_types(backend->priv, ids, NVVGPU_MAX_TYPES);
-
-	return nr > NVVGPU_MAX_TYPES ? -EOVERFLOW : nr;
-}
-
-/*
- * Tools split the lines that show a name at the first colon and at single
- * spaces, and take "-<GB><class>" from its end.
- */
-VISIBLE_IF_KUNIT
-bool nvvgpu_name_valid(const char *name)
-{
-	size_t i, len = strnlen(name, NVVGPU_NAME_LEN);
-
-	if (!len || len == NVVGPU_NAME_LEN || name[0] == ' ' ||
-	    name[len - 1] == ' ')
-		return false;
-
-	for (i = 0; i < len; i++) {
-		/* To isprint() the upper half of Latin-1 is, too. */
-		if (!isascii(name[i]) || !isprint(name[i]) ||
-		    strchr(":\"", name[i]))
-			return false;
-		if (name[i] == ' ' && name[i + 1] == ' ')
-			return false;
-	}
-
-	return true;
-}
-EXPORT_SYMBOL_IF_KUNIT(nvvgpu_name_valid);
-
-/**
- * nvvgpu_backend_type_info() - what a type offers, checked
- * @backend: the back-end, its PF's gate is held
- * @type: id of the type
- * @info: filled in
+ * Its VFIO device exists while a back-end manages its PF.
  *
- * Return: 0; -ENOENT for an unknown type; -EPROTO when the back-end's answer
- * breaks the contract; else the back-end's
+ * Return: 0, undone by nvvgpu_vf_remove(), or a negative errno
  */
-int nvvgpu_backend_type_info(struct nvvgpu_backend *backend, u32 type,
-			     struct nvvgpu_type_info *info)
+int nvvgpu_vf_add(struct pci_dev *pdev)
 {
+	struct nvvgpu_vf *vf;
 	int ret;
 
-	lockdep_assert_held(&backend->pf->gate);
+	vf = kzalloc_obj(*vf, GFP_KERNEL);
+	if (!vf)
+		return -ENOMEM;
+	vf->pdev = pdev;
+	vf->settings.placement = NVVGPU_PLACEMENT_ANY;
 
-	if (!type)
-		return -ENOENT;
-
-	memset(info, 0, sizeof(*info));
-	ret = backend->ops->get_type_info(backend->priv, type, info);
-	if (ret)
-		return ret;
-
-	if (info->id != type || type > INT_MAX ||
-	    !nvvgpu_name_valid(info->name) || !isupper(info->vgpu_class)) {
-		dev_err_ratelimited(&backend->pf->pdev->dev,
-				    "back-end %s: type %u is malformed\n",
-				    backend->ops->name, type);
-		return -EPROTO;
+	scoped_guard(mutex, &nvvgpu_pfs_mutex) {
+		vf->pf = nvvgpu_pf_get(pci_physfn(pdev));
+		if (vf->pf)
+			list_add_tail(&vf->node, &vf->pf->vfs);
+	}
+	if (!vf->pf) {
+		kfree(vf);
+		return -ENOMEM;
 	}
 
-	return 0;
+	ret = nvvgpu_vf_enter(vf);
+	if (ret)
+		nvvgpu_vf_remove(pdev);
+
+	return ret;
+}
+
+/**
+ * nvvgpu_vf_remove() - let go of a VF that is being unbound
+ * @pdev: the VF, its device_lock held
+ *
+ * Asks the user of its VFIO device to close it, and waits.
+ */
+void nvvgpu_vf_remove(struct pci_dev *pdev)
+{
+	struct nvvgpu_vf *vf = NULL;
+	struct nvvgpu_pf *pf;
+
+	scoped_guard(mutex, &nvvgpu_pfs_mutex) {
+		list_for_each_entry(pf, &nvvgpu_pfs, node)
+			if (pf->pdev == pci_physfn(pdev))
+				vf = nvvgpu_vf_find(pf, pdev);
+	}
+
+	nvvgpu_vf_leave(vf);
+
+	scoped_guard(mutex, &nvvgpu_pfs_mutex) {
+		list_del(&vf->node);
+		nvvgpu_pf_put(vf->pf);
+	}
+	kfree(vf);
+}
+
+/* A VF of the PF that @backend manages, or with NULL that nobody manages yet */
+static struct pci_dev *nvvgpu_pf_next(struct nvvgpu_pf *pf,
+				      struct nvvgpu_backend *backend)
+{
+	struct nvvgpu_vf *vf;
+
+	guard(mutex)(&nvvgpu_pfs_mutex);
+
+	list_for_each_entry(vf, &pf->vfs, node)
+		if (vf->backend == backend)
+			return pci_dev_get(vf->pdev);
+
+	return NULL;
+}
+
+/* Let a back-end manage all VFs of its PF, or none any more. */
+static void nvvgpu_pf_visit(struct nvvgpu_backend *backend, bool enter)
+{
+	struct nvvgpu_pf *pf = backend->pf;
+	struct nvvgpu_vf *vf;
+	struct pci_dev *pdev;
+
+	while ((pdev = nvvgpu_pf_next(pf, enter ? NULL : backend))) {
+		device_lock(&pdev->dev);
+		/* It may have been unbound meanwhile. */
+		scoped_guard(mutex, &nvvgpu_pfs_mutex)
+			vf = nvvgpu_vf_find(pf, pdev);
+		if (vf && !enter)
+			nvvgpu_vf_leave(vf);
+		else if (vf && nvvgpu_vf_enter(vf))
+			dev_err(&pdev->dev,
+				"cannot register with VFIO for back-end %s\n",
+				backend->table.name);
+		device_unlock(&pdev->dev);
+		pci_dev_put(pdev);
+	}
 }
 
 /* All of a group or none of it */
@@ -221,6 +294,7 @@ static const size_t nvvgpu_ops_size[] = {
 	[1] = offsetofend(struct nvvgpu_backend_ops, get_placement),
 	[2] = offsetofend(struct nvvgpu_backend_ops, state_version),
 	[3] = offsetofend(struct nvvgpu_backend_ops, save_ahead),
+	[4] = offsetofend(struct nvvgpu_backend_ops, recover),
 };
 
 static_assert(ARRAY_SIZE(nvvgpu_ops_size) == NVVGPU_BACKEND_ABI_MINOR + 1);
@@ -308,16 +382,39 @@ int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_take_ops);
 
-/* A back-end has come or gone: what the VFs can be has changed. */
-static void nvvgpu_backend_announce(struct nvvgpu_pf *pf)
+/* The one back-end of the PF, until nvvgpu_backend_free() */
+static int nvvgpu_backend_claim(struct nvvgpu_backend *backend,
+				struct pci_dev *pdev)
 {
-	struct nvvgpu *vgpu;
+	struct nvvgpu_pf *pf;
 
-	lockdep_assert_held_write(&pf->gate);
+	guard(mutex)(&nvvgpu_pfs_mutex);
 
-	list_for_each_entry(vgpu, &pf->vgpus, node)
-		nvvgpu_sysfs_changed(vgpu, NVVGPU_EVENT_NAME_BACKEND);
+	pf = nvvgpu_pf_get(pdev);
+	if (!pf)
+		return -ENOMEM;
+	if (pf->backend) {
+		dev_err(&pdev->dev, "back-end %s refused: %s manages this PF\n",
+			backend->table.name, pf->backend->table.name);
+		nvvgpu_pf_put(pf);
+		return -EBUSY;
+	}
+	backend->pf = pf;
+	pf->backend = backend;
+
+	return 0;
 }
+
+static void nvvgpu_backend_free(struct nvvgpu_backend *backend)
+{
+	if (!backend)
+		return;
+
+	bitmap_free(backend->stale);
+	kfree(backend);
+}
+
+DEFINE_FREE(nvvgpu_backend, struct nvvgpu_backend *, nvvgpu_backend_free(_T))
 
 /**
  * nvvgpu_backend_register() - offer the vGPUs of one physical function
@@ -327,9 +424,9 @@ static void nvvgpu_backend_announce(struct nvvgpu_pf *pf)
  * @priv: given back as the first argument of every operation
  *
  * Operations may be called before this returns.  VFs of @pf may be bound to
- * the front-end before or after.
+ * the front-end before or after; each has a VFIO device from then on.
  *
- * Context: process context, may sleep.
+ * Context: process context, may sleep; takes device_lock of the VFs.
  *
  * Return: a handle for nvvgpu_backend_unregister() and nvvgpu_backend_event();
  * ERR_PTR(-EPROTONOSUPPORT) when the contract's major differs, -EINVAL when
@@ -339,7 +436,7 @@ struct nvvgpu_backend *
 nvvgpu_backend_register(struct pci_dev *pf,
 			const struct nvvgpu_backend_ops *ops, void *priv)
 {
-	struct nvvgpu_backend *backend __free(kfree) = NULL;
+	struct nvvgpu_backend *backend __free(nvvgpu_backend) = NULL;
 	int ret;
 
 	backend = kzalloc_obj(*backend, GFP_KERNEL);
@@ -351,53 +448,58 @@ nvvgpu_backend_register(struct pci_dev *pf,
 		return ERR_PTR(ret);
 
 	backend->priv = priv;
-	backend->pf = nvvgpu_pf_get(pf);
-	if (!backend->pf)
+	backend->stale = bitmap_zalloc(pci_sriov_get_totalvfs(pf), GFP_KERNEL);
+	if (!backend->stale)
 		return ERR_PTR(-ENOMEM);
 
-	scoped_guard(rwsem_write, &backend->pf->gate) {
-		if (backend->pf->backend) {
-			dev_err(&pf->dev,
-				"back-end %s refused: %s manages this PF\n",
-				ops->name, backend->pf->backend->ops->name);
-			ret = -EBUSY;
-			break;
-		}
-		backend->pf->backend = backend;
-		nvvgpu_backend_announce(backend->pf);
-	}
-	if (ret) {
-		nvvgpu_pf_put(backend->pf);
+	ret = nvvgpu_backend_claim(backend, pf);
+	if (ret)
 		return ERR_PTR(ret);
-	}
+	nvvgpu_pf_visit(backend, true);
 
 	return no_free_ptr(backend);
 }
 EXPORT_SYMBOL_GPL(nvvgpu_backend_register);
 
+/* A last attempt: the back-end goes, and with it the record. */
+static void nvvgpu_backend_delete_stale(struct nvvgpu_backend *backend)
+{
+	struct pci_dev *pdev = backend->pf->pdev;
+	unsigned int vf;
+	int ret;
+
+	for_each_set_bit(vf, backend->stale, pci_sriov_get_totalvfs(pdev)) {
+		ret = nvvgpu_op_delete_stale(backend, vf);
+		if (ret)
+			dev_err(&pdev->dev,
+				"back-end %s: cannot delete the vGPU of VF %u: %pe\n",
+				backend->table.name, vf, ERR_PTR(ret));
+	}
+}
+
 /**
  * nvvgpu_backend_unregister() - withdraw a back-end
  * @backend: from nvvgpu_backend_register()
  *
- * Waits for operations in work.  vGPUs that exist are stopped and deleted, by
- * the operations' last calls; those that are open are in error from then on.
+ * The VFIO devices of the VFs go.  Their users are asked to close them, as when
+ * the VFs are unbound, and this waits until they have.  vGPUs are deleted.
  * Afterwards no operation is called and @backend is gone.
  *
- * Context: process context, may sleep; not from an operation.
+ * Context: process context, may sleep; takes device_lock of the VFs.
  */
 void nvvgpu_backend_unregister(struct nvvgpu_backend *backend)
 {
-	struct nvvgpu_pf *pf = backend->pf;
-	struct nvvgpu *vgpu;
+	scoped_guard(mutex, &nvvgpu_pfs_mutex)
+		backend->leaving = true;
 
-	scoped_guard(rwsem_write, &pf->gate) {
-		pf->backend = NULL;
-		list_for_each_entry(vgpu, &pf->vgpus, node)
-			nvvgpu_drop_backend(vgpu);
-		nvvgpu_backend_announce(pf);
+	nvvgpu_pf_visit(backend, false);
+	nvvgpu_backend_delete_stale(backend);
+
+	scoped_guard(mutex, &nvvgpu_pfs_mutex) {
+		backend->pf->backend = NULL;
+		nvvgpu_pf_put(backend->pf);
 	}
-	nvvgpu_pf_put(pf);
-	kfree(backend);
+	nvvgpu_backend_free(backend);
 }
 EXPORT_SYMBOL_GPL(nvvgpu_backend_unregister);
 

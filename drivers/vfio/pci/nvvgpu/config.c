@@ -108,7 +108,7 @@ ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
 	int ret;
 
 	done = vfio_pci_core_read(&vgpu->core.vdev, buf, count, ppos);
-	if (done <= 0)
+	if (done <= 0 || pos >= PCI_STD_HEADER_SIZEOF)
 		return done;
 
 	ret = nvvgpu_config_overlay_ids(&vgpu->type, buf, pos, done);
@@ -120,6 +120,23 @@ ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
 	return ret ?: done;
 }
 
+/* Does this write begin a function level reset?  VFIO reads @buf again. */
+static bool nvvgpu_config_flr(struct nvvgpu *vgpu, const char __user *buf,
+			      loff_t pos, size_t count)
+{
+	unsigned int reg = vgpu->core.pdev->pcie_cap + PCI_EXP_DEVCTL;
+	__le16 val = 0;
+	size_t len, to;
+	loff_t from;
+
+	if (!vfio_pci_core_range_intersect_range(pos, count, reg, sizeof(val),
+						 &from, &len, &to) ||
+	    copy_from_user((void *)&val + to, buf + from, len))
+		return false;
+
+	return val & cpu_to_le16(PCI_EXP_DEVCTL_BCR_FLR);
+}
+
 ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 			    size_t count, loff_t *ppos)
 {
@@ -129,10 +146,14 @@ ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 	ssize_t done;
 	loff_t from;
 
-	done = vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
-	/* It may have been the start of a function level reset. */
-	nvvgpu_reset_settle(vgpu);
-	if (done <= 0)
+	if (nvvgpu_config_flr(vgpu, buf, pos, count)) {
+		nvvgpu_reset_begin(vgpu);
+		done = vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
+		nvvgpu_reset_end(vgpu);
+	} else {
+		done = vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
+	}
+	if (done <= 0 || pos >= PCI_STD_HEADER_SIZEOF)
 		return done;
 
 	for (bar = 0; bar < NVVGPU_MAX_BARS; bar++) {

@@ -24,7 +24,6 @@
 
 #include "nvvgpu.h"
 #include "stream.h"
-#include "trace.h"
 
 /**
  * struct nvvgpu_data - the data file of one session
@@ -193,22 +192,15 @@ static int nvvgpu_data_fetch(struct nvvgpu_data *data,
 	if (IS_ERR(backend))
 		return PTR_ERR(backend);
 
-	ret = backend->ops->save(backend->priv, vgpu->vf, chunk, buf,
-				 NVVGPU_MIG_DATA_MAX);
-	trace_nvvgpu_op(vgpu, "save", ret);
-	if (ret == -ENOMSG ||
-	    (ret > 0 && (chunk->length > NVVGPU_MIG_DATA_MAX || !chunk->span ||
-			 chunk->span < chunk->length)))
-		ret = -EPROTO;
+	ret = nvvgpu_op_save(vgpu, chunk, buf);
 	if (ret < 0)
 		return nvvgpu_fail(vgpu, ret, "cannot save the vGPU's state");
 	if (!ret && vgpu->mig_state != VFIO_DEVICE_STATE_STOP_COPY) {
 		WRITE_ONCE(data->empty, true);
 		return -ENOMSG;
 	}
-	if (ret && backend->ops->save_ahead)
-		backend->ops->save_ahead(backend->priv, vgpu->vf, ahead,
-					 NVVGPU_MIG_DATA_MAX);
+	if (ret && nvvgpu_can(backend) & NVVGPU_CAN_SAVE_AHEAD)
+		nvvgpu_op_save_ahead(vgpu, ahead);
 
 	return ret;
 }
@@ -342,9 +334,7 @@ static int nvvgpu_data_precopy_info(struct nvvgpu_data *data,
 	if (IS_ERR(backend))
 		return PTR_ERR(backend);
 
-	ret = backend->ops->precopy_estimate(backend->priv, vgpu->vf, &initial,
-					     &dirty);
-	trace_nvvgpu_op(vgpu, "precopy_estimate", ret);
+	ret = nvvgpu_op_precopy_estimate(vgpu, &initial, &dirty);
 	if (ret)
 		return ret;
 
@@ -415,8 +405,7 @@ static int nvvgpu_data_load(struct nvvgpu_data *data,
 	if (IS_ERR(backend))
 		return PTR_ERR(backend);
 
-	ret = backend->ops->load(backend->priv, vgpu->vf, &chunk, record->data);
-	trace_nvvgpu_op(vgpu, "load", ret);
+	ret = nvvgpu_op_load(vgpu, &chunk, record->data);
 	if (ret)
 		nvvgpu_fail(vgpu, ret,
 			    "cannot load the vGPU's state: kind %u, offset %#llx, %#llx bytes",
@@ -557,15 +546,15 @@ static const struct file_operations nvvgpu_load_fops = {
 static void nvvgpu_data_header(struct nvvgpu *vgpu,
 			       struct nvvgpu_mig_header *header)
 {
-	const struct nvvgpu_backend_ops *ops = vgpu->backend->ops;
+	const struct nvvgpu_backend_ops *table = &vgpu->backend->table;
 	unsigned int i;
 
 	header->type = cpu_to_le32(vgpu->type.id);
-	strscpy(header->backend, ops->name, sizeof(header->backend));
+	strscpy(header->backend, table->name, sizeof(header->backend));
 	header->fb_bytes = cpu_to_le64(vgpu->type.fb_bytes);
 	for (i = 0; i < NVVGPU_MAX_BARS; i++)
 		header->bar_bytes[i] = cpu_to_le64(vgpu->bars[i].info.size);
-	header->backend_version = cpu_to_le32(ops->state_version);
+	header->backend_version = cpu_to_le32(table->state_version);
 	nvvgpu_stream_header(header);
 }
 

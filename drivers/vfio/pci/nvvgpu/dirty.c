@@ -2,9 +2,9 @@
 /*
  * The log of the vGPU's DMA writes, which its back-end keeps.
  *
- * iova_bitmap_set() may touch user memory, which is not allowed under the gate
- * or state_mutex.  So a report reads the log one window at a time under the
- * locks, and sets the bits of the window without them.
+ * iova_bitmap_set() may touch user memory, which is not allowed under
+ * state_mutex.  So a report reads the log one window at a time under the lock,
+ * and sets the bits of the window without it.
  */
 #include <linux/bitops.h>
 #include <linux/interval_tree.h>
@@ -17,7 +17,6 @@
 #include <linux/xarray.h>
 
 #include "nvvgpu.h"
-#include "trace.h"
 
 #define NVVGPU_DIRTY_BYTES	SZ_4K
 #define NVVGPU_DIRTY_PAGES	(NVVGPU_DIRTY_BYTES * BITS_PER_BYTE)
@@ -101,7 +100,6 @@ static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 	struct nvvgpu_log *log __free(nvvgpu_log) = NULL;
-	struct nvvgpu_backend *backend;
 	u64 size = *page_size;
 	int ret;
 
@@ -115,22 +113,13 @@ static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 	guard(nvvgpu)(vgpu);
 
 	if (vgpu->log)
-		return nvvgpu_fail(vgpu, -EINVAL,
-				   "cannot log DMA: DMA logging is already active");
+		return nvvgpu_refuse(vgpu, -EINVAL,
+				     "cannot log DMA: DMA logging is already active");
 	if (vgpu->state != NVVGPU_OPEN)
-		return nvvgpu_fail(vgpu, -EIO,
-				   "cannot log DMA: the vGPU is in error");
-	backend = vgpu->backend;
-	if (!backend->ops->dma_log_start)
-		return -EOPNOTSUPP;
+		return nvvgpu_refuse(vgpu, -EIO,
+				     "cannot log DMA: the vGPU is in error");
 
-	ret = backend->ops->dma_log_start(backend->priv, vgpu->vf, log->ranges,
-					  log->nr_ranges, &size);
-	trace_nvvgpu_op(vgpu, "dma_log_start", ret);
-	if (!ret && (size < SZ_4K || !is_power_of_2(size))) {
-		backend->ops->dma_log_stop(backend->priv, vgpu->vf);
-		ret = -EPROTO;
-	}
+	ret = nvvgpu_op_dma_log_start(vgpu, log->ranges, log->nr_ranges, &size);
 	if (ret)
 		return nvvgpu_fail(vgpu, ret, "cannot log DMA");
 
@@ -143,28 +132,20 @@ static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 
 /**
  * nvvgpu_dirty_end() - end the log, if there is one
- * @vgpu: the VF, locked; closed, or about to lose its back-end
+ * @vgpu: the VF, locked
  *
  * Return: 0, or the error of the back-end; the log has ended in either case
  */
 int nvvgpu_dirty_end(struct nvvgpu *vgpu)
 {
-	struct nvvgpu_backend *backend = vgpu->backend;
-	int ret;
-
 	lockdep_assert_held(&vgpu->state_mutex);
 
 	if (!vgpu->log)
 		return 0;
 	nvvgpu_log_free(vgpu->log);
 	vgpu->log = NULL;
-	if (!backend)
-		return 0;
 
-	ret = backend->ops->dma_log_stop(backend->priv, vgpu->vf);
-	trace_nvvgpu_op(vgpu, "dma_log_stop", ret);
-
-	return ret;
+	return nvvgpu_op_dma_log_stop(vgpu);
 }
 
 static int nvvgpu_dirty_stop(struct vfio_device *core_vdev)
@@ -269,9 +250,7 @@ static int nvvgpu_dirty_fetch(struct nvvgpu *vgpu, u64 at, u64 iova, u64 last,
 	window->shift = ilog2(log->page_size);
 	window->pages = length >> window->shift;
 	memset(window->bits, 0, NVVGPU_DIRTY_BYTES);
-	ret = vgpu->backend->ops->dma_log_read(vgpu->backend->priv, vgpu->vf,
-					       at, length, window->bits);
-	trace_nvvgpu_op(vgpu, "dma_log_read", ret);
+	ret = nvvgpu_op_dma_log_read(vgpu, at, length, window->bits);
 	if (!ret)
 		ret = nvvgpu_dirty_keep(log, window, iova, last);
 	if (ret) {
@@ -339,11 +318,12 @@ static const struct vfio_log_ops nvvgpu_log_ops = {
 };
 
 /**
- * nvvgpu_dirty_open() - offer DMA logging if the back-end can log
- * @vgpu: the VF, locked; its device is being opened, so no request is in flight
+ * nvvgpu_dirty_init() - offer DMA logging if the back-end can log
+ * @vgpu: the VF, not registered with VFIO yet
  */
-void nvvgpu_dirty_open(struct nvvgpu *vgpu)
+void nvvgpu_dirty_init(struct nvvgpu *vgpu)
 {
-	vgpu->core.vdev.log_ops = vgpu->backend->ops->dma_log_start ?
-				  &nvvgpu_log_ops : NULL;
+	bool can = nvvgpu_can(vgpu->backend) & NVVGPU_CAN_LOG_DMA;
+
+	vgpu->core.vdev.log_ops = can ? &nvvgpu_log_ops : NULL;
 }

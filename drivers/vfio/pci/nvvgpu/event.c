@@ -15,7 +15,6 @@
 #include <linux/pci.h>
 
 #include "nvvgpu.h"
-#include "trace.h"
 
 #define NVVGPU_EVENT_DELAY	(HZ / 10)
 
@@ -72,8 +71,14 @@ void nvvgpu_event_add(struct nvvgpu *vgpu, enum nvvgpu_event event)
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_add);
 
-/* The next one, and how often it has come since it was handled last */
-VISIBLE_IF_KUNIT
+/**
+ * nvvgpu_event_next() - take the next event out of the queue
+ * @vgpu: the VF
+ * @event: filled in
+ * @count: filled in, reports that this event stands for
+ *
+ * Return: false when the queue is empty
+ */
 bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
 		       u64 *count)
 {
@@ -134,6 +139,30 @@ void nvvgpu_events_drop(struct nvvgpu *vgpu)
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_events_drop);
 
 /**
+ * nvvgpu_events_queued() - count the events in the queue
+ * @vgpu: the VF
+ *
+ * Return: their number
+ */
+unsigned int nvvgpu_events_queued(struct nvvgpu *vgpu)
+{
+	guard(spinlock_irq)(&vgpu->pf->lock);
+
+	return vgpu->events.nr;
+}
+
+/**
+ * nvvgpu_event_name() - name an event as its uevent does
+ * @event: the event
+ *
+ * Return: the name
+ */
+const char *nvvgpu_event_name(enum nvvgpu_event event)
+{
+	return nvvgpu_event_names[event];
+}
+
+/**
  * nvvgpu_events_emit() - the counters, for sysfs
  * @vgpu: the VF
  * @buf: of the sysfs file
@@ -156,54 +185,4 @@ int nvvgpu_events_emit(struct nvvgpu *vgpu, char *buf)
 	len += sysfs_emit_at(buf, len, "dropped %llu\n", events.dropped);
 
 	return len;
-}
-
-/* A vGPU that was moved while nobody can say where keeps its old number. */
-static void nvvgpu_event_placement(struct nvvgpu *vgpu)
-{
-	struct nvvgpu_backend *backend = vgpu->backend;
-	u32 placement;
-	int ret;
-
-	if (!backend || !backend->ops->get_placement)
-		return;
-
-	ret = backend->ops->get_placement(backend->priv, vgpu->vf, &placement);
-	if (ret)
-		nvvgpu_fail(vgpu, ret, "cannot tell where the vGPU was moved to");
-	else
-		vgpu->placement = placement;
-}
-
-/**
- * nvvgpu_event_work() - tell user space what a back-end has reported
- * @work: nvvgpu::event_work
- */
-void nvvgpu_event_work(struct work_struct *work)
-{
-	struct nvvgpu *vgpu = container_of(to_delayed_work(work), struct nvvgpu,
-					   event_work);
-	enum nvvgpu_event event;
-	unsigned int left;
-	u64 count;
-
-	guard(nvvgpu)(vgpu);
-
-	/* What comes from here on has begun another delay. */
-	scoped_guard(spinlock_irq, &vgpu->pf->lock)
-		left = vgpu->events.nr;
-
-	while (left-- && nvvgpu_event_next(vgpu, &event, &count)) {
-		if (vgpu->state == NVVGPU_BOUND)
-			continue;
-
-		trace_nvvgpu_event(vgpu, nvvgpu_event_names[event]);
-		if (event == NVVGPU_EVENT_CRASHED) {
-			nvvgpu_crashed(vgpu);
-			continue;
-		}
-		if (event == NVVGPU_EVENT_PLACEMENT)
-			nvvgpu_event_placement(vgpu);
-		nvvgpu_sysfs_event(vgpu, nvvgpu_event_names[event], count);
-	}
 }

@@ -9,22 +9,34 @@
 
 #include "nvvgpu.h"
 
+/* The PCI core holds device_lock here, which keeps the VFIO device, if any. */
 static void nvvgpu_pci_reset_prepare(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *core = pci_get_drvdata(pdev);
 
-	nvvgpu_reset_prepare(container_of(core, struct nvvgpu, core));
+	if (core)
+		nvvgpu_reset_begin(nvvgpu_from_vdev(&core->vdev));
 }
 
 static void nvvgpu_pci_reset_done(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *core = pci_get_drvdata(pdev);
 
-	nvvgpu_reset_done(container_of(core, struct nvvgpu, core));
+	if (core)
+		nvvgpu_reset_end(nvvgpu_from_vdev(&core->vdev));
+}
+
+static pci_ers_result_t nvvgpu_pci_error_detected(struct pci_dev *pdev,
+						  pci_channel_state_t state)
+{
+	if (!pci_get_drvdata(pdev))
+		return PCI_ERS_RESULT_CAN_RECOVER;
+
+	return vfio_pci_core_aer_err_detected(pdev, state);
 }
 
 static const struct pci_error_handlers nvvgpu_err_handlers = {
-	.error_detected = vfio_pci_core_aer_err_detected,
+	.error_detected = nvvgpu_pci_error_detected,
 	.reset_prepare = nvvgpu_pci_reset_prepare,
 	.reset_done = nvvgpu_pci_reset_done,
 };
@@ -47,48 +59,18 @@ static void nvvgpu_limit_resets(struct pci_dev *pdev)
 
 static int nvvgpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
-	struct nvvgpu *vgpu;
-	int ret;
-
 	if (!pdev->is_virtfn) {
 		dev_err(&pdev->dev, "not an SR-IOV virtual function\n");
 		return -ENODEV;
 	}
 	nvvgpu_limit_resets(pdev);
 
-	vgpu = vfio_alloc_device(nvvgpu, core.vdev, &pdev->dev,
-				 &nvvgpu_vfio_ops);
-	if (IS_ERR(vgpu))
-		return PTR_ERR(vgpu);
-
-	dev_set_drvdata(&pdev->dev, &vgpu->core);
-
-	ret = nvvgpu_backend_attach_vf(vgpu);
-	if (ret)
-		goto out_put_vdev;
-
-	ret = vfio_pci_core_register_device(&vgpu->core);
-	if (ret)
-		goto out_detach;
-
-	return 0;
-
-out_detach:
-	nvvgpu_backend_detach_vf(vgpu);
-out_put_vdev:
-	vfio_put_device(&vgpu->core.vdev);
-	return ret;
+	return nvvgpu_vf_add(pdev);
 }
 
 static void nvvgpu_remove(struct pci_dev *pdev)
 {
-	struct vfio_pci_core_device *core = pci_get_drvdata(pdev);
-	struct nvvgpu *vgpu = container_of(core, struct nvvgpu, core);
-
-	/* Returns once the last user has closed the device. */
-	vfio_pci_core_unregister_device(core);
-	nvvgpu_backend_detach_vf(vgpu);
-	vfio_put_device(&core->vdev);
+	nvvgpu_vf_remove(pdev);
 }
 
 static const struct pci_device_id nvvgpu_table[] = {
@@ -103,7 +85,6 @@ static struct pci_driver nvvgpu_driver = {
 	.id_table = nvvgpu_table,
 	.probe = nvvgpu_probe,
 	.remove = nvvgpu_remove,
-	.dev_groups = nvvgpu_groups,
 	.err_handler = &nvvgpu_err_handlers,
 	.driver_managed_dma = true,
 };

@@ -12,7 +12,6 @@
 #include <linux/vfio.h>
 
 #include "nvvgpu.h"
-#include "trace.h"
 
 static const char *nvvgpu_mig_name(enum vfio_device_mig_state state)
 {
@@ -30,28 +29,8 @@ static const char *nvvgpu_mig_name(enum vfio_device_mig_state state)
 	return state < ARRAY_SIZE(names) ? names[state] : "?";
 }
 
-static int nvvgpu_mig_suspend(struct nvvgpu *vgpu,
-			      enum nvvgpu_suspend_level level)
-{
-	struct nvvgpu_backend *backend = vgpu->backend;
-	int ret = backend->ops->suspend(backend->priv, vgpu->vf, level);
-
-	trace_nvvgpu_op(vgpu, "suspend", ret);
-	return ret;
-}
-
-static int nvvgpu_mig_resume(struct nvvgpu *vgpu)
-{
-	struct nvvgpu_backend *backend = vgpu->backend;
-	int ret = backend->ops->resume(backend->priv, vgpu->vf);
-
-	trace_nvvgpu_op(vgpu, "resume", ret);
-	return ret;
-}
-
 static struct file *nvvgpu_mig_begin(struct nvvgpu *vgpu, bool loading)
 {
-	struct nvvgpu_backend *backend = vgpu->backend;
 	struct file *file;
 	int ret;
 
@@ -59,9 +38,7 @@ static struct file *nvvgpu_mig_begin(struct nvvgpu *vgpu, bool loading)
 	if (IS_ERR(file))
 		return file;
 
-	ret = loading ? backend->ops->load_begin(backend->priv, vgpu->vf) :
-			backend->ops->save_begin(backend->priv, vgpu->vf);
-	trace_nvvgpu_op(vgpu, loading ? "load_begin" : "save_begin", ret);
+	ret = loading ? nvvgpu_op_load_begin(vgpu) : nvvgpu_op_save_begin(vgpu);
 	if (ret) {
 		nvvgpu_data_close(vgpu);
 		fput(file);
@@ -73,23 +50,9 @@ static struct file *nvvgpu_mig_begin(struct nvvgpu *vgpu, bool loading)
 
 static void nvvgpu_mig_save_end(struct nvvgpu *vgpu)
 {
-	struct nvvgpu_backend *backend = vgpu->backend;
-
-	backend->ops->save_end(backend->priv, vgpu->vf);
-	trace_nvvgpu_op(vgpu, "save_end", 0);
+	nvvgpu_op_save_end(vgpu);
 	/* The GPU may use the buffers until save_end() has returned. */
 	nvvgpu_data_close(vgpu);
-}
-
-static int nvvgpu_mig_load_end(struct nvvgpu *vgpu, bool commit)
-{
-	struct nvvgpu_backend *backend = vgpu->backend;
-	int ret;
-
-	ret = backend->ops->load_end(backend->priv, vgpu->vf, commit);
-	trace_nvvgpu_op(vgpu, commit ? "load_end" : "load_abort", ret);
-
-	return ret;
 }
 
 /* Apply the whole new state, or nothing of it. */
@@ -98,9 +61,9 @@ static int nvvgpu_mig_commit(struct nvvgpu *vgpu)
 	int ret = nvvgpu_data_loaded(vgpu);
 
 	if (!ret)
-		ret = nvvgpu_mig_load_end(vgpu, true);
+		ret = nvvgpu_op_load_end(vgpu, true);
 	if (ret) {
-		nvvgpu_mig_load_end(vgpu, false);
+		nvvgpu_op_load_end(vgpu, false);
 		vgpu->mig_state = VFIO_DEVICE_STATE_ERROR;
 	}
 	nvvgpu_data_close(vgpu);
@@ -121,15 +84,15 @@ static struct file *nvvgpu_mig_arc(struct nvvgpu *vgpu,
 	case ARC(RUNNING, RUNNING_P2P):
 	case ARC(PRE_COPY, PRE_COPY_P2P):
 	case ARC(STOP, RUNNING_P2P):
-		ret = nvvgpu_mig_suspend(vgpu, NVVGPU_SUSPEND_P2P);
+		ret = nvvgpu_op_suspend(vgpu, NVVGPU_SUSPEND_P2P);
 		break;
 	case ARC(RUNNING_P2P, RUNNING):
 	case ARC(PRE_COPY_P2P, PRE_COPY):
-		ret = nvvgpu_mig_resume(vgpu);
+		ret = nvvgpu_op_resume(vgpu);
 		break;
 	case ARC(RUNNING_P2P, STOP):
 	case ARC(PRE_COPY_P2P, STOP_COPY):
-		ret = nvvgpu_mig_suspend(vgpu, NVVGPU_SUSPEND_ALL);
+		ret = nvvgpu_op_suspend(vgpu, NVVGPU_SUSPEND_ALL);
 		break;
 	case ARC(RUNNING, PRE_COPY):
 	case ARC(RUNNING_P2P, PRE_COPY_P2P):
@@ -163,7 +126,7 @@ static void nvvgpu_mig_end_session(struct nvvgpu *vgpu)
 		nvvgpu_mig_save_end(vgpu);
 		break;
 	case VFIO_DEVICE_STATE_RESUMING:
-		nvvgpu_mig_load_end(vgpu, false);
+		nvvgpu_op_load_end(vgpu, false);
 		nvvgpu_data_close(vgpu);
 		break;
 	default:
@@ -174,12 +137,10 @@ static void nvvgpu_mig_end_session(struct nvvgpu *vgpu)
 /* The state of a crashed vGPU is lost.  Only a reset leaves ERROR. */
 static int nvvgpu_mig_lost(struct nvvgpu *vgpu)
 {
-	if (vgpu->backend)
-		nvvgpu_mig_end_session(vgpu);
+	nvvgpu_mig_end_session(vgpu);
 	vgpu->mig_state = VFIO_DEVICE_STATE_ERROR;
 
-	return nvvgpu_fail(vgpu, vgpu->backend ? -EIO : -ENODEV,
-			   "cannot migrate: the vGPU is in error");
+	return nvvgpu_refuse(vgpu, -EIO, "cannot migrate: the vGPU is in error");
 }
 
 static struct file *nvvgpu_mig_step(struct nvvgpu *vgpu,
@@ -191,9 +152,6 @@ static struct file *nvvgpu_mig_step(struct nvvgpu *vgpu,
 
 	if (vgpu->state != NVVGPU_OPEN)
 		return ERR_PTR(nvvgpu_mig_lost(vgpu));
-	/* The back-end was replaced after open. */
-	if (!vgpu->backend->ops->suspend)
-		return ERR_PTR(-EOPNOTSUPP);
 	if (from == VFIO_DEVICE_STATE_ERROR)
 		return ERR_PTR(-EINVAL);
 
@@ -203,9 +161,9 @@ static struct file *nvvgpu_mig_step(struct nvvgpu *vgpu,
 
 	file = nvvgpu_mig_arc(vgpu, next);
 	if (IS_ERR(file)) {
-		nvvgpu_fail(vgpu, PTR_ERR(file),
-			    "cannot go from migration state %s to %s",
-			    nvvgpu_mig_name(from), nvvgpu_mig_name(next));
+		nvvgpu_refuse(vgpu, PTR_ERR(file),
+			      "cannot go from migration state %s to %s",
+			      nvvgpu_mig_name(from), nvvgpu_mig_name(next));
 		return file;
 	}
 	dev_dbg(nvvgpu_dev(vgpu), "migration: %s -> %s\n",
@@ -257,18 +215,15 @@ static int nvvgpu_mig_get_data_size(struct vfio_device *core_vdev,
 				    unsigned long *stop_copy_length)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
-	struct nvvgpu_backend *backend;
 	u64 bytes = 0;
 	int ret;
 
 	guard(nvvgpu)(vgpu);
 
 	/* There is no state to be saved of a crashed vGPU. */
-	backend = vgpu->backend;
-	if (vgpu->state == NVVGPU_OPEN && backend->ops->state_size &&
+	if (vgpu->state == NVVGPU_OPEN &&
 	    vgpu->mig_state != VFIO_DEVICE_STATE_ERROR) {
-		ret = backend->ops->state_size(backend->priv, vgpu->vf, &bytes);
-		trace_nvvgpu_op(vgpu, "state_size", ret);
+		ret = nvvgpu_op_state_size(vgpu, &bytes);
 		if (ret)
 			return ret;
 	}
@@ -290,46 +245,44 @@ static const struct vfio_migration_ops nvvgpu_mig_ops = {
 	.migration_get_data_size = nvvgpu_mig_get_data_size,
 };
 
-static u64 nvvgpu_mig_flags(const struct nvvgpu_backend_ops *ops)
+static u64 nvvgpu_mig_flags(const struct nvvgpu_backend *backend)
 {
-	if (!ops->suspend)
+	u32 can = nvvgpu_can(backend);
+
+	if (!(can & NVVGPU_CAN_MIGRATE))
 		return 0;
 
 	return VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
-	       (ops->precopy_estimate ? VFIO_MIGRATION_PRE_COPY : 0);
+	       (can & NVVGPU_CAN_PRECOPY ? VFIO_MIGRATION_PRE_COPY : 0);
 }
 
 /**
- * nvvgpu_migration_open() - offer the migration features of the back-end
- * @vgpu: the VF, locked; its device is being opened, so no request is in flight
- *
- * Called at open, as the back-end may register after the VF was bound.
+ * nvvgpu_migration_init() - offer the migration features of the back-end
+ * @vgpu: the VF, not registered with VFIO yet
  */
-void nvvgpu_migration_open(struct nvvgpu *vgpu)
+void nvvgpu_migration_init(struct nvvgpu *vgpu)
 {
 	struct vfio_device *core_vdev = &vgpu->core.vdev;
 
-	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
-	core_vdev->migration_flags = nvvgpu_mig_flags(vgpu->backend->ops);
+	core_vdev->migration_flags = nvvgpu_mig_flags(vgpu->backend);
 	core_vdev->mig_ops = core_vdev->migration_flags ? &nvvgpu_mig_ops : NULL;
 }
-EXPORT_SYMBOL_IF_KUNIT(nvvgpu_migration_open);
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_migration_init);
 
 /**
- * nvvgpu_migration_same() - check the features that were offered at open
- * @vgpu: the VF, locked; its vGPU was re-created, perhaps by another back-end
- *
- * Return: true if the back-end has the same features
+ * nvvgpu_migration_open() - begin in RUNNING
+ * @vgpu: the VF, locked; its device is being opened
  */
-bool nvvgpu_migration_same(struct nvvgpu *vgpu)
+void nvvgpu_migration_open(struct nvvgpu *vgpu)
 {
-	return vgpu->core.vdev.migration_flags ==
-	       nvvgpu_mig_flags(vgpu->backend->ops);
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
 }
 
 /**
  * nvvgpu_migration_abort() - abort a session and go to RUNNING
- * @vgpu: the VF, locked; closed, reset, or about to lose its back-end
+ * @vgpu: the VF, locked; closed or reset
  *
  * Only the state changes; the caller makes the vGPU run.
  */
@@ -337,8 +290,7 @@ void nvvgpu_migration_abort(struct nvvgpu *vgpu)
 {
 	lockdep_assert_held(&vgpu->state_mutex);
 
-	if (vgpu->backend)
-		nvvgpu_mig_end_session(vgpu);
+	nvvgpu_mig_end_session(vgpu);
 	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_migration_abort);
@@ -356,6 +308,6 @@ int nvvgpu_migration_reset(struct nvvgpu *vgpu)
 
 	nvvgpu_migration_abort(vgpu);
 
-	return still ? nvvgpu_mig_resume(vgpu) : 0;
+	return still ? nvvgpu_op_resume(vgpu) : 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_migration_reset);

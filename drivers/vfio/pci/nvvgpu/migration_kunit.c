@@ -145,15 +145,16 @@ static int test_init(struct kunit *test)
 	tm->vgpu = vgpu;
 	test->priv = tm;
 
-	init_rwsem(&vgpu->pf->gate);
 	mutex_init(&vgpu->state_mutex);
-	spin_lock_init(&vgpu->reset_lock);
+	spin_lock_init(&vgpu->text_lock);
+	ratelimit_state_init(&vgpu->log_limit, 0, 0);
 	device_initialize(&vgpu->core.vdev.device);
 	vgpu->core.vdev.device.release = test_release;
 	vgpu->state = NVVGPU_OPEN;
 	vgpu->backend->table = test_mig_ops;
 	vgpu->backend->priv = tm;
-	nvvgpu_migration_open(vgpu);
+	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
+	nvvgpu_migration_init(vgpu);
 
 	return 0;
 }
@@ -254,13 +255,13 @@ static void migration_flags(struct kunit *test)
 			VFIO_MIGRATION_P2P | VFIO_MIGRATION_PRE_COPY);
 
 	tm->vgpu->backend->table.precopy_estimate = NULL;
-	nvvgpu_migration_open(tm->vgpu);
+	nvvgpu_migration_init(tm->vgpu);
 	KUNIT_EXPECT_NOT_NULL(test, vdev->mig_ops);
 	KUNIT_EXPECT_EQ(test, vdev->migration_flags, VFIO_MIGRATION_STOP_COPY |
 			VFIO_MIGRATION_P2P);
 
 	tm->vgpu->backend->table.suspend = NULL;
-	nvvgpu_migration_open(tm->vgpu);
+	nvvgpu_migration_init(tm->vgpu);
 	KUNIT_EXPECT_NULL(test, vdev->mig_ops);
 	KUNIT_EXPECT_EQ(test, vdev->migration_flags, 0);
 }
@@ -392,7 +393,7 @@ static void migration_ways_without_precopy(struct kunit *test)
 	enum vfio_device_mig_state from, to;
 
 	tm->vgpu->backend->table.precopy_estimate = NULL;
-	nvvgpu_migration_open(tm->vgpu);
+	nvvgpu_migration_init(tm->vgpu);
 	test_take_stream(test);
 	for (from = STOP; from < VFIO_DEVICE_STATE_NR; from++) {
 		if (test_is_precopy(from))
@@ -578,9 +579,7 @@ static void migration_of_a_lost_vgpu(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, test_now(tm), VFIO_DEVICE_STATE_ERROR);
 	KUNIT_EXPECT_NULL(test, tm->vgpu->data);
 
-	/* and its back-end with it */
-	tm->vgpu->backend = NULL;
-	KUNIT_EXPECT_EQ(test, test_go(tm, STOP), -ENODEV);
+	KUNIT_EXPECT_EQ(test, test_go(tm, STOP), -EIO);
 	KUNIT_EXPECT_EQ(test, test_now(tm), VFIO_DEVICE_STATE_ERROR);
 	KUNIT_EXPECT_EQ(test,
 			vdev->mig_ops->migration_get_data_size(vdev, &bytes),

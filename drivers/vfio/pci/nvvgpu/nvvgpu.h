@@ -10,7 +10,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/nvvgpu_backend.h>
-#include <linux/rwsem.h>
+#include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/vfio_pci_core.h>
@@ -19,20 +19,23 @@
 /*
  * Lock order
  *
- *   vfio_device_set::lock, vfio_pci_core_device::memory_lock, device_lock
- *     nvvgpu_pf::gate
- *       nvvgpu::state_mutex
- *         nvvgpu::reset_lock
+ *   device_lock of the PF, when its driver registers or unregisters a back-end
+ *     device_lock of the VF
+ *       vfio_device_set::lock
+ *         nvvgpu_data::lock
+ *           mmap_lock
+ *             vfio_pci_core_device::memory_lock
+ *               nvvgpu::state_mutex
+ *                 nvvgpu::query_mutex
+ *                 nvvgpu_pfs_mutex
+ *                   nvvgpu_pf::lock (leaf, also taken in interrupts)
+ *                 nvvgpu::text_lock (leaf)
  *
- *   nvvgpu_pfs_mutex
- *     nvvgpu_pf::lock (leaf, also taken in interrupts)
+ * User memory is never touched under state_mutex: VFIO resets the device with
+ * memory_lock held, which nests inside mmap_lock.
  *
- *   nvvgpu_data::lock
- *     mmap_lock, and with it memory_lock
- *     nvvgpu_pf::gate
- *
- * User memory is never touched under the gate or state_mutex: VFIO resets the
- * device with memory_lock held, which nests inside mmap_lock.
+ * A process that only reads sysfs takes query_mutex or text_lock, but never
+ * state_mutex: it must not delay a reset, a close or a migration.
  */
 
 /**
@@ -40,18 +43,19 @@
  * @node: entry in nvvgpu_pfs
  * @kref: held by each VF and by the back-end
  * @pdev: the physical function, holds a reference
- * @gate: protects @backend; held for read around every operation of it, for
- *	  write to let it in or out, and for write to change @vgpus
  * @backend: NULL while there is none
- * @lock: protects @vgpus for those who cannot sleep
+ * @vfs: head of nvvgpu_vf::node
+ * @lock: with nvvgpu_pfs_mutex, protects @vgpus; one of them suffices to read
  * @vgpus: head of nvvgpu::node
+ *
+ * nvvgpu_pfs_mutex protects everything but @lock.
  */
 struct nvvgpu_pf {
 	struct list_head node;
 	struct kref kref;
 	struct pci_dev *pdev;
-	struct rw_semaphore gate;
 	struct nvvgpu_backend *backend;
+	struct list_head vfs;
 	spinlock_t lock; /* see above */
 	struct list_head vgpus;
 };
@@ -62,12 +66,29 @@ struct nvvgpu_pf {
  * @ops: &@table
  * @table: what both sides know of its table, the rest is NULL
  * @priv: its own pointer, first argument of every operation
+ * @leaving: takes no further VFs
+ * @stale: VFs whose vGPU could not be deleted
  */
 struct nvvgpu_backend {
 	struct nvvgpu_pf *pf;
 	const struct nvvgpu_backend_ops *ops;
 	struct nvvgpu_backend_ops table;
 	void *priv;
+	bool leaving;
+	unsigned long *stale;
+};
+
+/**
+ * struct nvvgpu_settings - what an administrator has set for the next vGPU
+ * @params: for the next start, protected by nvvgpu::text_lock
+ * @placement: for the next vGPU or NVVGPU_PLACEMENT_ANY, protected by
+ *	nvvgpu::state_mutex
+ *
+ * Kept when the back-end is replaced, as long as the VF is bound.
+ */
+struct nvvgpu_settings {
+	char params[NVVGPU_PARAMS_LEN];
+	u32 placement;
 };
 
 /**
@@ -75,7 +96,7 @@ struct nvvgpu_backend {
  * @NVVGPU_BOUND: there is none
  * @NVVGPU_CREATED: there is one, its device is closed
  * @NVVGPU_OPEN: its device is open and it is started
- * @NVVGPU_ERROR: it is lost; a reset makes it anew, a delete removes it
+ * @NVVGPU_ERROR: it has crashed; a reset recovers it, a delete removes it
  */
 enum nvvgpu_state {
 	NVVGPU_BOUND,
@@ -116,70 +137,86 @@ struct nvvgpu_events {
 };
 
 /**
- * struct nvvgpu - a VF bound to the front-end, and the vGPU on it
+ * struct nvvgpu - the VFIO device of a VF that a back-end manages
  * @core: must be first, vfio-pci-core finds it by drvdata
- * @pf: the VF's PF, holds a reference as long as the memory of this is there
+ * @pf: the VF's PF, valid while the device is registered
  * @node: entry in nvvgpu_pf::vgpus
  * @vf: number of the VF, from 0
- * @state_mutex: protects everything down to @last_error
+ * @backend: that manages the VF, valid while the device is registered
+ * @settings: of the VF
+ * @state_mutex: protects everything down to @log; @state, @type.id and
+ *	@placement are also read without
  * @state: see there; changed by nvvgpu_set_state() only
  * @opened: the VFIO device is open
  * @started: the back-end has started the vGPU
+ * @accessible: the user may access the BARs; cleared by a crash, also read
+ *	without state_mutex
+ * @resets: resets in progress, which may nest
  * @reset_prepared: the back-end expects reset_done
- * @backend: that holds the vGPU, NULL when there is none any more
- * @pinned: the module of @backend while @opened
+ * @err_pending: the user has to be told that the vGPU is in error
  * @type: of the vGPU, .id is 0 when there is none
  * @placement: of the vGPU
- * @wanted_placement: for the next vGPU, or NVVGPU_PLACEMENT_ANY
  * @bars: written when the vGPU is created and when it is started, stable
  *	  while @opened
- * @params: for the next start
+ * @start_params: copy of the settings' params that the back-end's start is given
  * @mig_state: as VFIO's uAPI has it, RUNNING while the device is closed
  * @data: the data file of a migration session, else NULL
  * @data_allocated: the memory of a session has not been freed yet; set under
  *	state_mutex, cleared without it
  * @log: of the vGPU's DMA writes, NULL while there is none
- * @owner: process that opened the device, 0 when closed
- * @owner_comm: and its name
- * @last_error: in words, empty when the last action succeeded
- * @reset_lock: protects @reset_pending and @reset_deferred
- * @reset_pending: a reset is over that state_mutex's holder has to handle
- * @reset_deferred: and one that it has not done with yet
  * @event_work: handles @events
  * @events: protected by nvvgpu_pf::lock
+ * @log_limit: limits the rate of the VF's lines in the log
+ * @query_mutex: protects everything down to @query_limit; serializes get_stats
+ *	with itself and with delete
+ * @queryable: there is a vGPU whose counters can be read
+ * @stats: counters as last read from the back-end
+ * @nr_stats: entries in @stats
+ * @query_limit: limits the rate of get_stats
+ * @text_lock: protects everything from here on
+ * @owner: process that opened the device, NULL when closed
+ * @owner_comm: name of the process
+ * @last_error: in words, empty when the last action succeeded
  */
 struct nvvgpu {
 	struct vfio_pci_core_device core;
 	struct nvvgpu_pf *pf;
 	struct list_head node;
 	unsigned int vf;
+	struct nvvgpu_backend *backend;
+	struct nvvgpu_settings *settings;
 
 	struct mutex state_mutex; /* see above */
 	enum nvvgpu_state state;
 	bool opened;
 	bool started;
+	bool accessible;
+	unsigned int resets;
 	bool reset_prepared;
-	struct nvvgpu_backend *backend;
-	struct module *pinned;
+	bool err_pending;
 	struct nvvgpu_type_info type;
 	u32 placement;
-	u32 wanted_placement;
 	struct nvvgpu_bar bars[NVVGPU_MAX_BARS];
-	char params[NVVGPU_PARAMS_LEN];
+	char start_params[NVVGPU_PARAMS_LEN];
 	enum vfio_device_mig_state mig_state;
 	struct nvvgpu_data *data;
 	bool data_allocated;
 	struct nvvgpu_log *log;
-	pid_t owner;
-	char owner_comm[TASK_COMM_LEN];
-	char last_error[128];
-
-	spinlock_t reset_lock; /* see above */
-	bool reset_pending;
-	bool reset_deferred;
 
 	struct delayed_work event_work;
 	struct nvvgpu_events events;
+	struct ratelimit_state log_limit;
+
+	struct mutex query_mutex; /* see above */
+	bool queryable;
+	struct nvvgpu_stat stats[NVVGPU_MAX_STATS];
+	int nr_stats;
+	struct ratelimit_state query_limit;
+
+	spinlock_t text_lock; /* see above */
+	struct pid *owner;
+	char owner_comm[TASK_COMM_LEN];
+	char last_error[128];
 };
 
 static inline struct nvvgpu *nvvgpu_from_vdev(struct vfio_device *core_vdev)
@@ -193,38 +230,104 @@ static inline struct device *nvvgpu_dev(struct nvvgpu *vgpu)
 }
 
 /* backend.c */
-int nvvgpu_backend_attach_vf(struct nvvgpu *vgpu);
-void nvvgpu_backend_detach_vf(struct nvvgpu *vgpu);
-void nvvgpu_backend_put_pf(struct nvvgpu *vgpu);
-int nvvgpu_backend_types(struct nvvgpu_backend *backend, u32 *ids);
-int nvvgpu_backend_type_info(struct nvvgpu_backend *backend, u32 type,
-			     struct nvvgpu_type_info *info);
+int nvvgpu_vf_add(struct pci_dev *pdev);
+void nvvgpu_vf_remove(struct pci_dev *pdev);
+void nvvgpu_pf_add(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
+void nvvgpu_pf_del(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
+void nvvgpu_notify_types(struct nvvgpu_pf *pf);
 
-/* vgpu.c: the gate for read and the state, together */
-void nvvgpu_lock(struct nvvgpu *vgpu);
-void nvvgpu_unlock(struct nvvgpu *vgpu);
-DEFINE_GUARD(nvvgpu, struct nvvgpu *, nvvgpu_lock(_T), nvvgpu_unlock(_T))
+/* ops.c: every call into a back-end */
+#define NVVGPU_CAN_RESET	BIT(0)
+#define NVVGPU_CAN_SHAPE	BIT(1)
+#define NVVGPU_CAN_TRAP		BIT(2)
+#define NVVGPU_CAN_MIGRATE	BIT(3)
+#define NVVGPU_CAN_PRECOPY	BIT(4)
+#define NVVGPU_CAN_SAVE_AHEAD	BIT(5)
+#define NVVGPU_CAN_LOG_DMA	BIT(6)
+#define NVVGPU_CAN_DISPLAY	BIT(7)
+#define NVVGPU_CAN_STATS	BIT(8)
+#define NVVGPU_CAN_PLACEMENT	BIT(9)
+#define NVVGPU_CAN_RECOVER	BIT(10)
+u32 nvvgpu_can(const struct nvvgpu_backend *backend);
 
-const char *nvvgpu_state_name(enum nvvgpu_state state);
+int nvvgpu_op_get_types(struct nvvgpu_backend *backend, u32 *ids);
+int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
+			    struct nvvgpu_type_info *info);
+int nvvgpu_op_get_available(struct nvvgpu_backend *backend, u32 type,
+			    char *reason);
+int nvvgpu_op_create(struct nvvgpu *vgpu, u32 type, u32 *placement);
+int nvvgpu_op_delete(struct nvvgpu *vgpu);
+int nvvgpu_op_delete_stale(struct nvvgpu_backend *backend, unsigned int vf);
+int nvvgpu_op_start(struct nvvgpu *vgpu, const struct nvvgpu_vm_context *ctx);
+int nvvgpu_op_stop(struct nvvgpu *vgpu);
+void nvvgpu_op_reset_prepare(struct nvvgpu *vgpu);
+int nvvgpu_op_reset_done(struct nvvgpu *vgpu);
+int nvvgpu_op_recover(struct nvvgpu *vgpu);
+int nvvgpu_op_get_bar_info(struct nvvgpu *vgpu, unsigned int bar,
+			   struct nvvgpu_bar_info *info);
+int nvvgpu_op_bar_rw(struct nvvgpu *vgpu, unsigned int bar, u64 offset,
+		     void *val, size_t len, bool iswrite);
+int nvvgpu_op_suspend(struct nvvgpu *vgpu, enum nvvgpu_suspend_level level);
+int nvvgpu_op_resume(struct nvvgpu *vgpu);
+int nvvgpu_op_state_size(struct nvvgpu *vgpu, u64 *bytes);
+int nvvgpu_op_save_begin(struct nvvgpu *vgpu);
+int nvvgpu_op_save(struct nvvgpu *vgpu, struct nvvgpu_chunk *chunk, void *buf);
+void nvvgpu_op_save_ahead(struct nvvgpu *vgpu, void *buf);
+void nvvgpu_op_save_end(struct nvvgpu *vgpu);
+int nvvgpu_op_load_begin(struct nvvgpu *vgpu);
+int nvvgpu_op_load(struct nvvgpu *vgpu, const struct nvvgpu_chunk *chunk,
+		   const void *buf);
+int nvvgpu_op_load_end(struct nvvgpu *vgpu, bool commit);
+int nvvgpu_op_precopy_estimate(struct nvvgpu *vgpu, u64 *initial, u64 *dirty);
+int nvvgpu_op_dma_log_start(struct nvvgpu *vgpu,
+			    const struct nvvgpu_range *ranges, u32 nr,
+			    u64 *page_size);
+int nvvgpu_op_dma_log_stop(struct nvvgpu *vgpu);
+int nvvgpu_op_dma_log_read(struct nvvgpu *vgpu, u64 iova, u64 length, u8 *bits);
+int nvvgpu_op_get_stats(struct nvvgpu *vgpu, struct nvvgpu_stat *stats);
+int nvvgpu_op_get_placement(struct nvvgpu *vgpu, u32 *placement);
+
+DEFINE_GUARD(nvvgpu, struct nvvgpu *, mutex_lock(&_T->state_mutex),
+	     mutex_unlock(&_T->state_mutex))
+
+/* vgpu.c */
+void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
+		      const char *event);
+void nvvgpu_set_error(struct nvvgpu *vgpu);
 int nvvgpu_create(struct nvvgpu *vgpu, u32 type);
 int nvvgpu_delete(struct nvvgpu *vgpu);
 int nvvgpu_may_open(struct nvvgpu *vgpu);
 int nvvgpu_start(struct nvvgpu *vgpu);
+int nvvgpu_restart(struct nvvgpu *vgpu);
+int nvvgpu_stop_started(struct nvvgpu *vgpu);
 void nvvgpu_stop(struct nvvgpu *vgpu);
-void nvvgpu_drop_backend(struct nvvgpu *vgpu);
-void nvvgpu_reset_prepare(struct nvvgpu *vgpu);
-void nvvgpu_reset_done(struct nvvgpu *vgpu);
-void nvvgpu_reset_settle(struct nvvgpu *vgpu);
-void nvvgpu_crashed(struct nvvgpu *vgpu);
+void nvvgpu_retire(struct nvvgpu *vgpu);
+void nvvgpu_event_work(struct work_struct *work);
+
+/* reset.c */
+void nvvgpu_reset_begin(struct nvvgpu *vgpu);
+void nvvgpu_reset_end(struct nvvgpu *vgpu);
+void nvvgpu_reset_end_closed(struct nvvgpu *vgpu);
+
+/* notify.c: the log, uevents and sysfs notifications */
+const char *nvvgpu_state_name(enum nvvgpu_state state);
 __printf(3, 4)
 int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...);
+__printf(3, 4)
+int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...);
+void nvvgpu_succeed(struct nvvgpu *vgpu);
+void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event, u64 count);
+void nvvgpu_notify_state(struct nvvgpu *vgpu, const char *event);
 
-/* event.c */
+/* event.c: the queue of reported events */
 void nvvgpu_event_add(struct nvvgpu *vgpu, enum nvvgpu_event event);
 bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event);
 void nvvgpu_events_drop(struct nvvgpu *vgpu);
+bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
+		       u64 *count);
+unsigned int nvvgpu_events_queued(struct nvvgpu *vgpu);
+const char *nvvgpu_event_name(enum nvvgpu_event event);
 int nvvgpu_events_emit(struct nvvgpu *vgpu, char *buf);
-void nvvgpu_event_work(struct work_struct *work);
 
 /* region.c */
 int nvvgpu_region_shape(struct nvvgpu *vgpu);
@@ -237,6 +340,7 @@ ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
 			 bool iswrite);
 int nvvgpu_region_mmap(struct vfio_device *core_vdev,
 		       struct vm_area_struct *vma);
+void nvvgpu_region_zap(struct nvvgpu *vgpu);
 
 /* config.c */
 ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
@@ -245,8 +349,8 @@ ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 			    size_t count, loff_t *ppos);
 
 /* migration.c: the states */
+void nvvgpu_migration_init(struct nvvgpu *vgpu);
 void nvvgpu_migration_open(struct nvvgpu *vgpu);
-bool nvvgpu_migration_same(struct nvvgpu *vgpu);
 void nvvgpu_migration_abort(struct nvvgpu *vgpu);
 int nvvgpu_migration_reset(struct nvvgpu *vgpu);
 
@@ -258,24 +362,23 @@ void nvvgpu_data_wake(struct nvvgpu *vgpu);
 unsigned long nvvgpu_data_size(struct nvvgpu *vgpu, u64 bytes);
 
 /* dirty.c: the log of DMA writes */
-void nvvgpu_dirty_open(struct nvvgpu *vgpu);
+void nvvgpu_dirty_init(struct nvvgpu *vgpu);
 int nvvgpu_dirty_end(struct nvvgpu *vgpu);
 
 /* sysfs.c */
 extern const struct attribute_group *nvvgpu_groups[];
-void nvvgpu_sysfs_changed(struct nvvgpu *vgpu, const char *event);
-void nvvgpu_sysfs_event(struct nvvgpu *vgpu, const char *event, u64 count);
 
 /* vfio.c */
-extern const struct vfio_device_ops nvvgpu_vfio_ops;
+struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
+			       struct nvvgpu_backend *backend,
+			       struct nvvgpu_settings *settings);
+void nvvgpu_unregister(struct nvvgpu *vgpu);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 /* What the KUnit tests use, else static in the files above */
 bool nvvgpu_name_valid(const char *name);
 int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 		    const struct nvvgpu_backend_ops *ops);
-bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
-		       u64 *count);
 bool nvvgpu_areas_valid(const struct nvvgpu_range *areas, u32 nr,
 			u64 size, u64 align);
 bool nvvgpu_overlaps(const struct nvvgpu_range *areas, u32 nr,

@@ -6,6 +6,7 @@
 #include <kunit/visibility.h>
 #include <linux/export.h>
 #include <linux/log2.h>
+#include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
@@ -111,7 +112,8 @@ bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 	    !nvvgpu_areas_valid(info->trapped, info->nr_trapped, info->size,
 				sizeof(u64)))
 		return false;
-	if (info->nr_trapped && !vgpu->backend->ops->bar_read)
+	if (info->nr_trapped &&
+	    !(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_TRAP))
 		return false;
 	if (info->nr_trapped && info->flags & NVVGPU_BAR_MMAP &&
 	    !info->nr_sparse)
@@ -130,7 +132,6 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_bar_valid);
 static int nvvgpu_region_ask(struct nvvgpu *vgpu, unsigned int bar,
 			     struct nvvgpu_bar_info *info)
 {
-	const struct nvvgpu_backend_ops *ops = vgpu->backend->ops;
 	struct pci_dev *pdev = vgpu->core.pdev;
 	u32 allowed = NVVGPU_BAR_READ | NVVGPU_BAR_WRITE;
 	int ret;
@@ -143,16 +144,16 @@ static int nvvgpu_region_ask(struct nvvgpu *vgpu, unsigned int bar,
 	if (pci_resource_flags(pdev, bar) & IORESOURCE_MEM)
 		allowed |= NVVGPU_BAR_MMAP;
 	info->flags = allowed;
-	if (!ops->get_bar_info)
+	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_SHAPE))
 		return 0;
 
-	ret = ops->get_bar_info(vgpu->backend->priv, vgpu->vf, bar, info);
+	ret = nvvgpu_op_get_bar_info(vgpu, bar, info);
 	if (ret)
 		return ret;
 	if (!nvvgpu_bar_valid(vgpu, bar, info, allowed)) {
 		dev_err(nvvgpu_dev(vgpu),
 			"back-end %s: the shape of BAR %u is malformed\n",
-			ops->name, bar);
+			vgpu->backend->table.name, bar);
 		return -EPROTO;
 	}
 
@@ -211,8 +212,8 @@ bool nvvgpu_bar_equal(const struct nvvgpu_bar_info *a,
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_bar_equal);
 
 /**
- * nvvgpu_region_same() - whether the BARs look as they did when they were opened
- * @vgpu: the VF, its vGPU just made anew and started, state_mutex held
+ * nvvgpu_region_same() - check that a recovered vGPU has the BARs that it had
+ * @vgpu: the VF, its vGPU just started, state_mutex held
  *
  * Return: 0; -ESTALE when they do not; else as nvvgpu_region_shape()
  */
@@ -293,7 +294,6 @@ static int nvvgpu_trapped_access(struct nvvgpu *vgpu, unsigned int bar,
 				 bool iswrite)
 {
 	struct pci_dev *pdev = vgpu->core.pdev;
-	struct nvvgpu_backend *backend;
 
 	/* The rest of the BAR does not answer in D3 either. */
 	guard(rwsem_read)(&vgpu->core.memory_lock);
@@ -303,18 +303,11 @@ static int nvvgpu_trapped_access(struct nvvgpu *vgpu, unsigned int bar,
 
 	guard(nvvgpu)(vgpu);
 
-	/* The firmware of a crashed vGPU does not answer. */
-	backend = vgpu->backend;
-	if (!backend)
-		return -ENODEV;
+	/* The back-end need not serve a vGPU that has crashed. */
 	if (vgpu->state != NVVGPU_OPEN)
 		return -EIO;
-	if (iswrite)
-		return backend->ops->bar_write(backend->priv, vgpu->vf, bar,
-					       offset, val, len);
 
-	return backend->ops->bar_read(backend->priv, vgpu->vf, bar, offset,
-				      val, len);
+	return nvvgpu_op_bar_rw(vgpu, bar, offset, val, len, iswrite);
 }
 
 static ssize_t nvvgpu_trapped_rw(struct nvvgpu *vgpu, unsigned int bar,
@@ -384,7 +377,8 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_same_kind);
  * @iswrite: direction
  *
  * Return: bytes done, which may be less than @count; -EINVAL past the end or
- * for a BAR that is hidden or not allowed that way
+ * for a BAR that is hidden or not allowed that way; -EIO when the vGPU has
+ * crashed
  */
 ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
 			 char __user *buf, size_t count, loff_t *ppos,
@@ -398,6 +392,9 @@ ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
 
 	if (offset >= info->size || !(info->flags & flag))
 		return -EINVAL;
+	/* The VF is not closed meanwhile, so this cannot reach another vGPU. */
+	if (!READ_ONCE(vgpu->accessible))
+		return -EIO;
 
 	count = min_t(u64, count, info->size - offset);
 	count = nvvgpu_same_kind(info, offset, count, &trapped);
@@ -419,6 +416,60 @@ ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
 	return vfio_pci_core_read(&vgpu->core.vdev, buf, count, ppos);
 }
 
+static vm_fault_t nvvgpu_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct vfio_pci_core_device *core = vma->vm_private_data;
+	struct nvvgpu *vgpu = nvvgpu_from_vdev(&core->vdev);
+	unsigned int shift = VFIO_PCI_OFFSET_SHIFT - PAGE_SHIFT;
+	unsigned int bar = vma->vm_pgoff >> shift;
+	unsigned long addr = ALIGN_DOWN(vmf->address, PAGE_SIZE << order);
+	unsigned long pfn;
+
+	pfn = PHYS_PFN(pci_resource_start(core->pdev, bar)) +
+	      (vma->vm_pgoff & ((1UL << shift) - 1)) +
+	      ((addr - vma->vm_start) >> PAGE_SHIFT);
+	if (order && (addr < vma->vm_start ||
+		      addr + (PAGE_SIZE << order) > vma->vm_end ||
+		      !IS_ALIGNED(pfn, 1UL << order)))
+		return VM_FAULT_FALLBACK;
+
+	guard(rwsem_read)(&core->memory_lock);
+	if (!READ_ONCE(vgpu->accessible))
+		return VM_FAULT_SIGBUS;
+
+	return vfio_pci_vmf_insert_pfn(core, vmf, pfn, order);
+}
+
+static vm_fault_t nvvgpu_page_fault(struct vm_fault *vmf)
+{
+	return nvvgpu_huge_fault(vmf, 0);
+}
+
+static const struct vm_operations_struct nvvgpu_mmap_ops = {
+	.fault = nvvgpu_page_fault,
+#ifdef CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP
+	.huge_fault = nvvgpu_huge_fault,
+#endif
+};
+
+/**
+ * nvvgpu_region_zap() - unmap the BARs of a vGPU that is not accessible any more
+ * @vgpu: the VF, not locked
+ *
+ * Context: may sleep; without memory_lock.
+ */
+void nvvgpu_region_zap(struct nvvgpu *vgpu)
+{
+	loff_t start = VFIO_PCI_INDEX_TO_OFFSET(VFIO_PCI_BAR0_REGION_INDEX);
+	loff_t end = VFIO_PCI_INDEX_TO_OFFSET(VFIO_PCI_ROM_REGION_INDEX);
+
+	/* Let faults finish that have seen the vGPU accessible. */
+	guard(rwsem_write)(&vgpu->core.memory_lock);
+	unmap_mapping_range(vgpu->core.vdev.inode->i_mapping, start,
+			    end - start, true);
+}
+
 int nvvgpu_region_mmap(struct vfio_device *core_vdev,
 		       struct vm_area_struct *vma)
 {
@@ -426,11 +477,16 @@ int nvvgpu_region_mmap(struct vfio_device *core_vdev,
 	unsigned int shift = VFIO_PCI_OFFSET_SHIFT - PAGE_SHIFT;
 	unsigned int index = vma->vm_pgoff >> shift;
 	u64 offset = (u64)(vma->vm_pgoff & ((1UL << shift) - 1)) << PAGE_SHIFT;
+	int ret;
 
 	if (index <= VFIO_PCI_BAR5_REGION_INDEX &&
 	    !nvvgpu_bar_mappable(&vgpu->bars[index].info, offset,
 				 vma->vm_end - vma->vm_start))
 		return -EINVAL;
 
-	return vfio_pci_core_mmap(core_vdev, vma);
+	ret = vfio_pci_core_mmap(core_vdev, vma);
+	if (!ret && index <= VFIO_PCI_BAR5_REGION_INDEX)
+		vma->vm_ops = &nvvgpu_mmap_ops;
+
+	return ret;
 }

@@ -6,8 +6,8 @@
 #include <kunit/visibility.h>
 #include <linux/ctype.h>
 #include <linux/export.h>
-#include <linux/kobject.h>
 #include <linux/pci.h>
+#include <linux/pid.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
@@ -19,55 +19,6 @@ static struct nvvgpu *nvvgpu_from_dev(struct device *dev)
 	struct vfio_pci_core_device *core = dev_get_drvdata(dev);
 
 	return container_of(core, struct nvvgpu, core);
-}
-
-/**
- * nvvgpu_sysfs_event() - pass on what a back-end has reported about a VF
- * @vgpu: the VF
- * @event: what, for the uevent
- * @count: how often since it was passed on last
- *
- * udev sees ACTION=change with NVVGPU_EVENT, NVVGPU_TYPE and NVVGPU_COUNT, and
- * those who poll nvvgpu/events are woken.
- */
-void nvvgpu_sysfs_event(struct nvvgpu *vgpu, const char *event, u64 count)
-{
-	char event_env[32], type_env[32], count_env[40];
-	char *env[4] = { event_env, type_env, count_env, NULL };
-	struct kobject *kobj = &nvvgpu_dev(vgpu)->kobj;
-
-	snprintf(event_env, sizeof(event_env), NVVGPU_UEVENT_EVENT "=%s",
-		 event);
-	snprintf(type_env, sizeof(type_env), NVVGPU_UEVENT_TYPE "=%u",
-		 vgpu->type.id);
-	snprintf(count_env, sizeof(count_env), NVVGPU_UEVENT_COUNT "=%llu",
-		 count);
-	kobject_uevent_env(kobj, KOBJ_CHANGE, env);
-	sysfs_notify(kobj, "nvvgpu", "events");
-}
-
-/**
- * nvvgpu_sysfs_changed() - announce that a VF or its vGPU has changed
- * @vgpu: the VF
- * @event: what has happened, for the uevent
- *
- * As nvvgpu_sysfs_event(), and those who poll the other files are woken, too,
- * and those who poll creatable_vgpu_types of any VF of the PF.
- */
-void nvvgpu_sysfs_changed(struct nvvgpu *vgpu, const char *event)
-{
-	struct kobject *kobj = &nvvgpu_dev(vgpu)->kobj;
-	struct nvvgpu *other;
-
-	lockdep_assert_held(&vgpu->pf->gate);
-
-	nvvgpu_sysfs_event(vgpu, event, 1);
-	sysfs_notify(kobj, "nvidia", "current_vgpu_type");
-	sysfs_notify(kobj, "nvvgpu", "state");
-	/* What one VF takes is not there any more for the others. */
-	list_for_each_entry(other, &vgpu->pf->vgpus, node)
-		sysfs_notify(&nvvgpu_dev(other)->kobj, "nvidia",
-			     "creatable_vgpu_types");
 }
 
 typedef int (*nvvgpu_emit_type_fn)(struct nvvgpu_backend *backend, char *buf,
@@ -88,12 +39,12 @@ static int nvvgpu_emit_types(struct nvvgpu_backend *backend, char *buf, int len,
 	if (!ids)
 		return -ENOMEM;
 
-	nr = nvvgpu_backend_types(backend, ids);
+	nr = nvvgpu_op_get_types(backend, ids);
 	if (nr < 0)
 		return nr;
 
 	for (i = 0; i < nr; i++) {
-		int ret = nvvgpu_backend_type_info(backend, ids[i], &info);
+		int ret = nvvgpu_op_get_type_info(backend, ids[i], &info);
 
 		if (!ret)
 			ret = emit(backend, buf, len, &info);
@@ -113,11 +64,10 @@ static int nvvgpu_emit_types(struct nvvgpu_backend *backend, char *buf, int len,
 static int nvvgpu_emit_creatable(struct nvvgpu_backend *backend, char *buf,
 				 int len, const struct nvvgpu_type_info *info)
 {
-	char reason[NVVGPU_REASON_LEN] = "";
+	char reason[NVVGPU_REASON_LEN];
 	int nr;
 
-	nr = backend->ops->get_available(backend->priv, info->id, reason,
-					 sizeof(reason));
+	nr = nvvgpu_op_get_available(backend, info->id, reason);
 	if (nr <= 0)
 		return nr;
 
@@ -131,24 +81,19 @@ static ssize_t creatable_vgpu_types_show(struct device *dev,
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 	int len = sysfs_emit(buf, "ID    : vGPU Name\n");
 
-	guard(nvvgpu)(vgpu);
-
-	if (vgpu->state != NVVGPU_BOUND || !vgpu->pf->backend)
+	if (READ_ONCE(vgpu->state) != NVVGPU_BOUND)
 		return len;
 
-	return nvvgpu_emit_types(vgpu->pf->backend, buf, len,
+	return nvvgpu_emit_types(vgpu->backend, buf, len,
 				 nvvgpu_emit_creatable);
 }
-static DEVICE_ATTR_RO(creatable_vgpu_types);
+static DEVICE_ATTR_ADMIN_RO(creatable_vgpu_types);
 
 static ssize_t current_vgpu_type_show(struct device *dev,
 				      struct device_attribute *attr, char *buf)
 {
-	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
-
-	guard(nvvgpu)(vgpu);
-
-	return sysfs_emit(buf, "%d\n", vgpu->type.id);
+	return sysfs_emit(buf, "%d\n",
+			  READ_ONCE(nvvgpu_from_dev(dev)->type.id));
 }
 
 static ssize_t current_vgpu_type_store(struct device *dev,
@@ -176,12 +121,10 @@ static ssize_t placement_id_show(struct device *dev,
 {
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 
-	guard(nvvgpu)(vgpu);
-
-	if (!vgpu->type.id)
+	if (!READ_ONCE(vgpu->type.id))
 		return -ENXIO;
 
-	return sysfs_emit(buf, "%d\n", vgpu->placement);
+	return sysfs_emit(buf, "%d\n", READ_ONCE(vgpu->placement));
 }
 
 /* For the next vGPU; -1 takes the wish back */
@@ -205,8 +148,8 @@ static ssize_t placement_id_store(struct device *dev,
 		return nvvgpu_fail(vgpu, -EPERM,
 				   "cannot place: the VF has a vGPU of type %u",
 				   vgpu->type.id);
-	vgpu->wanted_placement = placement < 0 ? NVVGPU_PLACEMENT_ANY :
-						 placement;
+	vgpu->settings->placement = placement < 0 ? NVVGPU_PLACEMENT_ANY :
+						    placement;
 
 	return count;
 }
@@ -215,11 +158,7 @@ static DEVICE_ATTR_RW(placement_id);
 static ssize_t gpu_instance_id_show(struct device *dev,
 				    struct device_attribute *attr, char *buf)
 {
-	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
-
-	guard(nvvgpu)(vgpu);
-
-	if (!vgpu->type.id)
+	if (!READ_ONCE(nvvgpu_from_dev(dev)->type.id))
 		return -ENXIO;
 
 	return sysfs_emit(buf, "%d\n", 0);
@@ -239,9 +178,9 @@ static ssize_t vgpu_params_show(struct device *dev,
 {
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 
-	guard(nvvgpu)(vgpu);
+	guard(spinlock)(&vgpu->text_lock);
 
-	return sysfs_emit(buf, "%s\n", vgpu->params);
+	return sysfs_emit(buf, "%s\n", vgpu->settings->params);
 }
 
 /* key=value, separated by commas; a key is not empty, a value may be */
@@ -279,19 +218,19 @@ static ssize_t vgpu_params_store(struct device *dev,
 
 	if (len && buf[len - 1] == '\n')
 		len--;
-	if (len >= sizeof(vgpu->params))
+	if (len >= NVVGPU_PARAMS_LEN)
 		return -E2BIG;
 	if (!nvvgpu_params_valid(buf, len))
 		return -EINVAL;
 
-	guard(nvvgpu)(vgpu);
+	guard(spinlock)(&vgpu->text_lock);
 
-	memcpy(vgpu->params, buf, len);
-	vgpu->params[len] = '\0';
+	memcpy(vgpu->settings->params, buf, len);
+	vgpu->settings->params[len] = '\0';
 
 	return count;
 }
-static DEVICE_ATTR_RW(vgpu_params);
+static DEVICE_ATTR_ADMIN_RW(vgpu_params);
 
 static struct attribute *nvidia_attrs[] = {
 	&dev_attr_creatable_vgpu_types.attr,
@@ -310,13 +249,12 @@ static const struct attribute_group nvidia_group = {
 static int nvvgpu_emit_supported(struct nvvgpu_backend *backend, char *buf,
 				 int len, const struct nvvgpu_type_info *info)
 {
-	char reason[NVVGPU_REASON_LEN] = "";
+	char reason[NVVGPU_REASON_LEN];
 	int start = len;
 	unsigned int i;
 	int nr;
 
-	nr = backend->ops->get_available(backend->priv, info->id, reason,
-					 sizeof(reason));
+	nr = nvvgpu_op_get_available(backend, info->id, reason);
 	if (nr < 0)
 		return nr;
 
@@ -342,26 +280,18 @@ static int nvvgpu_emit_supported(struct nvvgpu_backend *backend, char *buf,
 static ssize_t supported_types_show(struct device *dev,
 				    struct device_attribute *attr, char *buf)
 {
-	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
-
-	guard(nvvgpu)(vgpu);
-
-	if (!vgpu->pf->backend)
-		return 0;
-
-	return nvvgpu_emit_types(vgpu->pf->backend, buf, 0,
+	return nvvgpu_emit_types(nvvgpu_from_dev(dev)->backend, buf, 0,
 				 nvvgpu_emit_supported);
 }
-static DEVICE_ATTR_RO(supported_types);
+static DEVICE_ATTR_ADMIN_RO(supported_types);
 
 static ssize_t state_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 
-	guard(nvvgpu)(vgpu);
-
-	return sysfs_emit(buf, "%s\n", nvvgpu_state_name(vgpu->state));
+	return sysfs_emit(buf, "%s\n",
+			  nvvgpu_state_name(READ_ONCE(vgpu->state)));
 }
 static DEVICE_ATTR_RO(state);
 
@@ -370,71 +300,83 @@ static ssize_t owner_show(struct device *dev, struct device_attribute *attr,
 {
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 
-	guard(nvvgpu)(vgpu);
+	bool ended;
 
-	if (!vgpu->opened)
+	guard(spinlock)(&vgpu->text_lock);
+
+	if (!vgpu->owner)
 		return sysfs_emit(buf, "\n");
 
-	return sysfs_emit(buf, "%d %s\n", vgpu->owner, vgpu->owner_comm);
+	/* It may have passed the file on and ended. */
+	scoped_guard(rcu)
+		ended = !pid_task(vgpu->owner, PIDTYPE_TGID);
+
+	return sysfs_emit(buf, "%d %s%s\n", pid_nr(vgpu->owner),
+			  vgpu->owner_comm, ended ? " (ended)" : "");
 }
-static DEVICE_ATTR_RO(owner);
+static DEVICE_ATTR_ADMIN_RO(owner);
 
 static ssize_t last_error_show(struct device *dev,
 			       struct device_attribute *attr, char *buf)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 
-	guard(nvvgpu)(vgpu);
+	guard(spinlock)(&vgpu->text_lock);
 
 	return sysfs_emit(buf, "%s\n", vgpu->last_error);
 }
-static DEVICE_ATTR_RO(last_error);
+static DEVICE_ATTR_ADMIN_RO(last_error);
 
 static ssize_t backend_show(struct device *dev, struct device_attribute *attr,
 			    char *buf)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
-	const struct nvvgpu_backend_ops *ops;
+	const struct nvvgpu_backend_ops *table = &vgpu->backend->table;
 
-	guard(nvvgpu)(vgpu);
-
-	if (!vgpu->pf->backend)
-		return sysfs_emit(buf, "none\n");
-	ops = vgpu->pf->backend->ops;
-
-	return sysfs_emit(buf, "%s %u.%u\n", ops->name, ops->abi_major,
-			  ops->abi_minor);
+	return sysfs_emit(buf, "%s %u.%u\n", table->name, table->abi_major,
+			  table->abi_minor);
 }
 static DEVICE_ATTR_RO(backend);
+
+/* Read the counters, if they have not been read too often lately. */
+static int nvvgpu_update_stats(struct nvvgpu *vgpu)
+{
+	int nr;
+
+	lockdep_assert_held(&vgpu->query_mutex);
+
+	if (!vgpu->queryable ||
+	    !(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_STATS))
+		return -ENXIO;
+	if (vgpu->nr_stats && !__ratelimit(&vgpu->query_limit))
+		return 0;
+
+	nr = nvvgpu_op_get_stats(vgpu, vgpu->stats);
+	if (nr < 0)
+		return nr;
+	vgpu->nr_stats = nr;
+
+	return 0;
+}
 
 static ssize_t stats_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
-	struct nvvgpu_stat *stats __free(kfree) = NULL;
-	int nr, i, len = 0;
+	int i, ret, len = 0;
 
-	stats = kzalloc_objs(*stats, NVVGPU_MAX_STATS, GFP_KERNEL);
-	if (!stats)
-		return -ENOMEM;
+	if (mutex_lock_interruptible(&vgpu->query_mutex))
+		return -ERESTARTSYS;
 
-	guard(nvvgpu)(vgpu);
+	ret = nvvgpu_update_stats(vgpu);
+	for (i = 0; !ret && i < vgpu->nr_stats; i++)
+		len += sysfs_emit_at(buf, len, "%s %llu\n", vgpu->stats[i].name,
+				     vgpu->stats[i].value);
+	mutex_unlock(&vgpu->query_mutex);
 
-	if (!vgpu->backend || !vgpu->backend->ops->get_stats)
-		return -ENXIO;
-
-	nr = vgpu->backend->ops->get_stats(vgpu->backend->priv, vgpu->vf, stats,
-					   NVVGPU_MAX_STATS);
-	if (nr < 0)
-		return nr;
-
-	for (i = 0; i < min(nr, NVVGPU_MAX_STATS); i++)
-		len += sysfs_emit_at(buf, len, "%s %llu\n", stats[i].name,
-				     stats[i].value);
-
-	return len;
+	return ret ?: len;
 }
-static DEVICE_ATTR_RO(stats);
+static DEVICE_ATTR_ADMIN_RO(stats);
 
 /* Does not wait for the vGPU: the counters tell of what it has not handled. */
 static ssize_t events_show(struct device *dev, struct device_attribute *attr,
@@ -448,24 +390,19 @@ static ssize_t capabilities_show(struct device *dev,
 				 struct device_attribute *attr, char *buf)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
-	const struct nvvgpu_backend_ops *ops;
+	u32 can = nvvgpu_can(vgpu->backend);
 
-	guard(nvvgpu)(vgpu);
-
-	if (!vgpu->pf->backend)
-		return sysfs_emit(buf, "\n");
-	ops = vgpu->pf->backend->ops;
-
-	return sysfs_emit(buf, "create%s%s%s%s%s%s%s%s%s\n",
-			  ops->reset_prepare ? " reset" : "",
-			  ops->get_bar_info ? " bar-shape" : "",
-			  ops->bar_read ? " bar-trap" : "",
-			  ops->suspend ? " migration" : "",
-			  ops->precopy_estimate ? " pre-copy" : "",
-			  ops->dma_log_start ? " dma-log" : "",
-			  ops->get_plane ? " display" : "",
-			  ops->get_stats ? " stats" : "",
-			  ops->get_placement ? " placement" : "");
+	return sysfs_emit(buf, "create%s%s%s%s%s%s%s%s%s%s\n",
+			  can & NVVGPU_CAN_RESET ? " reset" : "",
+			  can & NVVGPU_CAN_RECOVER ? " recover" : "",
+			  can & NVVGPU_CAN_SHAPE ? " bar-shape" : "",
+			  can & NVVGPU_CAN_TRAP ? " bar-trap" : "",
+			  can & NVVGPU_CAN_MIGRATE ? " migration" : "",
+			  can & NVVGPU_CAN_PRECOPY ? " pre-copy" : "",
+			  can & NVVGPU_CAN_LOG_DMA ? " dma-log" : "",
+			  can & NVVGPU_CAN_DISPLAY ? " display" : "",
+			  can & NVVGPU_CAN_STATS ? " stats" : "",
+			  can & NVVGPU_CAN_PLACEMENT ? " placement" : "");
 }
 static DEVICE_ATTR_RO(capabilities);
 
@@ -486,7 +423,7 @@ static const struct attribute_group nvvgpu_group = {
 	.attrs = nvvgpu_attrs,
 };
 
-/* The driver core adds these after the probe, when vfio-dev/ is there. */
+/* There while a back-end manages the VF, after vfio-dev/ has come. */
 const struct attribute_group *nvvgpu_groups[] = {
 	&nvidia_group,
 	&nvvgpu_group,

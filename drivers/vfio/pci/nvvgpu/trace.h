@@ -5,6 +5,7 @@
 #if !defined(NVVGPU_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define NVVGPU_TRACE_H
 
+#include <linux/pci.h>
 #include <linux/tracepoint.h>
 
 #include "nvvgpu.h"
@@ -34,6 +35,18 @@ TRACE_EVENT(nvvgpu_op,
 			   __assign_str(op);
 			   __entry->ret = ret;),
 	    TP_printk("%s %s: %d", __get_str(vf), __get_str(op), __entry->ret)
+);
+
+TRACE_EVENT(nvvgpu_pf_op,
+	    TP_PROTO(struct nvvgpu_pf *pf, const char *op, int ret),
+	    TP_ARGS(pf, op, ret),
+	    TP_STRUCT__entry(__string(pf, pci_name(pf->pdev))
+			     __string(op, op)
+			     __field(int, ret)),
+	    TP_fast_assign(__assign_str(pf);
+			   __assign_str(op);
+			   __entry->ret = ret;),
+	    TP_printk("%s %s: %d", __get_str(pf), __get_str(op), __entry->ret)
 );
 
 TRACE_EVENT(nvvgpu_event,

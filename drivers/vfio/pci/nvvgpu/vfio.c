@@ -3,18 +3,28 @@
  * The VFIO device of a vGPU: vfio-pci-core's, with the BARs and the identity
  * of the vGPU's type laid over it.
  */
+#include <linux/device.h>
+#include <linux/pci.h>
+#include <linux/sysfs.h>
 #include <linux/vfio_pci_core.h>
 
 #include "nvvgpu.h"
+
+/* get_stats calls a second that the readers of one VF can cause */
+#define NVVGPU_QUERY_BURST	10
 
 static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 
 	mutex_init(&vgpu->state_mutex);
-	spin_lock_init(&vgpu->reset_lock);
+	mutex_init(&vgpu->query_mutex);
+	spin_lock_init(&vgpu->text_lock);
+	ratelimit_state_init(&vgpu->log_limit, DEFAULT_RATELIMIT_INTERVAL,
+			     DEFAULT_RATELIMIT_BURST);
+	ratelimit_state_init(&vgpu->query_limit, HZ, NVVGPU_QUERY_BURST);
+	ratelimit_set_flags(&vgpu->query_limit, RATELIMIT_MSG_ON_RELEASE);
 	INIT_DELAYED_WORK(&vgpu->event_work, nvvgpu_event_work);
-	vgpu->wanted_placement = NVVGPU_PLACEMENT_ANY;
 	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
 
 	return vfio_pci_core_init_dev(core_vdev);
@@ -24,7 +34,7 @@ static void nvvgpu_release_dev(struct vfio_device *core_vdev)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 
-	nvvgpu_backend_put_pf(vgpu);
+	mutex_destroy(&vgpu->query_mutex);
 	mutex_destroy(&vgpu->state_mutex);
 	vfio_pci_core_release_dev(core_vdev);
 }
@@ -45,7 +55,9 @@ static int nvvgpu_open_device(struct vfio_device *core_vdev)
 
 	ret = nvvgpu_start(vgpu);
 	if (ret) {
+		nvvgpu_reset_begin(vgpu);
 		vfio_pci_core_disable(&vgpu->core);
+		nvvgpu_reset_end_closed(vgpu);
 		return ret;
 	}
 	vfio_pci_core_finish_enable(&vgpu->core);
@@ -55,8 +67,13 @@ static int nvvgpu_open_device(struct vfio_device *core_vdev)
 
 static void nvvgpu_close_device(struct vfio_device *core_vdev)
 {
-	nvvgpu_stop(nvvgpu_from_vdev(core_vdev));
+	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
+
+	nvvgpu_stop(vgpu);
+	/* For the reset at close the PCI core calls no error handlers. */
+	nvvgpu_reset_begin(vgpu);
 	vfio_pci_core_close_device(core_vdev);
+	nvvgpu_reset_end_closed(vgpu);
 }
 
 static ssize_t nvvgpu_read(struct vfio_device *core_vdev, char __user *buf,
@@ -98,22 +115,25 @@ static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 	long ret;
 
-	/* Of a BAR's shape vfio-pci-core knows nothing, and it reads @arg itself. */
-	if (cmd == VFIO_DEVICE_IOEVENTFD)
+	switch (cmd) {
+	case VFIO_DEVICE_IOEVENTFD:
+		/* vfio-pci-core does not know the shape of the BARs. */
 		return -ENOTTY;
-
-	ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
-	if (cmd == VFIO_DEVICE_RESET || cmd == VFIO_DEVICE_PCI_HOT_RESET)
-		nvvgpu_reset_settle(vgpu);
-
-	return ret;
+	case VFIO_DEVICE_RESET:
+		nvvgpu_reset_begin(vgpu);
+		ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
+		nvvgpu_reset_end(vgpu);
+		return ret;
+	default:
+		return vfio_pci_core_ioctl(core_vdev, cmd, arg);
+	}
 }
 
 /*
  * core.pci_ops stays NULL: an exported dma-buf would hand out the VF's own
  * BAR, whatever the shape that the vGPU's type gives it.
  */
-const struct vfio_device_ops nvvgpu_vfio_ops = {
+static const struct vfio_device_ops nvvgpu_vfio_ops = {
 	.name = "nvvgpu-vfio-pci",
 	.init = nvvgpu_init_dev,
 	.release = nvvgpu_release_dev,
@@ -135,3 +155,78 @@ const struct vfio_device_ops nvvgpu_vfio_ops = {
 	.pasid_attach_ioas = vfio_iommufd_physical_pasid_attach_ioas,
 	.pasid_detach_ioas = vfio_iommufd_physical_pasid_detach_ioas,
 };
+
+/**
+ * nvvgpu_register() - make the VFIO device of a VF that a back-end manages
+ * @pdev: the VF, its device_lock held
+ * @pf: its PF
+ * @backend: the back-end
+ * @settings: of the VF
+ *
+ * Return: the VF's vGPU, undone by nvvgpu_unregister(), or an ERR_PTR()
+ */
+struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
+			       struct nvvgpu_backend *backend,
+			       struct nvvgpu_settings *settings)
+{
+	struct nvvgpu *vgpu;
+	int ret;
+
+	device_lock_assert(&pdev->dev);
+
+	vgpu = vfio_alloc_device(nvvgpu, core.vdev, &pdev->dev,
+				 &nvvgpu_vfio_ops);
+	if (IS_ERR(vgpu))
+		return vgpu;
+
+	vgpu->pf = pf;
+	vgpu->vf = pci_iov_vf_id(pdev);
+	vgpu->backend = backend;
+	vgpu->settings = settings;
+	nvvgpu_migration_init(vgpu);
+	nvvgpu_dirty_init(vgpu);
+	dev_set_drvdata(&pdev->dev, &vgpu->core);
+	nvvgpu_pf_add(pf, vgpu);
+
+	ret = vfio_pci_core_register_device(&vgpu->core);
+	if (ret)
+		goto out_del;
+	ret = sysfs_create_groups(&pdev->dev.kobj, nvvgpu_groups);
+	if (ret)
+		goto out_unregister;
+	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND, 1);
+
+	return vgpu;
+
+out_unregister:
+	vfio_pci_core_unregister_device(&vgpu->core);
+out_del:
+	nvvgpu_pf_del(pf, vgpu);
+	cancel_delayed_work_sync(&vgpu->event_work);
+	dev_set_drvdata(&pdev->dev, NULL);
+	vfio_put_device(&vgpu->core.vdev);
+	return ERR_PTR(ret);
+}
+
+/**
+ * nvvgpu_unregister() - undo nvvgpu_register()
+ * @vgpu: the VF's vGPU; device_lock of the VF is held
+ *
+ * Asks the user of the device to let go and waits, then deletes the vGPU.
+ */
+void nvvgpu_unregister(struct nvvgpu *vgpu)
+{
+	struct device *dev = nvvgpu_dev(vgpu);
+
+	device_lock_assert(dev);
+
+	vfio_pci_core_unregister_device(&vgpu->core);
+	sysfs_remove_groups(&dev->kobj, nvvgpu_groups);
+	scoped_guard(nvvgpu, vgpu)
+		nvvgpu_retire(vgpu);
+	nvvgpu_pf_del(vgpu->pf, vgpu);
+	cancel_delayed_work_sync(&vgpu->event_work);
+	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND, 1);
+	dev_set_drvdata(dev, NULL);
+	vfio_put_device(&vgpu->core.vdev);
+}

@@ -4,95 +4,53 @@
  */
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/pid.h>
 
 #include "nvvgpu.h"
-
-#define CREATE_TRACE_POINTS
 #include "trace.h"
 
-/* Passes on what an operation of the back-end has returned. */
-static int nvvgpu_traced(struct nvvgpu *vgpu, const char *op, int ret)
-{
-	trace_nvvgpu_op(vgpu, op, ret);
-
-	return ret;
-}
-
-static int nvvgpu_op_delete(struct nvvgpu *vgpu)
-{
-	struct nvvgpu_backend *backend = vgpu->backend;
-
-	return nvvgpu_traced(vgpu, "delete",
-			     backend->ops->delete(backend->priv, vgpu->vf));
-}
-
-static void nvvgpu_handle_reset(struct nvvgpu *vgpu);
-
-const char *nvvgpu_state_name(enum nvvgpu_state state)
-{
-	static const char * const names[] = {
-		[NVVGPU_BOUND] = "bound",
-		[NVVGPU_CREATED] = "created",
-		[NVVGPU_OPEN] = "open",
-		[NVVGPU_ERROR] = "error",
-	};
-
-	return names[state];
-}
-
 /**
- * nvvgpu_fail() - remember and log why an action on a vGPU failed
- * @vgpu: the vGPU, state_mutex held
- * @err: a negative errno
- * @fmt: what failed, without a newline
- *
- * The line in the log and the one that nvvgpu/last_error shows are the same.
- *
- * Return: @err
+ * nvvgpu_set_state() - change the state of a vGPU and announce it
+ * @vgpu: the VF, locked
+ * @state: the new state
+ * @event: name of the event
  */
-int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...)
+void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
+		      const char *event)
 {
-	va_list args;
+	bool types_changed;
 
-	lockdep_assert_held(&vgpu->state_mutex);
-
-	va_start(args, fmt);
-	vscnprintf(vgpu->last_error, sizeof(vgpu->last_error), fmt, args);
-	va_end(args);
-
-	dev_warn_ratelimited(nvvgpu_dev(vgpu), "%s: %pe\n", vgpu->last_error,
-			     ERR_PTR(err));
-	return err;
-}
-
-static void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
-			     const char *event)
-{
 	lockdep_assert_held(&vgpu->state_mutex);
 
 	trace_nvvgpu_state(vgpu, state);
-	vgpu->state = state;
+	types_changed = (vgpu->state == NVVGPU_BOUND) != (state == NVVGPU_BOUND);
+	WRITE_ONCE(vgpu->state, state);
 	if (state == NVVGPU_BOUND) {
-		vgpu->backend = NULL;
 		memset(&vgpu->type, 0, sizeof(vgpu->type));
+		vgpu->reset_prepared = false;
 	}
-	nvvgpu_sysfs_changed(vgpu, event);
-}
-
-static void nvvgpu_set_error(struct nvvgpu *vgpu)
-{
-	nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
-	nvvgpu_data_wake(vgpu);
-	/* VFIO's way to tell the user that the device is not usable any more */
-	vfio_pci_core_aer_err_detected(vgpu->core.pdev,
-				       pci_channel_io_perm_failure);
+	nvvgpu_notify_state(vgpu, event);
+	if (types_changed)
+		nvvgpu_notify_types(vgpu->pf);
 }
 
 /**
- * nvvgpu_crashed() - the back-end says that a vGPU is lost
+ * nvvgpu_set_error() - mark a vGPU as crashed
  * @vgpu: the VF, locked
+ *
+ * The user loses access to the BARs and is notified by the ERR interrupt, both
+ * by nvvgpu_event_work(): VFIO's locks nest outside of state_mutex.
  */
-void nvvgpu_crashed(struct nvvgpu *vgpu)
+void nvvgpu_set_error(struct nvvgpu *vgpu)
+{
+	WRITE_ONCE(vgpu->accessible, false);
+	nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
+	nvvgpu_data_wake(vgpu);
+	vgpu->err_pending = true;
+	mod_delayed_work(system_wq, &vgpu->event_work, 0);
+}
+
+static void nvvgpu_crashed(struct nvvgpu *vgpu)
 {
 	if (vgpu->state == NVVGPU_ERROR)
 		return;
@@ -101,87 +59,143 @@ void nvvgpu_crashed(struct nvvgpu *vgpu)
 	nvvgpu_fail(vgpu, -EIO, "the vGPU has crashed");
 }
 
-/*
- * Whoever lets go of state_mutex handles the reset that came meanwhile.  The
- * flag is tested and the mutex released under reset_lock, so that
- * nvvgpu_reset_done() either gets the mutex or leaves the flag to be seen.
- */
-static void nvvgpu_state_unlock(struct nvvgpu *vgpu)
+/* Without get_placement the vGPU keeps its old placement. */
+static void nvvgpu_event_placement(struct nvvgpu *vgpu)
 {
-	for (;;) {
-		spin_lock(&vgpu->reset_lock);
-		if (!vgpu->reset_pending)
-			break;
-		vgpu->reset_pending = false;
-		spin_unlock(&vgpu->reset_lock);
-		nvvgpu_handle_reset(vgpu);
+	u32 placement;
+	int ret;
+
+	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_PLACEMENT))
+		return;
+
+	ret = nvvgpu_op_get_placement(vgpu, &placement);
+	if (ret)
+		nvvgpu_fail(vgpu, ret, "cannot get the new placement of the vGPU");
+	else
+		WRITE_ONCE(vgpu->placement, placement);
+}
+
+static void nvvgpu_handle_events(struct nvvgpu *vgpu)
+{
+	enum nvvgpu_event event;
+	unsigned int left;
+	u64 count;
+
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	/* A later report has scheduled this work again. */
+	left = nvvgpu_events_queued(vgpu);
+
+	while (left-- && nvvgpu_event_next(vgpu, &event, &count)) {
+		if (vgpu->state == NVVGPU_BOUND)
+			continue;
+
+		trace_nvvgpu_event(vgpu, nvvgpu_event_name(event));
+		if (event == NVVGPU_EVENT_CRASHED) {
+			nvvgpu_crashed(vgpu);
+			continue;
+		}
+		if (event == NVVGPU_EVENT_PLACEMENT)
+			nvvgpu_event_placement(vgpu);
+		nvvgpu_notify_event(vgpu, nvvgpu_event_name(event), count);
 	}
-	vgpu->reset_deferred = false;
-	mutex_unlock(&vgpu->state_mutex);
-	spin_unlock(&vgpu->reset_lock);
 }
 
-void nvvgpu_lock(struct nvvgpu *vgpu)
+/**
+ * nvvgpu_event_work() - act on the events that a back-end has reported
+ * @work: nvvgpu::event_work
+ */
+void nvvgpu_event_work(struct work_struct *work)
 {
-	down_read(&vgpu->pf->gate);
-	mutex_lock(&vgpu->state_mutex);
+	struct nvvgpu *vgpu = container_of(to_delayed_work(work), struct nvvgpu,
+					   event_work);
+	bool crashed, err;
+
+	/* Nobody sees a vGPU in error whose BARs are still mapped. */
+	scoped_guard(nvvgpu, vgpu) {
+		crashed = nvvgpu_event_pending(vgpu, NVVGPU_EVENT_CRASHED);
+		if (crashed)
+			WRITE_ONCE(vgpu->accessible, false);
+	}
+	if (crashed)
+		nvvgpu_region_zap(vgpu);
+
+	scoped_guard(nvvgpu, vgpu) {
+		nvvgpu_handle_events(vgpu);
+		err = vgpu->err_pending;
+		vgpu->err_pending = false;
+	}
+	if (!err)
+		return;
+
+	nvvgpu_region_zap(vgpu);
+	vfio_pci_core_aer_err_detected(vgpu->core.pdev,
+				       pci_channel_io_perm_failure);
 }
 
-void nvvgpu_unlock(struct nvvgpu *vgpu)
-{
-	nvvgpu_state_unlock(vgpu);
-	up_read(&vgpu->pf->gate);
-}
-
-static bool nvvgpu_pin(struct nvvgpu *vgpu, struct nvvgpu_backend *backend)
-{
-	if (!try_module_get(backend->ops->owner))
-		return false;
-
-	module_put(vgpu->pinned);
-	vgpu->pinned = backend->ops->owner;
-	return true;
-}
-
-static void nvvgpu_unpin(struct nvvgpu *vgpu)
-{
-	module_put(vgpu->pinned);
-	vgpu->pinned = NULL;
-}
-
-static int nvvgpu_create_on(struct nvvgpu *vgpu, struct nvvgpu_backend *backend,
-			    u32 type, u32 placement)
+static int nvvgpu_do_create(struct nvvgpu *vgpu, u32 type, u32 placement)
 {
 	struct nvvgpu_type_info info;
 	int ret;
 
-	ret = nvvgpu_backend_type_info(backend, type, &info);
+	ret = nvvgpu_op_get_type_info(vgpu->backend, type, &info);
 	if (ret)
 		return ret;
 
-	/* What waits is about the one before, whichever way that has gone. */
+	/* Drop events queued for the previous vGPU. */
 	nvvgpu_events_drop(vgpu);
-	ret = nvvgpu_traced(vgpu, "create",
-			    backend->ops->create(backend->priv, vgpu->vf, type,
-						 &placement));
+	ret = nvvgpu_op_create(vgpu, type, &placement);
 	if (ret)
 		return ret;
 
-	vgpu->backend = backend;
-	vgpu->placement = placement;
-	if (vgpu->opened) {
-		/* Its user has mapped what the type was when it was opened. */
-		ret = memcmp(&info, &vgpu->type, sizeof(info)) ? -ESTALE : 0;
-	} else {
-		vgpu->type = info;
-		ret = nvvgpu_region_shape(vgpu);
-	}
+	vgpu->type = info;
+	WRITE_ONCE(vgpu->placement, placement);
+	ret = nvvgpu_region_shape(vgpu);
 	if (ret) {
 		nvvgpu_op_delete(vgpu);
-		vgpu->backend = NULL;
+		vgpu->type.id = 0;
 	}
 
 	return ret;
+}
+
+/* Delete what a failed delete has left when the VF was last unbound. */
+static int nvvgpu_delete_left(struct nvvgpu *vgpu)
+{
+	unsigned long *stale = vgpu->backend->stale;
+	int ret;
+
+	if (!test_bit(vgpu->vf, stale))
+		return 0;
+
+	ret = nvvgpu_op_delete(vgpu);
+	if (!ret)
+		clear_bit(vgpu->vf, stale);
+
+	return ret;
+}
+
+static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, int err)
+{
+	char reason[NVVGPU_REASON_LEN];
+
+	switch (err) {
+	case -ENOENT:
+		return nvvgpu_fail(vgpu, -EIO, "cannot create type %u: unknown",
+				   type);
+	case -ENOSPC:
+		nvvgpu_op_get_available(vgpu->backend, type, reason);
+		return nvvgpu_fail(vgpu, -EIO, "cannot create type %u: %s",
+				   type, reason[0] ? reason : "no room");
+	case -EBUSY:
+	case -EINVAL:
+		return nvvgpu_fail(vgpu, -EIO,
+				   "cannot create type %u at placement %d: %s",
+				   type, (int)vgpu->settings->placement,
+				   err == -EBUSY ? "taken" : "not possible");
+	default:
+		return nvvgpu_fail(vgpu, err, "cannot create type %u", type);
+	}
 }
 
 /**
@@ -189,13 +203,11 @@ static int nvvgpu_create_on(struct nvvgpu *vgpu, struct nvvgpu_backend *backend,
  * @vgpu: the VF, locked
  * @type: id of the wanted type
  *
- * Return: 0; -EPERM when there is one already, -ENODEV without a back-end,
- * -EIO when the type is unknown or cannot be created, else the back-end's.
+ * Return: 0; -EPERM when there is one already; -EIO when the type is unknown or
+ * cannot be created; or the error of the back-end
  */
 int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 {
-	struct nvvgpu_backend *backend = vgpu->pf->backend;
-	char reason[NVVGPU_REASON_LEN] = "";
 	int ret;
 
 	lockdep_assert_held(&vgpu->state_mutex);
@@ -204,37 +216,19 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 		return nvvgpu_fail(vgpu, -EPERM,
 				   "cannot create type %u: the VF has a vGPU of type %u",
 				   type, vgpu->type.id);
-	if (!backend)
-		return nvvgpu_fail(vgpu, -ENODEV,
-				   "cannot create type %u: no back-end manages %s",
-				   type, pci_name(vgpu->pf->pdev));
 
-	ret = nvvgpu_create_on(vgpu, backend, type, vgpu->wanted_placement);
+	ret = nvvgpu_delete_left(vgpu);
 	if (ret)
-		vgpu->type.id = 0;
-	switch (ret) {
-	case 0:
-		break;
-	case -ENOENT:
-		return nvvgpu_fail(vgpu, -EIO, "cannot create type %u: unknown",
+		return nvvgpu_fail(vgpu, ret,
+				   "cannot create type %u: cannot delete the previous vGPU",
 				   type);
-	case -ENOSPC:
-		backend->ops->get_available(backend->priv, type, reason,
-					    sizeof(reason));
-		return nvvgpu_fail(vgpu, -EIO, "cannot create type %u: %s",
-				   type, reason[0] ? reason : "no room");
-	case -EBUSY:
-	case -EINVAL:
-		return nvvgpu_fail(vgpu, -EIO,
-				   "cannot create type %u at placement %d: %s",
-				   type, (int)vgpu->wanted_placement,
-				   ret == -EBUSY ? "taken" : "not possible");
-	default:
-		return nvvgpu_fail(vgpu, ret, "cannot create type %u", type);
-	}
 
-	vgpu->wanted_placement = NVVGPU_PLACEMENT_ANY;
-	vgpu->last_error[0] = '\0';
+	ret = nvvgpu_do_create(vgpu, type, vgpu->settings->placement);
+	if (ret)
+		return nvvgpu_fail_create(vgpu, type, ret);
+
+	vgpu->settings->placement = NVVGPU_PLACEMENT_ANY;
+	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
 
 	return 0;
@@ -246,8 +240,8 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
  *
  * A failure leaves the vGPU in error; the delete can be tried again.
  *
- * Return: 0, also when there is none; -EPERM when the device is open, else
- * the back-end's.
+ * Return: 0, also when there is none; -EPERM when the device is open; or the
+ * error of the back-end
  */
 int nvvgpu_delete(struct nvvgpu *vgpu)
 {
@@ -258,21 +252,40 @@ int nvvgpu_delete(struct nvvgpu *vgpu)
 	if (vgpu->opened)
 		return nvvgpu_fail(vgpu, -EPERM,
 				   "cannot delete the vGPU: %s (%d) has it open",
-				   vgpu->owner_comm, vgpu->owner);
+				   vgpu->owner_comm, pid_nr(vgpu->owner));
 	if (vgpu->state == NVVGPU_BOUND)
 		return 0;
 
-	/* A reset may have deleted it already and failed to make it anew. */
-	ret = vgpu->backend ? nvvgpu_op_delete(vgpu) : 0;
+	/* The reset at close may be under way. */
+	if (vgpu->reset_prepared)
+		nvvgpu_op_reset_done(vgpu);
+	vgpu->reset_prepared = false;
+
+	ret = nvvgpu_op_delete(vgpu);
 	if (ret) {
 		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 		return nvvgpu_fail(vgpu, ret, "cannot delete the vGPU of type %u",
 				   vgpu->type.id);
 	}
-	vgpu->last_error[0] = '\0';
+	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
 
 	return 0;
+}
+
+/**
+ * nvvgpu_retire() - delete the vGPU of a VF that goes or loses its back-end
+ * @vgpu: the VF, locked; its device is closed
+ *
+ * If that fails, the back-end has to delete it before the VF gets another vGPU.
+ */
+void nvvgpu_retire(struct nvvgpu *vgpu)
+{
+	if (!nvvgpu_delete(vgpu))
+		return;
+
+	set_bit(vgpu->vf, vgpu->backend->stale);
+	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
 }
 
 static int nvvgpu_check_open(struct nvvgpu *vgpu)
@@ -284,17 +297,16 @@ static int nvvgpu_check_open(struct nvvgpu *vgpu)
 		return nvvgpu_fail(vgpu, -EIO,
 				   "cannot open: the vGPU is in error, reset or delete it");
 	default:
-		return nvvgpu_fail(vgpu, -ENODEV, "cannot open: %s",
-				   vgpu->pf->backend ? "no vGPU type is set" :
-						       "no back-end");
+		return nvvgpu_fail(vgpu, -ENODEV,
+				   "cannot open: no vGPU type is set");
 	}
 }
 
 /**
- * nvvgpu_may_open() - whether opening a VF's device makes sense
+ * nvvgpu_may_open() - check whether a VF's device can be opened
  * @vgpu: the VF
  *
- * Return: 0, -ENODEV without a vGPU, -EIO when it is in error
+ * Return: 0; -ENODEV without a vGPU; -EIO when it is in error
  */
 int nvvgpu_may_open(struct nvvgpu *vgpu)
 {
@@ -303,46 +315,82 @@ int nvvgpu_may_open(struct nvvgpu *vgpu)
 	return nvvgpu_check_open(vgpu);
 }
 
-static int nvvgpu_start_on(struct nvvgpu *vgpu, struct nvvgpu_backend *backend)
+static int nvvgpu_do_start(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_vm_context ctx = {
-		.pid = vgpu->owner,
-		.params = vgpu->params,
+		.pid = pid_nr(vgpu->owner),
+		.params = vgpu->start_params,
 	};
 	int ret;
 
-	ret = nvvgpu_traced(vgpu, "start",
-			    backend->ops->start(backend->priv, vgpu->vf, &ctx));
+	scoped_guard(spinlock, &vgpu->text_lock)
+		strscpy(vgpu->start_params, vgpu->settings->params);
+
+	ret = nvvgpu_op_start(vgpu, &ctx);
 	vgpu->started = !ret;
 
 	return ret;
 }
 
-static int nvvgpu_stop_started(struct nvvgpu *vgpu)
+/**
+ * nvvgpu_stop_started() - stop a vGPU if it is started
+ * @vgpu: the VF, locked
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_stop_started(struct nvvgpu *vgpu)
 {
-	struct nvvgpu_backend *backend = vgpu->backend;
-
 	if (!vgpu->started)
 		return 0;
 	vgpu->started = false;
 
-	return nvvgpu_traced(vgpu, "stop",
-			     backend->ops->stop(backend->priv, vgpu->vf));
+	return nvvgpu_op_stop(vgpu);
 }
 
-/* Before it is stopped: a vGPU is neither on its way nor logged any more. */
-static void nvvgpu_end_migration(struct nvvgpu *vgpu)
+/**
+ * nvvgpu_restart() - start a recovered vGPU for the user that has it open
+ * @vgpu: the VF, locked
+ *
+ * Return: 0; -ESTALE when its BARs differ from what the user has seen; or the
+ * error of the back-end
+ */
+int nvvgpu_restart(struct nvvgpu *vgpu)
 {
-	nvvgpu_migration_abort(vgpu);
-	nvvgpu_dirty_end(vgpu);
+	int ret;
+
+	ret = nvvgpu_do_start(vgpu);
+	if (ret)
+		return ret;
+
+	ret = nvvgpu_region_same(vgpu);
+	if (ret) {
+		nvvgpu_stop_started(vgpu);
+		return ret;
+	}
+	WRITE_ONCE(vgpu->accessible, true);
+
+	return 0;
+}
+
+static void nvvgpu_set_owner(struct nvvgpu *vgpu, struct pid *owner)
+{
+	struct pid *last;
+
+	scoped_guard(spinlock, &vgpu->text_lock) {
+		last = vgpu->owner;
+		vgpu->owner = owner;
+		if (owner)
+			strscpy(vgpu->owner_comm, current->group_leader->comm);
+	}
+	put_pid(last);
 }
 
 /**
  * nvvgpu_start() - hand a vGPU to the process that opens its device
  * @vgpu: the VF, not locked; its device is enabled
  *
- * Return: 0, undone by nvvgpu_stop(); -EIO when the VF was not reset; else as
- * nvvgpu_may_open() and the back-end's start.
+ * Return: 0, undone by nvvgpu_stop(); -EIO when the VF was not reset; as
+ * nvvgpu_may_open(); or the error of the back-end
  */
 int nvvgpu_start(struct nvvgpu *vgpu)
 {
@@ -353,31 +401,32 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 	ret = nvvgpu_check_open(vgpu);
 	if (ret)
 		return ret;
-	/* With some back-ends it is all that parts one user from the next. */
+	/* Some back-ends rely on this reset to isolate successive users. */
 	if (!vgpu->core.reset_works)
 		return nvvgpu_fail(vgpu, -EIO,
 				   "cannot open: the VF could not be reset");
-	if (!nvvgpu_pin(vgpu, vgpu->backend))
-		return nvvgpu_fail(vgpu, -ENODEV, "cannot open: the back-end leaves");
+	if (!try_module_get(vgpu->backend->table.owner))
+		return nvvgpu_fail(vgpu, -ENODEV,
+				   "cannot open: the back-end is unregistering");
 
-	vgpu->owner = task_tgid_nr(current);
-	get_task_comm(vgpu->owner_comm, current->group_leader);
-
-	ret = nvvgpu_start_on(vgpu, vgpu->backend);
+	nvvgpu_set_owner(vgpu, get_pid(task_tgid(current)));
+	ret = nvvgpu_do_start(vgpu);
 	if (!ret) {
 		ret = nvvgpu_region_shape(vgpu);
 		if (ret)
 			nvvgpu_stop_started(vgpu);
 	}
 	if (ret) {
-		nvvgpu_unpin(vgpu);
-		vgpu->owner = 0;
+		nvvgpu_set_owner(vgpu, NULL);
+		module_put(vgpu->backend->table.owner);
 		return nvvgpu_fail(vgpu, ret, "cannot start the vGPU");
 	}
+
 	vgpu->opened = true;
+	WRITE_ONCE(vgpu->accessible, true);
+	vgpu->err_pending = false;
 	nvvgpu_migration_open(vgpu);
-	nvvgpu_dirty_open(vgpu);
-	vgpu->last_error[0] = '\0';
+	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, NVVGPU_OPEN, NVVGPU_EVENT_NAME_OPENED);
 
 	return 0;
@@ -393,211 +442,21 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 
 	guard(nvvgpu)(vgpu);
 
-	nvvgpu_end_migration(vgpu);
+	nvvgpu_migration_abort(vgpu);
+	nvvgpu_dirty_end(vgpu);
 	ret = nvvgpu_stop_started(vgpu);
 	vgpu->opened = false;
-	vgpu->owner = 0;
-	nvvgpu_unpin(vgpu);
+	WRITE_ONCE(vgpu->accessible, false);
+	nvvgpu_set_owner(vgpu, NULL);
+	module_put(vgpu->backend->table.owner);
 
-	if (!vgpu->backend) {
-		nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_CLOSED);
-	} else if (ret && vgpu->state != NVVGPU_ERROR) {
-		/* What the user left may still be there: nobody gets it. */
+	if (ret && vgpu->state != NVVGPU_ERROR) {
+		/* Data of the user may be left: nobody else must see it. */
 		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 		nvvgpu_fail(vgpu, ret, "cannot stop the vGPU");
 	} else if (vgpu->state == NVVGPU_OPEN) {
 		nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CLOSED);
 	} else {
-		nvvgpu_sysfs_changed(vgpu, NVVGPU_EVENT_NAME_CLOSED);
+		nvvgpu_notify_state(vgpu, NVVGPU_EVENT_NAME_CLOSED);
 	}
-}
-
-/**
- * nvvgpu_drop_backend() - a vGPU loses its back-end
- * @vgpu: the VF; the gate is held for write
- *
- * The back-end's operations are called for the last time.  A vGPU that is
- * open stays so, in error, until its user closes it or a reset finds a
- * back-end again.
- */
-void nvvgpu_drop_backend(struct nvvgpu *vgpu)
-{
-	int ret;
-
-	lockdep_assert_held_write(&vgpu->pf->gate);
-
-	mutex_lock(&vgpu->state_mutex);
-	if (vgpu->backend) {
-		nvvgpu_end_migration(vgpu);
-		nvvgpu_stop_started(vgpu);
-		ret = nvvgpu_op_delete(vgpu);
-		if (ret)
-			nvvgpu_fail(vgpu, ret, "cannot delete the vGPU of a leaving back-end");
-		vgpu->backend = NULL;
-		nvvgpu_unpin(vgpu);
-		if (vgpu->opened) {
-			nvvgpu_set_error(vgpu);
-			nvvgpu_fail(vgpu, -ENODEV, "the back-end has gone");
-		} else {
-			nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
-		}
-	}
-	nvvgpu_state_unlock(vgpu);
-}
-
-/* Its user goes by what was offered and mapped when it was opened. */
-static int nvvgpu_restart(struct nvvgpu *vgpu)
-{
-	int ret;
-
-	ret = nvvgpu_start_on(vgpu, vgpu->backend);
-	if (ret)
-		return ret;
-
-	ret = nvvgpu_migration_same(vgpu) ? nvvgpu_region_same(vgpu) : -ESTALE;
-	if (ret) {
-		nvvgpu_stop_started(vgpu);
-		nvvgpu_op_delete(vgpu);
-		vgpu->backend = NULL;
-	}
-
-	return ret;
-}
-
-/* A reset is the way out of error: the same vGPU again, from nothing. */
-static int nvvgpu_recreate(struct nvvgpu *vgpu)
-{
-	struct nvvgpu_backend *backend = vgpu->pf->backend;
-	int ret;
-
-	nvvgpu_end_migration(vgpu);
-	if (!backend)
-		return -ENODEV;
-	if (vgpu->opened && !nvvgpu_pin(vgpu, backend))
-		return -ENODEV;
-
-	if (vgpu->backend) {
-		nvvgpu_stop_started(vgpu);
-		ret = nvvgpu_op_delete(vgpu);
-		if (ret)
-			return ret;
-		vgpu->backend = NULL;
-	}
-	ret = nvvgpu_create_on(vgpu, backend, vgpu->type.id, vgpu->placement);
-	if (!ret && vgpu->opened)
-		ret = nvvgpu_restart(vgpu);
-	if (!vgpu->backend)
-		nvvgpu_unpin(vgpu);
-
-	return ret;
-}
-
-static void nvvgpu_handle_reset(struct nvvgpu *vgpu)
-{
-	struct nvvgpu_backend *backend = vgpu->backend;
-	bool crashed;
-	int ret;
-
-	lockdep_assert_held(&vgpu->state_mutex);
-
-	if (vgpu->state == NVVGPU_BOUND)
-		return;
-
-	/* It may have crashed without event_work having seen it yet. */
-	crashed = vgpu->state == NVVGPU_ERROR ||
-		  nvvgpu_event_pending(vgpu, NVVGPU_EVENT_CRASHED);
-	if (!crashed)
-		crashed = nvvgpu_migration_reset(vgpu);
-	if (!crashed && backend->ops->reset_done) {
-		if (!vgpu->reset_prepared)
-			backend->ops->reset_prepare(backend->priv, vgpu->vf);
-		crashed = nvvgpu_traced(vgpu, "reset_done",
-					backend->ops->reset_done(backend->priv,
-								 vgpu->vf));
-	}
-	vgpu->reset_prepared = false;
-	if (!crashed)
-		return;
-
-	if (vgpu->state != NVVGPU_ERROR)
-		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
-	ret = nvvgpu_recreate(vgpu);
-	if (ret) {
-		/* VFIO_DEVICE_RESET has no errno for this. */
-		nvvgpu_set_error(vgpu);
-		nvvgpu_fail(vgpu, ret, "cannot bring the vGPU back by a reset");
-		return;
-	}
-	vgpu->last_error[0] = '\0';
-	nvvgpu_set_state(vgpu, vgpu->opened ? NVVGPU_OPEN : NVVGPU_CREATED,
-			 NVVGPU_EVENT_NAME_RESET);
-}
-
-/**
- * nvvgpu_reset_prepare() - the VF is about to be reset
- * @vgpu: the VF
- *
- * VFIO may hold memory_lock here: whoever has state_mutex is not waited for,
- * the back-end then hears of the reset when it is over.
- */
-void nvvgpu_reset_prepare(struct nvvgpu *vgpu)
-{
-	struct nvvgpu_backend *backend;
-
-	guard(rwsem_read)(&vgpu->pf->gate);
-
-	if (!mutex_trylock(&vgpu->state_mutex))
-		return;
-
-	backend = vgpu->backend;
-	if (backend && backend->ops->reset_prepare &&
-	    vgpu->state != NVVGPU_ERROR) {
-		backend->ops->reset_prepare(backend->priv, vgpu->vf);
-		vgpu->reset_prepared = true;
-	}
-	nvvgpu_state_unlock(vgpu);
-}
-
-/**
- * nvvgpu_reset_done() - the VF has been reset
- * @vgpu: the VF
- *
- * Handled here, or by the holder of state_mutex when it lets go.
- */
-void nvvgpu_reset_done(struct nvvgpu *vgpu)
-{
-	guard(rwsem_read)(&vgpu->pf->gate);
-
-	spin_lock(&vgpu->reset_lock);
-	vgpu->reset_pending = true;
-	if (!mutex_trylock(&vgpu->state_mutex)) {
-		vgpu->reset_deferred = true;
-		spin_unlock(&vgpu->reset_lock);
-		return;
-	}
-	spin_unlock(&vgpu->reset_lock);
-	nvvgpu_state_unlock(vgpu);
-}
-
-/**
- * nvvgpu_reset_settle() - wait for a reset that somebody else handles
- * @vgpu: the VF, not locked
- *
- * A user who is told that its device has been reset sets it up anew at once: the
- * back-end must not reset it after that.
- *
- * Context: may sleep; not with VFIO's memory_lock.
- */
-void nvvgpu_reset_settle(struct nvvgpu *vgpu)
-{
-	bool deferred;
-
-	spin_lock(&vgpu->reset_lock);
-	deferred = vgpu->reset_deferred;
-	spin_unlock(&vgpu->reset_lock);
-	if (!deferred)
-		return;
-
-	nvvgpu_lock(vgpu);
-	nvvgpu_unlock(vgpu);
 }

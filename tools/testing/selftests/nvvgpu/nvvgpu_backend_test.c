@@ -90,6 +90,23 @@ FIXTURE_TEARDOWN(backend)
 	ASSERT_OPEN();							\
 } while (0)
 
+/* The signal that a read of mapped memory is answered with, 0 when it works */
+static int touch(const void *mem)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		signal(SIGBUS, SIG_DFL);
+		__atomic_load_n((const __u32 *)mem, __ATOMIC_RELAXED);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return -1;
+
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
 static int post(const char *pf, unsigned int vf, const char *events)
 {
 	return put(MOCK_DIR "/event", "%s %u %s", pf, vf, events);
@@ -144,7 +161,7 @@ TEST_F(backend, unsound_tables_are_refused)
 			  mock_add(self->bdf, unsound[i].table))
 			TH_LOG("%s", unsound[i].table);
 	}
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	EXPECT_UNMANAGED(self->vf);
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
 }
 
@@ -169,7 +186,7 @@ TEST_F(backend, newer_minor_is_taken)
 	ASSERT_EQ(0, mock_add(self->bdf, "new"));
 	EXPECT_FILE(self->vf, "nvvgpu/backend", "mock " CONTRACT_NEWER "\n");
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
-		    "create reset bar-shape bar-trap stats placement\n");
+		    "create reset recover bar-shape bar-trap stats placement\n");
 	ASSERT_CREATED(self->vf);
 	ASSERT_OPEN();
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
@@ -189,16 +206,11 @@ TEST_F(backend, minimal_table_serves)
 	EXPECT_EQ(0, mock_calls("get_stats"));
 }
 
-TEST_F(backend, without_a_backend_nothing_opens)
+TEST_F(backend, without_a_backend_there_is_no_vfio_device)
 {
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
-	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "\n");
-	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
-	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types",
-		    "ID    : vGPU Name\n");
-	EXPECT_FILE(self->vf, "nvvgpu/supported_types", "");
-	EXPECT_EQ(-ENODEV, vf_set_type(self->vf, MOCK_TYPE));
-	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_UNMANAGED(self->vf);
+	EXPECT_EQ(-ENOENT, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_GT(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 }
 
 TEST_F(backend, what_is_no_pf_is_refused)
@@ -238,13 +250,12 @@ TEST_F(backend, one_backend_on_several_pfs)
 	ASSERT_CREATED(self->vf);
 	ASSERT_CREATED(other.vf[0]);
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
-		    "create reset bar-shape bar-trap stats placement\n");
+		    "create reset recover bar-shape bar-trap stats placement\n");
 	EXPECT_FILE(other.vf[0], "nvvgpu/capabilities", "create\n");
 
 	/* One leaves, the other does not notice. */
 	ASSERT_EQ(0, mock_del(other.bdf));
-	EXPECT_FILE(other.vf[0], "nvvgpu/backend", "none\n");
-	EXPECT_FILE(other.vf[0], "nvvgpu/state", "bound\n");
+	EXPECT_UNMANAGED(other.vf[0]);
 	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
 	ASSERT_OPEN();
 }
@@ -253,7 +264,6 @@ TEST_F(backend, one_backend_on_several_pfs)
 
 TEST_F(backend, arrives_after_the_vf)
 {
-	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_BACKEND, 5000));
@@ -263,10 +273,10 @@ TEST_F(backend, arrives_after_the_vf)
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 }
 
-TEST_F(backend, leaving_is_announced_to_vfs_without_a_vgpu)
+TEST_F(backend, leaving_is_announced_and_ends_the_files)
 {
 	char path[128];
-	struct pollfd pfd = { .events = POLLPRI };
+	int fd;
 
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
@@ -274,16 +284,16 @@ TEST_F(backend, leaving_is_announced_to_vfs_without_a_vgpu)
 	snprintf(path, sizeof(path),
 		 "/sys/bus/pci/devices/%s/nvidia/creatable_vgpu_types",
 		 self->vf);
-	pfd.fd = open(path, O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, pfd.fd);
-	ASSERT_LT(0, read(pfd.fd, self->buf, sizeof(self->buf)));
-	EXPECT_EQ(0, poll(&pfd, 1, 0));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_LT(0, read(fd, self->buf, sizeof(self->buf)));
 
 	ASSERT_EQ(0, mock_del(self->bdf));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_BACKEND, 5000));
-	EXPECT_EQ(1, poll(&pfd, 1, 5000));
-	close(pfd.fd);
+	EXPECT_EQ(-1, pread(fd, self->buf, sizeof(self->buf), 0));
+	EXPECT_EQ(ENODEV, errno);
+	close(fd);
 }
 
 TEST_F(backend, arrives_before_the_vf)
@@ -303,8 +313,7 @@ TEST_F(backend, departs_and_returns_with_vfs_bound)
 		ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 		EXPECT_EQ(1, vf_creatable(self->vf, MOCK_TYPE));
 		ASSERT_EQ(0, mock_del(self->bdf));
-		EXPECT_EQ(0, vf_creatable(self->vf, 0));
-		EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+		EXPECT_UNMANAGED(self->vf);
 	}
 }
 
@@ -319,163 +328,104 @@ TEST_F(backend, departs_and_returns_with_vgpus_created)
 		ASSERT_EQ(0, mock_del(self->bdf));
 		EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 					 NVVGPU_EVENT_NAME_DELETED, 5000));
-		EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
-		EXPECT_FILE(self->vf, "nvidia/current_vgpu_type", "0\n");
-		EXPECT_FILE(self->vf2, "nvvgpu/state", "bound\n");
+		EXPECT_UNMANAGED(self->vf);
+		EXPECT_UNMANAGED(self->vf2);
 	}
 	EXPECT_EQ(6, mock_calls("create"));
 	EXPECT_EQ(6, mock_calls("delete"));
 }
 
-TEST_F(backend, departs_with_the_device_open)
+TEST_F(backend, departure_asks_the_user_and_waits)
 {
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	ASSERT_CREATED(self->vf);
-	ASSERT_OPEN();
-	ASSERT_EQ(0, mock_del(self->bdf));
+	__u32 val = 0;
+	pid_t pid;
+	int req;
 
-	/* The user is told, in every way there is. */
-	EXPECT_EQ(1, irq_wait(self->err, 5000));
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_CRASHED, 5000));
-	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
-	EXPECT_FILE(self->vf, "nvvgpu/last_error", "the back-end has gone\n");
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ASSERT_LE(0, req);
+	ASSERT_OPEN_TRAPPED();
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
+	pid = put_begin(MOCK_DIR "/unregister", self->bdf);
+	ASSERT_LE(0, pid);
+	EXPECT_EQ(1, irq_wait(req, 20000));
+
+	/* Until it has let go the user loses nothing, and is seen. */
+	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
+	EXPECT_EQ(0, irq_wait(self->err, 0));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	EXPECT_LT(1, pci_read(self->vf, "nvvgpu/owner", self->buf, 64));
+	EXPECT_EQ(0, mock_calls("stop"));
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+
+	vdev_close(&self->vdev);
+	EXPECT_EQ(0, child_status(pid));
 	EXPECT_EQ(1, mock_calls("stop"));
 	EXPECT_EQ(1, mock_calls("delete"));
+	EXPECT_UNMANAGED(self->vf);
+	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
+	close(req);
+}
 
-	/* Nothing brings it back. */
-	vdev_reset(&self->vdev);
-	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
-	EXPECT_EQ(-EPERM, vf_set_type(self->vf, 0));
+TEST_F(backend, departure_of_one_lets_no_other_in)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf2);
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf2, &self->ioas));
+	pid = put_begin(MOCK_DIR "/unregister", self->bdf);
+	ASSERT_LE(0, pid);
+	while (pci_exists(self->vf, "nvvgpu"))
+		usleep(10000);
+
+	EXPECT_EQ(0, pci_unbind(self->vf));
+	EXPECT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_UNMANAGED(self->vf);
+	EXPECT_FILE(self->vf2, "nvvgpu/state", "open\n");
 
 	vdev_close(&self->vdev);
-	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
-	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
-}
-
-TEST_F(backend, returns_with_the_device_open)
-{
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	ASSERT_CREATED(self->vf);
-	ASSERT_OPEN();
-	ASSERT_EQ(0, mock_del(self->bdf));
-	EXPECT_EQ(1, irq_wait(self->err, 5000));
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-
-	/* Not by itself, as all that the user had set up is lost: by a reset. */
-	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
-	EXPECT_EQ(0, vdev_reset(&self->vdev));
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_RESET, 5000));
-	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
-	EXPECT_EQ(2, mock_calls("start"));
-	EXPECT_EQ(1, mod_refs("nvvgpu-mock"));
-
-	vdev_close(&self->vdev);
-	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
-	EXPECT_EQ(2, mock_calls("stop"));
-	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
-}
-
-TEST_F(backend, returns_after_the_device_is_closed)
-{
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	ASSERT_CREATED(self->vf);
-	ASSERT_OPEN();
-	ASSERT_EQ(0, mock_del(self->bdf));
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	vdev_close(&self->vdev);
-	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
-	ASSERT_CREATED(self->vf);
-	ASSERT_OPEN();
-}
-
-TEST_F(backend, another_takes_its_place_with_the_device_open)
-{
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	ASSERT_CREATED(self->vf);
-	ASSERT_OPEN();
-	ASSERT_EQ(0, mock_del(self->bdf));
-
-	/* One that cannot make the vGPU again leaves it in error, unpinned. */
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	ASSERT_EQ(0, put(MOCK_DIR "/fail", "create 28"));
-	vdev_reset(&self->vdev);
-	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
-	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
-	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
-
-	/* Nor does one whose type of that id is not what the user has opened. */
-	ASSERT_EQ(0, mock_del(self->bdf));
-	ASSERT_EQ(0, mock_add(self->bdf, "larger"));
-	vdev_reset(&self->vdev);
-	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
-	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
-
-	ASSERT_EQ(0, mock_del(self->bdf));
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	EXPECT_EQ(0, vdev_reset(&self->vdev));
-	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
-}
-
-TEST_F(backend, what_was_offered_at_open_is_what_another_has_to_do)
-{
-	__u32 val;
-
-	ASSERT_OPEN_TRAPPED();
-	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
-	ASSERT_EQ(0, mock_del(self->bdf));
-
-	/* The same type, but nobody to ask for what is in that part */
+	EXPECT_EQ(0, child_status(pid));
 	ASSERT_EQ(0, mock_add(self->bdf, "minimal"));
-	vdev_reset(&self->vdev);
-	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
-	EXPECT_EQ(-ENODEV, vdev_read(&self->vdev, 0, 4096, &val, 4));
-	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
-
-	ASSERT_EQ(0, mock_del(self->bdf));
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	EXPECT_EQ(0, vdev_reset(&self->vdev));
-	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
-	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
+	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create\n");
+	EXPECT_FILE(self->vf2, "nvvgpu/capabilities", "create\n");
 }
 
-TEST_F(backend, migration_offered_at_open_is_what_another_has_to_offer)
+TEST_F(backend, successor_offers_what_it_can)
 {
 	char data[VDEV_FEATURE_MAX] = {};
 	unsigned int i;
 	static const struct {
-		const char *first;
-		const char *other;
-		int offered;
+		const char *table;
+		int migration;
 	} order[] = {
-		{ "migration", "sound", 0 },
-		{ "sound", "migration", -ENOTTY },
+		{ "migration", 0 },
+		{ "sound", -ENOTTY },
+		{ "migration", 0 },
 	};
 
 	for (i = 0; i < ARRAY_SIZE(order); i++) {
-		ASSERT_EQ(0, mock_add(self->bdf, order[i].first));
+		ASSERT_EQ(0, mock_add(self->bdf, order[i].table));
 		ASSERT_CREATED(self->vf);
 		ASSERT_OPEN();
-		EXPECT_EQ(order[i].offered,
+		EXPECT_EQ(order[i].migration,
 			  vdev_feature(&self->vdev, VFIO_DEVICE_FEATURE_GET |
 				       VFIO_DEVICE_FEATURE_MIGRATION, data,
 				       sizeof(struct vfio_device_feature_migration)));
-		ASSERT_EQ(0, mock_del(self->bdf));
-
-		ASSERT_EQ(0, mock_add(self->bdf, order[i].other));
-		vdev_reset(&self->vdev);
-		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
-		EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
-		ASSERT_EQ(0, mock_del(self->bdf));
-
-		ASSERT_EQ(0, mock_add(self->bdf, order[i].first));
-		EXPECT_EQ(0, vdev_reset(&self->vdev));
-		EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 		vdev_close(&self->vdev);
 		ASSERT_EQ(0, mock_del(self->bdf));
 	}
+}
+
+TEST_F(backend, settings_survive_a_departure)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, pci_write(self->vf, "nvidia/vgpu_params", "a=1"));
+	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", "5"));
+	ASSERT_EQ(0, mock_del(self->bdf));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	EXPECT_FILE(self->vf, "nvidia/vgpu_params", "a=1\n");
+	ASSERT_CREATED(self->vf);
+	EXPECT_FILE(self->vf, "nvidia/placement_id", "5\n");
 }
 
 TEST_F(backend, departure_waits_for_an_operation_at_work)
@@ -504,9 +454,9 @@ TEST_F(backend, departure_waits_for_an_operation_at_work)
 	}
 	EXPECT_EQ(0, mock_del(self->bdf));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
+	EXPECT_TRUE(WIFEXITED(status));
 	wait(NULL);
-	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_UNMANAGED(self->vf);
 }
 
 TEST_F(backend, departs_while_a_start_is_slow)
@@ -541,7 +491,7 @@ TEST_F(backend, departs_while_a_start_is_slow)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_TRUE(WIFEXITED(status));
 	wait(NULL);
-	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_UNMANAGED(self->vf);
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
 }
 
@@ -587,15 +537,6 @@ TEST_F(backend, module_references_are_exact)
 	EXPECT_EQ(-ENOMEM, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
-
-	/* Nor does a back-end that has gone. */
-	ASSERT_OPEN();
-	ASSERT_EQ(0, mock_del(self->bdf));
-	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
-	EXPECT_EQ(0, mod_del("nvvgpu-mock"));
-	vdev_close(&self->vdev);
-	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
-	ASSERT_EQ(0, mod_add("nvvgpu-mock", ""));
 }
 
 TEST_F(backend, unloading_is_a_departure)
@@ -603,8 +544,7 @@ TEST_F(backend, unloading_is_a_departure)
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
 	ASSERT_EQ(0, mod_del("nvvgpu-mock"));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
-	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_UNMANAGED(self->vf);
 	ASSERT_EQ(0, mod_add("nvvgpu-mock", ""));
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
@@ -623,6 +563,8 @@ TEST_F(backend, built_in_has_no_module_to_pin)
 
 TEST_F(backend, errors_of_operations_reach_the_user)
 {
+	long long deletes;
+
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "create 28"));
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, MOCK_TYPE));
@@ -654,11 +596,29 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 	vdev_close(&self->vdev);
 
 	/* A back-end that leaves is not kept by an operation that fails. */
+	deletes = mock_calls("delete");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "delete 110"));
 	ASSERT_EQ(0, mock_del(self->bdf));
+	EXPECT_UNMANAGED(self->vf);
+	/* It was asked twice: when the VF went, and at the very end. */
+	EXPECT_EQ(deletes + 2, mock_calls("delete"));
+}
+
+TEST_F(backend, delete_that_fails_at_unbind_is_made_up_for)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "delete 16"));
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_EQ(-EBUSY, vf_set_type(self->vf, MOCK_TYPE));
 	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot delete the vGPU of a leaving back-end\n");
+		    "cannot create type 7: cannot delete the previous vGPU\n");
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(2, mock_calls("create"));
+	EXPECT_EQ(3, mock_calls("delete"));
 }
 
 TEST_F(backend, malformed_types_are_refused)
@@ -697,7 +657,7 @@ TEST_F(backend, delete_that_fails_can_be_tried_again)
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 }
 
-TEST_F(backend, reset_that_fails_makes_the_vgpu_anew)
+TEST_F(backend, reset_that_fails_recovers_the_vgpu)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
@@ -705,8 +665,181 @@ TEST_F(backend, reset_that_fails_makes_the_vgpu_anew)
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "reset_done 5"));
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
-	EXPECT_EQ(2, mock_calls("create"));
+	EXPECT_EQ(1, mock_calls("create"));
+	EXPECT_EQ(0, mock_calls("delete"));
+	EXPECT_EQ(1, mock_calls("recover"));
 	EXPECT_EQ(2, mock_calls("start"));
+}
+
+/* Whatever its back-end does with the memory of a crashed vGPU */
+TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
+{
+	static const char * const tables[] = { "sound", "minimal" };
+	unsigned int i;
+	__u32 val = 0;
+
+	for (i = 0; i < ARRAY_SIZE(tables); i++) {
+		ASSERT_EQ(0, mock_add(self->bdf, tables[i]));
+		ASSERT_CREATED(self->vf);
+		ASSERT_OPEN();
+		ASSERT_EQ(0, vdev_map_bar(&self->vdev, 0));
+		EXPECT_EQ(0, touch(self->vdev.bar[0]));
+		EXPECT_EQ(4, vdev_read(&self->vdev, 0, 0, &val, 4));
+
+		ASSERT_EQ(0, post(self->bdf, 0, "0"));
+		EXPECT_EQ(1, irq_wait(self->err, 5000));
+		EXPECT_EQ(SIGBUS, touch(self->vdev.bar[0]));
+		EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 0, &val, 4));
+		if (!i) {
+			EXPECT_EQ(0, vdev_reset(&self->vdev));
+			EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+			EXPECT_EQ(0, touch(self->vdev.bar[0]));
+			EXPECT_EQ(4, vdev_read(&self->vdev, 0, 0, &val, 4));
+			ASSERT_EQ(0, post(self->bdf, 0, "0"));
+			EXPECT_EQ(1, irq_wait(self->err, 5000));
+		}
+
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "recover 5"));
+		vdev_reset(&self->vdev);
+		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+		EXPECT_FILE(self->vf, "nvvgpu/last_error",
+			    "cannot recover the vGPU by a reset\n");
+		EXPECT_EQ(1, irq_wait(self->err, 5000));
+		EXPECT_EQ(SIGBUS, touch(self->vdev.bar[0]));
+		EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 0, &val, 4));
+		EXPECT_EQ(-EIO, vdev_write(&self->vdev, 0, 0, &val, 4));
+
+		/* Its memory is its own until it is closed. */
+		EXPECT_EQ(-EPERM, vf_set_type(self->vf, 0));
+		EXPECT_EQ(i, mock_calls("delete"));
+		vdev_close(&self->vdev);
+		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+		ASSERT_EQ(0, mock_del(self->bdf));
+	}
+}
+
+TEST_F(backend, every_reset_is_prepared_before_and_done_after)
+{
+	long long resets;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, vdev_enable(&self->vdev, true));
+	ASSERT_EQ(0, put(MOCK_DIR "/master", "0"));
+	resets = mock_calls("reset_done");
+
+	/* The mock sees whether the hardware has been reset before. */
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	ASSERT_EQ(0, vdev_enable(&self->vdev, true));
+	EXPECT_EQ(0, vdev_flr(&self->vdev));
+	ASSERT_EQ(0, vdev_enable(&self->vdev, true));
+	EXPECT_EQ(0, pci_write(self->vf, "reset", "1"));
+	EXPECT_EQ(resets + 3, mock_calls("reset_prepare"));
+	EXPECT_EQ(resets + 3, mock_calls("reset_done"));
+	ASSERT_EQ(0, put(MOCK_DIR "/master", "4294967295"));
+
+	/* Those at close and at open are no exceptions. */
+	vdev_close(&self->vdev);
+	EXPECT_EQ(resets + 4, mock_calls("reset_prepare"));
+	EXPECT_EQ(resets + 4, mock_calls("reset_done"));
+	ASSERT_OPEN();
+	EXPECT_EQ(resets + 5, mock_calls("reset_prepare"));
+	EXPECT_EQ(resets + 5, mock_calls("reset_done"));
+}
+
+/* Run an operation of the first VF in a child, until the mock is told to go on. */
+static pid_t block_in(const char *op, struct vdev *vdev)
+{
+	long long before = mock_calls(op);
+	pid_t pid;
+
+	if (put(MOCK_DIR "/block", "%s", op))
+		return -1;
+	pid = strcmp(op, "get_stats") ? fork() : child_begin();
+	if (!pid) {
+		char buf[64];
+
+		if (!strcmp(op, "get_stats"))
+			_exit(pci_read(vdev->bdf, "nvvgpu/stats", buf,
+				       sizeof(buf)) < 0);
+		_exit(vdev_read(vdev, 0, 4096, buf, 4) != 4);
+	}
+	while (mock_calls(op) == before)
+		usleep(10000);
+
+	return pid;
+}
+
+TEST_F(backend, reader_of_sysfs_delays_nobody)
+{
+	static const char * const files[] = {
+		"nvvgpu/state", "nvvgpu/owner", "nvvgpu/last_error",
+		"nvvgpu/backend", "nvvgpu/capabilities", "nvvgpu/events",
+		"nvidia/current_vgpu_type", "nvidia/placement_id",
+		"nvidia/vgpu_params", "nvidia/gpu_instance_id",
+	};
+	unsigned int i;
+	__u32 val = 0;
+	pid_t pid;
+
+	ASSERT_OPEN_TRAPPED();
+	pid = block_in("get_stats", &self->vdev);
+	ASSERT_LT(0, pid);
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
+	vdev_close(&self->vdev);
+	ASSERT_OPEN();
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	EXPECT_EQ(0, child_status(pid));
+
+	/* Nor does an operation delay a reader. */
+	pid = block_in("bar_read", &self->vdev);
+	ASSERT_LT(0, pid);
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		EXPECT_LE(0, pci_read(self->vf, files[i], self->buf,
+				      sizeof(self->buf)))
+			TH_LOG("%s", files[i]);
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	EXPECT_EQ(0, child_status(pid));
+}
+
+TEST_F(backend, readers_of_stats_are_limited)
+{
+	__u64 begin = now_ms();
+	int i;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	for (i = 0; i < 500; i++)
+		ASSERT_LT(0, pci_read(self->vf, "nvvgpu/stats", self->buf, 64));
+	EXPECT_GE(10 * ((now_ms() - begin) / 1000 + 2), mock_calls("get_stats"));
+}
+
+TEST_F(backend, slow_vf_delays_no_other)
+{
+	struct vdev other;
+	pid_t pid;
+
+	ASSERT_OPEN_TRAPPED();
+	pid = block_in("bar_read", &self->vdev);
+	ASSERT_LT(0, pid);
+
+	/* Also while a third one is bound and unbound */
+	ASSERT_CREATED(self->vf2);
+	ASSERT_EQ(0, vdev_open(&other, self->vf2, &self->ioas));
+	EXPECT_EQ(0, pci_unbind(self->pf.vf[2]));
+	EXPECT_EQ(0, vdev_reset(&other));
+	EXPECT_EQ(0, pci_bind(self->pf.vf[2], FRONT_END_DRIVER));
+	vdev_close(&other);
+	EXPECT_EQ(0, vf_set_type(self->vf2, 0));
+
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	EXPECT_EQ(0, child_status(pid));
 }
 
 TEST_F(backend, crash_is_told_and_a_reset_mends_it)
@@ -728,42 +861,27 @@ TEST_F(backend, crash_is_told_and_a_reset_mends_it)
 	EXPECT_EQ(1, count(self->vf, NVVGPU_EVENT_NAME_CRASHED));
 }
 
-TEST_F(backend, reset_of_a_busy_vgpu_is_handled_when_it_is_no_longer)
+TEST_F(backend, reset_of_a_busy_vgpu_waits_for_the_operation)
 {
 	pid_t pid, resetter;
 	long long resets;
 	int status;
 
-	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
-	ASSERT_CREATED(self->vf);
-	ASSERT_OPEN();
-	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_stats"));
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		char buf[64];
-
-		_exit(pci_read(self->vf, "nvvgpu/stats", buf, sizeof(buf)) < 0);
-	}
-	while (!mock_calls("get_stats"))
-		usleep(10000);
-
-	/* With VFIO's locks held nobody waits, but who has asked for it does. */
-	resets = mock_calls("reset_done");
+	ASSERT_OPEN_TRAPPED();
+	pid = block_in("bar_read", &self->vdev);
+	ASSERT_LT(0, pid);
+	resets = mock_calls("reset_prepare");
 	resetter = fork();
 	ASSERT_LE(0, resetter);
 	if (!resetter)
 		_exit(vdev_reset(&self->vdev) ||
 		      mock_calls("reset_done") != resets + 1);
-	usleep(500000);
+	usleep(300000);
 	EXPECT_EQ(0, waitpid(resetter, &status, WNOHANG));
-	EXPECT_EQ(resets, mock_calls("reset_done"));
+	EXPECT_EQ(resets, mock_calls("reset_prepare"));
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
-	ASSERT_EQ(resetter, waitpid(resetter, &status, 0));
-	EXPECT_EQ(0, status);
-	EXPECT_EQ(resets + 1, mock_calls("reset_done"));
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_EQ(0, child_status(resetter));
 	EXPECT_EQ(resets + 1, mock_calls("reset_prepare"));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 }
@@ -849,17 +967,6 @@ TEST_F(backend, trapped_area_is_the_backends)
 	EXPECT_EQ(0, memcmp(bytes + 1, &val, 8));
 	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 8192 - 4, bytes, 16));
 	EXPECT_LT(4, mock_calls("bar_read"));
-}
-
-TEST_F(backend, trapped_access_fails_when_the_backend_has_gone)
-{
-	__u32 val = 0;
-
-	ASSERT_OPEN_TRAPPED();
-	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
-	ASSERT_EQ(0, mock_del(self->bdf));
-	EXPECT_EQ(-ENODEV, vdev_read(&self->vdev, 0, 4096, &val, 4));
-	EXPECT_EQ(-ENODEV, vdev_write(&self->vdev, 0, 4096, &val, 4));
 }
 
 TEST_F(backend, trapped_access_to_a_crashed_vgpu_returns_eio)
@@ -960,23 +1067,16 @@ TEST_F(backend, events_come_in_their_order)
 TEST_F(backend, events_that_repeat_are_counted)
 {
 	struct uevent uevent;
-	char buf[64];
-	pid_t pid;
 
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_CREATED, 5000));
 
-	/* While an operation is at work nobody can be told of anything. */
-	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_stats"));
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		pci_read(self->vf, "nvvgpu/stats", buf, sizeof(buf));
-		_exit(0);
-	}
-	while (!mock_calls("get_stats"))
+	/* While an operation is in progress events are queued. */
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_placement"));
+	ASSERT_EQ(0, post(self->bdf, 0, "5"));
+	while (!mock_calls("get_placement"))
 		usleep(10000);
 	/* up, down, up, two faults, down, fault, up */
 	ASSERT_EQ(0, post(self->bdf, 0, "2 3 2 1 1"));
@@ -984,7 +1084,8 @@ TEST_F(backend, events_that_repeat_are_counted)
 	EXPECT_EQ(3, count(self->vf, NVVGPU_EVENT_NAME_GUEST_UP));
 	EXPECT_EQ(5, count(self->vf, "coalesced"));
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
-	waitpid(pid, NULL, 0);
+	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
 
 	/* Each once, in the order in which each came last */
 	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
@@ -1127,7 +1228,7 @@ TEST_F(backend, events_of_a_vgpu_are_not_told_of_the_next)
 		}
 	}
 	EXPECT_EQ(3, lives);
-	EXPECT_EQ(2, told + count(self->vf, "dropped"));
+	EXPECT_GE(2, told);
 }
 
 TEST_F(backend, events_wake_those_who_poll)
@@ -1169,7 +1270,7 @@ TEST_F(backend, moved_vgpu_tells_its_new_placement)
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
 	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot tell where the vGPU was moved to\n");
+		    "cannot get the new placement of the vGPU\n");
 }
 
 /* All at once */
@@ -1186,7 +1287,8 @@ struct load {
 /* What may fail because the back-end is away just now */
 static bool expected(int ret)
 {
-	return ret >= 0 || ret == -ENODEV || ret == -EPERM || ret == -EIO;
+	return ret >= 0 || ret == -ENODEV || ret == -ENOENT || ret == -ENXIO ||
+	       ret == -EPERM || ret == -EIO || ret == -EAGAIN;
 }
 
 /* Create, open, use, reset, close and delete, whatever becomes of it. */
@@ -1261,7 +1363,7 @@ TEST_F(backend, comes_and_goes_under_load)
 	EXPECT_LT(0, opened);
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
 	for (i = 0; i < TEST_VFS; i++)
-		EXPECT_FILE(self->pf.vf[i], "nvvgpu/state", "bound\n");
+		EXPECT_UNMANAGED(self->pf.vf[i]);
 }
 
 /*
@@ -1308,29 +1410,26 @@ TEST_F(departure, emu_departs_and_returns_while_its_engine_copies)
 {
 	struct engine *engine = &self->user.engine;
 	struct nvvgpu_emu_desc desc;
-	int err, req, rounds = 0;
+	int req, rounds = 0;
 	pthread_t thread;
 	void *ret;
 
-	err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ASSERT_EQ(0, vdev_set_irq(&self->user.vdev, VFIO_PCI_ERR_IRQ_INDEX, err));
+	ASSERT_LE(0, req);
 	ASSERT_EQ(0, vdev_set_irq(&self->user.vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, unplug_soon, self->pf.bdf));
 
-	/* It copies until the back-end goes, and is told of that. */
+	/* It copies until its user, who is asked to, lets go. */
 	desc = engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 0,
 			   user_addr(&self->user, user_buf(&self->user, 0)),
 			   MIB);
-	while (irq_wait(err, 0) <= 0) {
-		if (engine_run(engine, desc))
-			break;
+	while (irq_wait(req, 0) <= 0) {
+		ASSERT_EQ(0, engine_run(engine, desc));
 		rounds++;
 	}
 	TH_LOG("%d rounds", rounds);
 	EXPECT_LT(0, rounds);
-	/* And asked to let go, as the VFs go with their PF. */
-	EXPECT_EQ(1, irq_wait(req, 10000));
+	EXPECT_EQ(0, engine_run(engine, desc));
 	user_close(&self->user);
 	pthread_join(thread, &ret);
 	EXPECT_EQ(NULL, ret);
@@ -1341,7 +1440,6 @@ TEST_F(departure, emu_departs_and_returns_while_its_engine_copies)
 	ASSERT_EQ(0, vf_set_type(self->vf, self->type->id));
 	ASSERT_EQ(0, user_open(&self->user, self->vf, IOMMU_IOMMUFD));
 	EXPECT_EQ(0, engine_run(&self->user.engine, desc));
-	close(err);
 	close(req);
 }
 

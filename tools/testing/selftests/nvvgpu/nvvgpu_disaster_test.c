@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 
@@ -58,7 +57,6 @@ enum question {
 enum sight {
 	SEEN_MARK,
 	SEEN_ONES,
-	SEEN_SIGBUS,
 	SEEN_ELSE,
 };
 
@@ -206,6 +204,9 @@ static int probe(const struct vdev *vdev)
 	if (ret == 4)
 		ret = vdev_read(vdev, NVVGPU_EMU_VF_BAR_REGS,
 				NVVGPU_EMU_VF_REG_ERROR, &error, 4);
+	/* The BARs of a vGPU that has crashed are inaccessible. */
+	if (ret == -EIO)
+		return -ENODEV;
 	if (ret != 4)
 		return ret < 0 ? ret : -EILSEQ;
 	if (magic == ~0U)
@@ -295,7 +296,7 @@ static int do_uapi(const struct vdev *vdev)
 	ret = vdev_read(vdev, NVVGPU_EMU_VF_BAR_FB, 0, &word, 4);
 	if (ret == 4)
 		ret = vdev_write(vdev, NVVGPU_EMU_VF_BAR_FB, 0, &word, 4);
-	if (ret != 4)
+	if (ret != 4 && ret != -EIO)
 		return ret < 0 ? ret : -EILSEQ;
 
 	ret = vdev_region_info(vdev, NVVGPU_EMU_VF_BAR_REGS, &region);
@@ -310,13 +311,6 @@ static int do_uapi(const struct vdev *vdev)
 	return 0;
 }
 
-static sigjmp_buf sigbus;
-
-static void on_sigbus(int sig)
-{
-	siglongjmp(sigbus, 1);
-}
-
 static int do_look(const struct vdev *vdev)
 {
 	__u64 *fb = vdev->bar[NVVGPU_EMU_VF_BAR_FB];
@@ -324,8 +318,6 @@ static int do_look(const struct vdev *vdev)
 
 	if (!fb)
 		return -ENOENT;
-	if (sigsetjmp(sigbus, 1))
-		return SEEN_SIGBUS;
 	val = __atomic_load_n(fb, __ATOMIC_SEQ_CST);
 	__atomic_store_n(fb, val, __ATOMIC_SEQ_CST);
 
@@ -421,7 +413,6 @@ static void agent_main(const char *vf, enum state state, int fd)
 	static struct user_process self;
 	int word;
 
-	signal(SIGBUS, on_sigbus);
 	self.state = state;
 	word = user_begin(&self, vf);
 	do {
@@ -638,15 +629,15 @@ struct plan {
 static const struct plan plans[] = {
 	[PF_UNBOUND] = {
 		.strike = unbind_pf, .recover = bind_pf,
-		.waits = true, .all = true, .err = true,
-		.event = "crashed", .idle_event = "deleted",
-		.work = -ENODEV, .sight = SEEN_ONES,
+		.waits = true, .all = true,
+		.idle_event = "deleted",
+		.sight = SEEN_MARK,
 	},
 	[PF_REMOVED] = {
 		.strike = remove_pf, .recover = find_pf,
-		.waits = true, .all = true, .err = true,
-		.event = "crashed", .idle_event = "deleted",
-		.work = -ENODEV, .sight = SEEN_ONES,
+		.waits = true, .all = true,
+		.idle_event = "deleted",
+		.sight = SEEN_MARK,
 	},
 	[SRIOV_DISABLED] = {
 		.strike = disable_sriov,
@@ -673,7 +664,7 @@ static const struct plan plans[] = {
 		.all = true, .err = true,
 		.event = "crashed", .idle_event = "crashed",
 		.state = "error", .idle_state = "error",
-		.work = -EIO, .sight = SEEN_MARK,
+		.work = -ENODEV, .sight = SEEN_ONES,
 	},
 	[FIRMWARE_WEDGED] = {
 		.strike = wedge_firmware, .recover = gpu_reset, .monitor = true,
@@ -685,7 +676,7 @@ static const struct plan plans[] = {
 		.err = true,
 		.event = "crashed", .idle_event = "crashed",
 		.state = "error", .idle_state = "error",
-		.work = -EIO, .sight = SEEN_MARK,
+		.work = -ENODEV, .sight = SEEN_ONES,
 	},
 	[PF_RESET] = {
 		.strike = gpu_reset,

@@ -103,7 +103,7 @@ TEST_F(generic, claim_keeps_the_module_loaded)
 TEST_F(generic, nothing_is_offered_until_enabled)
 {
 	EXPECT_FALSE(generic_enabled(self->dir));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	EXPECT_UNMANAGED(self->vf);
 	EXPECT_EQ(-EINVAL, generic_enable(self->dir, "perhaps"));
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	EXPECT_TRUE(generic_enabled(self->dir));
@@ -113,7 +113,7 @@ TEST_F(generic, nothing_is_offered_until_enabled)
 		    "ID    : vGPU Name\n1     : SR-IOV VF1-0C\n");
 	ASSERT_EQ(0, generic_enable(self->dir, "0"));
 	EXPECT_FALSE(generic_enabled(self->dir));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	EXPECT_UNMANAGED(self->vf);
 }
 
 /* Types */
@@ -436,7 +436,7 @@ TEST_F(generic, migration_is_absent_and_says_so)
 	unsigned int i, j;
 
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
-	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create bar-shape\n");
+	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create recover bar-shape\n");
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 	for (i = 0; i < ARRAY_SIZE(features); i++) {
@@ -490,30 +490,34 @@ TEST_F(generic, vf_is_its_own_placement)
 
 /* PFs and VFs that go */
 
-TEST_F(generic, disabling_with_the_device_open)
+TEST_F(generic, disabling_waits_for_the_user)
 {
-	int err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	char path[GENERIC_DIR_LEN + 8];
+	pid_t pid;
 
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
-	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_ERR_IRQ_INDEX, err));
-	ASSERT_EQ(0, vdev_enable(&self->vdev, true));
-	ASSERT_EQ(0, generic_enable(self->dir, "0"));
-	EXPECT_EQ(1, irq_wait(err, 5000));
-	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
+	snprintf(path, sizeof(path), "%s/enable", self->dir);
+	pid = put_begin(path, "0");
+	ASSERT_LT(0, pid);
+	EXPECT_EQ(1, irq_wait(req, 20000));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	vdev_close(&self->vdev);
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_UNMANAGED(self->vf);
+	EXPECT_ATTR(WHOLE, "instances", "0\n");
 
-	/* The claim may go, and the module, and the user is still there. */
+	/* Then the claim may go, and the module. */
 	ASSERT_EQ(0, rmdir(self->dir));
 	EXPECT_EQ(0, mod_del("nvvgpu-generic"));
 	ASSERT_EQ(0, mod_add("nvvgpu-generic", ""));
 	ASSERT_EQ(0, mkdir(self->dir, 0755));
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
-	EXPECT_EQ(0, vdev_reset(&self->vdev));
-	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
-	vdev_close(&self->vdev);
-	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
-	close(err);
+	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
+	close(req);
 }
 
 TEST_F(generic, dropping_the_claim_with_vgpus)
@@ -522,8 +526,8 @@ TEST_F(generic, dropping_the_claim_with_vgpus)
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vf_set_type(self->vf2, WHOLE));
 	ASSERT_EQ(0, rmdir(self->dir));
-	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
-	EXPECT_FILE(self->vf2, "nvvgpu/backend", "none\n");
+	EXPECT_UNMANAGED(self->vf);
+	EXPECT_UNMANAGED(self->vf2);
 }
 
 TEST_F(generic, vfs_are_removed_with_vgpus)
@@ -544,20 +548,27 @@ TEST_F(generic, driver_of_the_pf_leaves_and_returns)
 {
 	struct pf nvme;
 	char dir[GENERIC_DIR_LEN];
+	pid_t pid;
 
 	ASSERT_EQ(0, pf_prepare(&nvme, OTHER_DRIVER, 2));
 	ASSERT_EQ(0, generic_claim(nvme.bdf, dir));
 	ASSERT_EQ(0, generic_enable(dir, "1"));
 	ASSERT_EQ(0, vf_set_type(nvme.vf[0], WHOLE));
 	ASSERT_EQ(0, vf_set_type(nvme.vf[1], WHOLE));
-	ASSERT_EQ(0, vdev_open(&self->vdev, nvme.vf[0], &self->ioas));
-	ASSERT_EQ(0, pci_unbind(nvme.bdf));
-	EXPECT_FALSE(generic_enabled(dir));
-	EXPECT_FILE(nvme.vf[0], "nvvgpu/state", "error\n");
-	EXPECT_FILE(nvme.vf[1], "nvvgpu/state", "bound\n");
-	EXPECT_EQ(-ENODEV, generic_enable(dir, "1"));
+	ASSERT_EQ(0, vdev_open(&self->vdev, nvme.vf[1], &self->ioas));
+	pid = child_begin();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-pci_unbind(nvme.bdf));
+	while (pci_exists(nvme.vf[0], "nvvgpu"))
+		usleep(10000);
+	EXPECT_FILE(nvme.vf[1], "nvvgpu/state", "open\n");
 	vdev_close(&self->vdev);
-	EXPECT_FILE(nvme.vf[0], "nvvgpu/state", "bound\n");
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_FALSE(generic_enabled(dir));
+	EXPECT_UNMANAGED(nvme.vf[0]);
+	EXPECT_UNMANAGED(nvme.vf[1]);
+	EXPECT_EQ(-ENODEV, generic_enable(dir, "1"));
 
 	/* It is not enabled by itself. */
 	ASSERT_EQ(0, driver_bind(OTHER_DRIVER, nvme.bdf));
@@ -599,21 +610,21 @@ static void *close_soon(void *vdev)
 
 TEST_F(generic, pf_is_unplugged_with_the_device_open)
 {
-	int err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_t thread;
 
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
-	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_ERR_IRQ_INDEX, err));
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, close_soon, &self->vdev));
 	ASSERT_EQ(0, pci_write(self->bdf, "remove", "1"));
-	EXPECT_EQ(1, irq_wait(err, 0));
+	EXPECT_EQ(1, irq_wait(req, 0));
 	pthread_join(thread, NULL);
 	EXPECT_FALSE(generic_enabled(self->dir));
 	ASSERT_EQ(0, put("/sys/bus/pci/rescan", "1"));
 	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
-	close(err);
+	close(req);
 }
 
 /* nvme as well as igb, and with the other back-ends */
@@ -676,16 +687,17 @@ TEST_F(generic, all_backends_at_once)
 	EXPECT_EQ(0, mod_del("nvvgpu-mock"));
 
 	/* Two of them go, the third goes on. */
+	vdev_close(&vdev);
+	vdev_close(&self->vdev);
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
 	ASSERT_EQ(0, generic_enable(self->dir, "0"));
 	EXPECT_EQ(0, engine_run(&user.engine,
 				engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 0,
 					    user_addr(&user, user_buf(&user, 0)),
 					    MIB)));
-	EXPECT_FILE(nvme.vf[0], "nvvgpu/state", "error\n");
-	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_UNMANAGED(nvme.vf[0]);
+	EXPECT_UNMANAGED(self->vf);
 	EXPECT_FILE(gpu.vf[0], "nvvgpu/state", "open\n");
-	vdev_close(&vdev);
 	user_close(&user);
 	gpu_clean(&gpu);
 	EXPECT_EQ(0, mod_del("nvvgpu-rm"));

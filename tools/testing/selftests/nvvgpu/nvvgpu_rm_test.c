@@ -147,11 +147,11 @@ TEST_F(rm, gpu_is_found_before_and_after_the_adapter)
 {
 	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm " CONTRACT "\n");
 	ASSERT_EQ(0, mod_del("nvvgpu-rm"));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	EXPECT_UNMANAGED(self->vf);
 	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
 	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm " CONTRACT "\n");
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "none\n");
+	EXPECT_UNMANAGED(self->vf);
 	/* What is no PF is refused. */
 	EXPECT_EQ(-EIO, put(STANDIN_DIR "/pf", "%s", self->vf));
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
@@ -594,33 +594,62 @@ TEST_F(rm, provider_goes_away_during_a_slow_start)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_TRUE(WIFEXITED(status));
 	EXPECT_EQ(ENODEV, WEXITSTATUS(status));
-	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_UNMANAGED(self->vf);
 	EXPECT_EQ(1, nr_calls("vgpu_delete"));
 }
 
 /* A provider that comes and goes */
 
-TEST_F(rm, provider_goes_away_with_the_device_open)
+TEST_F(rm, provider_that_goes_away_waits_for_the_user)
 {
-	int err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pid_t pid;
 
 	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
 	ASSERT_EQ(0, vf_set_type(self->vf2, TYPE_2Q));
 	ASSERT_OPEN();
-	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_ERR_IRQ_INDEX, err));
-	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
-	EXPECT_EQ(1, irq_wait(err, 5000));
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
+	pid = put_begin(STANDIN_DIR "/pf", "none");
+	ASSERT_LT(0, pid);
+	EXPECT_EQ(1, irq_wait(req, 20000));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	vdev_close(&self->vdev);
+	EXPECT_EQ(0, child_status(pid));
 	EXPECT_EQ(2, nr_calls("vgpu_delete"));
-	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
-	EXPECT_FILE(self->vf2, "nvvgpu/state", "bound\n");
+	EXPECT_UNMANAGED(self->vf);
+	EXPECT_UNMANAGED(self->vf2);
 	EXPECT_EQ(0, mod_refs("nvvgpu-rm"));
 
-	/* It comes back, and a reset brings the vGPU back. */
+	/* It comes back. */
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
-	EXPECT_EQ(0, vdev_reset(&self->vdev));
-	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
-	EXPECT_EQ(2, nr_calls("vgpu_start"));
-	close(err);
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_OPEN();
+	close(req);
+}
+
+/* The provider may still answer the start of a vGPU that it has not deleted. */
+TEST_F(rm, memory_of_a_vgpu_is_kept_when_it_cannot_be_deleted)
+{
+	int kmsg = kmsg_open();
+
+	ASSERT_EQ(0, put(TIMEOUT_PARAM, "200"));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", NEVER));
+	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "vgpu_delete 0x40"));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, 0));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	ASSERT_EQ(0, mod_del("nvvgpu-rm"));
+	EXPECT_TRUE(kernel_says(kmsg,
+				"the provider has not deleted the vGPU of VF 0, its memory is kept"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/answer", "1"));
+	usleep(200000);
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", "0"));
+	ASSERT_EQ(0, mod_del("nvvgpu-rm-standin"));
+	ASSERT_EQ(0, mod_add("nvvgpu-rm-standin", ""));
+	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
+	close(kmsg);
 }
 
 TEST_F(rm, adapter_and_provider_are_unloaded_with_vgpus)
@@ -632,7 +661,7 @@ TEST_F(rm, adapter_and_provider_are_unloaded_with_vgpus)
 	vdev_close(&self->vdev);
 	EXPECT_EQ(0, mod_del("nvvgpu-rm"));
 	EXPECT_EQ(1, nr_calls("vgpu_delete"));
-	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_UNMANAGED(self->vf);
 	EXPECT_EQ(0, mod_del("nvvgpu-rm-standin"));
 	ASSERT_EQ(0, mod_add("nvvgpu-rm-standin", ""));
 	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));

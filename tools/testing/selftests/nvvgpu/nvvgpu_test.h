@@ -425,7 +425,9 @@ static inline int user_back(struct user *user)
 
 	if (user->vdev.nr_irqs)
 		vdev_msix_disable(&user->vdev);
-	ret = vdev_enable(&user->vdev, true);
+	ret = vdev_remap_bars(&user->vdev);
+	if (!ret)
+		ret = vdev_enable(&user->vdev, true);
 	if (!ret)
 		ret = vdev_msix_enable(&user->vdev, ENGINE_VECTORS);
 	if (!ret)

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <linux/netlink.h>
 #include <linux/nvvgpu.h>
@@ -50,6 +51,55 @@ int put(const char *path, const char *fmt, ...)
 	close(fd);
 
 	return ret;
+}
+
+/**
+ * child_begin() - fork a child that keeps no VFIO device open
+ *
+ * Return: 0 in the child, which has to _exit(); the child, for child_status(),
+ * in the parent; or a negative errno.
+ */
+pid_t child_begin(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		syscall(SYS_close_range, 3, ~0U, 0);
+
+	return pid < 0 ? -errno : pid;
+}
+
+/**
+ * put_begin() - write to a file from a child process
+ * @path: of the file
+ * @text: what to write
+ *
+ * Return: the child, for child_status(), or a negative errno.
+ */
+pid_t put_begin(const char *path, const char *text)
+{
+	pid_t pid = child_begin();
+
+	if (!pid)
+		_exit(-put(path, "%s", text));
+
+	return pid;
+}
+
+/**
+ * child_status() - wait for a child process
+ * @pid: the child
+ *
+ * Return: its exit status, or -1 when it was killed.
+ */
+int child_status(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+
+	return WEXITSTATUS(status);
 }
 
 /**

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include <linux/types.h>
+#include <sys/types.h>
 
 #include "sysfs.h"
 
@@ -35,6 +36,11 @@ enum backend_event {
 int put(const char *path, const char *fmt, ...);
 int get(const char *path, char *buf, size_t size);
 long long get_value(const char *path, const char *key);
+
+/* Children: what waits for a process cannot be done by itself */
+pid_t child_begin(void);
+pid_t put_begin(const char *path, const char *text);
+int child_status(pid_t pid);
 
 /* Modules; names with dashes */
 int mod_add(const char *name, const char *params);
@@ -89,6 +95,15 @@ int uevent_wait(int fd, const char *vf, const char *event, int timeout_ms);
 	EXPECT_LE(0, pci_read(__vf, __file, __buf, sizeof(__buf)));	\
 	EXPECT_STREQ(__text, __buf)					\
 		TH_LOG("%s/%s", __vf, __file);				\
+} while (0)
+
+/* No back-end manages the VF: there is no VFIO device, and there are no files. */
+#define EXPECT_UNMANAGED(vf) do {					\
+	const char *__name = (vf);					\
+									\
+	EXPECT_FALSE(pci_exists(__name, "nvidia"));			\
+	EXPECT_FALSE(pci_exists(__name, "nvvgpu"));			\
+	EXPECT_FALSE(pci_exists(__name, "vfio-dev"));			\
 } while (0)
 
 #endif /* _NVVGPU_SELFTEST_BACKEND_H */

@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -583,6 +584,48 @@ int vdev_write(const struct vdev *vdev, unsigned int region, __u64 offset,
 	return n < 0 ? -errno : (int)n;
 }
 
+/*
+ * A BAR of a vGPU that could not be recovered is inaccessible.  Like the bus,
+ * answer with ones from then on, until vdev_remap_bars().
+ */
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	const size_t size = sysconf(_SC_PAGESIZE);
+	void *page = (void *)((uintptr_t)info->si_addr & ~(size - 1));
+
+	if (mmap(page, size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page)
+		_exit(SIGBUS);
+	memset(page, 0xff, size);
+}
+
+/**
+ * vdev_remap_bars() - map BARs again after a vGPU has been recovered
+ * @vdev: an open device
+ *
+ * Return: 0 or a negative errno.
+ */
+int vdev_remap_bars(struct vdev *vdev)
+{
+	struct vfio_region_info info;
+	unsigned int bar;
+	int ret;
+
+	for (bar = 0; bar < VDEV_NR_BARS; bar++) {
+		if (!vdev->bar[bar])
+			continue;
+		ret = vdev_region_info(vdev, bar, &info);
+		if (ret < 0)
+			return ret;
+		if (mmap(vdev->bar[bar], vdev->bar_len[bar],
+			 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			 vdev->fd, info.offset) == MAP_FAILED)
+			return -errno;
+	}
+
+	return 0;
+}
+
 /**
  * vdev_map_bar() - map a whole BAR, until vdev_close()
  * @vdev: an open device
@@ -592,6 +635,10 @@ int vdev_write(const struct vdev *vdev, unsigned int region, __u64 offset,
  */
 int vdev_map_bar(struct vdev *vdev, unsigned int bar)
 {
+	struct sigaction action = {
+		.sa_sigaction = on_sigbus,
+		.sa_flags = SA_SIGINFO,
+	};
 	struct vfio_region_info info;
 	void *map;
 	int ret;
@@ -608,6 +655,7 @@ int vdev_map_bar(struct vdev *vdev, unsigned int bar)
 		   vdev->fd, info.offset);
 	if (map == MAP_FAILED)
 		return -errno;
+	sigaction(SIGBUS, &action, NULL);
 	vdev->bar[bar] = map;
 	vdev->bar_len[bar] = info.size;
 

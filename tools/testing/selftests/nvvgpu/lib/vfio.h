@@ -105,6 +105,7 @@ int vdev_write(const struct vdev *vdev, unsigned int region, __u64 offset,
 int vdev_try_mmap(const struct vdev *vdev, unsigned int region, __u64 offset,
 		  size_t len);
 int vdev_map_bar(struct vdev *vdev, unsigned int bar);
+int vdev_remap_bars(struct vdev *vdev);
 void vdev_unmap_bar(struct vdev *vdev, unsigned int bar);
 
 /* Configuration space; a failed read is all ones, as on the bus */

@@ -79,6 +79,8 @@ struct emu_cmd {
  * @lock: serializes CREATE and DELETE of the front-end and of the reaper
  * @type: NULL where there is no vGPU; changed under @lock and &emu_dev.lock
  * @fb_offset: of the framebuffer in VRAM, under &emu_dev.lock
+ * @placement: likewise
+ * @deleting: likewise; the firmware may have given the framebuffer to another
  * @started: between start and stop; the front-end serializes those
  * @reset_err: what came of it when the vGPU was got ready for a reset
  * @still: at NVVGPU_SUSPEND_ALL
@@ -90,6 +92,8 @@ struct emu_vgpu {
 	struct mutex lock;	/* one CREATE or DELETE at a time */
 	const struct nvvgpu_type_info *type;
 	u64 fb_offset;
+	u32 placement;
+	bool deleting;
 	bool started;
 	int reset_err;
 	bool still;
@@ -131,13 +135,15 @@ struct emu_vgpu {
  *	low part of the sequence number.
  * @alive: VFs with a vGPU that is believed to be well
  *
+ * @place_lock: held for read to create a vGPU, and for write while vGPUs that
+ *	exist may be missing in the firmware, whose placements must stay free
  * @slot_wait: for an entry in @reqs
  * @unsure: VFs on which the firmware may have a vGPU that nobody knows of;
  *	atomic bits
  * @reaper: deletes those when a late answer has told of them
  * @vgpus: by number of the VF
  *
- * Lock order: the front-end's gate and its lock of one VF, &emu_vgpu.lock,
+ * Lock order: the front-end's lock of one VF, &emu_vgpu.lock, @place_lock,
  * @msg_mutex, @lock.  emu_fw_start() and emu_fw_stop() need the device lock
  * of @pdev, which is outside of all these.
  */
@@ -169,6 +175,7 @@ struct emu_dev {
 	struct emu_req *reqs[EMU_CMD_SLOTS];
 	DECLARE_BITMAP(alive, NVVGPU_EMU_MAX_VFS);
 
+	struct rw_semaphore place_lock; /* see above */
 	wait_queue_head_t slot_wait;
 	DECLARE_BITMAP(unsure, NVVGPU_EMU_MAX_VFS);
 	struct work_struct reaper;
@@ -196,6 +203,7 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 extern const struct nvvgpu_backend_ops emu_backend_ops;
 
 void emu_vgpus_init(struct emu_dev *emu);
+void emu_vgpus_reserve(struct emu_dev *emu);
 void emu_vgpus_lost(struct emu_dev *emu);
 void emu_vgpu_lost(struct emu_dev *emu, unsigned int vf);
 void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event);

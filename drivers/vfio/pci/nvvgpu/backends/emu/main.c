@@ -2,6 +2,7 @@
 /*
  * nvvgpu-emu: PCI driver for the physical function of the emulated SR-IOV GPU.
  */
+#include <linux/cleanup.h>
 #include <linux/dma-mapping.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/module.h>
@@ -132,14 +133,10 @@ static void emu_remove(struct pci_dev *pdev)
 {
 	struct emu_dev *emu = pci_get_drvdata(pdev);
 
+	/* Waits until users have closed the VFs, as the REQ interrupt asks. */
 	emu_unregister(emu);
 	emu_fw_stop(emu);
 	cancel_work_sync(&emu->reaper);
-
-	/*
-	 * Unbinds the VFs, and therefore waits until the users of their VFIO
-	 * devices, who are asked to by the REQ interrupt, have closed them.
-	 */
 	pci_disable_sriov(pdev);
 }
 
@@ -177,6 +174,14 @@ static int emu_sriov_configure(struct pci_dev *pdev, int nr_vfs)
  * firmware that has crashed.  It takes every vGPU with it.  The PCI core
  * restores the SR-IOV capability, and with it the VFs.
  */
+static void emu_restart(struct emu_dev *emu)
+{
+	guard(rwsem_write)(&emu->place_lock);
+
+	if (!emu_fw_start(emu))
+		emu_vgpus_reserve(emu);
+}
+
 static void emu_pf_reset_prepare(struct pci_dev *pdev)
 {
 	emu_fw_stop(pci_get_drvdata(pdev));
@@ -184,7 +189,7 @@ static void emu_pf_reset_prepare(struct pci_dev *pdev)
 
 static void emu_pf_reset_done(struct pci_dev *pdev)
 {
-	emu_fw_start(pci_get_drvdata(pdev));
+	emu_restart(pci_get_drvdata(pdev));
 }
 
 static pci_ers_result_t emu_error_detected(struct pci_dev *pdev,
@@ -224,7 +229,7 @@ static void emu_resume(struct pci_dev *pdev)
 		return;
 
 	emu_fw_stop(emu);
-	emu_fw_start(emu);
+	emu_restart(emu);
 }
 
 static const struct pci_error_handlers emu_err_handler = {

@@ -179,14 +179,15 @@ void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf)
 	schedule_work(&emu->reaper);
 }
 
-/* Do the two pieces of VRAM have a byte in common? */
-static bool emu_vgpus_overlap(const struct emu_vgpu *a, const struct emu_vgpu *b)
+/* Does a framebuffer at @offset have a byte in common with that of @other? */
+static bool emu_fb_overlaps(u64 offset, const struct nvvgpu_type_info *type,
+			    const struct emu_vgpu *other)
 {
-	return a->fb_offset < b->fb_offset + b->type->fb_bytes &&
-	       b->fb_offset < a->fb_offset + a->type->fb_bytes;
+	return offset < other->fb_offset + other->type->fb_bytes &&
+	       other->fb_offset < offset + type->fb_bytes;
 }
 
-/* Take a new vGPU on, if the firmware has placed it where it belongs. */
+/* Accept a new vGPU, if the firmware has placed it where it belongs. */
 static int emu_vgpu_adopt(struct emu_dev *emu, unsigned int vf,
 			  const struct nvvgpu_type_info *type, u32 wanted,
 			  const struct emu_cmd *cmd)
@@ -212,44 +213,40 @@ static int emu_vgpu_adopt(struct emu_dev *emu, unsigned int vf,
 		return -EPROTO;
 	}
 
-	vgpu->type = type;
-	vgpu->fb_offset = offset;
-	vgpu->started = false;
-	for_each_set_bit(other, emu->alive, NVVGPU_EMU_MAX_VFS) {
-		if (!emu_vgpus_overlap(vgpu, &emu->vgpus[other]))
+	/* A vGPU that has crashed keeps its framebuffer, too. */
+	for (other = 0; other < NVVGPU_EMU_MAX_VFS; other++) {
+		if (other == vf || !emu->vgpus[other].type ||
+		    emu->vgpus[other].deleting ||
+		    !emu_fb_overlaps(offset, type, &emu->vgpus[other]))
 			continue;
 		dev_err(&emu->pdev->dev,
 			"firmware has put VF %u into the framebuffer of VF %u\n",
 			vf, other);
-		vgpu->type = NULL;
 		return -EPROTO;
 	}
+
+	vgpu->type = type;
+	vgpu->fb_offset = offset;
+	vgpu->placement = placement;
+	vgpu->started = false;
 	__set_bit(vf, emu->alive);
 	return 0;
 }
 
-static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement)
+/* Have the firmware create a vGPU. */
+static int emu_vgpu_make(struct emu_dev *emu, unsigned int vf,
+			 const struct nvvgpu_type_info *info, u32 *placement)
 {
-	const struct nvvgpu_type_info *info = emu_type_find(priv, type);
 	struct emu_cmd cmd = {
 		.opcode = NVVGPU_EMU_CMD_CREATE,
 		.vf = vf,
-		.arg[0] = type,
+		.arg[0] = info->id,
 		.arg[1] = *placement,
 	};
-	struct emu_dev *emu = priv;
 	int err;
 
-	if (!info)
-		return -ENOENT;
-
-	guard(mutex)(&emu->vgpus[vf].lock);
-
-	if (test_bit(vf, emu->unsure)) {
-		err = emu_vgpu_discard(emu, vf);
-		if (err)
-			return err;
-	}
+	lockdep_assert_held(&emu->vgpus[vf].lock);
+	lockdep_assert_held(&emu->place_lock);
 
 	if (*placement == NVVGPU_PLACEMENT_ANY)
 		cmd.arg[1] = NVVGPU_EMU_PLACEMENT_ANY;
@@ -272,22 +269,122 @@ static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement)
 	return 0;
 }
 
+static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement)
+{
+	const struct nvvgpu_type_info *info = emu_type_find(priv, type);
+	struct emu_dev *emu = priv;
+	int err;
+
+	if (!info)
+		return -ENOENT;
+
+	guard(mutex)(&emu->vgpus[vf].lock);
+
+	if (test_bit(vf, emu->unsure)) {
+		err = emu_vgpu_discard(emu, vf);
+		if (err)
+			return err;
+	}
+
+	guard(rwsem_read)(&emu->place_lock);
+
+	return emu_vgpu_make(emu, vf, info, placement);
+}
+
+/*
+ * The firmware recovers a vGPU that has crashed only by DELETE and CREATE: no
+ * other vGPU is created in between, so that the placement stays free.
+ */
+static int emu_recover(void *priv, unsigned int vf)
+{
+	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	const struct nvvgpu_type_info *info;
+	u32 placement;
+	int err;
+
+	guard(mutex)(&vgpu->lock);
+
+	info = vgpu->type;
+
+	guard(rwsem_write)(&emu->place_lock);
+
+	spin_lock(&emu->lock);
+	__clear_bit(vf, emu->alive);
+	placement = vgpu->placement;
+	spin_unlock(&emu->lock);
+
+	err = emu_vgpu_discard(emu, vf);
+	if (err)
+		return err;
+
+	return emu_vgpu_make(emu, vf, info, &placement);
+}
+
+/**
+ * emu_vgpus_reserve() - create again what the firmware has lost by a reset
+ * @emu: the GPU, its firmware just started; @place_lock is held for write
+ *
+ * The vGPUs stay crashed, until they are recovered or deleted.  Until then
+ * nobody else gets their framebuffers, which users may still have mapped.
+ */
+void emu_vgpus_reserve(struct emu_dev *emu)
+{
+	struct emu_cmd cmd;
+	unsigned int vf;
+	int err;
+
+	lockdep_assert_held_write(&emu->place_lock);
+
+	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++) {
+		cmd = (struct emu_cmd) {
+			.opcode = NVVGPU_EMU_CMD_CREATE,
+			.vf = vf,
+		};
+		scoped_guard(spinlock, &emu->lock) {
+			if (emu->vgpus[vf].type)
+				cmd.arg[0] = emu->vgpus[vf].type->id;
+			cmd.arg[1] = emu->vgpus[vf].placement;
+		}
+		if (!cmd.arg[0])
+			continue;
+
+		/* It may be deleted at this moment. */
+		set_bit(vf, emu->unsure);
+		err = emu_fw_cmd(emu, &cmd);
+		if (err)
+			dev_err(&emu->pdev->dev,
+				"cannot reserve placement %llu of VF %u again: %pe\n",
+				cmd.arg[1], vf, ERR_PTR(err));
+	}
+	schedule_work(&emu->reaper);
+}
+
 static int emu_delete(void *priv, unsigned int vf)
 {
 	struct emu_dev *emu = priv;
 	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	int err;
 
 	guard(mutex)(&vgpu->lock);
 
 	/* From here on nobody is interested in what becomes of it */
 	spin_lock(&emu->lock);
 	__clear_bit(vf, emu->alive);
-	vgpu->type = NULL;
+	vgpu->deleting = true;
 	spin_unlock(&emu->lock);
 	vgpu->started = false;
 
 	/* A firmware that has been reset knows of no vGPU, which is as good */
-	return emu_vgpu_discard(emu, vf);
+	err = emu_vgpu_discard(emu, vf);
+
+	spin_lock(&emu->lock);
+	vgpu->deleting = false;
+	if (!err)
+		vgpu->type = NULL;
+	spin_unlock(&emu->lock);
+
+	return err;
 }
 
 static int emu_start(void *priv, unsigned int vf,
@@ -340,15 +437,12 @@ static void emu_reset_prepare(void *priv, unsigned int vf)
 			  emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_RESET) : 0;
 }
 
+/* The function level reset has done the rest. */
 static int emu_reset_done(void *priv, unsigned int vf)
 {
 	struct emu_dev *emu = priv;
-	struct emu_vgpu *vgpu = &emu->vgpus[vf];
 
-	if (!vgpu->started || vgpu->reset_err)
-		return vgpu->reset_err;
-
-	return emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_RESET);
+	return emu->vgpus[vf].reset_err;
 }
 
 static int emu_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
@@ -422,6 +516,7 @@ const struct nvvgpu_backend_ops emu_backend_ops = {
 	.stop = emu_stop,
 	.reset_prepare = emu_reset_prepare,
 	.reset_done = emu_reset_done,
+	.recover = emu_recover,
 	.get_bar_info = emu_get_bar_info,
 	.get_stats = emu_get_stats,
 	.suspend = emu_vgpu_suspend,
@@ -450,6 +545,7 @@ void emu_vgpus_init(struct emu_dev *emu)
 	unsigned int vf;
 
 	INIT_WORK(&emu->reaper, emu_reap);
+	init_rwsem(&emu->place_lock);
 	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++)
 		mutex_init(&emu->vgpus[vf].lock);
 }

@@ -18,7 +18,7 @@
  *
  *   configfs' locks, device_lock of the PF
  *     generic_mutex
- *       the front-end's gate and its lock of one VF
+ *       device_lock of a VF, the front-end's lock of one VF
  *         generic_pf::lock
  */
 

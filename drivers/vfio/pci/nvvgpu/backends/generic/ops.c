@@ -191,6 +191,12 @@ static int generic_stop(void *priv, unsigned int vf)
 	return pci_wait_for_pending_transaction(pdev) ? 0 : -EIO;
 }
 
+/* The reset has done it, if the VF is quiet now. */
+static int generic_recover(void *priv, unsigned int vf)
+{
+	return generic_stop(priv, vf);
+}
+
 static int generic_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
 				struct nvvgpu_bar_info *info)
 {
@@ -219,4 +225,5 @@ const struct nvvgpu_backend_ops generic_ops = {
 	.start = generic_start,
 	.stop = generic_stop,
 	.get_bar_info = generic_get_bar_info,
+	.recover = generic_recover,
 };

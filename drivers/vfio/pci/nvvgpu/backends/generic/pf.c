@@ -92,7 +92,7 @@ static void generic_unregister(struct generic_pf *pf)
 	if (!pf->backend)
 		return;
 
-	/* Its last calls delete every vGPU. */
+	/* Waits for the users of the VFs, and deletes every vGPU. */
 	nvvgpu_backend_unregister(pf->backend);
 	pf->backend = NULL;
 	kfree(pf->vgpus);
@@ -204,7 +204,7 @@ int generic_pf_enable(struct generic_pf *pf)
  * generic_pf_disable() - withdraw the types of a PF
  * @pf: the PF
  *
- * vGPUs are deleted; the users of those that are open find them in error.
+ * Users of VFs are asked to close them, and this waits.  vGPUs are deleted.
  */
 void generic_pf_disable(struct generic_pf *pf)
 {

@@ -50,8 +50,20 @@ static struct rm_gpu *rm_gpu_alloc(struct pci_dev *pf)
 	return gpu;
 }
 
+/* The provider has pointers to a vGPU until it has deleted it. */
 static void rm_gpu_free(struct rm_gpu *gpu)
 {
+	unsigned int vf;
+
+	for (vf = 0; vf < gpu->nr_vfs; vf++) {
+		if (!gpu->vgpus[vf].made)
+			continue;
+		pci_err(gpu->pf,
+			"the provider has not deleted the vGPU of VF %u, its memory is kept\n",
+			vf);
+		return;
+	}
+
 	pci_dev_put(gpu->pf);
 	kfree(gpu->types);
 	kfree(gpu);

@@ -14,6 +14,7 @@
  *   block	name of an operation that does not return until this is "none"
  *   bar	"<BAR> <size> <trapped from> <trapped bytes>", "none" ends that
  *   placement	what get_placement tells
+ *   master	number of a VF that is a bus master at every reset_prepare
  *   calls	how often each operation has been called, and the violations
  */
 #include <linux/atomic.h>
@@ -52,6 +53,7 @@ enum mock_op {
 	OP_BAR_WRITE,
 	OP_GET_STATS,
 	OP_GET_PLACEMENT,
+	OP_RECOVER,
 	NR_OPS,
 };
 
@@ -70,6 +72,7 @@ static const char * const mock_op_names[NR_OPS] = {
 	[OP_BAR_WRITE] = "bar_write",
 	[OP_GET_STATS] = "get_stats",
 	[OP_GET_PLACEMENT] = "get_placement",
+	[OP_RECOVER] = "recover",
 };
 
 /**
@@ -77,12 +80,14 @@ static const char * const mock_op_names[NR_OPS] = {
  * @busy: an operation for it is at work
  * @created: between create and delete
  * @started: between start and stop
+ * @prepared: between reset_prepare and reset_done
  * @trapped: what a trapped area holds
  */
 struct mock_vgpu {
 	unsigned long busy;
 	bool created;
 	bool started;
+	bool prepared;
 	u8 trapped[MOCK_TRAPPED];
 };
 
@@ -117,6 +122,7 @@ static int mock_fail_errno;
 static int mock_block_op = -1;
 static DECLARE_WAIT_QUEUE_HEAD(mock_wait);
 static u32 mock_placement;
+static u32 mock_master = U32_MAX;
 static struct dentry *mock_dir;
 
 /* What get_bar_info answers for one BAR */
@@ -255,6 +261,7 @@ static int mock_delete(void *priv, unsigned int vf)
 	vgpu = mock_enter_vf(priv, vf, OP_DELETE, &ret);
 	mock_expect(vgpu->created, "delete of what is not created");
 	mock_expect(!vgpu->started, "delete of what is started");
+	mock_expect(!vgpu->prepared, "delete before reset_done");
 	if (!ret)
 		vgpu->created = false;
 
@@ -288,13 +295,32 @@ static int mock_stop(void *priv, unsigned int vf)
 	return mock_leave_vf(vgpu, ret);
 }
 
+/* A user has made the VF a bus master, and only a reset ends that. */
+static bool mock_was_reset(struct mock *mock, unsigned int vf)
+{
+	struct pci_dev *pdev;
+	u16 command = PCI_COMMAND_MASTER;
+
+	if (vf != READ_ONCE(mock_master))
+		return false;
+	pdev = nvvgpu_backend_get_vf(mock->pf, vf);
+	if (pdev)
+		pci_read_config_word(pdev, PCI_COMMAND, &command);
+	pci_dev_put(pdev);
+
+	return !(command & PCI_COMMAND_MASTER);
+}
+
 static void mock_reset_prepare(void *priv, unsigned int vf)
 {
 	struct mock_vgpu *vgpu;
 	int ret;
 
 	vgpu = mock_enter_vf(priv, vf, OP_RESET_PREPARE, &ret);
-	mock_expect(vgpu->created, "reset_prepare of what is not created");
+	mock_expect(vgpu->created && !vgpu->prepared,
+		    "reset_prepare of what is not created, or prepared");
+	mock_expect(!mock_was_reset(priv, vf), "reset_prepare after the reset");
+	vgpu->prepared = true;
 	mock_leave_vf(vgpu, 0);
 }
 
@@ -304,7 +330,21 @@ static int mock_reset_done(void *priv, unsigned int vf)
 	int ret;
 
 	vgpu = mock_enter_vf(priv, vf, OP_RESET_DONE, &ret);
-	mock_expect(vgpu->created, "reset_done of what is not created");
+	mock_expect(vgpu->created && vgpu->prepared,
+		    "reset_done of what is not created, or not prepared");
+	vgpu->prepared = false;
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_recover(void *priv, unsigned int vf)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(priv, vf, OP_RECOVER, &ret);
+	mock_expect(vgpu->created && !vgpu->started && !vgpu->prepared,
+		    "recover of what is not created, started or prepared");
 
 	return mock_leave_vf(vgpu, ret);
 }
@@ -368,15 +408,15 @@ static int mock_bar_write(void *priv, unsigned int vf, unsigned int bar,
 static int mock_get_stats(void *priv, unsigned int vf, struct nvvgpu_stat *stats,
 			  size_t capacity)
 {
-	struct mock_vgpu *vgpu;
-	int ret;
+	struct mock *mock = priv;
+	int ret = mock_enter(mock, OP_GET_STATS);
 
-	vgpu = mock_enter_vf(priv, vf, OP_GET_STATS, &ret);
-	mock_expect(vgpu->created, "get_stats of what is not created");
+	mock_expect(READ_ONCE(mock->vgpus[vf].created),
+		    "get_stats of what is not created");
 	stats[0].name = "starts";
 	stats[0].value = atomic64_read(&mock_calls[OP_START]);
 
-	return mock_leave_vf(vgpu, ret ?: 1);
+	return ret ?: 1;
 }
 
 static int mock_get_placement(void *priv, unsigned int vf, u32 *placement)
@@ -460,6 +500,7 @@ static const struct nvvgpu_backend_ops mock_sound = {
 	.bar_write = mock_bar_write,
 	.get_stats = mock_get_stats,
 	.get_placement = mock_get_placement,
+	.recover = mock_recover,
 };
 
 static void mock_minimal(struct nvvgpu_backend_ops *ops)
@@ -471,6 +512,7 @@ static void mock_minimal(struct nvvgpu_backend_ops *ops)
 	ops->bar_write = NULL;
 	ops->get_stats = NULL;
 	ops->get_placement = NULL;
+	ops->recover = NULL;
 }
 
 static void mock_built_in(struct nvvgpu_backend_ops *ops)
@@ -900,6 +942,7 @@ static int __init mock_init(void)
 	debugfs_create_file("block", 0200, dir, NULL, &block_fops);
 	debugfs_create_file("bar", 0200, dir, NULL, &bar_fops);
 	debugfs_create_u32("placement", 0600, dir, &mock_placement);
+	debugfs_create_u32("master", 0600, dir, &mock_master);
 	debugfs_create_file("calls", 0400, dir, NULL, &calls_fops);
 
 	return 0;

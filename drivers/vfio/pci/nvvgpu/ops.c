@@ -1,0 +1,585 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every call into a back-end.
+ *
+ * Each operation has one function here, which asserts the lock that the
+ * contract promises, traces the call and checks the answer.
+ */
+#include <kunit/visibility.h>
+#include <linux/ctype.h>
+#include <linux/export.h>
+#include <linux/log2.h>
+#include <linux/pci.h>
+#include <linux/sizes.h>
+
+#include "nvvgpu.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+/* The operations, for a caller that may call those of a VF */
+static const struct nvvgpu_backend_ops *nvvgpu_ops(struct nvvgpu *vgpu)
+{
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	return vgpu->backend->ops;
+}
+
+static void *nvvgpu_priv(struct nvvgpu *vgpu)
+{
+	return vgpu->backend->priv;
+}
+
+/* Trace what an operation has returned, and pass it on. */
+static int nvvgpu_traced(struct nvvgpu *vgpu, const char *op, int ret)
+{
+	trace_nvvgpu_op(vgpu, op, ret);
+
+	return ret;
+}
+
+/**
+ * nvvgpu_can() - report the optional operations of a back-end
+ * @backend: the back-end
+ *
+ * Return: NVVGPU_CAN_* flags
+ */
+u32 nvvgpu_can(const struct nvvgpu_backend *backend)
+{
+	const struct nvvgpu_backend_ops *ops = backend->ops;
+
+	return (ops->reset_prepare ? NVVGPU_CAN_RESET : 0) |
+	       (ops->get_bar_info ? NVVGPU_CAN_SHAPE : 0) |
+	       (ops->bar_read ? NVVGPU_CAN_TRAP : 0) |
+	       (ops->suspend ? NVVGPU_CAN_MIGRATE : 0) |
+	       (ops->precopy_estimate ? NVVGPU_CAN_PRECOPY : 0) |
+	       (ops->save_ahead ? NVVGPU_CAN_SAVE_AHEAD : 0) |
+	       (ops->dma_log_start ? NVVGPU_CAN_LOG_DMA : 0) |
+	       (ops->get_plane ? NVVGPU_CAN_DISPLAY : 0) |
+	       (ops->get_stats ? NVVGPU_CAN_STATS : 0) |
+	       (ops->get_placement ? NVVGPU_CAN_PLACEMENT : 0) |
+	       (ops->recover ? NVVGPU_CAN_RECOVER : 0);
+}
+
+/**
+ * nvvgpu_op_get_types() - list the types of a back-end
+ * @backend: the back-end
+ * @ids: room for NVVGPU_MAX_TYPES ids
+ *
+ * Return: their number; -EOVERFLOW when the back-end reports too many, or the
+ * error of the back-end
+ */
+int nvvgpu_op_get_types(struct nvvgpu_backend *backend, u32 *ids)
+{
+	int nr;
+
+	nr = backend->ops->get_types(backend->priv, ids, NVVGPU_MAX_TYPES);
+	trace_nvvgpu_pf_op(backend->pf, "get_types", nr);
+
+	return nr > NVVGPU_MAX_TYPES ? -EOVERFLOW : nr;
+}
+
+/*
+ * Tools split the lines that show a name at the first colon and at single
+ * spaces, and take "-<GB><class>" from its end.
+ */
+VISIBLE_IF_KUNIT
+bool nvvgpu_name_valid(const char *name)
+{
+	size_t i, len = strnlen(name, NVVGPU_NAME_LEN);
+
+	if (!len || len == NVVGPU_NAME_LEN || name[0] == ' ' ||
+	    name[len - 1] == ' ')
+		return false;
+
+	for (i = 0; i < len; i++) {
+		/* isprint() accepts the upper half of Latin-1, too. */
+		if (!isascii(name[i]) || !isprint(name[i]) ||
+		    strchr(":\"", name[i]))
+			return false;
+		if (name[i] == ' ' && name[i + 1] == ' ')
+			return false;
+	}
+
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_name_valid);
+
+/**
+ * nvvgpu_op_get_type_info() - describe a type
+ * @backend: the back-end
+ * @type: id of the type
+ * @info: filled in
+ *
+ * Return: 0; -ENOENT for an unknown type; -EPROTO when the answer violates the
+ * contract; or the error of the back-end
+ */
+int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
+			    struct nvvgpu_type_info *info)
+{
+	int ret;
+
+	if (!type)
+		return -ENOENT;
+
+	memset(info, 0, sizeof(*info));
+	ret = backend->ops->get_type_info(backend->priv, type, info);
+	trace_nvvgpu_pf_op(backend->pf, "get_type_info", ret);
+	if (ret)
+		return ret;
+
+	if (info->id != type || type > INT_MAX ||
+	    !nvvgpu_name_valid(info->name) || !isupper(info->vgpu_class)) {
+		dev_err_ratelimited(&backend->pf->pdev->dev,
+				    "back-end %s: type %u is malformed\n",
+				    backend->ops->name, type);
+		return -EPROTO;
+	}
+
+	return 0;
+}
+
+/**
+ * nvvgpu_op_get_available() - count the vGPUs of a type that can be created
+ * @backend: the back-end
+ * @type: id of the type
+ * @reason: NVVGPU_REASON_LEN bytes, filled in when there are none
+ *
+ * Return: how many; -ENOENT for an unknown type, or the error of the back-end
+ */
+int nvvgpu_op_get_available(struct nvvgpu_backend *backend, u32 type,
+			    char *reason)
+{
+	int nr;
+
+	reason[0] = '\0';
+	nr = backend->ops->get_available(backend->priv, type, reason,
+					 NVVGPU_REASON_LEN);
+	trace_nvvgpu_pf_op(backend->pf, "get_available", nr);
+
+	return nr;
+}
+
+/**
+ * nvvgpu_op_create() - create a vGPU
+ * @vgpu: the VF
+ * @type: id of the type
+ * @placement: wanted, replaced by the actual one
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_create(struct nvvgpu *vgpu, u32 type, u32 *placement)
+{
+	int ret;
+
+	ret = nvvgpu_traced(vgpu, "create",
+			    nvvgpu_ops(vgpu)->create(nvvgpu_priv(vgpu),
+						     vgpu->vf, type,
+						     placement));
+	if (ret)
+		return ret;
+
+	guard(mutex)(&vgpu->query_mutex);
+	vgpu->queryable = true;
+
+	return 0;
+}
+
+/**
+ * nvvgpu_op_delete() - delete a vGPU
+ * @vgpu: the VF
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_delete(struct nvvgpu *vgpu)
+{
+	int ret;
+
+	guard(mutex)(&vgpu->query_mutex);
+
+	ret = nvvgpu_traced(vgpu, "delete",
+			    nvvgpu_ops(vgpu)->delete(nvvgpu_priv(vgpu),
+						     vgpu->vf));
+	if (!ret)
+		vgpu->queryable = false;
+	vgpu->nr_stats = 0;
+
+	return ret;
+}
+
+/**
+ * nvvgpu_op_delete_stale() - try again to delete a vGPU whose VF is gone
+ * @backend: the back-end
+ * @vf: number of the VF
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_delete_stale(struct nvvgpu_backend *backend, unsigned int vf)
+{
+	int ret = backend->ops->delete(backend->priv, vf);
+
+	trace_nvvgpu_pf_op(backend->pf, "delete", ret);
+
+	return ret;
+}
+
+/**
+ * nvvgpu_op_start() - start a vGPU
+ * @vgpu: the VF
+ * @ctx: its user
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_start(struct nvvgpu *vgpu, const struct nvvgpu_vm_context *ctx)
+{
+	return nvvgpu_traced(vgpu, "start",
+			     nvvgpu_ops(vgpu)->start(nvvgpu_priv(vgpu),
+						     vgpu->vf, ctx));
+}
+
+/**
+ * nvvgpu_op_stop() - stop a vGPU
+ * @vgpu: the VF
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_stop(struct nvvgpu *vgpu)
+{
+	return nvvgpu_traced(vgpu, "stop",
+			     nvvgpu_ops(vgpu)->stop(nvvgpu_priv(vgpu),
+						    vgpu->vf));
+}
+
+/**
+ * nvvgpu_op_reset_prepare() - quiesce a vGPU before a reset
+ * @vgpu: the VF
+ */
+void nvvgpu_op_reset_prepare(struct nvvgpu *vgpu)
+{
+	nvvgpu_ops(vgpu)->reset_prepare(nvvgpu_priv(vgpu), vgpu->vf);
+	nvvgpu_traced(vgpu, "reset_prepare", 0);
+}
+
+/**
+ * nvvgpu_op_reset_done() - bring a vGPU back after a reset
+ * @vgpu: the VF
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_reset_done(struct nvvgpu *vgpu)
+{
+	return nvvgpu_traced(vgpu, "reset_done",
+			     nvvgpu_ops(vgpu)->reset_done(nvvgpu_priv(vgpu),
+							  vgpu->vf));
+}
+
+/**
+ * nvvgpu_op_recover() - bring a crashed vGPU back in place
+ * @vgpu: the VF, its vGPU stopped
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_recover(struct nvvgpu *vgpu)
+{
+	return nvvgpu_traced(vgpu, "recover",
+			     nvvgpu_ops(vgpu)->recover(nvvgpu_priv(vgpu),
+						       vgpu->vf));
+}
+
+/**
+ * nvvgpu_op_get_bar_info() - ask for the shape of a BAR
+ * @vgpu: the VF
+ * @bar: number of the BAR
+ * @info: the shape of the VF's own BAR, modified
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_get_bar_info(struct nvvgpu *vgpu, unsigned int bar,
+			   struct nvvgpu_bar_info *info)
+{
+	return nvvgpu_traced(vgpu, "get_bar_info",
+			     nvvgpu_ops(vgpu)->get_bar_info(nvvgpu_priv(vgpu),
+							    vgpu->vf, bar,
+							    info));
+}
+
+/**
+ * nvvgpu_op_bar_rw() - access a trapped area
+ * @vgpu: the VF
+ * @bar: number of the BAR
+ * @offset: in the BAR
+ * @val: what is read or written
+ * @len: 1, 2, 4 or 8 bytes
+ * @iswrite: direction
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_bar_rw(struct nvvgpu *vgpu, unsigned int bar, u64 offset,
+		     void *val, size_t len, bool iswrite)
+{
+	const struct nvvgpu_backend_ops *ops = nvvgpu_ops(vgpu);
+	void *priv = nvvgpu_priv(vgpu);
+
+	if (iswrite)
+		return nvvgpu_traced(vgpu, "bar_write",
+				     ops->bar_write(priv, vgpu->vf, bar, offset,
+						    val, len));
+
+	return nvvgpu_traced(vgpu, "bar_read",
+			     ops->bar_read(priv, vgpu->vf, bar, offset, val,
+					   len));
+}
+
+/**
+ * nvvgpu_op_suspend() - quiesce a vGPU for migration
+ * @vgpu: the VF
+ * @level: how far
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_suspend(struct nvvgpu *vgpu, enum nvvgpu_suspend_level level)
+{
+	return nvvgpu_traced(vgpu, "suspend",
+			     nvvgpu_ops(vgpu)->suspend(nvvgpu_priv(vgpu),
+						       vgpu->vf, level));
+}
+
+/**
+ * nvvgpu_op_resume() - let a suspended vGPU run
+ * @vgpu: the VF
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_resume(struct nvvgpu *vgpu)
+{
+	return nvvgpu_traced(vgpu, "resume",
+			     nvvgpu_ops(vgpu)->resume(nvvgpu_priv(vgpu),
+						      vgpu->vf));
+}
+
+/**
+ * nvvgpu_op_state_size() - estimate how much state is left to be saved
+ * @vgpu: the VF
+ * @bytes: filled in
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_state_size(struct nvvgpu *vgpu, u64 *bytes)
+{
+	return nvvgpu_traced(vgpu, "state_size",
+			     nvvgpu_ops(vgpu)->state_size(nvvgpu_priv(vgpu),
+							  vgpu->vf, bytes));
+}
+
+/**
+ * nvvgpu_op_save_begin() - begin to save
+ * @vgpu: the VF
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_save_begin(struct nvvgpu *vgpu)
+{
+	return nvvgpu_traced(vgpu, "save_begin",
+			     nvvgpu_ops(vgpu)->save_begin(nvvgpu_priv(vgpu),
+							  vgpu->vf));
+}
+
+/**
+ * nvvgpu_op_save() - save the next chunk
+ * @vgpu: the VF
+ * @chunk: filled in
+ * @buf: NVVGPU_MIG_DATA_MAX bytes
+ *
+ * Return: 1 with a chunk, 0 without; -EPROTO when the answer violates the
+ * contract; or the error of the back-end
+ */
+int nvvgpu_op_save(struct nvvgpu *vgpu, struct nvvgpu_chunk *chunk, void *buf)
+{
+	int ret = nvvgpu_traced(vgpu, "save",
+				nvvgpu_ops(vgpu)->save(nvvgpu_priv(vgpu),
+						       vgpu->vf, chunk, buf,
+						       NVVGPU_MIG_DATA_MAX));
+
+	/* The data file uses -ENOMSG for itself. */
+	if (ret == -ENOMSG ||
+	    (ret > 0 && (chunk->length > NVVGPU_MIG_DATA_MAX || !chunk->span ||
+			 chunk->span < chunk->length)))
+		return -EPROTO;
+
+	return ret;
+}
+
+/**
+ * nvvgpu_op_save_ahead() - let the back-end fill the buffer of the next chunk
+ * @vgpu: the VF
+ * @buf: NVVGPU_MIG_DATA_MAX bytes
+ */
+void nvvgpu_op_save_ahead(struct nvvgpu *vgpu, void *buf)
+{
+	nvvgpu_ops(vgpu)->save_ahead(nvvgpu_priv(vgpu), vgpu->vf, buf, NVVGPU_MIG_DATA_MAX);
+	nvvgpu_traced(vgpu, "save_ahead", 0);
+}
+
+/**
+ * nvvgpu_op_save_end() - end saving
+ * @vgpu: the VF
+ */
+void nvvgpu_op_save_end(struct nvvgpu *vgpu)
+{
+	nvvgpu_ops(vgpu)->save_end(nvvgpu_priv(vgpu), vgpu->vf);
+	nvvgpu_traced(vgpu, "save_end", 0);
+}
+
+/**
+ * nvvgpu_op_load_begin() - begin to load
+ * @vgpu: the VF
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_load_begin(struct nvvgpu *vgpu)
+{
+	return nvvgpu_traced(vgpu, "load_begin",
+			     nvvgpu_ops(vgpu)->load_begin(nvvgpu_priv(vgpu),
+							  vgpu->vf));
+}
+
+/**
+ * nvvgpu_op_load() - load a chunk
+ * @vgpu: the VF
+ * @chunk: the chunk
+ * @buf: its data
+ *
+ * Return: 0; -EINVAL for an invalid chunk, or the error of the back-end
+ */
+int nvvgpu_op_load(struct nvvgpu *vgpu, const struct nvvgpu_chunk *chunk,
+		   const void *buf)
+{
+	return nvvgpu_traced(vgpu, "load",
+			     nvvgpu_ops(vgpu)->load(nvvgpu_priv(vgpu), vgpu->vf,
+						    chunk, buf));
+}
+
+/**
+ * nvvgpu_op_load_end() - commit or forget the loaded state
+ * @vgpu: the VF
+ * @commit: which of both
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_load_end(struct nvvgpu *vgpu, bool commit)
+{
+	return nvvgpu_traced(vgpu, commit ? "load_end" : "load_abort",
+			     nvvgpu_ops(vgpu)->load_end(nvvgpu_priv(vgpu),
+							vgpu->vf, commit));
+}
+
+/**
+ * nvvgpu_op_precopy_estimate() - estimate how much pre-copy has left to do
+ * @vgpu: the VF
+ * @initial: filled in, bytes never sent
+ * @dirty: filled in, bytes changed since they were sent
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_precopy_estimate(struct nvvgpu *vgpu, u64 *initial, u64 *dirty)
+{
+	return nvvgpu_traced(vgpu, "precopy_estimate",
+			     nvvgpu_ops(vgpu)->precopy_estimate(nvvgpu_priv(vgpu),
+								vgpu->vf,
+								initial,
+								dirty));
+}
+
+/**
+ * nvvgpu_op_dma_log_start() - begin to log DMA writes
+ * @vgpu: the VF
+ * @ranges: the IOVA ranges
+ * @nr: their number
+ * @page_size: wanted, replaced by the actual one
+ *
+ * Return: 0; -EPROTO when the page size violates the contract, or the error of
+ * the back-end
+ */
+int nvvgpu_op_dma_log_start(struct nvvgpu *vgpu,
+			    const struct nvvgpu_range *ranges, u32 nr,
+			    u64 *page_size)
+{
+	int ret = nvvgpu_traced(vgpu, "dma_log_start",
+				nvvgpu_ops(vgpu)->dma_log_start(nvvgpu_priv(vgpu),
+								vgpu->vf,
+								ranges, nr,
+								page_size));
+
+	if (!ret && (*page_size < SZ_4K || !is_power_of_2(*page_size))) {
+		nvvgpu_op_dma_log_stop(vgpu);
+		return -EPROTO;
+	}
+
+	return ret;
+}
+
+/**
+ * nvvgpu_op_dma_log_stop() - end the log of DMA writes
+ * @vgpu: the VF
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_dma_log_stop(struct nvvgpu *vgpu)
+{
+	return nvvgpu_traced(vgpu, "dma_log_stop",
+			     nvvgpu_ops(vgpu)->dma_log_stop(nvvgpu_priv(vgpu),
+							    vgpu->vf));
+}
+
+/**
+ * nvvgpu_op_dma_log_read() - read and clear the log of DMA writes
+ * @vgpu: the VF
+ * @iova: where the range begins
+ * @length: of the range
+ * @bits: zeroed, one for each page
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_dma_log_read(struct nvvgpu *vgpu, u64 iova, u64 length, u8 *bits)
+{
+	return nvvgpu_traced(vgpu, "dma_log_read",
+			     nvvgpu_ops(vgpu)->dma_log_read(nvvgpu_priv(vgpu),
+							    vgpu->vf, iova,
+							    length, bits));
+}
+
+/**
+ * nvvgpu_op_get_stats() - read the counters of a vGPU
+ * @vgpu: the VF, query_mutex held instead of state_mutex
+ * @stats: room for NVVGPU_MAX_STATS counters
+ *
+ * Return: how many there are, or the error of the back-end
+ */
+int nvvgpu_op_get_stats(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
+{
+	struct nvvgpu_backend *backend = vgpu->backend;
+	int nr;
+
+	lockdep_assert_held(&vgpu->query_mutex);
+
+	nr = nvvgpu_traced(vgpu, "get_stats",
+			   backend->ops->get_stats(backend->priv, vgpu->vf,
+						   stats, NVVGPU_MAX_STATS));
+
+	return min(nr, NVVGPU_MAX_STATS);
+}
+
+/**
+ * nvvgpu_op_get_placement() - ask where a vGPU is
+ * @vgpu: the VF
+ * @placement: filled in
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_get_placement(struct nvvgpu *vgpu, u32 *placement)
+{
+	return nvvgpu_traced(vgpu, "get_placement",
+			     nvvgpu_ops(vgpu)->get_placement(nvvgpu_priv(vgpu),
+							     vgpu->vf,
+							     placement));
+}
