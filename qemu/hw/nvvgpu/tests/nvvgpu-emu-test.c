@@ -620,7 +620,8 @@ static void test_boot(void)
     g_assert_cmphex(qtest_readl(g->qts, IRQ_PF(0)), ==, 0x1000);
     msg = fw_cmd(g, NVVGPU_EMU_CMD_HELLO, 0, 7 << 16, 0, 0, 0);
     g_assert_cmpuint(le32_to_cpu(msg.status), ==, NVVGPU_EMU_ERR_VERSION);
-    g_assert_cmphex(le64_to_cpu(msg.res[0]), ==, 0x10000);
+    g_assert_cmphex(le64_to_cpu(msg.res[0]), ==,
+                    NVVGPU_EMU_FW_MAJOR << 16 | NVVGPU_EMU_FW_MINOR);
     fw_expect(g, ERR_STATE, NVVGPU_EMU_CMD_INFO, 0, 0, 0, 0, 0);
     fw_ok(g, NVVGPU_EMU_CMD_HELLO, 0, 0x10000, 0, 0, 0);
 
