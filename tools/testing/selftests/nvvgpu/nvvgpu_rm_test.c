@@ -640,8 +640,7 @@ TEST_F(rm, memory_of_a_vgpu_is_kept_when_it_cannot_be_deleted)
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, 0));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 	ASSERT_EQ(0, mod_del("nvvgpu-rm"));
-	EXPECT_TRUE(kernel_says(kmsg,
-				"the provider has not deleted the vGPU of VF 0, its memory is kept"));
+	EXPECT_TRUE(kernel_says(kmsg, "has not deleted the vGPU of VF 0, its memory is kept"));
 	ASSERT_EQ(0, put(STANDIN_DIR "/answer", "1"));
 	usleep(200000);
 	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
