@@ -27,6 +27,8 @@
 /* Kernels before 6.13 expect the namespace without quotation marks. */
 #undef MODULE_IMPORT_NS
 #define MODULE_IMPORT_NS(ns)		MODULE_INFO(import_ns, ns)
+#undef EXPORT_SYMBOL_NS_GPL
+#define EXPORT_SYMBOL_NS_GPL(sym, ns)	__EXPORT_SYMBOL(sym, "GPL", ns)
 
 #ifndef NVVGPU_HAVE_DFL_WQ
 #define system_dfl_wq			system_unbound_wq

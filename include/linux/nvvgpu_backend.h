@@ -8,6 +8,8 @@
 #ifndef _LINUX_NVVGPU_BACKEND_H
 #define _LINUX_NVVGPU_BACKEND_H
 
+#include <linux/minmax.h>
+#include <linux/string.h>
 #include <linux/types.h>
 #include <uapi/linux/nvvgpu.h>
 
@@ -31,8 +33,10 @@ struct pci_dev;
  * - It returns 0 or a negative errno.  The front-end passes the errno on and
  *   logs it once with the VF's name, so the back-end needs no message of its
  *   own unless it knows more than the errno tells.
- * - No operation is called once nvvgpu_backend_unregister() has returned.
- * - @priv is the pointer given to nvvgpu_backend_register().
+ * - No operation is called before nvvgpu_backend_register() has filled in the
+ *   handle, or once nvvgpu_backend_unregister() has returned.
+ * - @priv is the pointer given to nvvgpu_backend_register(), @vgpu the one that
+ *   @create has filled in.
  * - Strings and arrays travel with their capacity; strings are NUL terminated.
  *   Sizes are in bytes.
  * - Nothing is called from a file's release or from atomic context.
@@ -46,15 +50,9 @@ struct pci_dev;
  * A table whose major differs is refused.  A minor only appends operations, all
  * of them optional: those that an older back-end does not know are features
  * that are absent, those that are newer than the front-end are not called.
- *
- *   1.0  everything up to get_stats
- *   1.1  get_placement
- *   1.2  state_version
- *   1.3  save_ahead
- *   1.4  recover
  */
-#define NVVGPU_BACKEND_ABI_MAJOR	1
-#define NVVGPU_BACKEND_ABI_MINOR	4
+#define NVVGPU_BACKEND_ABI_MAJOR	2
+#define NVVGPU_BACKEND_ABI_MINOR	0
 
 /* NVVGPU_NAME_LEN and the like, which user space knows, are in the uAPI header. */
 #define NVVGPU_REASON_LEN		96
@@ -66,6 +64,7 @@ struct pci_dev;
 
 /**
  * struct nvvgpu_type_info - what a vGPU type offers
+ * @argsz: bytes that the front-end knows; set by it, see nvvgpu_type_info_set()
  * @id: number that users write to current_vgpu_type, not 0
  * @name: for people and tools: no colon, single spaces, ends in "-<GB><class>"
  * @vgpu_class: the class letter: 'Q', 'C', 'B' or 'A'
@@ -83,6 +82,7 @@ struct pci_dev;
  * @class_code: 24-bit PCI class code, 0 to keep the VF's own
  */
 struct nvvgpu_type_info {
+	u32 argsz;
 	u32 id;
 	char name[NVVGPU_NAME_LEN];
 	char vgpu_class;
@@ -101,6 +101,20 @@ struct nvvgpu_type_info {
 };
 
 /**
+ * nvvgpu_type_info_set() - fill in what a type offers
+ * @to: from the front-end, which may know more or less than the back-end
+ * @from: the back-end's
+ */
+static inline void nvvgpu_type_info_set(struct nvvgpu_type_info *to,
+					const struct nvvgpu_type_info *from)
+{
+	u32 argsz = to->argsz;
+
+	memcpy(to, from, min_t(size_t, argsz, sizeof(*from)));
+	to->argsz = argsz;
+}
+
+/**
  * struct nvvgpu_range - a piece of a BAR or of an address space
  * @offset: where it begins
  * @length: bytes, not 0
@@ -116,6 +130,7 @@ struct nvvgpu_range {
 
 /**
  * struct nvvgpu_bar_info - how one BAR of a vGPU looks to its user
+ * @argsz: bytes that the front-end knows; set by it
  * @size: a power of two, at most the VF's own BAR; 0 hides the BAR.  The
  *        front-end fills in the VF's own size before it asks
  * @flags: NVVGPU_BAR_*; the front-end fills in all that the VF's BAR allows,
@@ -128,8 +143,9 @@ struct nvvgpu_range {
  *           of the hardware; never mapped
  */
 struct nvvgpu_bar_info {
-	u64 size;
+	u32 argsz;
 	u32 flags;
+	u64 size;
 	u32 nr_sparse;
 	struct nvvgpu_range sparse[NVVGPU_MAX_AREAS];
 	u32 nr_trapped;
@@ -138,10 +154,12 @@ struct nvvgpu_bar_info {
 
 /**
  * struct nvvgpu_vm_context - who starts a vGPU
+ * @argsz: bytes that the front-end knows; set by it
  * @pid: process that opens the device, as the initial PID namespace numbers it
  * @params: "key=value,key=value" as written to vgpu_params, "" when none
  */
 struct nvvgpu_vm_context {
+	u32 argsz;
 	pid_t pid;
 	const char *params;
 };
@@ -171,22 +189,6 @@ struct nvvgpu_chunk {
 enum nvvgpu_suspend_level {
 	NVVGPU_SUSPEND_P2P,
 	NVVGPU_SUSPEND_ALL,
-};
-
-/**
- * struct nvvgpu_plane - what a display scans out
- * @drm_format: DRM_FORMAT_*, 0 while the display is off
- * @width: visible pixels
- * @height: visible lines
- * @stride: bytes from line to line
- * @offset: of the first pixel in the framebuffer
- */
-struct nvvgpu_plane {
-	u32 drm_format;
-	u32 width;
-	u32 height;
-	u32 stride;
-	u64 offset;
 };
 
 /**
@@ -236,61 +238,63 @@ struct nvvgpu_backend_ops {
 	int (*get_available)(void *priv, u32 type, char *reason, size_t len);
 
 	/**
-	 * @create: make a vGPU on this VF and reserve its framebuffer, which
+	 * @create: create a vGPU on this VF and reserve its framebuffer, which
 	 * reads as zero.  *@placement is the wanted one or NVVGPU_PLACEMENT_ANY
-	 * and becomes the one it has got.  -ENOENT: no such type; -ENOSPC: no
-	 * room; -EBUSY: that placement is taken; -EINVAL: no such placement.
-	 * Undone by @delete.
+	 * and becomes the actual one.  *@vgpu is set to a handle, not NULL,
+	 * which every other operation of the vGPU is given.  -ENOENT: no such
+	 * type; -ENOSPC: no room; -EBUSY: that placement is taken; -EINVAL: no
+	 * such placement.  Undone by @delete.
 	 */
-	int (*create)(void *priv, unsigned int vf, u32 type, u32 *placement);
+	int (*create)(void *priv, unsigned int vf, u32 type, u32 *placement,
+		      void **vgpu);
 	/**
 	 * @delete: remove the vGPU; its framebuffer is scrubbed before anybody
 	 * else can see it.  The VF's VFIO device is closed, always: nobody has
 	 * its BARs mapped.  After a failure the vGPU is in error and @delete may
 	 * be called again, also when the VF itself is gone.
 	 */
-	int (*delete)(void *priv, unsigned int vf);
+	int (*delete)(void *vgpu);
 	/**
 	 * @start: a user has opened the VF's device; work may begin.  The VF has
 	 * been reset, and nothing of an earlier user may be visible.  Undone by
 	 * @stop.
 	 */
-	int (*start)(void *priv, unsigned int vf,
+	int (*start)(void *vgpu,
 		     const struct nvvgpu_vm_context *ctx);
 	/**
 	 * @stop: the user has gone; on return the vGPU does no DMA, raises no
 	 * interrupt, and nothing of the user's is left for the next one.
 	 */
-	int (*stop)(void *priv, unsigned int vf);
+	int (*stop)(void *vgpu);
 	/**
 	 * @reset_prepare: optional, with @reset_done; the VF is about to be
 	 * reset, by its user or by the host, started or not.  Not called for a
 	 * vGPU that has crashed.  An operation that resets its own VF uses
 	 * pcie_flr(), which does not call back.
 	 */
-	void (*reset_prepare)(void *priv, unsigned int vf);
+	void (*reset_prepare)(void *vgpu);
 	/**
 	 * @reset_done: optional, with @reset_prepare; called once for each
 	 * @reset_prepare, when the reset is over; on return the vGPU is as it
 	 * was after @create or @start.  A failure means that it has crashed.
 	 */
-	int (*reset_done)(void *priv, unsigned int vf);
+	int (*reset_done)(void *vgpu);
 
 	/**
 	 * @get_bar_info: optional; shape the BAR of a created vGPU.  Asked after
 	 * @create, and once more after each @start, when that may tell more.
 	 * Without it a vGPU has the VF's own BARs.
 	 */
-	int (*get_bar_info)(void *priv, unsigned int vf, unsigned int bar,
+	int (*get_bar_info)(void *vgpu, unsigned int bar,
 			    struct nvvgpu_bar_info *info);
 	/**
 	 * @bar_read: optional, with @bar_write; read @len bytes (1, 2, 4 or 8,
 	 * naturally aligned) of a trapped area.
 	 */
-	int (*bar_read)(void *priv, unsigned int vf, unsigned int bar,
+	int (*bar_read)(void *vgpu, unsigned int bar,
 			u64 offset, void *buf, size_t len);
 	/** @bar_write: optional, with @bar_read; likewise */
-	int (*bar_write)(void *priv, unsigned int vf, unsigned int bar,
+	int (*bar_write)(void *vgpu, unsigned int bar,
 			 u64 offset, const void *buf, size_t len);
 
 	/**
@@ -298,18 +302,18 @@ struct nvvgpu_backend_ops {
 	 * vGPU to the level, be it higher or lower than the one it is at.  A
 	 * failure leaves it at the level where it was.
 	 */
-	int (*suspend)(void *priv, unsigned int vf,
+	int (*suspend)(void *vgpu,
 		       enum nvvgpu_suspend_level level);
 	/** @resume: migration group; undo @suspend from any level */
-	int (*resume)(void *priv, unsigned int vf);
+	int (*resume)(void *vgpu);
 	/**
 	 * @state_size: migration group; estimate the bytes of data that @save
 	 * will return until the end, without runs of zeroes.  Without a session,
 	 * estimate those of one that begins now.
 	 */
-	int (*state_size)(void *priv, unsigned int vf, u64 *bytes);
+	int (*state_size)(void *vgpu, u64 *bytes);
 	/** @save_begin: migration group; from here on changes are tracked */
-	int (*save_begin)(void *priv, unsigned int vf);
+	int (*save_begin)(void *vgpu);
 	/**
 	 * @save: migration group; the next piece, in at most @capacity bytes,
 	 * which are NVVGPU_MIG_DATA_MAX.  The buffer is whole pages of its
@@ -321,37 +325,37 @@ struct nvvgpu_backend_ops {
 	 * runs only what can be sent early is offered; at NVVGPU_SUSPEND_ALL
 	 * everything that is left, and 0 is then the end.
 	 */
-	int (*save)(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
+	int (*save)(void *vgpu, struct nvvgpu_chunk *chunk,
 		    void *buf, size_t capacity);
 	/** @save_end: migration group; undo @save_begin, whether all was read or not */
-	void (*save_end)(void *priv, unsigned int vf);
+	void (*save_end)(void *vgpu);
 	/**
 	 * @load_begin: migration group; the vGPU is at NVVGPU_SUSPEND_ALL.  What
 	 * follows comes from a @save of the same back-end, type and state
 	 * version or an older one, but need not be what that has given.  Nobody
 	 * tells which version: a piece that changes gets another kind.
 	 */
-	int (*load_begin)(void *priv, unsigned int vf);
+	int (*load_begin)(void *vgpu);
 	/**
 	 * @load: migration group; take one piece; -EINVAL for one that cannot
 	 * be.  The data is in a buffer as that of @save, and stays there until
 	 * the next @load or @load_end.  What only the GPU can find wrong with a
 	 * piece may be told by a later @load or by the commit.
 	 */
-	int (*load)(void *priv, unsigned int vf,
+	int (*load)(void *vgpu,
 		    const struct nvvgpu_chunk *chunk, const void *buf);
 	/**
 	 * @load_end: migration group; with @commit check that the state is whole
 	 * and make it effective, else forget it: the vGPU is as after @start.  A
 	 * commit that fails is followed by a @load_end without.
 	 */
-	int (*load_end)(void *priv, unsigned int vf, bool commit);
+	int (*load_end)(void *vgpu, bool commit);
 	/**
 	 * @precopy_estimate: optional beside the migration group; estimate the
 	 * bytes of data that @save will return of state that was never sent and
 	 * of state that has changed since, without runs of zeroes
 	 */
-	int (*precopy_estimate)(void *priv, unsigned int vf, u64 *initial,
+	int (*precopy_estimate)(void *vgpu, u64 *initial,
 				u64 *dirty);
 
 	/**
@@ -359,40 +363,33 @@ struct nvvgpu_backend_ops {
 	 * vGPU's DMA writes in these IOVA ranges; *@page_size, a power of
 	 * two, is the wanted granularity and becomes the one used.
 	 */
-	int (*dma_log_start)(void *priv, unsigned int vf,
+	int (*dma_log_start)(void *vgpu,
 			     const struct nvvgpu_range *ranges, u32 nr_ranges,
 			     u64 *page_size);
 	/** @dma_log_stop: DMA log group; may be called when none is running */
-	int (*dma_log_stop)(void *priv, unsigned int vf);
+	int (*dma_log_stop)(void *vgpu);
 	/**
 	 * @dma_log_read: DMA log group; set the bits of the pages that were
 	 * written and forget it.  The range consists of whole pages of the
 	 * size that @dma_log_start has told; bit n % 8 of byte n / 8 of @bits,
 	 * which is zeroed, is its page n.
 	 */
-	int (*dma_log_read)(void *priv, unsigned int vf, u64 iova, u64 length,
+	int (*dma_log_read)(void *vgpu, u64 iova, u64 length,
 			    u8 *bits);
-
-	/** @get_plane: optional, with @get_edid; what a display scans out now */
-	int (*get_plane)(void *priv, unsigned int vf, unsigned int head,
-			 struct nvvgpu_plane *plane);
-	/** @get_edid: optional, with @get_plane; returns the bytes written */
-	int (*get_edid)(void *priv, unsigned int vf, unsigned int head,
-			void *buf, size_t capacity);
 
 	/**
 	 * @get_stats: optional; fill in at most @capacity counters of the vGPU,
 	 * returns how many.  Called while other operations of the vGPU are in
 	 * progress, except @create and @delete, and at most ten times a second.
 	 */
-	int (*get_stats)(void *priv, unsigned int vf, struct nvvgpu_stat *stats,
+	int (*get_stats)(void *vgpu, struct nvvgpu_stat *stats,
 			 size_t capacity);
 
 	/**
 	 * @get_placement: optional; where the vGPU is now, asked when
 	 * NVVGPU_EVENT_PLACEMENT has been reported
 	 */
-	int (*get_placement)(void *priv, unsigned int vf, u32 *placement);
+	int (*get_placement)(void *vgpu, u32 *placement);
 
 	/**
 	 * @state_version: of what @save gives.  @load is never given anything
@@ -406,7 +403,7 @@ struct nvvgpu_backend_ops {
 	 * the GPU begin to fill it, while the front-end is busy with the piece.
 	 * @save_end may come instead.
 	 */
-	void (*save_ahead)(void *priv, unsigned int vf, void *buf,
+	void (*save_ahead)(void *vgpu, void *buf,
 			   size_t capacity);
 
 	/**
@@ -417,7 +414,7 @@ struct nvvgpu_backend_ops {
 	 * Without it, or after a failure, the vGPU stays in error until it is
 	 * deleted.
 	 */
-	int (*recover)(void *priv, unsigned int vf);
+	int (*recover)(void *vgpu);
 };
 
 /**
@@ -430,8 +427,6 @@ struct nvvgpu_backend_ops {
  * @NVVGPU_EVENT_GUEST_DOWN: the guest's driver has gone
  * @NVVGPU_EVENT_DISPLAY: the mode of a display has changed
  * @NVVGPU_EVENT_PLACEMENT: the vGPU has been moved to another placement
- * @NVVGPU_EVENT_INTERRUPT: the back-end's software wants the attention of the
- *	user; the VF raises its interrupts itself
  * @NVVGPU_NR_EVENTS: number of events, not one itself
  */
 enum nvvgpu_event {
@@ -441,16 +436,16 @@ enum nvvgpu_event {
 	NVVGPU_EVENT_GUEST_DOWN,
 	NVVGPU_EVENT_DISPLAY,
 	NVVGPU_EVENT_PLACEMENT,
-	NVVGPU_EVENT_INTERRUPT,
 	NVVGPU_NR_EVENTS,
 };
 
 struct nvvgpu_backend;
 
-struct nvvgpu_backend *
-nvvgpu_backend_register(struct pci_dev *pf,
-			const struct nvvgpu_backend_ops *ops, void *priv);
-void nvvgpu_backend_unregister(struct nvvgpu_backend *backend);
+int nvvgpu_backend_register(struct pci_dev *pf,
+			    const struct nvvgpu_backend_ops *ops, void *priv,
+			    struct nvvgpu_backend **backend);
+int nvvgpu_backend_unregister(struct nvvgpu_backend *backend);
+void nvvgpu_backend_free(struct nvvgpu_backend *backend);
 void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 			  enum nvvgpu_event event);
 struct pci_dev *nvvgpu_backend_get_vf(struct pci_dev *pf, unsigned int vf);

@@ -19,12 +19,16 @@
 
 #define SAMPLE_FB_BYTES	SZ_4G
 
+struct sample;
+
 /**
  * struct sample_vgpu - the vGPU of one VF
+ * @sample: the GPU
  * @type: NULL while there is none
  * @starts: how often it was started
  */
 struct sample_vgpu {
+	struct sample *sample;
 	const struct nvvgpu_type_info *type;
 	u64 starts;
 };
@@ -95,7 +99,7 @@ static int sample_get_type_info(void *priv, u32 id,
 
 	if (!type)
 		return -ENOENT;
-	*info = *type;
+	nvvgpu_type_info_set(info, type);
 
 	return 0;
 }
@@ -120,7 +124,8 @@ static int sample_get_available(void *priv, u32 id, char *reason, size_t len)
 
 /* Life: create, any number of start and stop, delete */
 
-static int sample_create(void *priv, unsigned int vf, u32 id, u32 *placement)
+static int sample_create(void *priv, unsigned int vf, u32 id, u32 *placement,
+			 void **handle)
 {
 	const struct nvvgpu_type_info *type = sample_type(id);
 	struct sample *sample = priv;
@@ -139,51 +144,53 @@ static int sample_create(void *priv, unsigned int vf, u32 id, u32 *placement)
 	if (type->fb_bytes > sample->free)
 		return -ENOSPC;
 	sample->free -= type->fb_bytes;
+	sample->vgpus[vf].sample = sample;
 	sample->vgpus[vf].type = type;
+	/* What every other operation of this vGPU gets */
+	*handle = &sample->vgpus[vf];
 
 	return 0;
 }
 
-static int sample_delete(void *priv, unsigned int vf)
+static int sample_delete(void *handle)
 {
-	struct sample *sample = priv;
+	struct sample_vgpu *vgpu = handle;
 
 	/* A GPU scrubs the framebuffer here, before others can have it. */
-	guard(mutex)(&sample->lock);
-	sample->free += sample->vgpus[vf].type->fb_bytes;
-	sample->vgpus[vf].type = NULL;
+	guard(mutex)(&vgpu->sample->lock);
+	vgpu->sample->free += vgpu->type->fb_bytes;
+	vgpu->type = NULL;
 
 	return 0;
 }
 
-static int sample_start(void *priv, unsigned int vf,
-			const struct nvvgpu_vm_context *ctx)
+static int sample_start(void *handle, const struct nvvgpu_vm_context *ctx)
 {
-	struct sample *sample = priv;
+	struct sample_vgpu *vgpu = handle;
 
-	pci_dbg(sample->pdev, "VF %u starts for process %d, \"%s\"\n", vf,
-		ctx->pid, ctx->params);
-	sample->vgpus[vf].starts++;
+	pci_dbg(vgpu->sample->pdev, "%s starts for process %d, \"%s\"\n",
+		vgpu->type->name, ctx->pid, ctx->params);
+	vgpu->starts++;
 
 	return 0;
 }
 
-static int sample_stop(void *priv, unsigned int vf)
+static int sample_stop(void *handle)
 {
 	/* A GPU halts the VF's engines here and scrubs what the user left. */
 	return 0;
 }
 
 /* Optional: counters for nvvgpu/stats */
-static int sample_get_stats(void *priv, unsigned int vf,
-			    struct nvvgpu_stat *stats, size_t capacity)
+static int sample_get_stats(void *handle, struct nvvgpu_stat *stats,
+			    size_t capacity)
 {
-	struct sample *sample = priv;
+	struct sample_vgpu *vgpu = handle;
 
 	if (!capacity)
 		return 0;
 	stats[0].name = "starts";
-	stats[0].value = sample->vgpus[vf].starts;
+	stats[0].value = vgpu->starts;
 
 	return 1;
 }
@@ -220,9 +227,8 @@ static int sample_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	pci_set_drvdata(pdev, sample);
 
 	/* The last step: operations may be called from here on. */
-	sample->backend = nvvgpu_backend_register(pdev, &sample_ops, sample);
-
-	return PTR_ERR_OR_ZERO(sample->backend);
+	return nvvgpu_backend_register(pdev, &sample_ops, sample,
+				       &sample->backend);
 }
 
 static void sample_remove(struct pci_dev *pdev)
@@ -231,6 +237,7 @@ static void sample_remove(struct pci_dev *pdev)
 
 	/* The first step: deletes every vGPU, and no operation comes after. */
 	nvvgpu_backend_unregister(sample->backend);
+	nvvgpu_backend_free(sample->backend);
 	pci_disable_sriov(pdev);
 }
 
@@ -242,5 +249,6 @@ static struct pci_driver sample_driver = {
 };
 module_pci_driver(sample_driver);
 
+MODULE_IMPORT_NS("NVVGPU");
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("Sample back-end of nvvgpu");

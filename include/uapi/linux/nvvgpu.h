@@ -50,7 +50,6 @@
 #define NVVGPU_EVENT_NAME_GUEST_DOWN	"guest-down"
 #define NVVGPU_EVENT_NAME_DISPLAY	"display"
 #define NVVGPU_EVENT_NAME_PLACEMENT	"placement"
-#define NVVGPU_EVENT_NAME_INTERRUPT	"interrupt"
 
 /*
  * The migration stream

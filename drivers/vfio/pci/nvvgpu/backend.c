@@ -3,7 +3,6 @@
  * The registry of back-ends, and of the VFs that they manage.
  */
 #include <kunit/visibility.h>
-#include <linux/bitmap.h>
 #include <linux/ctype.h>
 #include <linux/device.h>
 #include <linux/export.h>
@@ -74,6 +73,9 @@ static void nvvgpu_pf_release(struct kref *kref)
 static void nvvgpu_pf_put(struct nvvgpu_pf *pf)
 {
 	lockdep_assert_held(&nvvgpu_pfs_mutex);
+
+	if (!pf)
+		return;
 
 	kref_put(&pf->kref, nvvgpu_pf_release);
 }
@@ -290,11 +292,7 @@ static bool nvvgpu_group_whole(const void * const *ops, size_t nr)
 
 /* How much of the table each minor of the contract has */
 static const size_t nvvgpu_ops_size[] = {
-	[0] = offsetofend(struct nvvgpu_backend_ops, get_stats),
-	[1] = offsetofend(struct nvvgpu_backend_ops, get_placement),
-	[2] = offsetofend(struct nvvgpu_backend_ops, state_version),
-	[3] = offsetofend(struct nvvgpu_backend_ops, save_ahead),
-	[4] = offsetofend(struct nvvgpu_backend_ops, recover),
+	[0] = sizeof(struct nvvgpu_backend_ops),
 };
 
 static_assert(ARRAY_SIZE(nvvgpu_ops_size) == NVVGPU_BACKEND_ABI_MINOR + 1);
@@ -337,8 +335,6 @@ static const char *nvvgpu_ops_flaw(const struct nvvgpu_backend_ops *ops)
 	if (!nvvgpu_whole(ops->dma_log_start, ops->dma_log_stop,
 			  ops->dma_log_read))
 		return "the DMA log operations come together";
-	if (!nvvgpu_whole(ops->get_plane, ops->get_edid))
-		return "get_plane and get_edid come together";
 
 	return NULL;
 }
@@ -382,9 +378,10 @@ int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_take_ops);
 
-/* The one back-end of the PF, until nvvgpu_backend_free() */
+/* Become the one back-end of the PF. */
 static int nvvgpu_backend_claim(struct nvvgpu_backend *backend,
-				struct pci_dev *pdev)
+				struct pci_dev *pdev,
+				struct nvvgpu_backend **handle)
 {
 	struct nvvgpu_pf *pf;
 
@@ -400,19 +397,33 @@ static int nvvgpu_backend_claim(struct nvvgpu_backend *backend,
 		return -EBUSY;
 	}
 	backend->pf = pf;
+	/* A VF that is bound now calls operations at once. */
+	*handle = backend;
 	pf->backend = backend;
 
 	return 0;
 }
 
-static void nvvgpu_backend_free(struct nvvgpu_backend *backend)
+/**
+ * nvvgpu_backend_free() - free the handle of a back-end
+ * @backend: not registered any more, or NULL
+ *
+ * Until then events may be reported, so that users whom
+ * nvvgpu_backend_unregister() waits for hear of a crash.
+ *
+ * Context: process context, may sleep.
+ */
+void nvvgpu_backend_free(struct nvvgpu_backend *backend)
 {
 	if (!backend)
 		return;
 
-	bitmap_free(backend->stale);
+	scoped_guard(mutex, &nvvgpu_pfs_mutex)
+		nvvgpu_pf_put(backend->pf);
+	kfree(backend->stale);
 	kfree(backend);
 }
+EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_free, "NVVGPU");
 
 DEFINE_FREE(nvvgpu_backend, struct nvvgpu_backend *, nvvgpu_backend_free(_T))
 
@@ -421,60 +432,69 @@ DEFINE_FREE(nvvgpu_backend, struct nvvgpu_backend *, nvvgpu_backend_free(_T))
  * @pf: the PF, bound to the caller's driver or otherwise kept by the caller
  *	until nvvgpu_backend_unregister()
  * @ops: constant table, must stay as long
- * @priv: given back as the first argument of every operation
+ * @priv: given back to the operations that are not about a vGPU
+ * @handle: set to a handle for nvvgpu_backend_unregister() and
+ *	nvvgpu_backend_event() before any operation is called; NULL on failure
  *
- * Operations may be called before this returns.  VFs of @pf may be bound to
- * the front-end before or after; each has a VFIO device from then on.
+ * VFs of @pf may be bound to the front-end before or after; each has a VFIO
+ * device from then on.
  *
  * Context: process context, may sleep; takes device_lock of the VFs.
  *
- * Return: a handle for nvvgpu_backend_unregister() and nvvgpu_backend_event();
- * ERR_PTR(-EPROTONOSUPPORT) when the contract's major differs, -EINVAL when
- * the table is not sound, -EBUSY when @pf has a back-end, -ENOMEM.
+ * Return: 0; -EPROTONOSUPPORT when the contract's major differs; -EINVAL when
+ * the table is not sound; -EBUSY when @pf has a back-end; -ENOMEM
  */
-struct nvvgpu_backend *
-nvvgpu_backend_register(struct pci_dev *pf,
-			const struct nvvgpu_backend_ops *ops, void *priv)
+int nvvgpu_backend_register(struct pci_dev *pf,
+			    const struct nvvgpu_backend_ops *ops, void *priv,
+			    struct nvvgpu_backend **handle)
 {
 	struct nvvgpu_backend *backend __free(nvvgpu_backend) = NULL;
 	int ret;
 
+	*handle = NULL;
 	backend = kzalloc_obj(*backend, GFP_KERNEL);
 	if (!backend)
-		return ERR_PTR(-ENOMEM);
+		return -ENOMEM;
 
 	ret = nvvgpu_take_ops(pf, backend, ops);
 	if (ret)
-		return ERR_PTR(ret);
+		return ret;
 
 	backend->priv = priv;
-	backend->stale = bitmap_zalloc(pci_sriov_get_totalvfs(pf), GFP_KERNEL);
+	backend->stale = kzalloc_objs(*backend->stale,
+				      pci_sriov_get_totalvfs(pf), GFP_KERNEL);
 	if (!backend->stale)
-		return ERR_PTR(-ENOMEM);
+		return -ENOMEM;
 
-	ret = nvvgpu_backend_claim(backend, pf);
+	ret = nvvgpu_backend_claim(backend, pf, handle);
 	if (ret)
-		return ERR_PTR(ret);
-	nvvgpu_pf_visit(backend, true);
+		return ret;
+	nvvgpu_pf_visit(no_free_ptr(backend), true);
 
-	return no_free_ptr(backend);
+	return 0;
 }
-EXPORT_SYMBOL_GPL(nvvgpu_backend_register);
+EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_register, "NVVGPU");
 
 /* A last attempt: the back-end goes, and with it the record. */
-static void nvvgpu_backend_delete_stale(struct nvvgpu_backend *backend)
+static int nvvgpu_backend_delete_stale(struct nvvgpu_backend *backend)
 {
 	struct pci_dev *pdev = backend->pf->pdev;
-	unsigned int vf;
-	int ret;
+	unsigned int vf, total = pci_sriov_get_totalvfs(pdev);
+	int ret, left = 0;
 
-	for_each_set_bit(vf, backend->stale, pci_sriov_get_totalvfs(pdev)) {
-		ret = nvvgpu_op_delete_stale(backend, vf);
-		if (ret)
-			dev_err(&pdev->dev,
-				"back-end %s: cannot delete the vGPU of VF %u: %pe\n",
-				backend->table.name, vf, ERR_PTR(ret));
+	for (vf = 0; vf < total; vf++) {
+		if (!backend->stale[vf])
+			continue;
+		ret = nvvgpu_op_delete_stale(backend, backend->stale[vf]);
+		if (!ret)
+			continue;
+		dev_err(&pdev->dev,
+			"back-end %s: cannot delete the vGPU of VF %u: %pe\n",
+			backend->table.name, vf, ERR_PTR(ret));
+		left++;
 	}
+
+	return left;
 }
 
 /**
@@ -483,25 +503,28 @@ static void nvvgpu_backend_delete_stale(struct nvvgpu_backend *backend)
  *
  * The VFIO devices of the VFs go.  Their users are asked to close them, as when
  * the VFs are unbound, and this waits until they have.  vGPUs are deleted.
- * Afterwards no operation is called and @backend is gone.
+ * Afterwards no operation is called; @backend stays until nvvgpu_backend_free().
  *
  * Context: process context, may sleep; takes device_lock of the VFs.
+ *
+ * Return: how many vGPUs could not be deleted, each of which is in the log
  */
-void nvvgpu_backend_unregister(struct nvvgpu_backend *backend)
+int nvvgpu_backend_unregister(struct nvvgpu_backend *backend)
 {
+	int left;
+
 	scoped_guard(mutex, &nvvgpu_pfs_mutex)
 		backend->leaving = true;
 
 	nvvgpu_pf_visit(backend, false);
-	nvvgpu_backend_delete_stale(backend);
+	left = nvvgpu_backend_delete_stale(backend);
 
-	scoped_guard(mutex, &nvvgpu_pfs_mutex) {
+	scoped_guard(mutex, &nvvgpu_pfs_mutex)
 		backend->pf->backend = NULL;
-		nvvgpu_pf_put(backend->pf);
-	}
-	nvvgpu_backend_free(backend);
+
+	return left;
 }
-EXPORT_SYMBOL_GPL(nvvgpu_backend_unregister);
+EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_unregister, "NVVGPU");
 
 /**
  * nvvgpu_backend_get_vf() - find a VF by its number
@@ -523,7 +546,7 @@ struct pci_dev *nvvgpu_backend_get_vf(struct pci_dev *pf, unsigned int vf)
 
 	return NULL;
 }
-EXPORT_SYMBOL_GPL(nvvgpu_backend_get_vf);
+EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_get_vf, "NVVGPU");
 
 /**
  * nvvgpu_backend_event() - report that something has happened to a VF
@@ -550,8 +573,8 @@ void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 
 	spin_lock_irqsave(&backend->pf->lock, flags);
 	list_for_each_entry(vgpu, &backend->pf->vgpus, node)
-		if (vgpu->vf == vf)
+		if (vgpu->vf == vf && vgpu->backend == backend)
 			nvvgpu_event_add(vgpu, event);
 	spin_unlock_irqrestore(&backend->pf->lock, flags);
 }
-EXPORT_SYMBOL_GPL(nvvgpu_backend_event);
+EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_event, "NVVGPU");

@@ -37,39 +37,39 @@ static int test_done(struct test_mig *tm, const char *word)
 	return tm->fail && !strcmp(tm->fail, word) ? -ENXIO : 0;
 }
 
-static int test_suspend(void *priv, unsigned int vf,
+static int test_suspend(void *handle,
 			enum nvvgpu_suspend_level level)
 {
-	return test_done(priv, level == NVVGPU_SUSPEND_ALL ? "stop" : "p2p");
+	return test_done(handle, level == NVVGPU_SUSPEND_ALL ? "stop" : "p2p");
 }
 
-static int test_resume(void *priv, unsigned int vf)
+static int test_resume(void *handle)
 {
-	return test_done(priv, "run");
+	return test_done(handle, "run");
 }
 
-static int test_state_size(void *priv, unsigned int vf, u64 *bytes)
+static int test_state_size(void *handle, u64 *bytes)
 {
-	struct test_mig *tm = priv;
+	struct test_mig *tm = handle;
 
 	*bytes = TEST_BYTES;
 
 	return tm->fail && !strcmp(tm->fail, "size") ? -ENXIO : 0;
 }
 
-static int test_save_begin(void *priv, unsigned int vf)
+static int test_save_begin(void *handle)
 {
-	struct test_mig *tm = priv;
+	struct test_mig *tm = handle;
 
 	tm->saved = false;
 
 	return test_done(tm, "save");
 }
 
-static int test_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
+static int test_save(void *handle, struct nvvgpu_chunk *chunk,
 		     void *buf, size_t capacity)
 {
-	struct test_mig *tm = priv;
+	struct test_mig *tm = handle;
 
 	if (tm->saved)
 		return 0;
@@ -81,20 +81,20 @@ static int test_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
 	return 1;
 }
 
-static void test_save_end(void *priv, unsigned int vf)
+static void test_save_end(void *handle)
 {
-	test_done(priv, "saved");
+	test_done(handle, "saved");
 }
 
-static int test_load_begin(void *priv, unsigned int vf)
+static int test_load_begin(void *handle)
 {
-	return test_done(priv, "load");
+	return test_done(handle, "load");
 }
 
-static int test_load(void *priv, unsigned int vf,
+static int test_load(void *handle,
 		     const struct nvvgpu_chunk *chunk, const void *buf)
 {
-	struct test_mig *tm = priv;
+	struct test_mig *tm = handle;
 
 	tm->loaded = chunk->length == sizeof(test_state) &&
 		     !memcmp(buf, test_state, sizeof(test_state));
@@ -102,12 +102,12 @@ static int test_load(void *priv, unsigned int vf,
 	return 0;
 }
 
-static int test_load_end(void *priv, unsigned int vf, bool commit)
+static int test_load_end(void *handle, bool commit)
 {
-	return test_done(priv, commit ? "commit" : "abort");
+	return test_done(handle, commit ? "commit" : "abort");
 }
 
-static int test_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty)
+static int test_estimate(void *handle, u64 *initial, u64 *dirty)
 {
 	*initial = 0;
 	*dirty = 0;
@@ -152,7 +152,7 @@ static int test_init(struct kunit *test)
 	vgpu->core.vdev.device.release = test_release;
 	vgpu->state = NVVGPU_OPEN;
 	vgpu->backend->table = test_mig_ops;
-	vgpu->backend->priv = tm;
+	vgpu->handle = tm;
 	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
 	nvvgpu_migration_init(vgpu);
 

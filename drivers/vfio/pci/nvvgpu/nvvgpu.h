@@ -67,7 +67,7 @@ struct nvvgpu_pf {
  * @table: what both sides know of its table, the rest is NULL
  * @priv: its own pointer, first argument of every operation
  * @leaving: takes no further VFs
- * @stale: VFs whose vGPU could not be deleted
+ * @stale: by number of the VF, the handle of a vGPU that could not be deleted
  */
 struct nvvgpu_backend {
 	struct nvvgpu_pf *pf;
@@ -75,7 +75,7 @@ struct nvvgpu_backend {
 	struct nvvgpu_backend_ops table;
 	void *priv;
 	bool leaving;
-	unsigned long *stale;
+	void **stale;
 };
 
 /**
@@ -154,6 +154,7 @@ struct nvvgpu_events {
  * @resets: resets in progress, which may nest
  * @reset_prepared: the back-end expects reset_done
  * @err_pending: the user has to be told that the vGPU is in error
+ * @handle: the back-end's, valid while there is a vGPU
  * @type: of the vGPU, .id is 0 when there is none
  * @placement: of the vGPU
  * @bars: written when the vGPU is created and when it is started, stable
@@ -194,6 +195,7 @@ struct nvvgpu {
 	unsigned int resets;
 	bool reset_prepared;
 	bool err_pending;
+	void *handle;
 	struct nvvgpu_type_info type;
 	u32 placement;
 	struct nvvgpu_bar bars[NVVGPU_MAX_BARS];
@@ -244,10 +246,9 @@ void nvvgpu_notify_types(struct nvvgpu_pf *pf);
 #define NVVGPU_CAN_PRECOPY	BIT(4)
 #define NVVGPU_CAN_SAVE_AHEAD	BIT(5)
 #define NVVGPU_CAN_LOG_DMA	BIT(6)
-#define NVVGPU_CAN_DISPLAY	BIT(7)
-#define NVVGPU_CAN_STATS	BIT(8)
-#define NVVGPU_CAN_PLACEMENT	BIT(9)
-#define NVVGPU_CAN_RECOVER	BIT(10)
+#define NVVGPU_CAN_STATS	BIT(7)
+#define NVVGPU_CAN_PLACEMENT	BIT(8)
+#define NVVGPU_CAN_RECOVER	BIT(9)
 u32 nvvgpu_can(const struct nvvgpu_backend *backend);
 
 int nvvgpu_op_get_types(struct nvvgpu_backend *backend, u32 *ids);
@@ -257,7 +258,7 @@ int nvvgpu_op_get_available(struct nvvgpu_backend *backend, u32 type,
 			    char *reason);
 int nvvgpu_op_create(struct nvvgpu *vgpu, u32 type, u32 *placement);
 int nvvgpu_op_delete(struct nvvgpu *vgpu);
-int nvvgpu_op_delete_stale(struct nvvgpu_backend *backend, unsigned int vf);
+int nvvgpu_op_delete_stale(struct nvvgpu_backend *backend, void *handle);
 int nvvgpu_op_start(struct nvvgpu *vgpu, const struct nvvgpu_vm_context *ctx);
 int nvvgpu_op_stop(struct nvvgpu *vgpu);
 void nvvgpu_op_reset_prepare(struct nvvgpu *vgpu);

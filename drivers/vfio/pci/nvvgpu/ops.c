@@ -25,11 +25,6 @@ static const struct nvvgpu_backend_ops *nvvgpu_ops(struct nvvgpu *vgpu)
 	return vgpu->backend->ops;
 }
 
-static void *nvvgpu_priv(struct nvvgpu *vgpu)
-{
-	return vgpu->backend->priv;
-}
-
 /* Trace what an operation has returned, and pass it on. */
 static int nvvgpu_traced(struct nvvgpu *vgpu, const char *op, int ret)
 {
@@ -55,7 +50,6 @@ u32 nvvgpu_can(const struct nvvgpu_backend *backend)
 	       (ops->precopy_estimate ? NVVGPU_CAN_PRECOPY : 0) |
 	       (ops->save_ahead ? NVVGPU_CAN_SAVE_AHEAD : 0) |
 	       (ops->dma_log_start ? NVVGPU_CAN_LOG_DMA : 0) |
-	       (ops->get_plane ? NVVGPU_CAN_DISPLAY : 0) |
 	       (ops->get_stats ? NVVGPU_CAN_STATS : 0) |
 	       (ops->get_placement ? NVVGPU_CAN_PLACEMENT : 0) |
 	       (ops->recover ? NVVGPU_CAN_RECOVER : 0);
@@ -123,6 +117,7 @@ int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
 		return -ENOENT;
 
 	memset(info, 0, sizeof(*info));
+	info->argsz = sizeof(*info);
 	ret = backend->ops->get_type_info(backend->priv, type, info);
 	trace_nvvgpu_pf_op(backend->pf, "get_type_info", ret);
 	if (ret)
@@ -166,18 +161,25 @@ int nvvgpu_op_get_available(struct nvvgpu_backend *backend, u32 type,
  * @type: id of the type
  * @placement: wanted, replaced by the actual one
  *
- * Return: 0 or the error of the back-end
+ * Return: 0; -EPROTO when the back-end gives no handle; or the error of the
+ * back-end
  */
 int nvvgpu_op_create(struct nvvgpu *vgpu, u32 type, u32 *placement)
 {
 	int ret;
 
+	vgpu->handle = NULL;
 	ret = nvvgpu_traced(vgpu, "create",
-			    nvvgpu_ops(vgpu)->create(nvvgpu_priv(vgpu),
-						     vgpu->vf, type,
-						     placement));
+			    nvvgpu_ops(vgpu)->create(vgpu->backend->priv,
+						     vgpu->vf, type, placement,
+						     &vgpu->handle));
 	if (ret)
 		return ret;
+	if (!vgpu->handle) {
+		dev_err(nvvgpu_dev(vgpu), "back-end %s: a vGPU without a handle\n",
+			vgpu->backend->table.name);
+		return -EPROTO;
+	}
 
 	guard(mutex)(&vgpu->query_mutex);
 	vgpu->queryable = true;
@@ -198,8 +200,7 @@ int nvvgpu_op_delete(struct nvvgpu *vgpu)
 	guard(mutex)(&vgpu->query_mutex);
 
 	ret = nvvgpu_traced(vgpu, "delete",
-			    nvvgpu_ops(vgpu)->delete(nvvgpu_priv(vgpu),
-						     vgpu->vf));
+			    nvvgpu_ops(vgpu)->delete(vgpu->handle));
 	if (!ret)
 		vgpu->queryable = false;
 	vgpu->nr_stats = 0;
@@ -210,13 +211,13 @@ int nvvgpu_op_delete(struct nvvgpu *vgpu)
 /**
  * nvvgpu_op_delete_stale() - try again to delete a vGPU whose VF is gone
  * @backend: the back-end
- * @vf: number of the VF
+ * @handle: of the vGPU
  *
  * Return: 0 or the error of the back-end
  */
-int nvvgpu_op_delete_stale(struct nvvgpu_backend *backend, unsigned int vf)
+int nvvgpu_op_delete_stale(struct nvvgpu_backend *backend, void *handle)
 {
-	int ret = backend->ops->delete(backend->priv, vf);
+	int ret = backend->ops->delete(handle);
 
 	trace_nvvgpu_pf_op(backend->pf, "delete", ret);
 
@@ -233,8 +234,7 @@ int nvvgpu_op_delete_stale(struct nvvgpu_backend *backend, unsigned int vf)
 int nvvgpu_op_start(struct nvvgpu *vgpu, const struct nvvgpu_vm_context *ctx)
 {
 	return nvvgpu_traced(vgpu, "start",
-			     nvvgpu_ops(vgpu)->start(nvvgpu_priv(vgpu),
-						     vgpu->vf, ctx));
+			     nvvgpu_ops(vgpu)->start(vgpu->handle, ctx));
 }
 
 /**
@@ -246,8 +246,7 @@ int nvvgpu_op_start(struct nvvgpu *vgpu, const struct nvvgpu_vm_context *ctx)
 int nvvgpu_op_stop(struct nvvgpu *vgpu)
 {
 	return nvvgpu_traced(vgpu, "stop",
-			     nvvgpu_ops(vgpu)->stop(nvvgpu_priv(vgpu),
-						    vgpu->vf));
+			     nvvgpu_ops(vgpu)->stop(vgpu->handle));
 }
 
 /**
@@ -256,7 +255,7 @@ int nvvgpu_op_stop(struct nvvgpu *vgpu)
  */
 void nvvgpu_op_reset_prepare(struct nvvgpu *vgpu)
 {
-	nvvgpu_ops(vgpu)->reset_prepare(nvvgpu_priv(vgpu), vgpu->vf);
+	nvvgpu_ops(vgpu)->reset_prepare(vgpu->handle);
 	nvvgpu_traced(vgpu, "reset_prepare", 0);
 }
 
@@ -269,8 +268,7 @@ void nvvgpu_op_reset_prepare(struct nvvgpu *vgpu)
 int nvvgpu_op_reset_done(struct nvvgpu *vgpu)
 {
 	return nvvgpu_traced(vgpu, "reset_done",
-			     nvvgpu_ops(vgpu)->reset_done(nvvgpu_priv(vgpu),
-							  vgpu->vf));
+			     nvvgpu_ops(vgpu)->reset_done(vgpu->handle));
 }
 
 /**
@@ -282,8 +280,7 @@ int nvvgpu_op_reset_done(struct nvvgpu *vgpu)
 int nvvgpu_op_recover(struct nvvgpu *vgpu)
 {
 	return nvvgpu_traced(vgpu, "recover",
-			     nvvgpu_ops(vgpu)->recover(nvvgpu_priv(vgpu),
-						       vgpu->vf));
+			     nvvgpu_ops(vgpu)->recover(vgpu->handle));
 }
 
 /**
@@ -298,8 +295,7 @@ int nvvgpu_op_get_bar_info(struct nvvgpu *vgpu, unsigned int bar,
 			   struct nvvgpu_bar_info *info)
 {
 	return nvvgpu_traced(vgpu, "get_bar_info",
-			     nvvgpu_ops(vgpu)->get_bar_info(nvvgpu_priv(vgpu),
-							    vgpu->vf, bar,
+			     nvvgpu_ops(vgpu)->get_bar_info(vgpu->handle, bar,
 							    info));
 }
 
@@ -318,15 +314,14 @@ int nvvgpu_op_bar_rw(struct nvvgpu *vgpu, unsigned int bar, u64 offset,
 		     void *val, size_t len, bool iswrite)
 {
 	const struct nvvgpu_backend_ops *ops = nvvgpu_ops(vgpu);
-	void *priv = nvvgpu_priv(vgpu);
 
 	if (iswrite)
 		return nvvgpu_traced(vgpu, "bar_write",
-				     ops->bar_write(priv, vgpu->vf, bar, offset,
+				     ops->bar_write(vgpu->handle, bar, offset,
 						    val, len));
 
 	return nvvgpu_traced(vgpu, "bar_read",
-			     ops->bar_read(priv, vgpu->vf, bar, offset, val,
+			     ops->bar_read(vgpu->handle, bar, offset, val,
 					   len));
 }
 
@@ -340,8 +335,7 @@ int nvvgpu_op_bar_rw(struct nvvgpu *vgpu, unsigned int bar, u64 offset,
 int nvvgpu_op_suspend(struct nvvgpu *vgpu, enum nvvgpu_suspend_level level)
 {
 	return nvvgpu_traced(vgpu, "suspend",
-			     nvvgpu_ops(vgpu)->suspend(nvvgpu_priv(vgpu),
-						       vgpu->vf, level));
+			     nvvgpu_ops(vgpu)->suspend(vgpu->handle, level));
 }
 
 /**
@@ -353,8 +347,7 @@ int nvvgpu_op_suspend(struct nvvgpu *vgpu, enum nvvgpu_suspend_level level)
 int nvvgpu_op_resume(struct nvvgpu *vgpu)
 {
 	return nvvgpu_traced(vgpu, "resume",
-			     nvvgpu_ops(vgpu)->resume(nvvgpu_priv(vgpu),
-						      vgpu->vf));
+			     nvvgpu_ops(vgpu)->resume(vgpu->handle));
 }
 
 /**
@@ -367,8 +360,7 @@ int nvvgpu_op_resume(struct nvvgpu *vgpu)
 int nvvgpu_op_state_size(struct nvvgpu *vgpu, u64 *bytes)
 {
 	return nvvgpu_traced(vgpu, "state_size",
-			     nvvgpu_ops(vgpu)->state_size(nvvgpu_priv(vgpu),
-							  vgpu->vf, bytes));
+			     nvvgpu_ops(vgpu)->state_size(vgpu->handle, bytes));
 }
 
 /**
@@ -380,8 +372,7 @@ int nvvgpu_op_state_size(struct nvvgpu *vgpu, u64 *bytes)
 int nvvgpu_op_save_begin(struct nvvgpu *vgpu)
 {
 	return nvvgpu_traced(vgpu, "save_begin",
-			     nvvgpu_ops(vgpu)->save_begin(nvvgpu_priv(vgpu),
-							  vgpu->vf));
+			     nvvgpu_ops(vgpu)->save_begin(vgpu->handle));
 }
 
 /**
@@ -396,8 +387,7 @@ int nvvgpu_op_save_begin(struct nvvgpu *vgpu)
 int nvvgpu_op_save(struct nvvgpu *vgpu, struct nvvgpu_chunk *chunk, void *buf)
 {
 	int ret = nvvgpu_traced(vgpu, "save",
-				nvvgpu_ops(vgpu)->save(nvvgpu_priv(vgpu),
-						       vgpu->vf, chunk, buf,
+				nvvgpu_ops(vgpu)->save(vgpu->handle, chunk, buf,
 						       NVVGPU_MIG_DATA_MAX));
 
 	/* The data file uses -ENOMSG for itself. */
@@ -416,7 +406,7 @@ int nvvgpu_op_save(struct nvvgpu *vgpu, struct nvvgpu_chunk *chunk, void *buf)
  */
 void nvvgpu_op_save_ahead(struct nvvgpu *vgpu, void *buf)
 {
-	nvvgpu_ops(vgpu)->save_ahead(nvvgpu_priv(vgpu), vgpu->vf, buf, NVVGPU_MIG_DATA_MAX);
+	nvvgpu_ops(vgpu)->save_ahead(vgpu->handle, buf, NVVGPU_MIG_DATA_MAX);
 	nvvgpu_traced(vgpu, "save_ahead", 0);
 }
 
@@ -426,7 +416,7 @@ void nvvgpu_op_save_ahead(struct nvvgpu *vgpu, void *buf)
  */
 void nvvgpu_op_save_end(struct nvvgpu *vgpu)
 {
-	nvvgpu_ops(vgpu)->save_end(nvvgpu_priv(vgpu), vgpu->vf);
+	nvvgpu_ops(vgpu)->save_end(vgpu->handle);
 	nvvgpu_traced(vgpu, "save_end", 0);
 }
 
@@ -439,8 +429,7 @@ void nvvgpu_op_save_end(struct nvvgpu *vgpu)
 int nvvgpu_op_load_begin(struct nvvgpu *vgpu)
 {
 	return nvvgpu_traced(vgpu, "load_begin",
-			     nvvgpu_ops(vgpu)->load_begin(nvvgpu_priv(vgpu),
-							  vgpu->vf));
+			     nvvgpu_ops(vgpu)->load_begin(vgpu->handle));
 }
 
 /**
@@ -455,8 +444,7 @@ int nvvgpu_op_load(struct nvvgpu *vgpu, const struct nvvgpu_chunk *chunk,
 		   const void *buf)
 {
 	return nvvgpu_traced(vgpu, "load",
-			     nvvgpu_ops(vgpu)->load(nvvgpu_priv(vgpu), vgpu->vf,
-						    chunk, buf));
+			     nvvgpu_ops(vgpu)->load(vgpu->handle, chunk, buf));
 }
 
 /**
@@ -469,8 +457,7 @@ int nvvgpu_op_load(struct nvvgpu *vgpu, const struct nvvgpu_chunk *chunk,
 int nvvgpu_op_load_end(struct nvvgpu *vgpu, bool commit)
 {
 	return nvvgpu_traced(vgpu, commit ? "load_end" : "load_abort",
-			     nvvgpu_ops(vgpu)->load_end(nvvgpu_priv(vgpu),
-							vgpu->vf, commit));
+			     nvvgpu_ops(vgpu)->load_end(vgpu->handle, commit));
 }
 
 /**
@@ -484,8 +471,7 @@ int nvvgpu_op_load_end(struct nvvgpu *vgpu, bool commit)
 int nvvgpu_op_precopy_estimate(struct nvvgpu *vgpu, u64 *initial, u64 *dirty)
 {
 	return nvvgpu_traced(vgpu, "precopy_estimate",
-			     nvvgpu_ops(vgpu)->precopy_estimate(nvvgpu_priv(vgpu),
-								vgpu->vf,
+			     nvvgpu_ops(vgpu)->precopy_estimate(vgpu->handle,
 								initial,
 								dirty));
 }
@@ -505,8 +491,7 @@ int nvvgpu_op_dma_log_start(struct nvvgpu *vgpu,
 			    u64 *page_size)
 {
 	int ret = nvvgpu_traced(vgpu, "dma_log_start",
-				nvvgpu_ops(vgpu)->dma_log_start(nvvgpu_priv(vgpu),
-								vgpu->vf,
+				nvvgpu_ops(vgpu)->dma_log_start(vgpu->handle,
 								ranges, nr,
 								page_size));
 
@@ -527,8 +512,7 @@ int nvvgpu_op_dma_log_start(struct nvvgpu *vgpu,
 int nvvgpu_op_dma_log_stop(struct nvvgpu *vgpu)
 {
 	return nvvgpu_traced(vgpu, "dma_log_stop",
-			     nvvgpu_ops(vgpu)->dma_log_stop(nvvgpu_priv(vgpu),
-							    vgpu->vf));
+			     nvvgpu_ops(vgpu)->dma_log_stop(vgpu->handle));
 }
 
 /**
@@ -543,8 +527,7 @@ int nvvgpu_op_dma_log_stop(struct nvvgpu *vgpu)
 int nvvgpu_op_dma_log_read(struct nvvgpu *vgpu, u64 iova, u64 length, u8 *bits)
 {
 	return nvvgpu_traced(vgpu, "dma_log_read",
-			     nvvgpu_ops(vgpu)->dma_log_read(nvvgpu_priv(vgpu),
-							    vgpu->vf, iova,
+			     nvvgpu_ops(vgpu)->dma_log_read(vgpu->handle, iova,
 							    length, bits));
 }
 
@@ -563,8 +546,8 @@ int nvvgpu_op_get_stats(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
 	lockdep_assert_held(&vgpu->query_mutex);
 
 	nr = nvvgpu_traced(vgpu, "get_stats",
-			   backend->ops->get_stats(backend->priv, vgpu->vf,
-						   stats, NVVGPU_MAX_STATS));
+			   backend->ops->get_stats(vgpu->handle, stats,
+						   NVVGPU_MAX_STATS));
 
 	return min(nr, NVVGPU_MAX_STATS);
 }
@@ -579,7 +562,6 @@ int nvvgpu_op_get_stats(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
 int nvvgpu_op_get_placement(struct nvvgpu *vgpu, u32 *placement)
 {
 	return nvvgpu_traced(vgpu, "get_placement",
-			     nvvgpu_ops(vgpu)->get_placement(nvvgpu_priv(vgpu),
-							     vgpu->vf,
+			     nvvgpu_ops(vgpu)->get_placement(vgpu->handle,
 							     placement));
 }

@@ -137,6 +137,7 @@ static int nvvgpu_region_ask(struct nvvgpu *vgpu, unsigned int bar,
 	int ret;
 
 	memset(info, 0, sizeof(*info));
+	info->argsz = sizeof(*info);
 	info->size = pci_resource_len(pdev, bar);
 	if (!info->size)
 		return 0;

@@ -392,7 +392,7 @@ static ssize_t capabilities_show(struct device *dev,
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 	u32 can = nvvgpu_can(vgpu->backend);
 
-	return sysfs_emit(buf, "create%s%s%s%s%s%s%s%s%s%s\n",
+	return sysfs_emit(buf, "create%s%s%s%s%s%s%s%s%s\n",
 			  can & NVVGPU_CAN_RESET ? " reset" : "",
 			  can & NVVGPU_CAN_RECOVER ? " recover" : "",
 			  can & NVVGPU_CAN_SHAPE ? " bar-shape" : "",
@@ -400,7 +400,6 @@ static ssize_t capabilities_show(struct device *dev,
 			  can & NVVGPU_CAN_MIGRATE ? " migration" : "",
 			  can & NVVGPU_CAN_PRECOPY ? " pre-copy" : "",
 			  can & NVVGPU_CAN_LOG_DMA ? " dma-log" : "",
-			  can & NVVGPU_CAN_DISPLAY ? " display" : "",
 			  can & NVVGPU_CAN_STATS ? " stats" : "",
 			  can & NVVGPU_CAN_PLACEMENT ? " placement" : "");
 }

@@ -162,15 +162,15 @@ static int nvvgpu_do_create(struct nvvgpu *vgpu, u32 type, u32 placement)
 /* Delete what a failed delete has left when the VF was last unbound. */
 static int nvvgpu_delete_left(struct nvvgpu *vgpu)
 {
-	unsigned long *stale = vgpu->backend->stale;
+	void **stale = &vgpu->backend->stale[vgpu->vf];
 	int ret;
 
-	if (!test_bit(vgpu->vf, stale))
+	if (!*stale)
 		return 0;
 
-	ret = nvvgpu_op_delete(vgpu);
+	ret = nvvgpu_op_delete_stale(vgpu->backend, *stale);
 	if (!ret)
-		clear_bit(vgpu->vf, stale);
+		*stale = NULL;
 
 	return ret;
 }
@@ -284,7 +284,7 @@ void nvvgpu_retire(struct nvvgpu *vgpu)
 	if (!nvvgpu_delete(vgpu))
 		return;
 
-	set_bit(vgpu->vf, vgpu->backend->stale);
+	vgpu->backend->stale[vgpu->vf] = vgpu->handle;
 	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
 }
 
@@ -318,6 +318,7 @@ int nvvgpu_may_open(struct nvvgpu *vgpu)
 static int nvvgpu_do_start(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_vm_context ctx = {
+		.argsz = sizeof(ctx),
 		.pid = pid_nr(vgpu->owner),
 		.params = vgpu->start_params,
 	};

@@ -130,6 +130,7 @@ static const struct {
 	int err;
 } unsound[] = {
 	{ "major", -EPROTONOSUPPORT },
+	{ "old", -EPROTONOSUPPORT },
 	{ "short", -EINVAL },
 	{ "empty", -EINVAL },
 	{ "no-name", -EINVAL },
@@ -149,7 +150,6 @@ static const struct {
 	{ "half-migration", -EINVAL },
 	{ "precopy-alone", -EINVAL },
 	{ "half-dma-log", -EINVAL },
-	{ "half-display", -EINVAL },
 };
 
 TEST_F(backend, unsound_tables_are_refused)
@@ -163,22 +163,6 @@ TEST_F(backend, unsound_tables_are_refused)
 	}
 	EXPECT_UNMANAGED(self->vf);
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
-}
-
-TEST_F(backend, older_minor_has_fewer_operations)
-{
-	ASSERT_EQ(0, mock_add(self->bdf, "old"));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "mock 1.0\n");
-	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
-		    "create reset bar-shape bar-trap stats\n");
-	ASSERT_CREATED(self->vf);
-
-	/* Its table has something else where get_placement is now. */
-	ASSERT_EQ(0, post(self->bdf, 0, "5"));
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
-	EXPECT_EQ(0, mock_calls("get_placement"));
-	EXPECT_FILE(self->vf, "nvidia/placement_id", "0\n");
 }
 
 TEST_F(backend, newer_minor_is_taken)
@@ -1042,8 +1026,7 @@ TEST_F(backend, events_come_in_their_order)
 {
 	static const char * const want[] = {
 		NVVGPU_EVENT_NAME_DISPLAY, NVVGPU_EVENT_NAME_GUEST_UP,
-		NVVGPU_EVENT_NAME_FAULT, NVVGPU_EVENT_NAME_INTERRUPT,
-		NVVGPU_EVENT_NAME_GUEST_DOWN,
+		NVVGPU_EVENT_NAME_FAULT, NVVGPU_EVENT_NAME_GUEST_DOWN,
 	};
 	struct uevent uevent;
 	unsigned int i;
@@ -1052,7 +1035,7 @@ TEST_F(backend, events_come_in_their_order)
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_CREATED, 5000));
-	ASSERT_EQ(0, post(self->bdf, 0, "4 2 1 6 3"));
+	ASSERT_EQ(0, post(self->bdf, 0, "4 2 1 3"));
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
 		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
 					 5000));
@@ -1112,7 +1095,7 @@ TEST_F(backend, a_storm_of_events_loses_none)
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_CREATED, 5000));
 	for (i = 0; i < rounds; i++)
-		ASSERT_EQ(0, post(self->bdf, 0, "1 6 1 6 1 6 1 6"));
+		ASSERT_EQ(0, post(self->bdf, 0, "1 4 1 4 1 4 1 4"));
 	while (told < rounds * 8ULL) {
 		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
 					 10000));
@@ -1120,7 +1103,7 @@ TEST_F(backend, a_storm_of_events_loses_none)
 	}
 	EXPECT_EQ(rounds * 8, told);
 	EXPECT_EQ(rounds * 4, count(self->vf, NVVGPU_EVENT_NAME_FAULT));
-	EXPECT_EQ(rounds * 4, count(self->vf, NVVGPU_EVENT_NAME_INTERRUPT));
+	EXPECT_EQ(rounds * 4, count(self->vf, NVVGPU_EVENT_NAME_DISPLAY));
 	EXPECT_EQ(0, count(self->vf, "dropped"));
 }
 
@@ -1346,7 +1329,7 @@ TEST_F(backend, comes_and_goes_under_load)
 	for (end = time(NULL) + 9; time(NULL) < end; flips++) {
 		ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 		usleep(flips % 7 * 60000);
-		post(self->bdf, flips % TEST_VFS, "1 2 3 4 5 6");
+		post(self->bdf, flips % TEST_VFS, "1 2 3 4 5");
 		if (flips % 3 == 0)
 			post(self->bdf, flips % TEST_VFS, "0");
 		ASSERT_EQ(0, mock_del(self->bdf));

@@ -375,7 +375,7 @@ TEST_F(sysfs, backend_and_stats)
 	/* "name major.minor" of the contract that it speaks */
 	ASSERT_EQ(8, pci_read(self->vf, "nvvgpu/backend", self->buf,
 			      sizeof(self->buf)));
-	EXPECT_EQ(0, strncmp(self->buf, "emu 1.", 6));
+	EXPECT_EQ(0, strncmp(self->buf, "emu 2.", 6));
 	EXPECT_TRUE(isdigit((unsigned char)self->buf[6]));
 	EXPECT_EQ('\n', self->buf[7]);
 

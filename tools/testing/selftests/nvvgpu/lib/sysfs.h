@@ -20,8 +20,8 @@
 #define MAX_TYPES		NVVGPU_MAX_TYPES
 
 /* The contract that the back-ends here speak, as nvvgpu/backend tells it */
-#define CONTRACT		"1.4"
-#define CONTRACT_NEWER		"1.5"
+#define CONTRACT		"2.0"
+#define CONTRACT_NEWER		"2.1"
 
 /* Files of any PCI device; @file is relative to its directory */
 int pci_read(const char *bdf, const char *file, char *buf, size_t size);

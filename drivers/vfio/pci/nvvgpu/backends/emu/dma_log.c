@@ -19,23 +19,28 @@ static int emu_dma_log_cmd(struct emu_dev *emu, struct emu_cmd *cmd,
 	return emu_fw_cmd(emu, cmd);
 }
 
-int emu_dma_log_stop(void *priv, unsigned int vf)
+int emu_dma_log_stop(void *handle)
 {
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	struct emu_cmd cmd = {};
 	int err;
 
-	err = emu_dma_log_cmd(priv, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_STOP);
+	err = emu_dma_log_cmd(emu, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_STOP);
 
 	/* No log is active. */
 	return err == -EBADFD ? 0 : err;
 }
 
-int emu_dma_log_start(void *priv, unsigned int vf,
+int emu_dma_log_start(void *handle,
 		      const struct nvvgpu_range *ranges, u32 nr_ranges,
 		      u64 *page_size)
 {
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	struct nvvgpu_emu_range *raw __free(kfree) = NULL;
-	struct emu_dev *emu = priv;
 	struct emu_cmd cmd = { .arg[1] = *page_size };
 	u32 i;
 	int err;
@@ -54,25 +59,27 @@ int emu_dma_log_start(void *priv, unsigned int vf,
 	cmd.in_len = nr_ranges * sizeof(*raw);
 
 	/* The command that ended an earlier log may have failed. */
-	err = emu_dma_log_stop(priv, vf) ?:
-	      emu_dma_log_cmd(priv, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_START);
+	err = emu_dma_log_stop(handle) ?:
+	      emu_dma_log_cmd(emu, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_START);
 	if (err)
 		return err;
 	if (!is_power_of_2(cmd.res[0])) {
-		emu_dma_log_stop(priv, vf);
+		emu_dma_log_stop(handle);
 		return -EPROTO;
 	}
 	*page_size = cmd.res[0];
-	emu->vgpus[vf].log_page_size = cmd.res[0];
+	vgpu->log_page_size = cmd.res[0];
 
 	return 0;
 }
 
-int emu_dma_log_read(void *priv, unsigned int vf, u64 iova, u64 length,
+int emu_dma_log_read(void *handle, u64 iova, u64 length,
 		     u8 *bits)
 {
-	struct emu_dev *emu = priv;
-	u64 page_size = emu->vgpus[vf].log_page_size;
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
+	u64 page_size = vgpu->log_page_size;
 	struct emu_cmd cmd = {
 		.arg[1] = iova,
 		.arg[2] = length,

@@ -76,6 +76,8 @@ struct emu_cmd {
 
 /**
  * struct emu_vgpu - the vGPU of one virtual function
+ * @emu: the GPU
+ * @vf: number of the virtual function
  * @lock: serializes CREATE and DELETE of the front-end and of the reaper
  * @type: NULL where there is no vGPU; changed under @lock and &emu_dev.lock
  * @fb_offset: of the framebuffer in VRAM, under &emu_dev.lock
@@ -89,6 +91,8 @@ struct emu_cmd {
  * @load: while its state comes in, else NULL
  */
 struct emu_vgpu {
+	struct emu_dev *emu;
+	unsigned int vf;
 	struct mutex lock;	/* one CREATE or DELETE at a time */
 	const struct nvvgpu_type_info *type;
 	u64 fb_offset;
@@ -213,27 +217,27 @@ void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf);
 /* To be raised when a chunk, whose kinds are NVVGPU_EMU_STATE_*, changes */
 #define EMU_STATE_VERSION	1
 
-int emu_vgpu_suspend(void *priv, unsigned int vf,
+int emu_vgpu_suspend(void *handle,
 		     enum nvvgpu_suspend_level level);
-int emu_vgpu_resume(void *priv, unsigned int vf);
-int emu_state_size(void *priv, unsigned int vf, u64 *bytes);
-int emu_save_begin(void *priv, unsigned int vf);
-int emu_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
+int emu_vgpu_resume(void *handle);
+int emu_state_size(void *handle, u64 *bytes);
+int emu_save_begin(void *handle);
+int emu_save(void *handle, struct nvvgpu_chunk *chunk,
 	     void *buf, size_t capacity);
-void emu_save_ahead(void *priv, unsigned int vf, void *buf, size_t capacity);
-void emu_save_end(void *priv, unsigned int vf);
-int emu_load_begin(void *priv, unsigned int vf);
-int emu_load(void *priv, unsigned int vf, const struct nvvgpu_chunk *chunk,
+void emu_save_ahead(void *handle, void *buf, size_t capacity);
+void emu_save_end(void *handle);
+int emu_load_begin(void *handle);
+int emu_load(void *handle, const struct nvvgpu_chunk *chunk,
 	     const void *buf);
-int emu_load_end(void *priv, unsigned int vf, bool commit);
-int emu_precopy_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty);
+int emu_load_end(void *handle, bool commit);
+int emu_precopy_estimate(void *handle, u64 *initial, u64 *dirty);
 
 /* dma_log.c: what a vGPU has written to system memory */
-int emu_dma_log_start(void *priv, unsigned int vf,
+int emu_dma_log_start(void *handle,
 		      const struct nvvgpu_range *ranges, u32 nr_ranges,
 		      u64 *page_size);
-int emu_dma_log_stop(void *priv, unsigned int vf);
-int emu_dma_log_read(void *priv, unsigned int vf, u64 iova, u64 length,
+int emu_dma_log_stop(void *handle);
+int emu_dma_log_read(void *handle, u64 iova, u64 length,
 		     u8 *bits);
 
 #endif /* NVVGPU_EMU_PRIVATE_H */

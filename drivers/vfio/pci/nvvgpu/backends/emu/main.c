@@ -48,37 +48,17 @@ static int emu_identify(struct emu_dev *emu)
 	return 0;
 }
 
-static int emu_register(struct emu_dev *emu)
-{
-	struct nvvgpu_backend *backend;
-	unsigned int vf;
-
-	backend = nvvgpu_backend_register(emu->pdev, &emu_backend_ops, emu);
-	if (IS_ERR(backend))
-		return PTR_ERR(backend);
-
-	spin_lock(&emu->lock);
-	emu->backend = backend;
-	/* One that was created meanwhile may be lost already, with nobody told */
-	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++)
-		if (emu->vgpus[vf].type && !test_bit(vf, emu->alive))
-			nvvgpu_backend_event(backend, vf, NVVGPU_EVENT_CRASHED);
-	spin_unlock(&emu->lock);
-
-	return 0;
-}
-
 static void emu_unregister(struct emu_dev *emu)
 {
-	struct nvvgpu_backend *backend;
+	struct nvvgpu_backend *backend = emu->backend;
 
-	/* No event from now on; the operations still work */
+	/* Users who have yet to close their vGPUs still hear of a crash. */
+	nvvgpu_backend_unregister(backend);
+
 	spin_lock(&emu->lock);
-	backend = emu->backend;
 	emu->backend = NULL;
 	spin_unlock(&emu->lock);
-
-	nvvgpu_backend_unregister(backend);
+	nvvgpu_backend_free(backend);
 }
 
 static int emu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -118,7 +98,8 @@ static int emu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	pci_save_state(pdev);
 	pci_set_drvdata(pdev, emu);
 
-	err = emu_register(emu);
+	err = nvvgpu_backend_register(pdev, &emu_backend_ops, emu,
+				      &emu->backend);
 	if (err) {
 		emu_fw_stop(emu);
 		return dev_err_probe(dev, err, "the front-end refuses\n");
@@ -256,5 +237,6 @@ static struct pci_driver emu_pci_driver = {
 };
 module_pci_driver(emu_pci_driver);
 
+MODULE_IMPORT_NS("NVVGPU");
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("nvvgpu back-end for the emulated SR-IOV GPU");

@@ -70,10 +70,12 @@ static unsigned long emu_vgpu_pages(const struct emu_vgpu *vgpu)
 	return vgpu->type->fb_bytes / NVVGPU_EMU_VRAM_PAGE;
 }
 
-int emu_vgpu_suspend(void *priv, unsigned int vf,
+int emu_vgpu_suspend(void *handle,
 		     enum nvvgpu_suspend_level level)
 {
-	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	struct emu_cmd cmd = {
 		.opcode = NVVGPU_EMU_CMD_SUSPEND,
 		.vf = vf,
@@ -84,20 +86,22 @@ int emu_vgpu_suspend(void *priv, unsigned int vf,
 
 	err = emu_fw_cmd(emu, &cmd);
 	if (!err)
-		emu->vgpus[vf].still = level == NVVGPU_SUSPEND_ALL;
+		vgpu->still = level == NVVGPU_SUSPEND_ALL;
 
 	return err;
 }
 
-int emu_vgpu_resume(void *priv, unsigned int vf)
+int emu_vgpu_resume(void *handle)
 {
-	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	struct emu_cmd cmd = { .opcode = NVVGPU_EMU_CMD_RESUME, .vf = vf };
 	int err;
 
 	err = emu_fw_cmd(emu, &cmd);
 	if (!err)
-		emu->vgpus[vf].still = false;
+		vgpu->still = false;
 
 	return err;
 }
@@ -330,11 +334,12 @@ static int emu_save_regs(struct emu_dev *emu, unsigned int vf,
 	return 1;
 }
 
-int emu_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
+int emu_save(void *handle, struct nvvgpu_chunk *chunk,
 	     void *buf, size_t capacity)
 {
-	struct emu_dev *emu = priv;
-	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	int ret;
 
 	memset(chunk, 0, sizeof(*chunk));
@@ -348,10 +353,12 @@ int emu_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
 }
 
 /* Only ask for a chunk of this round; the next round begins with a refresh. */
-void emu_save_ahead(void *priv, unsigned int vf, void *buf, size_t capacity)
+void emu_save_ahead(void *handle, void *buf, size_t capacity)
 {
-	struct emu_dev *emu = priv;
-	struct emu_save *save = emu->vgpus[vf].save;
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
+	struct emu_save *save = vgpu->save;
 
 	save->next = find_next_bit(save->todo, save->pages, save->next);
 	/* An error is found by the next emu_save(). */
@@ -385,10 +392,11 @@ static int emu_vram_log(struct emu_dev *emu, unsigned int vf, u16 opcode)
 	return emu_fw_cmd(emu, &cmd);
 }
 
-int emu_save_begin(void *priv, unsigned int vf)
+int emu_save_begin(void *handle)
 {
-	struct emu_dev *emu = priv;
-	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	struct emu_save *save __free(emu_save) = NULL;
 	int err;
 
@@ -430,10 +438,11 @@ int emu_save_begin(void *priv, unsigned int vf)
 	return err;
 }
 
-void emu_save_end(void *priv, unsigned int vf)
+void emu_save_end(void *handle)
 {
-	struct emu_dev *emu = priv;
-	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 
 	/* If this fails, the next emu_save_begin() ends the log. */
 	emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_STOP);
@@ -441,10 +450,12 @@ void emu_save_end(void *priv, unsigned int vf)
 	vgpu->save = NULL;
 }
 
-int emu_precopy_estimate(void *priv, unsigned int vf, u64 *initial, u64 *dirty)
+int emu_precopy_estimate(void *handle, u64 *initial, u64 *dirty)
 {
-	struct emu_dev *emu = priv;
-	struct emu_save *save = emu->vgpus[vf].save;
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
+	struct emu_save *save = vgpu->save;
 	u64 todo, again;
 	int err;
 
@@ -482,17 +493,19 @@ static int emu_vram_used(struct emu_dev *emu, unsigned int vf, u64 *bytes)
 	return 0;
 }
 
-int emu_state_size(void *priv, unsigned int vf, u64 *bytes)
+int emu_state_size(void *handle, u64 *bytes)
 {
-	struct emu_dev *emu = priv;
-	struct emu_save *save = emu->vgpus[vf].save;
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
+	struct emu_save *save = vgpu->save;
 	u64 vram, dirty = 0;
 	int len, err;
 
 	len = save && save->regs ? 0 : emu_regs_len(emu, vf);
 	if (len < 0)
 		return len;
-	err = save ? emu_precopy_estimate(emu, vf, &vram, &dirty) :
+	err = save ? emu_precopy_estimate(handle, &vram, &dirty) :
 		     emu_vram_used(emu, vf, &vram);
 	if (err)
 		return err;
@@ -513,9 +526,11 @@ static void emu_load_free(struct emu_load *load)
 
 DEFINE_FREE(emu_load, struct emu_load *, emu_load_free(_T))
 
-int emu_load_begin(void *priv, unsigned int vf)
+int emu_load_begin(void *handle)
 {
-	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	struct emu_load *load __free(emu_load) = NULL;
 	int len;
 
@@ -526,14 +541,14 @@ int emu_load_begin(void *priv, unsigned int vf)
 	load = kzalloc_obj(*load, GFP_KERNEL_ACCOUNT);
 	if (!load)
 		return -ENOMEM;
-	load->pages = emu_vgpu_pages(&emu->vgpus[vf]);
+	load->pages = emu_vgpu_pages(vgpu);
 	load->seen = bitmap_zalloc(load->pages, GFP_KERNEL_ACCOUNT);
 	load->regs_len = len;
 	load->regs = kmalloc(len, GFP_KERNEL_ACCOUNT);
 	if (!load->seen || !load->regs)
 		return -ENOMEM;
 
-	emu->vgpus[vf].load = no_free_ptr(load);
+	vgpu->load = no_free_ptr(load);
 
 	return 0;
 }
@@ -606,11 +621,13 @@ static int emu_load_vram(struct emu_dev *emu, unsigned int vf,
 	return err;
 }
 
-int emu_load(void *priv, unsigned int vf, const struct nvvgpu_chunk *chunk,
+int emu_load(void *handle, const struct nvvgpu_chunk *chunk,
 	     const void *buf)
 {
-	struct emu_dev *emu = priv;
-	struct emu_load *load = emu->vgpus[vf].load;
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
+	struct emu_load *load = vgpu->load;
 	int err;
 
 	if (chunk->flags)
@@ -649,10 +666,11 @@ static int emu_load_commit(struct emu_dev *emu, unsigned int vf)
 	return err ?: emu_load_wait(emu, load);
 }
 
-int emu_load_end(void *priv, unsigned int vf, bool commit)
+int emu_load_end(void *handle, bool commit)
 {
-	struct emu_dev *emu = priv;
-	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	int err;
 
 	if (commit) {

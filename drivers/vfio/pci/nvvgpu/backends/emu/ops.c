@@ -98,7 +98,7 @@ static int emu_get_type_info(void *priv, u32 type,
 	if (!found)
 		return -ENOENT;
 
-	*info = *found;
+	nvvgpu_type_info_set(info, found);
 	return 0;
 }
 
@@ -269,7 +269,8 @@ static int emu_vgpu_make(struct emu_dev *emu, unsigned int vf,
 	return 0;
 }
 
-static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement)
+static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement,
+		      void **vgpu)
 {
 	const struct nvvgpu_type_info *info = emu_type_find(priv, type);
 	struct emu_dev *emu = priv;
@@ -286,6 +287,8 @@ static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement)
 			return err;
 	}
 
+	*vgpu = &emu->vgpus[vf];
+
 	guard(rwsem_read)(&emu->place_lock);
 
 	return emu_vgpu_make(emu, vf, info, placement);
@@ -295,10 +298,11 @@ static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement)
  * The firmware recovers a vGPU that has crashed only by DELETE and CREATE: no
  * other vGPU is created in between, so that the placement stays free.
  */
-static int emu_recover(void *priv, unsigned int vf)
+static int emu_recover(void *handle)
 {
-	struct emu_dev *emu = priv;
-	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	const struct nvvgpu_type_info *info;
 	u32 placement;
 	int err;
@@ -360,10 +364,11 @@ void emu_vgpus_reserve(struct emu_dev *emu)
 	schedule_work(&emu->reaper);
 }
 
-static int emu_delete(void *priv, unsigned int vf)
+static int emu_delete(void *handle)
 {
-	struct emu_dev *emu = priv;
-	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	int err;
 
 	guard(mutex)(&vgpu->lock);
@@ -387,10 +392,12 @@ static int emu_delete(void *priv, unsigned int vf)
 	return err;
 }
 
-static int emu_start(void *priv, unsigned int vf,
+static int emu_start(void *handle,
 		     const struct nvvgpu_vm_context *ctx)
 {
-	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	struct emu_cmd cmd = {
 		.opcode = NVVGPU_EMU_CMD_START,
 		.vf = vf,
@@ -401,18 +408,20 @@ static int emu_start(void *priv, unsigned int vf,
 
 	err = emu_fw_cmd(emu, &cmd);
 	if (!err) {
-		emu->vgpus[vf].started = true;
-		emu->vgpus[vf].still = false;
+		vgpu->started = true;
+		vgpu->still = false;
 	}
 	return err;
 }
 
-static int emu_stop(void *priv, unsigned int vf)
+static int emu_stop(void *handle)
 {
-	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	int stopped, scrubbed;
 
-	emu->vgpus[vf].started = false;
+	vgpu->started = false;
 
 	/* One that is not running, or not there, need not be stopped */
 	stopped = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_STOP);
@@ -428,28 +437,29 @@ static int emu_stop(void *priv, unsigned int vf)
 }
 
 /* A function should do no DMA while it is being reset. */
-static void emu_reset_prepare(void *priv, unsigned int vf)
+static void emu_reset_prepare(void *handle)
 {
-	struct emu_dev *emu = priv;
-	struct emu_vgpu *vgpu = &emu->vgpus[vf];
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 
 	vgpu->reset_err = vgpu->started ?
 			  emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_RESET) : 0;
 }
 
 /* The function level reset has done the rest. */
-static int emu_reset_done(void *priv, unsigned int vf)
+static int emu_reset_done(void *handle)
 {
-	struct emu_dev *emu = priv;
+	struct emu_vgpu *vgpu = handle;
 
-	return emu->vgpus[vf].reset_err;
+	return vgpu->reset_err;
 }
 
-static int emu_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
+static int emu_get_bar_info(void *handle, unsigned int bar,
 			    struct nvvgpu_bar_info *info)
 {
-	struct emu_dev *emu = priv;
-	const struct nvvgpu_type_info *type = emu->vgpus[vf].type;
+	struct emu_vgpu *vgpu = handle;
+	const struct nvvgpu_type_info *type = vgpu->type;
 
 	if (!type)
 		return -ENOENT;
@@ -462,9 +472,12 @@ static int emu_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
 	return 0;
 }
 
-static int emu_get_stats(void *priv, unsigned int vf, struct nvvgpu_stat *stats,
+static int emu_get_stats(void *handle, struct nvvgpu_stat *stats,
 			 size_t capacity)
 {
+	struct emu_vgpu *vgpu = handle;
+	struct emu_dev *emu = vgpu->emu;
+	unsigned int vf = vgpu->vf;
 	struct nvvgpu_emu_stats raw;
 	struct emu_cmd cmd = {
 		.opcode = NVVGPU_EMU_CMD_STATS,
@@ -488,7 +501,7 @@ static int emu_get_stats(void *priv, unsigned int vf, struct nvvgpu_stat *stats,
 	size_t i;
 	int err;
 
-	err = emu_fw_cmd(priv, &cmd);
+	err = emu_fw_cmd(emu, &cmd);
 	if (err)
 		return err;
 	if (cmd.len != sizeof(raw))
@@ -546,6 +559,9 @@ void emu_vgpus_init(struct emu_dev *emu)
 
 	INIT_WORK(&emu->reaper, emu_reap);
 	init_rwsem(&emu->place_lock);
-	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++)
+	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++) {
+		emu->vgpus[vf].emu = emu;
+		emu->vgpus[vf].vf = vf;
 		mutex_init(&emu->vgpus[vf].lock);
+	}
 }

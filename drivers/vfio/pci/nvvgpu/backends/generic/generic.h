@@ -46,10 +46,12 @@ struct generic_type {
 
 /**
  * struct generic_vgpu - a vGPU, that is: a VF with a type
+ * @pf: its PF
  * @type: NULL while there is none
  * @pdev: the VF, holds a reference
  */
 struct generic_vgpu {
+	struct generic_pf *pf;
 	struct generic_type *type;
 	struct pci_dev *pdev;
 };

@@ -37,5 +37,6 @@ static void __exit generic_exit(void)
 module_init(generic_init);
 module_exit(generic_exit);
 
+MODULE_IMPORT_NS("NVVGPU");
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("nvvgpu back-end for any SR-IOV device");

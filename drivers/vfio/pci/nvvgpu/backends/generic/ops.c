@@ -51,7 +51,7 @@ static int generic_get_type_info(void *priv, u32 id,
 	type = generic_find_offered(pf, id);
 	if (!type)
 		return -ENOENT;
-	*info = type->info;
+	nvvgpu_type_info_set(info, &type->info);
 
 	return 0;
 }
@@ -119,7 +119,8 @@ static int generic_check_vf(struct generic_type *type, struct pci_dev *pdev)
 }
 
 /* A VF is its own and only place. */
-static int generic_create(void *priv, unsigned int vf, u32 id, u32 *placement)
+static int generic_create(void *priv, unsigned int vf, u32 id, u32 *placement,
+			  void **vgpu)
 {
 	struct generic_pf *pf = priv;
 	struct generic_type *type;
@@ -152,15 +153,17 @@ static int generic_create(void *priv, unsigned int vf, u32 id, u32 *placement)
 	type->instances++;
 	pf->vgpus[vf].type = type;
 	pf->vgpus[vf].pdev = pdev;
+	pf->vgpus[vf].pf = pf;
 	*placement = vf;
+	*vgpu = &pf->vgpus[vf];
 
 	return 0;
 }
 
-static int generic_delete(void *priv, unsigned int vf)
+static int generic_delete(void *handle)
 {
-	struct generic_pf *pf = priv;
-	struct generic_vgpu *vgpu = &pf->vgpus[vf];
+	struct generic_vgpu *vgpu = handle;
+	struct generic_pf *pf = vgpu->pf;
 
 	guard(mutex)(&pf->lock);
 
@@ -174,17 +177,17 @@ static int generic_delete(void *priv, unsigned int vf)
 }
 
 /* The VF has just been reset, and there is nobody to be told. */
-static int generic_start(void *priv, unsigned int vf,
+static int generic_start(void *handle,
 			 const struct nvvgpu_vm_context *ctx)
 {
 	return 0;
 }
 
 /* The reset that removes what the user leaves comes when VFIO closes the VF. */
-static int generic_stop(void *priv, unsigned int vf)
+static int generic_stop(void *handle)
 {
-	struct generic_pf *pf = priv;
-	struct pci_dev *pdev = pf->vgpus[vf].pdev;
+	struct generic_vgpu *vgpu = handle;
+	struct pci_dev *pdev = vgpu->pdev;
 
 	pci_clear_master(pdev);
 
@@ -192,16 +195,16 @@ static int generic_stop(void *priv, unsigned int vf)
 }
 
 /* The reset has done it, if the VF is quiet now. */
-static int generic_recover(void *priv, unsigned int vf)
+static int generic_recover(void *handle)
 {
-	return generic_stop(priv, vf);
+	return generic_stop(handle);
 }
 
-static int generic_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
+static int generic_get_bar_info(void *handle, unsigned int bar,
 				struct nvvgpu_bar_info *info)
 {
-	struct generic_pf *pf = priv;
-	struct generic_type *type = pf->vgpus[vf].type;
+	struct generic_vgpu *vgpu = handle;
+	struct generic_type *type = vgpu->type;
 
 	if (type->hidden & BIT(bar))
 		info->size = 0;

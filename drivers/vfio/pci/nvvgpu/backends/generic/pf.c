@@ -94,6 +94,7 @@ static void generic_unregister(struct generic_pf *pf)
 
 	/* Waits for the users of the VFs, and deletes every vGPU. */
 	nvvgpu_backend_unregister(pf->backend);
+	nvvgpu_backend_free(pf->backend);
 	pf->backend = NULL;
 	kfree(pf->vgpus);
 	pf->vgpus = NULL;
@@ -140,7 +141,6 @@ static int generic_check_types(struct generic_pf *pf)
 
 static int generic_register(struct generic_pf *pf)
 {
-	struct nvvgpu_backend *backend;
 	int ret;
 
 	/* Its vGPUs would be without the driver that serves the VFs. */
@@ -158,15 +158,13 @@ static int generic_register(struct generic_pf *pf)
 		return -ENOMEM;
 
 	/* When it refuses, it says why. */
-	backend = nvvgpu_backend_register(pf->pdev, &generic_ops, pf);
-	if (IS_ERR(backend)) {
+	ret = nvvgpu_backend_register(pf->pdev, &generic_ops, pf, &pf->backend);
+	if (ret) {
 		kfree(pf->vgpus);
 		pf->vgpus = NULL;
-		return PTR_ERR(backend);
 	}
-	pf->backend = backend;
 
-	return 0;
+	return ret;
 }
 
 /**

@@ -40,7 +40,6 @@ static struct rm_gpu *rm_gpu_alloc(struct pci_dev *pf)
 
 	gpu->nr_vfs = nr_vfs;
 	gpu->pf = pci_dev_get(pf);
-	spin_lock_init(&gpu->lock);
 	for (vf = 0; vf < nr_vfs; vf++) {
 		gpu->vgpus[vf].gpu = gpu;
 		gpu->vgpus[vf].vf = vf;
@@ -71,7 +70,6 @@ static void rm_gpu_free(struct rm_gpu *gpu)
 
 static u32 rm_probe(struct pci_dev *pf, u32 nr_types, const u32 *types)
 {
-	struct nvvgpu_backend *backend;
 	struct rm_gpu *gpu;
 
 	if (!pf->is_physfn || nr_types > NVVGPU_RM_MAX_TYPES)
@@ -91,14 +89,10 @@ static u32 rm_probe(struct pci_dev *pf, u32 nr_types, const u32 *types)
 	}
 
 	/* When it refuses, it says why. */
-	backend = nvvgpu_backend_register(pf, &rm_backend_ops, gpu);
-	if (IS_ERR(backend)) {
+	if (nvvgpu_backend_register(pf, &rm_backend_ops, gpu, &gpu->backend)) {
 		rm_gpu_free(gpu);
 		return NV_ERR_INVALID_STATE;
 	}
-	spin_lock_irq(&gpu->lock);
-	gpu->backend = backend;
-	spin_unlock_irq(&gpu->lock);
 	list_add_tail(&gpu->node, &rm_gpus);
 
 	return NV_OK;
@@ -106,22 +100,19 @@ static u32 rm_probe(struct pci_dev *pf, u32 nr_types, const u32 *types)
 
 static void rm_gpu_remove(struct rm_gpu *gpu)
 {
-	struct nvvgpu_backend *backend = gpu->backend;
 	unsigned int vf;
 
 	lockdep_assert_held(&rm_mutex);
 
 	list_del(&gpu->node);
 
-	/* No event from now on, and nobody waits for a start. */
-	spin_lock_irq(&gpu->lock);
-	gpu->backend = NULL;
-	spin_unlock_irq(&gpu->lock);
+	/* Nobody waits for a start from now on. */
 	WRITE_ONCE(gpu->going, true);
 	for (vf = 0; vf < gpu->nr_vfs; vf++)
 		wake_up(&gpu->vgpus[vf].wait);
 
-	nvvgpu_backend_unregister(backend);
+	nvvgpu_backend_unregister(gpu->backend);
+	nvvgpu_backend_free(gpu->backend);
 	rm_gpu_free(gpu);
 }
 
@@ -138,21 +129,14 @@ static void rm_remove(struct pci_dev *pf)
 
 /*
  * VFIO lets no driver signal a user's interrupt on its own, and the VF raises
- * those of its hardware itself: what the provider's software injects is passed
- * on as an event.
+ * those of its hardware itself: interrupts that the provider's software injects
+ * are only counted.
  */
 static void rm_inject_interrupt(void *cookie)
 {
 	struct rm_vgpu *vgpu = cookie;
-	struct rm_gpu *gpu = vgpu->gpu;
-	unsigned long flags;
 
 	atomic64_inc(&vgpu->interrupts);
-	spin_lock_irqsave(&gpu->lock, flags);
-	if (gpu->backend)
-		nvvgpu_backend_event(gpu->backend, vgpu->vf,
-				     NVVGPU_EVENT_INTERRUPT);
-	spin_unlock_irqrestore(&gpu->lock, flags);
 }
 
 static const struct nvvgpu_rm_callbacks rm_callbacks = {
@@ -221,5 +205,6 @@ static void __exit rm_exit(void)
 module_init(rm_init);
 module_exit(rm_exit);
 
+MODULE_IMPORT_NS("NVVGPU");
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("nvvgpu back-end for a Resource Manager");

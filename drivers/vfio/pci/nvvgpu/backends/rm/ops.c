@@ -29,7 +29,7 @@ static int rm_get_type_info(void *priv, u32 type, struct nvvgpu_type_info *info)
 
 	if (!found)
 		return -ENOENT;
-	*info = *found;
+	nvvgpu_type_info_set(info, found);
 
 	return 0;
 }
@@ -116,7 +116,8 @@ static void rm_update(struct rm_vgpu *vgpu, enum nvvgpu_rm_state state,
 }
 
 /* The provider tells of no placements: there is one, and it has number 0. */
-static int rm_create(void *priv, unsigned int vf, u32 type, u32 *placement)
+static int rm_create(void *priv, unsigned int vf, u32 type, u32 *placement,
+		     void **handle)
 {
 	struct rm_gpu *gpu = priv;
 	struct rm_vgpu *vgpu;
@@ -145,15 +146,15 @@ static int rm_create(void *priv, unsigned int vf, u32 type, u32 *placement)
 		return ret;
 	}
 	*placement = 0;
+	*handle = vgpu;
 	rm_update(vgpu, NVVGPU_RM_UNUSED, "");
 
 	return 0;
 }
 
-static int rm_delete(void *priv, unsigned int vf)
+static int rm_delete(void *handle)
 {
-	struct rm_gpu *gpu = priv;
-	struct rm_vgpu *vgpu = &gpu->vgpus[vf];
+	struct rm_vgpu *vgpu = handle;
 	int ret;
 
 	ret = rm_unmake(vgpu);
@@ -183,11 +184,10 @@ static int rm_renew(struct rm_vgpu *vgpu)
 	return rm_make(vgpu);
 }
 
-static int rm_op_start(void *priv, unsigned int vf,
+static int rm_op_start(void *handle,
 		       const struct nvvgpu_vm_context *ctx)
 {
-	struct rm_gpu *gpu = priv;
-	struct rm_vgpu *vgpu = &gpu->vgpus[vf];
+	struct rm_vgpu *vgpu = handle;
 	int ret;
 
 	ret = rm_renew(vgpu);
@@ -207,20 +207,20 @@ static int rm_op_start(void *priv, unsigned int vf,
 	return 0;
 }
 
-static int rm_op_stop(void *priv, unsigned int vf)
+static int rm_op_stop(void *handle)
 {
-	struct rm_gpu *gpu = priv;
+	struct rm_vgpu *vgpu = handle;
 
-	rm_update(&gpu->vgpus[vf], NVVGPU_RM_UNUSED, "");
+	rm_update(vgpu, NVVGPU_RM_UNUSED, "");
 
 	return 0;
 }
 
-static int rm_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
+static int rm_get_bar_info(void *handle, unsigned int bar,
 			   struct nvvgpu_bar_info *info)
 {
-	struct rm_gpu *gpu = priv;
-	struct rm_vgpu *vgpu = &gpu->vgpus[vf];
+	struct rm_vgpu *vgpu = handle;
+	struct rm_gpu *gpu = vgpu->gpu;
 	u64 size = info->size;
 	u32 status, i;
 	int ret;
@@ -245,11 +245,10 @@ static int rm_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
 	return 0;
 }
 
-static int rm_get_stats(void *priv, unsigned int vf, struct nvvgpu_stat *stats,
+static int rm_get_stats(void *handle, struct nvvgpu_stat *stats,
 			size_t capacity)
 {
-	struct rm_gpu *gpu = priv;
-	struct rm_vgpu *vgpu = &gpu->vgpus[vf];
+	struct rm_vgpu *vgpu = handle;
 	const struct nvvgpu_stat all[] = {
 		{ "starts", vgpu->starts },
 		{ "start_timeouts", vgpu->timeouts },

@@ -9,7 +9,6 @@
 #include <linux/list.h>
 #include <linux/nvvgpu_backend.h>
 #include <linux/pci.h>
-#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 
@@ -61,8 +60,7 @@ struct rm_vgpu {
  * struct rm_gpu - a GPU that the provider has reported
  * @node: entry in rm_gpus
  * @pf: holds a reference
- * @lock: protects @backend for those who report events
- * @backend: NULL while the front-end does not know of the GPU
+ * @backend: the front-end's handle
  * @going: the provider has taken the GPU back; starts are not waited for
  * @nr_types: entries of @types
  * @types: what the provider offers, fixed
@@ -72,7 +70,6 @@ struct rm_vgpu {
 struct rm_gpu {
 	struct list_head node;
 	struct pci_dev *pf;
-	spinlock_t lock; /* see above */
 	struct nvvgpu_backend *backend;
 	bool going;
 	unsigned int nr_types;

@@ -75,8 +75,12 @@ static const char * const mock_op_names[NR_OPS] = {
 	[OP_RECOVER] = "recover",
 };
 
+struct mock;
+
 /**
  * struct mock_vgpu - one VF
+ * @mock: its registration
+ * @vf: its number
  * @busy: an operation for it is at work
  * @created: between create and delete
  * @started: between start and stop
@@ -84,6 +88,8 @@ static const char * const mock_op_names[NR_OPS] = {
  * @trapped: what a trapped area holds
  */
 struct mock_vgpu {
+	struct mock *mock;
+	unsigned int vf;
 	unsigned long busy;
 	bool created;
 	bool started;
@@ -152,15 +158,13 @@ static int mock_enter(struct mock *mock, enum mock_op op)
 }
 
 /* Likewise for one VF, of which there is one at a time */
-static struct mock_vgpu *mock_enter_vf(void *priv, unsigned int vf,
-				       enum mock_op op, int *ret)
+static struct mock_vgpu *mock_enter_vf(void *handle, enum mock_op op, int *ret)
 {
-	struct mock *mock = priv;
-	struct mock_vgpu *vgpu = &mock->vgpus[vf];
+	struct mock_vgpu *vgpu = handle;
 
 	mock_expect(!test_and_set_bit(0, &vgpu->busy),
 		    "two operations for one VF at a time");
-	*ret = mock_enter(mock, op);
+	*ret = mock_enter(vgpu->mock, op);
 
 	return vgpu;
 }
@@ -236,29 +240,34 @@ static int mock_get_available(void *priv, u32 type, char *reason, size_t len)
 	return max(MOCK_INSTANCES - used, 0);
 }
 
-static int mock_create(void *priv, unsigned int vf, u32 type, u32 *placement)
+static int mock_create(void *priv, unsigned int vf, u32 type, u32 *placement,
+		       void **handle)
 {
-	struct mock_vgpu *vgpu;
+	struct mock *mock = priv;
+	struct mock_vgpu *vgpu = &mock->vgpus[vf];
 	int ret;
 
-	vgpu = mock_enter_vf(priv, vf, OP_CREATE, &ret);
+	vgpu->mock = mock;
+	vgpu->vf = vf;
+	mock_enter_vf(vgpu, OP_CREATE, &ret);
 	mock_expect(!vgpu->created, "create of what is created");
 	if (!ret) {
 		vgpu->created = true;
 		memset(vgpu->trapped, 0, sizeof(vgpu->trapped));
 		if (*placement == NVVGPU_PLACEMENT_ANY)
 			*placement = vf;
+		*handle = vgpu;
 	}
 
 	return mock_leave_vf(vgpu, ret);
 }
 
-static int mock_delete(void *priv, unsigned int vf)
+static int mock_delete(void *handle)
 {
 	struct mock_vgpu *vgpu;
 	int ret;
 
-	vgpu = mock_enter_vf(priv, vf, OP_DELETE, &ret);
+	vgpu = mock_enter_vf(handle, OP_DELETE, &ret);
 	mock_expect(vgpu->created, "delete of what is not created");
 	mock_expect(!vgpu->started, "delete of what is started");
 	mock_expect(!vgpu->prepared, "delete before reset_done");
@@ -268,13 +277,13 @@ static int mock_delete(void *priv, unsigned int vf)
 	return mock_leave_vf(vgpu, ret);
 }
 
-static int mock_start(void *priv, unsigned int vf,
+static int mock_start(void *handle,
 		      const struct nvvgpu_vm_context *ctx)
 {
 	struct mock_vgpu *vgpu;
 	int ret;
 
-	vgpu = mock_enter_vf(priv, vf, OP_START, &ret);
+	vgpu = mock_enter_vf(handle, OP_START, &ret);
 	mock_expect(vgpu->created && !vgpu->started,
 		    "start of what is not created, or started");
 	if (!ret)
@@ -283,12 +292,12 @@ static int mock_start(void *priv, unsigned int vf,
 	return mock_leave_vf(vgpu, ret);
 }
 
-static int mock_stop(void *priv, unsigned int vf)
+static int mock_stop(void *handle)
 {
 	struct mock_vgpu *vgpu;
 	int ret;
 
-	vgpu = mock_enter_vf(priv, vf, OP_STOP, &ret);
+	vgpu = mock_enter_vf(handle, OP_STOP, &ret);
 	mock_expect(vgpu->started, "stop of what is not started");
 	vgpu->started = false;
 
@@ -296,14 +305,14 @@ static int mock_stop(void *priv, unsigned int vf)
 }
 
 /* A user has made the VF a bus master, and only a reset ends that. */
-static bool mock_was_reset(struct mock *mock, unsigned int vf)
+static bool mock_was_reset(struct mock_vgpu *vgpu)
 {
 	struct pci_dev *pdev;
 	u16 command = PCI_COMMAND_MASTER;
 
-	if (vf != READ_ONCE(mock_master))
+	if (vgpu->vf != READ_ONCE(mock_master))
 		return false;
-	pdev = nvvgpu_backend_get_vf(mock->pf, vf);
+	pdev = nvvgpu_backend_get_vf(vgpu->mock->pf, vgpu->vf);
 	if (pdev)
 		pci_read_config_word(pdev, PCI_COMMAND, &command);
 	pci_dev_put(pdev);
@@ -311,25 +320,25 @@ static bool mock_was_reset(struct mock *mock, unsigned int vf)
 	return !(command & PCI_COMMAND_MASTER);
 }
 
-static void mock_reset_prepare(void *priv, unsigned int vf)
+static void mock_reset_prepare(void *handle)
 {
 	struct mock_vgpu *vgpu;
 	int ret;
 
-	vgpu = mock_enter_vf(priv, vf, OP_RESET_PREPARE, &ret);
+	vgpu = mock_enter_vf(handle, OP_RESET_PREPARE, &ret);
 	mock_expect(vgpu->created && !vgpu->prepared,
 		    "reset_prepare of what is not created, or prepared");
-	mock_expect(!mock_was_reset(priv, vf), "reset_prepare after the reset");
+	mock_expect(!mock_was_reset(vgpu), "reset_prepare after the reset");
 	vgpu->prepared = true;
 	mock_leave_vf(vgpu, 0);
 }
 
-static int mock_reset_done(void *priv, unsigned int vf)
+static int mock_reset_done(void *handle)
 {
 	struct mock_vgpu *vgpu;
 	int ret;
 
-	vgpu = mock_enter_vf(priv, vf, OP_RESET_DONE, &ret);
+	vgpu = mock_enter_vf(handle, OP_RESET_DONE, &ret);
 	mock_expect(vgpu->created && vgpu->prepared,
 		    "reset_done of what is not created, or not prepared");
 	vgpu->prepared = false;
@@ -337,25 +346,25 @@ static int mock_reset_done(void *priv, unsigned int vf)
 	return mock_leave_vf(vgpu, ret);
 }
 
-static int mock_recover(void *priv, unsigned int vf)
+static int mock_recover(void *handle)
 {
 	struct mock_vgpu *vgpu;
 	int ret;
 
-	vgpu = mock_enter_vf(priv, vf, OP_RECOVER, &ret);
+	vgpu = mock_enter_vf(handle, OP_RECOVER, &ret);
 	mock_expect(vgpu->created && !vgpu->started && !vgpu->prepared,
 		    "recover of what is not created, started or prepared");
 
 	return mock_leave_vf(vgpu, ret);
 }
 
-static int mock_get_bar_info(void *priv, unsigned int vf, unsigned int bar,
+static int mock_get_bar_info(void *handle, unsigned int bar,
 			     struct nvvgpu_bar_info *info)
 {
 	struct mock_vgpu *vgpu;
 	int ret;
 
-	vgpu = mock_enter_vf(priv, vf, OP_GET_BAR_INFO, &ret);
+	vgpu = mock_enter_vf(handle, OP_GET_BAR_INFO, &ret);
 	mock_expect(vgpu->created, "get_bar_info of what is not created");
 	if (!ret && bar == READ_ONCE(mock_bar)) {
 		info->size = mock_bar_size;
@@ -377,13 +386,13 @@ static bool mock_access_sound(u64 offset, size_t len)
 	       offset + len <= mock_bar_trapped.offset + mock_bar_trapped.length;
 }
 
-static int mock_bar_read(void *priv, unsigned int vf, unsigned int bar,
+static int mock_bar_read(void *handle, unsigned int bar,
 			 u64 offset, void *buf, size_t len)
 {
 	struct mock_vgpu *vgpu;
 	int ret;
 
-	vgpu = mock_enter_vf(priv, vf, OP_BAR_READ, &ret);
+	vgpu = mock_enter_vf(handle, OP_BAR_READ, &ret);
 	mock_expect(vgpu->started && mock_access_sound(offset, len),
 		    "bar_read where it should not be");
 	memcpy(buf, &vgpu->trapped[offset % MOCK_TRAPPED], len);
@@ -391,13 +400,13 @@ static int mock_bar_read(void *priv, unsigned int vf, unsigned int bar,
 	return mock_leave_vf(vgpu, ret);
 }
 
-static int mock_bar_write(void *priv, unsigned int vf, unsigned int bar,
+static int mock_bar_write(void *handle, unsigned int bar,
 			  u64 offset, const void *buf, size_t len)
 {
 	struct mock_vgpu *vgpu;
 	int ret;
 
-	vgpu = mock_enter_vf(priv, vf, OP_BAR_WRITE, &ret);
+	vgpu = mock_enter_vf(handle, OP_BAR_WRITE, &ret);
 	mock_expect(vgpu->started && mock_access_sound(offset, len),
 		    "bar_write where it should not be");
 	memcpy(&vgpu->trapped[offset % MOCK_TRAPPED], buf, len);
@@ -405,13 +414,13 @@ static int mock_bar_write(void *priv, unsigned int vf, unsigned int bar,
 	return mock_leave_vf(vgpu, ret);
 }
 
-static int mock_get_stats(void *priv, unsigned int vf, struct nvvgpu_stat *stats,
+static int mock_get_stats(void *handle, struct nvvgpu_stat *stats,
 			  size_t capacity)
 {
-	struct mock *mock = priv;
-	int ret = mock_enter(mock, OP_GET_STATS);
+	struct mock_vgpu *vgpu = handle;
+	int ret = mock_enter(vgpu->mock, OP_GET_STATS);
 
-	mock_expect(READ_ONCE(mock->vgpus[vf].created),
+	mock_expect(READ_ONCE(vgpu->created),
 		    "get_stats of what is not created");
 	stats[0].name = "starts";
 	stats[0].value = atomic64_read(&mock_calls[OP_START]);
@@ -419,63 +428,57 @@ static int mock_get_stats(void *priv, unsigned int vf, struct nvvgpu_stat *stats
 	return ret ?: 1;
 }
 
-static int mock_get_placement(void *priv, unsigned int vf, u32 *placement)
+static int mock_get_placement(void *handle, u32 *placement)
 {
 	struct mock_vgpu *vgpu;
 	int ret;
 
-	vgpu = mock_enter_vf(priv, vf, OP_GET_PLACEMENT, &ret);
+	vgpu = mock_enter_vf(handle, OP_GET_PLACEMENT, &ret);
 	*placement = mock_placement;
 
 	return mock_leave_vf(vgpu, ret);
 }
 
 /* Never called: they make groups of operations whole, or not. */
-static int mock_vf_op(void *priv, unsigned int vf)
+static int mock_vf_op(void *handle)
 {
 	return -EOPNOTSUPP;
 }
 
-static int mock_suspend(void *priv, unsigned int vf,
+static int mock_suspend(void *handle,
 			enum nvvgpu_suspend_level level)
 {
 	return -EOPNOTSUPP;
 }
 
-static int mock_state_size(void *priv, unsigned int vf, u64 *bytes)
+static int mock_state_size(void *handle, u64 *bytes)
 {
 	return -EOPNOTSUPP;
 }
 
-static int mock_save(void *priv, unsigned int vf, struct nvvgpu_chunk *chunk,
+static int mock_save(void *handle, struct nvvgpu_chunk *chunk,
 		     void *buf, size_t capacity)
 {
 	return -EOPNOTSUPP;
 }
 
-static void mock_save_end(void *priv, unsigned int vf)
+static void mock_save_end(void *handle)
 {
 }
 
-static int mock_load(void *priv, unsigned int vf,
+static int mock_load(void *handle,
 		     const struct nvvgpu_chunk *chunk, const void *buf)
 {
 	return -EOPNOTSUPP;
 }
 
-static int mock_load_end(void *priv, unsigned int vf, bool commit)
+static int mock_load_end(void *handle, bool commit)
 {
 	return -EOPNOTSUPP;
 }
 
-static int mock_precopy_estimate(void *priv, unsigned int vf, u64 *initial,
+static int mock_precopy_estimate(void *handle, u64 *initial,
 				 u64 *dirty)
-{
-	return -EOPNOTSUPP;
-}
-
-static int mock_get_plane(void *priv, unsigned int vf, unsigned int head,
-			  struct nvvgpu_plane *plane)
 {
 	return -EOPNOTSUPP;
 }
@@ -530,12 +533,11 @@ static void mock_nameless(struct nvvgpu_backend_ops *ops)
 	ops->get_type_info = mock_get_nameless_type_info;
 }
 
-/* Of the time before get_placement, whose memory is something else */
+/* Of the contract before this one */
 static void mock_old(struct nvvgpu_backend_ops *ops)
 {
-	ops->abi_minor = 0;
-	ops->size = offsetofend(struct nvvgpu_backend_ops, get_stats);
-	memset(&ops->get_placement, 0xff, sizeof(ops->get_placement));
+	ops->abi_major = 1;
+	ops->abi_minor = 4;
 }
 
 /* Of a time when there are operations that this front-end does not know */
@@ -552,7 +554,7 @@ static void mock_major(struct nvvgpu_backend_ops *ops)
 
 static void mock_short(struct nvvgpu_backend_ops *ops)
 {
-	ops->size = offsetof(struct nvvgpu_backend_ops, get_placement);
+	ops->size = offsetof(struct nvvgpu_backend_ops, recover);
 }
 
 static void mock_empty(struct nvvgpu_backend_ops *ops)
@@ -599,11 +601,6 @@ static void mock_half_dma_log(struct nvvgpu_backend_ops *ops)
 	ops->dma_log_stop = mock_vf_op;
 }
 
-static void mock_half_display(struct nvvgpu_backend_ops *ops)
-{
-	ops->get_plane = mock_get_plane;
-}
-
 #define MOCK_TABLE(_name, _change)	{ _name, .change = mock_##_change }
 #define MOCK_WITHOUT(_op) \
 	{ "no-" #_op, .hole = offsetof(struct nvvgpu_backend_ops, _op) }
@@ -641,7 +638,6 @@ static const struct {
 	MOCK_TABLE("half-migration", half_migration),
 	MOCK_TABLE("precopy-alone", precopy_alone),
 	MOCK_TABLE("half-dma-log", half_dma_log),
-	MOCK_TABLE("half-display", half_display),
 };
 
 static int mock_fill_table(struct mock *mock, const char *name)
@@ -713,11 +709,10 @@ static int mock_register(const char *name, const char *table)
 		goto out_free;
 	}
 
-	mock->backend = nvvgpu_backend_register(mock->pf, &mock->ops, mock);
-	if (IS_ERR(mock->backend)) {
-		ret = PTR_ERR(mock->backend);
+	ret = nvvgpu_backend_register(mock->pf, &mock->ops, mock,
+				      &mock->backend);
+	if (ret)
 		goto out_free;
-	}
 	/* What the front-end knows of the table it has taken. */
 	memset(&mock->ops, 0xff, sizeof(mock->ops));
 	list_add_tail(&mock->node, &mocks);
@@ -732,19 +727,21 @@ out_free:
 static void mock_unregister(struct mock *mock)
 {
 	unsigned int vf;
+	int left;
 
 	lockdep_assert_held(&mock_mutex);
 
 	list_del(&mock->node);
-	nvvgpu_backend_unregister(mock->backend);
+	left = nvvgpu_backend_unregister(mock->backend);
+	nvvgpu_backend_free(mock->backend);
 	mock->gone = true;
-	/* A delete that was told to fail has been tried all the same. */
 	for (vf = 0; vf < MOCK_MAX_VFS; vf++) {
 		mock_expect(!mock->vgpus[vf].started,
 			    "a vGPU is still started when the back-end has gone");
-		mock_expect(!mock->vgpus[vf].created || mock_fail_op == OP_DELETE,
-			    "a vGPU is still there when the back-end has gone");
+		left -= mock->vgpus[vf].created;
 	}
+	mock_expect(!left,
+		    "vGPUs that are left when the back-end has gone, and are not reported");
 	mock_free(mock);
 }
 
@@ -962,5 +959,6 @@ static void __exit mock_exit(void)
 module_init(mock_init);
 module_exit(mock_exit);
 
+MODULE_IMPORT_NS("NVVGPU");
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("nvvgpu back-end without hardware, for selftests");
