@@ -47,7 +47,7 @@ void nvvgpu_set_error(struct nvvgpu *vgpu)
 	nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 	nvvgpu_data_wake(vgpu);
 	vgpu->err_pending = true;
-	mod_delayed_work(system_wq, &vgpu->event_work, 0);
+	mod_delayed_work(system_dfl_wq, &vgpu->event_work, 0);
 }
 
 static void nvvgpu_crashed(struct nvvgpu *vgpu)
