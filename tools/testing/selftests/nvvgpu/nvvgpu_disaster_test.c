@@ -22,7 +22,7 @@
 #include "lib/backend.h"
 #include "lib/picture.h"
 
-#define PATIENCE_MS	20000
+#define PATIENCE_MS	90000
 /* How long the firmware is waited for once it is known to be silent */
 #define SILENCE_MS	150
 

@@ -20,7 +20,7 @@
 
 /* An emulated machine with a debug kernel is slow; a hang is still found. */
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT	180
+#define TEST_TIMEOUT_DEFAULT	900
 
 #define TEST_VFS	4
 
