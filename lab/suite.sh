@@ -21,27 +21,35 @@ account() {
 	(($2 == 0)) || { (($2 < 124)) && grep -q '^not ok ' "$tap.part"; } ||
 		echo "not ok 1 \"$1\" ended with status $2" | tee -a "$tap.part"
 	cat "$tap.part" >>"$tap"
+	grep -cE '^(not )?ok ' "$tap.part" >"$tap.count.${1//\//-}" || true
 }
+
+# tests_in NAME: the number of tests that a part has run
+tests_in() { cat "$tap.count.${1//\//-}"; }
 
 # results: copy test results. Tests that are skipped because they belong to a higher level
 # go to $tap.more instead; the duration of each test goes to $tap.times.
 results() {
-	awk -v more="$tap.more" -v times="$tap.times" '
-		/^# +SKIP +/ { next }
-		/^ok .*# SKIP .*(only with NVVGPU_TEST_ALL|kernel has no fault injection)/ {
-			print >>more
-			next
+	# mawk would read the pipe in blocks, and see all tests of a block at once.
+	MORE=$tap.more TIMES=$tap.times perl -ne '
+		BEGIN { $| = 1 }
+		next if /^# +SKIP +/;
+		if (/^ok .*# SKIP .*(only with NVVGPU_TEST_ALL|kernel has no fault injection)/) {
+			open my $f, ">>", $ENV{MORE};
+			print $f $_;
+			next;
 		}
-		/^# +RUN / { begin = systime() }
-		/^(not )?ok / && begin {
-			print systime() - begin, $0 >>times
-			begin = 0
+		$begin = time if /^# +RUN /;
+		if (/^(?:not )?ok / && $begin) {
+			open my $f, ">>", $ENV{TIMES};
+			print $f time - $begin, " ", $_;
+			$begin = 0;
 		}
-		{ print; fflush() }'
+		print'
 }
 
 # more N: count tests of a higher level that this level does not list
-more() { printf 'x\n%.0s' $(seq "$1") >>"$tap.more"; }
+more() { (($1 <= 0)) || printf 'x\n%.0s' $(seq "$1") >>"$tap.more"; }
 
 # part NAME COMMAND...: run a command that prints TAP, and count its results
 part() {
