@@ -633,7 +633,7 @@ TEST_F(removal, create_that_timed_out_is_tried_again_and_stays)
 static int mask_interrupts(const char *bdf, bool mask)
 {
 	char path[128];
-	__u8 at = 0, id = 0;
+	__u8 at, id, pos;
 	__u16 flags;
 	int fd, ret = -EIO;
 
@@ -641,12 +641,14 @@ static int mask_interrupts(const char *bdf, bool mask)
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	for (pread(fd, &at, 1, PCI_CAPABILITY_LIST); at;
-	     pread(fd, &at, 1, at + PCI_CAP_LIST_NEXT)) {
-		pread(fd, &id, 1, at + PCI_CAP_LIST_ID);
+	for (pos = PCI_CAPABILITY_LIST; pread(fd, &at, 1, pos) == 1 && at;
+	     pos = at + PCI_CAP_LIST_NEXT) {
+		if (pread(fd, &id, 1, at + PCI_CAP_LIST_ID) != 1)
+			break;
 		if (id != PCI_CAP_ID_MSIX)
 			continue;
-		pread(fd, &flags, 2, at + PCI_MSIX_FLAGS);
+		if (pread(fd, &flags, 2, at + PCI_MSIX_FLAGS) != 2)
+			break;
 		flags &= ~PCI_MSIX_FLAGS_MASKALL;
 		flags |= mask ? PCI_MSIX_FLAGS_MASKALL : 0;
 		ret = pwrite(fd, &flags, 2, at + PCI_MSIX_FLAGS) == 2 ? 0 :
