@@ -60,7 +60,8 @@ vfio_pci_vmf_insert_pfn(struct vfio_pci_core_device *vdev, struct vm_fault *vmf,
 			unsigned long pfn, unsigned int order)
 {
 	/* The memory of a VF is enabled by its PF. */
-	if (vdev->pm_runtime_engaged || vdev->pdev->current_state >= PCI_D3hot)
+	if (vdev->pm_runtime_engaged ||
+	    (__force int)vdev->pdev->current_state >= (__force int)PCI_D3hot)
 		return VM_FAULT_SIGBUS;
 
 	switch (order) {

@@ -234,19 +234,40 @@ void nvvgpu_vf_remove(struct pci_dev *pdev)
 	kfree(vf);
 }
 
-/* A VF of the PF that @backend manages, or with NULL that nobody manages yet */
+static bool nvvgpu_vf_in_use(struct nvvgpu_vf *vf)
+{
+	struct nvvgpu *vgpu;
+
+	lockdep_assert_held(&nvvgpu_pfs_mutex);
+
+	list_for_each_entry(vgpu, &vf->pf->vgpus, node)
+		if (vgpu->core.pdev == vf->pdev)
+			return READ_ONCE(vgpu->state) == NVVGPU_OPEN;
+
+	return false;
+}
+
+/*
+ * A VF of the PF that @backend manages, or with NULL that nobody manages yet.
+ * Those that are open come last: the others must not wait for their users.
+ */
 static struct pci_dev *nvvgpu_pf_next(struct nvvgpu_pf *pf,
 				      struct nvvgpu_backend *backend)
 {
-	struct nvvgpu_vf *vf;
+	struct nvvgpu_vf *vf, *next = NULL;
 
 	guard(mutex)(&nvvgpu_pfs_mutex);
 
-	list_for_each_entry(vf, &pf->vfs, node)
-		if (vf->backend == backend)
+	list_for_each_entry(vf, &pf->vfs, node) {
+		if (vf->backend != backend)
+			continue;
+		if (!nvvgpu_vf_in_use(vf))
 			return pci_dev_get(vf->pdev);
+		if (!next)
+			next = vf;
+	}
 
-	return NULL;
+	return next ? pci_dev_get(next->pdev) : NULL;
 }
 
 /* Let a back-end manage all VFs of its PF, or none any more. */

@@ -58,15 +58,14 @@ static bool nvvgpu_dirty_test(const struct nvvgpu_dirty_window *window, u64 n)
 
 static void nvvgpu_log_free(struct nvvgpu_log *log)
 {
-	if (!log)
+	if (IS_ERR_OR_NULL(log))
 		return;
 
 	xa_destroy(&log->parts);
 	kfree(log);
 }
 
-DEFINE_FREE(nvvgpu_log, struct nvvgpu_log *,
-	    if (!IS_ERR(_T)) nvvgpu_log_free(_T))
+DEFINE_FREE(nvvgpu_log, struct nvvgpu_log *, nvvgpu_log_free(_T))
 
 /* VFIO has checked that no range wraps or overlaps another. */
 static struct nvvgpu_log *nvvgpu_log_alloc(struct rb_root_cached *root,

@@ -738,6 +738,11 @@ static void scene_set(struct __test_metadata *_metadata, struct scene *scene,
 	ASSERT_LE(0, scene->uevents);
 	scene->picture = picture_take(&scene->pf);
 
+	/* Bound last, an idle VF still must not wait for one that is open. */
+	if (state == IDLE) {
+		ASSERT_EQ(0, pci_unbind(scene->vf));
+		ASSERT_EQ(0, pci_bind(scene->vf, FRONT_END_DRIVER));
+	}
 	ASSERT_EQ(0, vf_set_type(scene->vf, scene->type->id));
 	if (state != IDLE)
 		ASSERT_EQ(0, agent_start(&scene->victim, scene->vf, state));
