@@ -270,6 +270,21 @@ static struct pci_dev *nvvgpu_pf_next(struct nvvgpu_pf *pf,
 	return next ? pci_dev_get(next->pdev) : NULL;
 }
 
+/*
+ * Ask all users to close their devices.  VFIO asks those of one VF after the
+ * other, and the last would hear of it when the others have gone.
+ */
+static void nvvgpu_pf_request(struct nvvgpu_pf *pf)
+{
+	struct nvvgpu *vgpu;
+
+	guard(mutex)(&nvvgpu_pfs_mutex);
+
+	list_for_each_entry(vgpu, &pf->vgpus, node)
+		if (READ_ONCE(vgpu->opened))
+			vfio_pci_core_request(&vgpu->core.vdev, 0);
+}
+
 /* Let a back-end manage all VFs of its PF, or none any more. */
 static void nvvgpu_pf_visit(struct nvvgpu_backend *backend, bool enter)
 {
@@ -537,6 +552,7 @@ int nvvgpu_backend_unregister(struct nvvgpu_backend *backend)
 	scoped_guard(mutex, &nvvgpu_pfs_mutex)
 		backend->leaving = true;
 
+	nvvgpu_pf_request(backend->pf);
 	nvvgpu_pf_visit(backend, false);
 	left = nvvgpu_backend_delete_stale(backend);
 
