@@ -1068,6 +1068,70 @@ TEST_F(sysfs_refused, with_a_vgpu)
 	EXPECT_EQ((int)type.id, vf_type(self->vf));
 }
 
+/* Firmware commands take most of the time of these calls. */
+FIXTURE(commands) {
+	struct pf pf;
+	const char *vf;
+	struct vgpu_type type;
+	struct ioas ioas;
+	struct vdev vdev;
+	__u32 before, after;
+};
+
+FIXTURE_SETUP(commands)
+{
+	struct vgpu_type types[MAX_TYPES];
+	int nr;
+
+	ASSERT_GPU(&self->pf, 1);
+	self->vf = self->pf.vf[0];
+	nr = vf_types(self->vf, types, MAX_TYPES);
+	ASSERT_GT(nr, 0);
+	self->type = *type_smallest(types, nr);
+	vdev_init(&self->vdev, self->vf, &self->ioas);
+	ASSERT_EQ(0, ioas_open(&self->ioas, IOMMU_IOMMUFD));
+}
+
+FIXTURE_TEARDOWN(commands)
+{
+	vdev_close(&self->vdev);
+	ioas_close(&self->ioas);
+	gpu_clean(&self->pf);
+}
+
+#define EXPECT_COMMANDS(nr, call) do {					\
+	ASSERT_EQ(0, gpu_commands(&self->pf, &self->before));		\
+	ASSERT_EQ(0, call);						\
+	ASSERT_EQ(0, gpu_commands(&self->pf, &self->after));		\
+	EXPECT_EQ(nr, self->after - self->before);			\
+} while (0)
+
+TEST_F(commands, create_and_delete_send_one_command)
+{
+	EXPECT_COMMANDS(1, vf_set_type(self->vf, self->type.id));
+	EXPECT_COMMANDS(1, vf_set_type(self->vf, 0));
+}
+
+TEST_F(commands, open_sends_one_command)
+{
+	ASSERT_EQ(0, vf_set_type(self->vf, self->type.id));
+	EXPECT_COMMANDS(1, vdev_open(&self->vdev, self->vf, &self->ioas));
+}
+
+TEST_F(commands, reset_sends_one_command)
+{
+	ASSERT_EQ(0, vf_set_type(self->vf, self->type.id));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_COMMANDS(1, vdev_reset(&self->vdev));
+}
+
+TEST_F(commands, close_sends_two_commands)
+{
+	ASSERT_EQ(0, vf_set_type(self->vf, self->type.id));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_COMMANDS(2, (vdev_close(&self->vdev), 0));
+}
+
 int main(int argc, char **argv)
 {
 	return test_main(argc, argv, gpu_missing());
