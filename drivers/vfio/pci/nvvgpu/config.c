@@ -24,6 +24,19 @@ static size_t nvvgpu_bar_width(struct pci_dev *pdev, unsigned int bar)
 	       sizeof(u64) : sizeof(u32);
 }
 
+/* Check for the common case of no overlap without a call to another module. */
+static bool nvvgpu_config_touches(loff_t pos, size_t count, unsigned int reg,
+				  size_t size)
+{
+	return pos < reg + size && pos + count > reg;
+}
+
+static bool nvvgpu_config_touches_bars(loff_t pos, size_t count)
+{
+	return nvvgpu_config_touches(pos, count, PCI_BASE_ADDRESS_0,
+				     PCI_STD_NUM_BARS * sizeof(u32));
+}
+
 /* Lay @val, which is @size bytes at register @reg, over what was read */
 static int nvvgpu_config_overlay(char __user *buf, loff_t pos, size_t count,
 				 unsigned int reg, const void *val, size_t size)
@@ -31,7 +44,8 @@ static int nvvgpu_config_overlay(char __user *buf, loff_t pos, size_t count,
 	size_t len, from;
 	loff_t to;
 
-	if (!vfio_pci_core_range_intersect_range(pos, count, reg, size, &to,
+	if (!nvvgpu_config_touches(pos, count, reg, size) ||
+	    !vfio_pci_core_range_intersect_range(pos, count, reg, size, &to,
 						 &len, &from))
 		return 0;
 
@@ -112,6 +126,8 @@ ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
 		return done;
 
 	ret = nvvgpu_config_overlay_ids(&vgpu->type, buf, pos, done);
+	if (!nvvgpu_config_touches_bars(pos, done))
+		return ret ?: done;
 	for (bar = 0; !ret && bar < NVVGPU_MAX_BARS; bar++)
 		if (vgpu->bars[bar].shaped)
 			ret = nvvgpu_config_overlay_bar(vgpu, bar, buf, pos,
@@ -129,7 +145,8 @@ static bool nvvgpu_config_flr(struct nvvgpu *vgpu, const char __user *buf,
 	size_t len, to;
 	loff_t from;
 
-	if (!vfio_pci_core_range_intersect_range(pos, count, reg, sizeof(val),
+	if (!nvvgpu_config_touches(pos, count, reg, sizeof(val)) ||
+	    !vfio_pci_core_range_intersect_range(pos, count, reg, sizeof(val),
 						 &from, &len, &to) ||
 	    copy_from_user((void *)&val + to, buf + from, len))
 		return false;
@@ -153,16 +170,18 @@ ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 	} else {
 		done = vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
 	}
-	if (done <= 0 || pos >= PCI_STD_HEADER_SIZEOF)
+	if (done <= 0 || !nvvgpu_config_touches_bars(pos, done))
 		return done;
 
 	for (bar = 0; bar < NVVGPU_MAX_BARS; bar++) {
-		size_t width = nvvgpu_bar_width(vgpu->core.pdev, bar);
+		unsigned int reg = PCI_BASE_ADDRESS_0 + bar * sizeof(u32);
+		size_t width;
 
-		if (!vgpu->bars[bar].shaped ||
-		    !vfio_pci_core_range_intersect_range(pos, done,
-				PCI_BASE_ADDRESS_0 + bar * sizeof(u32), width,
-				&from, &len, &to))
+		if (!vgpu->bars[bar].shaped)
+			continue;
+		width = nvvgpu_bar_width(vgpu->core.pdev, bar);
+		if (!vfio_pci_core_range_intersect_range(pos, done, reg, width,
+							 &from, &len, &to))
 			continue;
 		if (copy_from_user((void *)&vgpu->bars[bar].reg + to,
 				   buf + from, len))
