@@ -1,0 +1,742 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Measure the cost of VFIO calls on a vGPU, compared with plain vfio-pci on the same
+ * VF, and of the life of vGPUs.  Prints the results without a verdict; "make bench"
+ * runs it.
+ *
+ *   nvvgpu_bench [FOLDER [ROUNDS]]
+ *
+ * FOLDER receives the results as tab-separated values.
+ */
+#include <stdio.h>
+#include <time.h>
+
+#include <sys/mman.h>
+
+#include "nvvgpu_test.h"
+
+#define ROUNDS_MAX	50
+/* Calls that take long are repeated less often. */
+#define FEW		4
+#define MANY		200
+/* How much of a BAR is copied at once */
+#define BAR_LEN		(256 * 1024UL)
+#define DMA_LEN		MIB
+
+enum driver { PLAIN, NVVGPU, NR_DRIVERS };
+
+static const char * const drivers[NR_DRIVERS] = {
+	[PLAIN] = "vfio-pci",
+	[NVVGPU] = FRONT_END_DRIVER,
+};
+
+/**
+ * struct span - the shortest and the longest of several measurements
+ * @min: shortest, in us
+ * @max: longest, in us
+ * @nr: number of measurements
+ */
+struct span {
+	double min;
+	double max;
+	unsigned int nr;
+};
+
+static struct pf pf;
+static const char *vf;
+static struct vgpu_type type;
+static unsigned int rounds = 5;
+static const char *folder;
+
+/* The device being measured */
+static struct user user;
+static struct vdev *const vdev = &user.vdev;
+static off_t config_pos, bar_pos;
+static int fd = -1;
+
+static void die(const char *what, int ret)
+{
+	printf("Bail out! %s: %s\n", what, strerror(-ret));
+	user_close(&user);
+	exit(KSFT_FAIL);
+}
+
+#define DO(what) do {							\
+	int __ret = (what);						\
+									\
+	if (__ret < 0)							\
+		die(#what, __ret);					\
+} while (0)
+
+static double clock_us(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+
+	return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
+}
+
+static double now_us(void)
+{
+	return clock_us(CLOCK_MONOTONIC);
+}
+
+static void add(struct span *s, double us)
+{
+	if (!s->nr || us < s->min)
+		s->min = us;
+	if (us > s->max)
+		s->max = us;
+	s->nr++;
+}
+
+/* Open a table among the results, or NULL if they are only printed. */
+static FILE *tsv_open(const char *name, const char *columns)
+{
+	char path[512];
+	FILE *file;
+
+	if (!folder)
+		return NULL;
+	snprintf(path, sizeof(path), "%s/%s.tsv", folder, name);
+	file = fopen(path, "w");
+	if (!file)
+		die(path, -errno);
+	fprintf(file, "%s\n", columns);
+
+	return file;
+}
+
+static void tsv_close(FILE *file)
+{
+	if (file && fclose(file))
+		die("write the results", -errno);
+}
+
+static void bind_to(const char *bdf, enum driver driver)
+{
+	DO(pci_bind(bdf, drivers[driver]));
+	/* Both drivers allow runtime PM; leaving D3hot takes 10 ms or more. */
+	DO(pci_write(bdf, "power/control", "on"));
+}
+
+/* Calls: prepare and undo are not measured. */
+
+static int device_open(void)
+{
+	return vdev_open(vdev, vf, &user.own);
+}
+
+static int device_close(void)
+{
+	vdev_close(vdev);
+
+	return 0;
+}
+
+static int cdev_open(void)
+{
+	fd = vdev_cdev_open(vf);
+
+	return fd;
+}
+
+static int cdev_close(void)
+{
+	return close(fd);
+}
+
+static int device_bind(void)
+{
+	vdev_init(vdev, vf, &user.own);
+
+	return vdev_bind(vdev);
+}
+
+static int device_attach(void)
+{
+	return vdev_attach(vdev, user.own.id);
+}
+
+static int wait_idle(void)
+{
+	char buf[32];
+
+	DO(pci_write(vf, "power/control", "auto"));
+	do {
+		usleep(1000);
+		DO(pci_read(vf, "power/runtime_status", buf, sizeof(buf)));
+	} while (strcmp(buf, "suspended\n"));
+
+	return 0;
+}
+
+static int idle_close(void)
+{
+	vdev_close(vdev);
+
+	return pci_write(vf, "power/control", "on");
+}
+
+static int device_reset(void)
+{
+	return vdev_reset(vdev);
+}
+
+static int device_info(void)
+{
+	struct vfio_device_info info;
+
+	return vdev_info(vdev, &info);
+}
+
+static int region_info(void)
+{
+	struct vfio_region_info info;
+
+	return vdev_region_info(vdev, NVVGPU_EMU_VF_BAR_REGS, &info);
+}
+
+static int irq_info(void)
+{
+	struct vfio_irq_info info;
+
+	return vdev_irq_info(vdev, VFIO_PCI_MSIX_IRQ_INDEX, &info);
+}
+
+static int read4(off_t pos)
+{
+	__u32 val;
+
+	return pread(vdev->fd, &val, sizeof(val), pos) == sizeof(val) ?
+	       0 : -EIO;
+}
+
+static int write4(off_t pos)
+{
+	__u32 val = 0;
+
+	return pwrite(vdev->fd, &val, sizeof(val), pos) == sizeof(val) ?
+	       0 : -EIO;
+}
+
+static int config_read_header(void)
+{
+	return read4(config_pos);
+}
+
+static int config_read_beyond(void)
+{
+	return read4(config_pos + 0x40);
+}
+
+static int config_write_header(void)
+{
+	return write4(config_pos + 0x10);
+}
+
+static int config_write_beyond(void)
+{
+	return write4(config_pos + 0x40);
+}
+
+static int bar_read4(void)
+{
+	return read4(bar_pos + NVVGPU_EMU_VF_REG_MAGIC);
+}
+
+static int bar_write4(void)
+{
+	return write4(bar_pos + NVVGPU_EMU_VF_REG_ERROR_VECTOR);
+}
+
+static int bar_mmap(void)
+{
+	__u32 *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			vdev->fd, bar_pos);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	__atomic_load_n(p, __ATOMIC_RELAXED);
+
+	return munmap(p, PAGE);
+}
+
+static int irqs_set(void)
+{
+	int ret = vdev_msix_enable(vdev, ENGINE_VECTORS);
+
+	return ret ?: vdev_msix_disable(vdev);
+}
+
+static int dma_map_page(void)
+{
+	int ret = ioas_map(&user.own, user.mem, USER_IOVA + USER_LEN, PAGE,
+			   PROT_READ | PROT_WRITE);
+
+	return ret ?: ioas_unmap(&user.own, USER_IOVA + USER_LEN, PAGE);
+}
+
+static int dma_map_many(void)
+{
+	int ret = ioas_map(&user.own, user.mem, USER_IOVA + USER_LEN, MIB,
+			   PROT_READ | PROT_WRITE);
+
+	return ret ?: ioas_unmap(&user.own, USER_IOVA + USER_LEN, MIB);
+}
+
+/* The data path */
+
+static int bar_copy_to(void)
+{
+	memcpy(vdev->bar[NVVGPU_EMU_VF_BAR_FB], user_buf(&user, 0), BAR_LEN);
+
+	return 0;
+}
+
+static int bar_copy_from(void)
+{
+	memcpy(user_buf(&user, 0), vdev->bar[NVVGPU_EMU_VF_BAR_FB], BAR_LEN);
+
+	return 0;
+}
+
+static int doorbell(void)
+{
+	return engine_run(&user.engine,
+			  engine_semaphore(0, user_addr(&user,
+							user_buf(&user, 0)), 1));
+}
+
+static int dma_copy(void)
+{
+	return engine_run(&user.engine,
+			  engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 0,
+				      user_addr(&user, user_buf(&user, 0)),
+				      DMA_LEN));
+}
+
+/**
+ * struct call - a call to be measured
+ * @name: as printed
+ * @times: repetitions in one round
+ * @call: the call
+ * @prepare: done before each call, or NULL
+ * @undo: done after each call, or NULL
+ */
+struct call {
+	const char *name;
+	unsigned int times;
+	int (*call)(void);
+	int (*prepare)(void);
+	int (*undo)(void);
+};
+
+/* The device is closed. */
+static const struct call closed_calls[] = {
+	{ "open the character device", FEW, cdev_open, NULL, cdev_close },
+	{ "open and bind_iommufd", FEW, device_bind, NULL, device_close },
+	{ "attach", FEW, device_attach, device_bind, device_close },
+	{ "open, bind_iommufd and attach", FEW, device_open, NULL, device_close },
+	{ "the same after idle (D3hot)", FEW, device_open, wait_idle, idle_close },
+	{ "close", FEW, device_close, device_open, NULL },
+};
+
+/* The device is open. */
+static const struct call open_calls[] = {
+	{ "reset", FEW, device_reset, NULL, NULL },
+	{ "device info", MANY, device_info, NULL, NULL },
+	{ "region info", MANY, region_info, NULL, NULL },
+	{ "irq info", MANY, irq_info, NULL, NULL },
+	{ "config read, 4 bytes at 0x00", MANY, config_read_header, NULL, NULL },
+	{ "config read, 4 bytes at 0x40", MANY, config_read_beyond, NULL, NULL },
+	{ "config write, 4 bytes at 0x10", MANY, config_write_header, NULL, NULL },
+	{ "config write, 4 bytes at 0x40", MANY, config_write_beyond, NULL, NULL },
+	{ "BAR read(), 4 bytes", MANY, bar_read4, NULL, NULL },
+	{ "BAR write(), 4 bytes", MANY, bar_write4, NULL, NULL },
+	{ "BAR mmap, first touch, munmap", MANY, bar_mmap, NULL, NULL },
+	{ "set and clear 2 MSI-X interrupts", FEW, irqs_set, NULL, NULL },
+	{ "map and unmap 4 KiB for DMA", MANY, dma_map_page, NULL, NULL },
+	{ "map and unmap 1 MiB for DMA", FEW, dma_map_many, NULL, NULL },
+};
+
+/* The engine runs, which takes a vGPU. */
+static const struct call data_calls[] = {
+	{ "BAR write through mmap, 256 KiB", FEW, bar_copy_to, NULL, NULL },
+	{ "BAR read through mmap, 256 KiB", FEW, bar_copy_from, NULL, NULL },
+	{ "doorbell to eventfd", MANY, doorbell, NULL, NULL },
+	{ "DMA copy, 1 MiB to VRAM", FEW, dma_copy, NULL, NULL },
+};
+
+#define NR_CALLS (2 + ARRAY_SIZE(closed_calls) + ARRAY_SIZE(open_calls) + \
+		  ARRAY_SIZE(data_calls))
+
+/**
+ * struct row - a line of the table of calls
+ * @name: of the call
+ * @span: what it took with each driver
+ */
+struct row {
+	const char *name;
+	struct span span[NR_DRIVERS];
+};
+
+static struct row rows[NR_CALLS];
+
+/* Measure a call once, in us. */
+static double once(const struct call *c)
+{
+	double us;
+
+	if (c->prepare)
+		DO(c->prepare());
+	us = now_us();
+	DO(c->call());
+	us = now_us() - us;
+	if (c->undo)
+		DO(c->undo());
+
+	return us;
+}
+
+/* Measure a call; short ones together, so that the clock does not count. */
+static double measure(const struct call *c)
+{
+	double us = 0;
+	unsigned int i;
+
+	once(c);
+	if (c->prepare || c->undo) {
+		for (i = 0; i < c->times; i++)
+			us += once(c);
+	} else {
+		us = now_us();
+		for (i = 0; i < c->times; i++)
+			DO(c->call());
+		us = now_us() - us;
+	}
+
+	return us / c->times;
+}
+
+static struct row *measure_all(struct row *row, enum driver driver,
+			       const struct call *calls, unsigned int nr)
+{
+	for (; nr; nr--, calls++, row++) {
+		row->name = calls->name;
+		add(&row->span[driver], measure(calls));
+	}
+
+	return row;
+}
+
+static void region_positions(void)
+{
+	struct vfio_region_info info;
+
+	DO(vdev_region_info(vdev, VFIO_PCI_CONFIG_REGION_INDEX, &info));
+	config_pos = info.offset;
+	DO(vdev_region_info(vdev, NVVGPU_EMU_VF_BAR_REGS, &info));
+	bar_pos = info.offset;
+}
+
+/* Measure every call once with one driver. */
+static void calls_round(enum driver driver)
+{
+	struct row *row = rows;
+	double us;
+
+	DO(pci_unbind(vf));
+	us = now_us();
+	DO(pci_bind(vf, drivers[driver]));
+	us = now_us() - us;
+	row->name = "bind the driver";
+	add(&row++->span[driver], us);
+	DO(pci_write(vf, "power/control", "on"));
+
+	if (driver == NVVGPU)
+		DO(vf_set_type(vf, type.id));
+
+	DO(ioas_open(&user.own, IOMMU_IOMMUFD));
+	row = measure_all(row, driver, closed_calls, ARRAY_SIZE(closed_calls));
+	DO(device_open());
+	DO(vdev_enable(vdev, true));
+	region_positions();
+	row = measure_all(row, driver, open_calls, ARRAY_SIZE(open_calls));
+	device_close();
+	ioas_close(&user.own);
+
+	if (driver == NVVGPU) {
+		DO(user_open(&user, vf, IOMMU_IOMMUFD));
+		DO(vdev_map_bar(vdev, NVVGPU_EMU_VF_BAR_FB));
+		measure_all(row, driver, data_calls, ARRAY_SIZE(data_calls));
+		vdev_close(vdev);
+		ioas_close(&user.own);
+		DO(vf_set_type(vf, 0));
+	}
+	row += ARRAY_SIZE(data_calls);
+
+	us = now_us();
+	DO(pci_unbind(vf));
+	us = now_us() - us;
+	row->name = "unbind the driver";
+	add(&row->span[driver], us);
+}
+
+static double spread(const struct span *s)
+{
+	return 100 * (s->max - s->min) / s->min;
+}
+
+static void calls_print(void)
+{
+	FILE *file = tsv_open("calls",
+			      "call\tplain min\tplain max\tnvvgpu min\tnvvgpu max\tratio");
+	const struct row *row;
+
+	printf("\nCalls in us: least of %u rounds, and how much more the most was\n"
+	       "  %-34s %20s %20s %7s\n", rounds, "call", "vfio-pci", "nvvgpu",
+	       "ratio");
+	for (row = rows; row < rows + NR_CALLS; row++) {
+		const struct span *p = &row->span[PLAIN];
+		const struct span *n = &row->span[NVVGPU];
+
+		if (!p->nr) {
+			printf("  %-34s %20s %11.2f +%5.1f %% %7s\n", row->name,
+			       "-", n->min, spread(n), "-");
+			if (file)
+				fprintf(file, "%s\t\t\t%.3f\t%.3f\t\n",
+					row->name, n->min, n->max);
+			continue;
+		}
+		printf("  %-34s %11.2f +%5.1f %% %11.2f +%5.1f %% %7.3f\n",
+		       row->name, p->min, spread(p), n->min, spread(n),
+		       n->min / p->min);
+		if (file)
+			fprintf(file, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\n",
+				row->name, p->min, p->max, n->min, n->max,
+				n->min / p->min);
+	}
+	printf("  -: a VF of the emulated GPU has no framebuffer and no engine without a vGPU\n");
+	tsv_close(file);
+}
+
+/* The life of a vGPU: firmware commands, time and CPU time */
+
+static int vgpu_create(void)
+{
+	return vf_set_type(vf, type.id);
+}
+
+static int vgpu_delete(void)
+{
+	return vf_set_type(vf, 0);
+}
+
+static const struct {
+	const char *name;
+	int (*call)(void);
+} life_calls[] = {
+	{ "create", vgpu_create },
+	{ "open, bind_iommufd and attach", device_open },
+	{ "reset", device_reset },
+	{ "close", device_close },
+	{ "delete", vgpu_delete },
+};
+
+static void life(void)
+{
+	struct span wall[ARRAY_SIZE(life_calls)] = {};
+	struct span cpu[ARRAY_SIZE(life_calls)] = {};
+	__u32 commands[ARRAY_SIZE(life_calls)];
+	unsigned int i, n;
+	FILE *file;
+
+	bind_to(vf, NVVGPU);
+	DO(ioas_open(&user.own, IOMMU_IOMMUFD));
+	for (n = 0; n < rounds; n++) {
+		for (i = 0; i < ARRAY_SIZE(life_calls); i++) {
+			double us, busy;
+			__u32 begin = 0, end = 0;
+
+			DO(gpu_commands(&pf, &begin));
+			busy = clock_us(CLOCK_PROCESS_CPUTIME_ID);
+			us = now_us();
+			DO(life_calls[i].call());
+			add(&wall[i], now_us() - us);
+			add(&cpu[i], clock_us(CLOCK_PROCESS_CPUTIME_ID) - busy);
+			DO(gpu_commands(&pf, &end));
+			commands[i] = end - begin;
+		}
+	}
+	ioas_close(&user.own);
+
+	file = tsv_open("life", "call\tcommands\ttime\tcpu");
+	printf("\nLife of a vGPU: firmware commands, and us: in all, and CPU of the caller\n"
+	       "  %-34s %8s %12s %12s\n", "call", "commands", "time", "CPU");
+	for (i = 0; i < ARRAY_SIZE(life_calls); i++) {
+		printf("  %-34s %8u %12.1f %12.1f\n", life_calls[i].name,
+		       commands[i], wall[i].min, cpu[i].min);
+		if (file)
+			fprintf(file, "%s\t%u\t%.3f\t%.3f\n",
+				life_calls[i].name, commands[i], wall[i].min,
+				cpu[i].min);
+	}
+	tsv_close(file);
+}
+
+/* Many VFs */
+
+#define VFS_MAX	64
+
+static struct vdev devices[VFS_MAX];
+
+/* kB of kernel memory that a driver takes for its objects */
+static long kernel_memory(void)
+{
+	long sum = 0, val;
+	char line[128];
+	FILE *file = fopen("/proc/meminfo", "r");
+
+	if (!file)
+		die("/proc/meminfo", -errno);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "Slab: %ld", &val) == 1 ||
+		    sscanf(line, "Percpu: %ld", &val) == 1)
+			sum += val;
+	fclose(file);
+
+	return sum;
+}
+
+/* Do something to each VF, as @i: us per VF. */
+#define FOR_EACH(what) ({						\
+	double __us = now_us();						\
+									\
+	for (i = 0; i < pf.nr_vfs; i++)					\
+		DO(what);						\
+	(now_us() - __us) / pf.nr_vfs;					\
+})
+
+static int device_close_nr(unsigned int i)
+{
+	vdev_close(&devices[i]);
+
+	return 0;
+}
+
+static void vfs_round(unsigned int nr, FILE *file)
+{
+	struct ioas *ioas = &user.own;
+	double plain[4], ours[6];
+	long mem[5];
+	unsigned int i;
+
+	DO(pf_set_vfs(&pf, nr));
+	FOR_EACH(pci_unbind(pf.vf[i]));
+	DO(ioas_open(ioas, IOMMU_IOMMUFD));
+
+	mem[0] = kernel_memory();
+	plain[0] = FOR_EACH(pci_bind(pf.vf[i], drivers[PLAIN]));
+	mem[1] = kernel_memory() - mem[0];
+	FOR_EACH(pci_write(pf.vf[i], "power/control", "on"));
+	plain[1] = FOR_EACH(vdev_open(&devices[i], pf.vf[i], ioas));
+	plain[2] = FOR_EACH(device_close_nr(i));
+	plain[3] = FOR_EACH(pci_unbind(pf.vf[i]));
+
+	mem[0] = kernel_memory();
+	ours[0] = FOR_EACH(pci_bind(pf.vf[i], drivers[NVVGPU]));
+	mem[2] = kernel_memory() - mem[0];
+	FOR_EACH(pci_write(pf.vf[i], "power/control", "on"));
+	ours[1] = FOR_EACH(vf_set_type(pf.vf[i], type.id));
+	mem[3] = kernel_memory() - mem[0];
+	ours[2] = FOR_EACH(vdev_open(&devices[i], pf.vf[i], ioas));
+	mem[4] = kernel_memory() - mem[0];
+	ours[3] = FOR_EACH(device_close_nr(i));
+	ours[4] = FOR_EACH(vf_set_type(pf.vf[i], 0));
+	ours[5] = FOR_EACH(pci_unbind(pf.vf[i]));
+	ioas_close(ioas);
+
+	printf("  %3u  %7.0f %7.0f %7.0f %7.0f  %7.0f %7.0f %7.0f %7.0f %7.0f %7.0f\n",
+	       nr, plain[0], plain[1], plain[2], plain[3], ours[0], ours[1],
+	       ours[2], ours[3], ours[4], ours[5]);
+	if (file) {
+		fprintf(file, "%u", nr);
+		for (i = 0; i < ARRAY_SIZE(plain); i++)
+			fprintf(file, "\t%.3f", plain[i]);
+		for (i = 0; i < ARRAY_SIZE(ours); i++)
+			fprintf(file, "\t%.3f", ours[i]);
+		fprintf(file, "\n");
+	}
+	if (nr < VFS_MAX)
+		return;
+
+	printf("\nKernel memory (slab and per-CPU) in KiB per VF, of %u VFs\n"
+	       "  %-34s %8.1f\n  %-34s %8.1f\n  %-34s %8.1f\n  %-34s %8.1f\n", nr,
+	       "bound to vfio-pci", (double)mem[1] / nr,
+	       "bound to nvvgpu-vfio-pci", (double)mem[2] / nr,
+	       "with a vGPU", (double)mem[3] / nr,
+	       "with an open vGPU", (double)mem[4] / nr);
+	file = tsv_open("memory", "state\tKiB");
+	if (!file)
+		return;
+	fprintf(file, "vfio-pci\t%.1f\nbound\t%.1f\ncreated\t%.1f\nopen\t%.1f\n",
+		(double)mem[1] / nr, (double)mem[2] / nr, (double)mem[3] / nr,
+		(double)mem[4] / nr);
+	tsv_close(file);
+}
+
+static void many_vfs(void)
+{
+	FILE *file = tsv_open("vfs",
+			      "VFs\tplain bind\tplain open\tplain close\tplain unbind\tbind\tcreate\topen\tclose\tdelete\tunbind");
+	unsigned int nr;
+
+	printf("\nTime in us per VF, by the number of VFs, all of them in the same state\n"
+	       "       %-31s  %s\n"
+	       "  VFs  %7s %7s %7s %7s  %7s %7s %7s %7s %7s %7s\n",
+	       "vfio-pci", "nvvgpu", "bind", "open", "close", "unbind", "bind",
+	       "create", "open", "close", "delete", "unbind");
+	for (nr = 1; nr <= VFS_MAX && nr <= pf.total; nr *= 2)
+		vfs_round(nr, file);
+	tsv_close(file);
+}
+
+int main(int argc, char **argv)
+{
+	struct vgpu_type types[MAX_TYPES];
+	const char *why;
+	unsigned int i;
+	int nr;
+
+	setlinebuf(stdout);
+	if (argc > 1)
+		folder = argv[1];
+	if (argc > 2)
+		rounds = strtoul(argv[2], NULL, 0);
+	if (!rounds || rounds > ROUNDS_MAX)
+		ksft_exit_fail_msg("1 to %u rounds\n", ROUNDS_MAX);
+	why = gpu_prepare(&pf, 1);
+	if (why)
+		ksft_exit_skip("%s\n", why);
+	vf = pf.vf[0];
+	nr = vf_types(vf, types, MAX_TYPES);
+	if (nr <= 0)
+		ksft_exit_skip("no types\n");
+	type = *type_smallest(types, nr);
+	user.mem = mmap(NULL, USER_LEN, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (user.mem == MAP_FAILED)
+		die("memory", -errno);
+
+	for (i = 0; i < rounds; i++) {
+		calls_round(PLAIN);
+		calls_round(NVVGPU);
+	}
+	calls_print();
+	life();
+	many_vfs();
+
+	return KSFT_PASS;
+}
