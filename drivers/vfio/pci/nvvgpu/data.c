@@ -623,7 +623,7 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 
 /**
  * nvvgpu_data_close() - end a session: its file only returns errors from now on
- * @vgpu: the VF, locked; has a session, whose buffers the back-end uses no more
+ * @vgpu: the VF, locked; has a session, whose buffers the back-end has released
  */
 void nvvgpu_data_close(struct nvvgpu *vgpu)
 {
