@@ -503,7 +503,7 @@ TEST_F(generic, disabling_waits_for_the_user)
 	snprintf(path, sizeof(path), "%s/enable", self->dir);
 	pid = put_begin(path, "0");
 	ASSERT_LT(0, pid);
-	EXPECT_EQ(1, irq_wait(req, 20000));
+	EXPECT_LE(1, irq_wait(req, 20000));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 	vdev_close(&self->vdev);
 	EXPECT_EQ(0, child_status(pid));
@@ -619,7 +619,7 @@ TEST_F(generic, pf_is_unplugged_with_the_device_open)
 	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, close_soon, &self->vdev));
 	ASSERT_EQ(0, pci_write(self->bdf, "remove", "1"));
-	EXPECT_EQ(1, irq_wait(req, 0));
+	EXPECT_LE(1, irq_wait(req, 0));
 	pthread_join(thread, NULL);
 	EXPECT_FALSE(generic_enabled(self->dir));
 	ASSERT_EQ(0, put("/sys/bus/pci/rescan", "1"));

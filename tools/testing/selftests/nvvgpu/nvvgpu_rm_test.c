@@ -600,7 +600,7 @@ TEST_F(rm, provider_that_goes_away_waits_for_the_user)
 	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
 	pid = put_begin(STANDIN_DIR "/pf", "none");
 	ASSERT_LT(0, pid);
-	EXPECT_EQ(1, irq_wait(req, 20000));
+	EXPECT_LE(1, irq_wait(req, 20000));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 	vdev_close(&self->vdev);
 	EXPECT_EQ(0, child_status(pid));
