@@ -13,6 +13,9 @@
 
 #include "nvvgpu.h"
 
+/* Changes within this time wake the readers of creatable_vgpu_types once. */
+#define NVVGPU_TYPES_DELAY	(HZ / 10)
+
 static LIST_HEAD(nvvgpu_pfs);
 /* protects nvvgpu_pfs and what is in it; held for short updates only */
 static DEFINE_MUTEX(nvvgpu_pfs_mutex);
@@ -35,6 +38,32 @@ struct nvvgpu_vf {
 	struct nvvgpu_settings settings;
 };
 
+/* Walks all VFs, which would make each create and delete depend on their number. */
+static void nvvgpu_types_work(struct work_struct *work)
+{
+	struct nvvgpu_pf *pf = container_of(to_delayed_work(work),
+					    struct nvvgpu_pf, types_work);
+	struct nvvgpu *vgpu;
+
+	guard(mutex)(&nvvgpu_pfs_mutex);
+
+	list_for_each_entry(vgpu, &pf->vgpus, node)
+		sysfs_notify(&nvvgpu_dev(vgpu)->kobj, "nvidia",
+			     "creatable_vgpu_types");
+}
+
+/**
+ * nvvgpu_notify_types() - announce that other types can be created on a PF
+ * @pf: the PF
+ *
+ * Soon wakes processes that poll nvidia/creatable_vgpu_types of any of its VFs:
+ * a vGPU takes room that no other VF can use.
+ */
+void nvvgpu_notify_types(struct nvvgpu_pf *pf)
+{
+	queue_delayed_work(system_dfl_wq, &pf->types_work, NVVGPU_TYPES_DELAY);
+}
+
 static struct nvvgpu_pf *nvvgpu_pf_get(struct pci_dev *pdev)
 {
 	struct nvvgpu_pf *pf;
@@ -56,28 +85,30 @@ static struct nvvgpu_pf *nvvgpu_pf_get(struct pci_dev *pdev)
 	spin_lock_init(&pf->lock);
 	INIT_LIST_HEAD(&pf->vfs);
 	INIT_LIST_HEAD(&pf->vgpus);
+	INIT_DELAYED_WORK(&pf->types_work, nvvgpu_types_work);
 	list_add(&pf->node, &nvvgpu_pfs);
 
 	return pf;
 }
 
 static void nvvgpu_pf_release(struct kref *kref)
+	__releases(&nvvgpu_pfs_mutex)
 {
 	struct nvvgpu_pf *pf = container_of(kref, struct nvvgpu_pf, kref);
 
 	list_del(&pf->node);
+	mutex_unlock(&nvvgpu_pfs_mutex);
+
+	cancel_delayed_work_sync(&pf->types_work);
 	pci_dev_put(pf->pdev);
 	kfree(pf);
 }
 
+/* Takes nvvgpu_pfs_mutex, which the work that is cancelled needs, too. */
 static void nvvgpu_pf_put(struct nvvgpu_pf *pf)
 {
-	lockdep_assert_held(&nvvgpu_pfs_mutex);
-
-	if (!pf)
-		return;
-
-	kref_put(&pf->kref, nvvgpu_pf_release);
+	if (pf)
+		kref_put_mutex(&pf->kref, nvvgpu_pf_release, &nvvgpu_pfs_mutex);
 }
 
 /**
@@ -102,24 +133,6 @@ void nvvgpu_pf_del(struct nvvgpu_pf *pf, struct nvvgpu *vgpu)
 	guard(mutex)(&nvvgpu_pfs_mutex);
 	guard(spinlock_irq)(&pf->lock);
 	list_del(&vgpu->node);
-}
-
-/**
- * nvvgpu_notify_types() - announce that other types can be created on a PF
- * @pf: the PF
- *
- * Wakes processes that poll nvidia/creatable_vgpu_types of any of its VFs: a
- * vGPU takes room that no other VF can use.
- */
-void nvvgpu_notify_types(struct nvvgpu_pf *pf)
-{
-	struct nvvgpu *vgpu;
-
-	guard(mutex)(&nvvgpu_pfs_mutex);
-
-	list_for_each_entry(vgpu, &pf->vgpus, node)
-		sysfs_notify(&nvvgpu_dev(vgpu)->kobj, "nvidia",
-			     "creatable_vgpu_types");
 }
 
 static struct nvvgpu_vf *nvvgpu_vf_find(struct nvvgpu_pf *pf,
@@ -227,10 +240,9 @@ void nvvgpu_vf_remove(struct pci_dev *pdev)
 
 	nvvgpu_vf_leave(vf);
 
-	scoped_guard(mutex, &nvvgpu_pfs_mutex) {
+	scoped_guard(mutex, &nvvgpu_pfs_mutex)
 		list_del(&vf->node);
-		nvvgpu_pf_put(vf->pf);
-	}
+	nvvgpu_pf_put(vf->pf);
 	kfree(vf);
 }
 
@@ -423,16 +435,16 @@ static int nvvgpu_backend_claim(struct nvvgpu_backend *backend,
 
 	guard(mutex)(&nvvgpu_pfs_mutex);
 
+	/* Put by nvvgpu_backend_free(), also after a failure */
 	pf = nvvgpu_pf_get(pdev);
 	if (!pf)
 		return -ENOMEM;
+	backend->pf = pf;
 	if (pf->backend) {
 		dev_err(&pdev->dev, "back-end %s refused: %s manages this PF\n",
 			backend->table.name, pf->backend->table.name);
-		nvvgpu_pf_put(pf);
 		return -EBUSY;
 	}
-	backend->pf = pf;
 	/* A VF that is bound now calls operations at once. */
 	*handle = backend;
 	pf->backend = backend;
@@ -454,8 +466,7 @@ void nvvgpu_backend_free(struct nvvgpu_backend *backend)
 	if (!backend)
 		return;
 
-	scoped_guard(mutex, &nvvgpu_pfs_mutex)
-		nvvgpu_pf_put(backend->pf);
+	nvvgpu_pf_put(backend->pf);
 	kfree(backend->stale);
 	kfree(backend);
 }

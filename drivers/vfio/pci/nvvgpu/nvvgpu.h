@@ -47,6 +47,7 @@
  * @vfs: head of nvvgpu_vf::node
  * @lock: with nvvgpu_pfs_mutex, protects @vgpus; one of them suffices to read
  * @vgpus: head of nvvgpu::node
+ * @types_work: wakes the readers of nvidia/creatable_vgpu_types
  *
  * nvvgpu_pfs_mutex protects everything but @lock.
  */
@@ -58,6 +59,7 @@ struct nvvgpu_pf {
 	struct list_head vfs;
 	spinlock_t lock; /* see above */
 	struct list_head vgpus;
+	struct delayed_work types_work;
 };
 
 /**

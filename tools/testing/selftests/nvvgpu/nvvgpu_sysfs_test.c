@@ -879,6 +879,25 @@ TEST_F(sysfs, pollers_are_told_of_changes)
 	ioas_close(&ioas);
 }
 
+/* All VFs are woken, so that a create must not wake them at once. */
+TEST_F(sysfs, changes_in_quick_succession_wake_pollers_of_the_list_once)
+{
+	int fd = poll_open(self->vf2, "nvidia/creatable_vgpu_types");
+	unsigned int changes, woken = 0;
+	__u64 begin = now_ms();
+
+	ASSERT_LE(0, fd);
+	for (changes = 0; changes < 20; changes++) {
+		ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+		ASSERT_EQ(0, vf_set_type(self->vf, 0));
+		woken += poll_changed(fd, 0);
+	}
+	woken += poll_changed(fd, 5000);
+	EXPECT_LT(0, woken);
+	EXPECT_GE((now_ms() - begin) / 100 + 2, woken);
+	close(fd);
+}
+
 #define EXPECT_UEVENT(fd, what, id) do {				\
 	struct uevent __u = {};						\
 									\
