@@ -15,12 +15,17 @@ title() {
 	say "== $1, after $(took "$since")"
 }
 
-# account NAME STATUS: count the results in $tap.part. A command that fails without a
-# failed test, for example because it could not start, counts as a failed test.
+# account NAME STATUS: count the results in $tap.part, and keep what each failed test has
+# said of its failure. A command that fails without a failed test, for example because it
+# could not start, counts as a failed test.
 account() {
 	(($2 == 0)) || { (($2 < 124)) && grep -q '^not ok ' "$tap.part"; } ||
 		echo "not ok 1 \"$1\" ended with status $2" | tee -a "$tap.part"
 	cat "$tap.part" >>"$tap"
+	awk -v part="$1" '
+		/^# .*:[0-9]+:/ { why = why "    " $0 "\n" }
+		/^not ok / { printf "%s, in %s\n%s", $0, part, why }
+		/^(not )?ok |^# +RUN / { why = "" }' "$tap.part" >>"$tap.failed"
 	grep -cE '^(not )?ok ' "$tap.part" >"$tap.count.${1//\//-}" || true
 }
 
@@ -112,7 +117,7 @@ verdict() {
 	fi
 	say ""
 	[[ -z ${1-} || ! -e $tap.more ]] || say "$(wc -l <"$tap.more") more tests in $1"
-	grep -E '^not ok ' "$tap" >&2 || true
+	cat "$tap.failed" >&2
 	failed=$(grep -cE '^not ok ' "$tap" || true)
 	skipped=$(grep -cE '^ok .*# SKIP' "$tap" || true)
 	passed=$(grep -E '^ok ' "$tap" | grep -vc '# SKIP' || true)
