@@ -29,21 +29,21 @@ help:
 
 demo:
 	@lab/setup modules:6.12:stock device:10.0
-	@lab/vm --env NVVGPU_GUEST_IMAGE=$$(lab/guest/build $(GUEST)) -- lab/demo
+	@lab/vm --env NVVGPU_GUEST_IMAGE=$$(lab/build/guest-program $(GUEST)) -- lab/demos/two-vms
 
 gpu2 := pcie-root-port,id=port-gpu2,addr=13.0,chassis=4,slot=4,pref64-reserve=64G
 
 demo-migrate:
 	@lab/setup modules:6.12:stock device:10.0
-	@lab/vm --env NVVGPU_GUEST_IMAGE=$$(lab/guest/build $(GUEST)) \
-		--device $(gpu2) --device nvvgpu-emu,id=gpu2,bus=port-gpu2 -- lab/demo-migrate
+	@lab/vm --env NVVGPU_GUEST_IMAGE=$$(lab/build/guest-program $(GUEST)) \
+		--device $(gpu2) --device nvvgpu-emu,id=gpu2,bus=port-gpu2 -- lab/demos/migration
 
 bench:
 	@lab/bench $(OUT)
 
 bench-migrate:
 	@lab/setup modules:6.12:stock device:10.0
-	@lab/vm -- lab/bench-migrate "$$(lab/selftests)"
+	@lab/vm -- lab/machine/bench-migrate "$$(lab/build/selftests)"
 
 check:
 	@lab/check
@@ -58,22 +58,22 @@ qemu-tree:
 	@lab/setup qemu-tree
 
 check-mutants:
-	@lab/mutants
+	@lab/gates/mutants
 
 coverage:
-	@lab/coverage
+	@lab/gates/coverage
 
 fuzz:
-	@lab/fuzz --runs '$(or $(RUNS),10000000)'
+	@lab/gates/fuzz --runs '$(or $(RUNS),10000000)'
 
 lint:
-	@lab/lint
+	@lab/gates/lint
 
 check-upstream:
-	@lab/check-upstream
+	@lab/gates/upstream-selftests
 
 docs:
-	@lab/docs
+	@lab/build/html
 
 shell:
 	@lab/vm
@@ -85,7 +85,7 @@ patches:
 	@scripts/intree --patches '$(or $(OUT),patches)' '$(TREE)'
 
 deb:
-	@lab/deb
+	@lab/build/deb
 
 modules modules_install clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@

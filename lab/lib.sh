@@ -123,6 +123,22 @@ lock() {
 	fi
 }
 
+# kvm_works QEMU BZIMAGE: succeed if the kernel boots with KVM in a QEMU of
+# lab/build/device. The result is cached until the host reboots.
+kvm_works() {
+	local seen log
+	grep -qwE 'vmx|svm' /proc/cpuinfo && [[ -w /dev/kvm ]] || return 1
+	seen=$CACHE/kvm-$(cat /proc/sys/kernel/random/boot_id)
+	if [[ ! -e $seen ]]; then
+		rm -f "$CACHE"/kvm-*
+		log=$(timeout -k 1 20 "$1/run" -M q35 -accel kvm -cpu host -m 256M -nodefaults \
+			-display none -no-reboot -serial stdio -kernel "$2" \
+			-append 'console=ttyS0 panic=-1' </dev/null 2>&1) || true
+		if [[ $log == *"Kernel panic - not syncing: VFS"* ]]; then echo yes; else echo no; fi >"$seen"
+	fi
+	[[ $(<"$seen") == yes ]]
+}
+
 # prune KIND KEEP: remove all but the newest KEEP of $CACHE/KIND-<hash>, but none younger
 # than a day. unshare removes the files of a root that belong to mapped ids.
 prune() {

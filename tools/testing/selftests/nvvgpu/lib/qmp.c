@@ -19,7 +19,7 @@
 
 #include "qmp.h"
 
-/* Whoever uses the port holds this; lab/qmp does likewise. */
+/* Whoever uses the port holds this; lab/machine/qmp does likewise. */
 #define QMP_LOCK	"/run/nvvgpu-qmp.lock"
 #define QMP_TIMEOUT_S	30
 #define QMP_LINE	65536

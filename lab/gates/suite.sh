@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# suite.sh - run tests and count their results, for lab/check and lab/gates/coverage.
+# Source it after lib.sh.
+
+since=$SECONDS
+tap=$(mktemp "$CACHE/log/suite.XXXXXX")
+aside=() aside_pid=''
+trap '[[ -z $aside_pid ]] || { kill "$aside_pid" && wait "$aside_pid"; } 2>/dev/null; rm -f "$tap" "$tap".*' EXIT
+
+# title TEXT: print the title of a part of the run
+title() {
+	say ""
+	say "== $1, after $(took "$since")"
+}
+
+# account NAME STATUS: count the results in $tap.part, and keep what each failed test has
+# said of its failure. A command that fails without a failed test, for example because it
+# could not start, counts as a failed test.
+account() {
+	(($2 == 0)) || { (($2 < 124)) && grep -q '^not ok ' "$tap.part"; } ||
+		echo "not ok 1 \"$1\" ended with status $2" | tee -a "$tap.part"
+	cat "$tap.part" >>"$tap"
+	awk -v part="$1" '
+		/^# .*:[0-9]+:/ { why = why "    " $0 "\n" }
+		/^not ok / { printf "%s, in %s\n%s", $0, part, why }
+		/^(not )?ok |^# +RUN / { why = "" }' "$tap.part" >>"$tap.failed"
+	grep -cE '^(not )?ok ' "$tap.part" >"$tap.count.${1//\//-}" || true
+}
+
+# tests_in NAME: the number of tests that a part has run
+tests_in() { cat "$tap.count.${1//\//-}"; }
+
+# results: copy test results. Tests that are skipped because they belong to a higher level
+# go to $tap.more instead; the duration of each test goes to $tap.times.
+results() {
+	# mawk would read the pipe in blocks, and see all tests of a block at once.
+	MORE=$tap.more TIMES=$tap.times perl -ne '
+		BEGIN { $| = 1 }
+		next if /^# +SKIP +/;
+		if (/^ok .*# SKIP .*(only with NVVGPU_TEST_ALL|kernel has no fault injection)/) {
+			open my $f, ">>", $ENV{MORE};
+			print $f $_;
+			next;
+		}
+		$begin = time if /^# +RUN /;
+		if (/^(?:not )?ok / && $begin) {
+			open my $f, ">>", $ENV{TIMES};
+			print $f time - $begin, " ", $_;
+			$begin = 0;
+		}
+		print'
+}
+
+# more N: count tests of a higher level that this level does not list
+more() { (($1 <= 0)) || printf 'x\n%.0s' $(seq "$1") >>"$tap.more"; }
+
+# part NAME COMMAND...: run a command that prints TAP, and count its results
+part() {
+	title "$1"
+	local rc=0
+	"${@:2}" | results | tee "$tap.part" || rc=${PIPESTATUS[0]}
+	account "$1" "$rc"
+}
+
+# in_machine NAME ARG...: run lab/vm with these arguments as a part. If the machine
+# stalls, say so and start it once more.
+in_machine() {
+	local rc=0 try
+	title "$1"
+	for try in 1 2; do
+		rc=0
+		"$LAB/vm" "${@:2}" | results | tee "$tap.part" || rc=${PIPESTATUS[0]}
+		((rc == 124 && try == 1)) || break
+		say "the machine stalled; starting it again"
+	done
+	account "$1" "$rc"
+}
+
+# aside NAME ARG...: like in_machine, but in the background of the following parts,
+# because the tests leave a CPU idle much of the time. There can be only one.
+aside() {
+	aside=("$@")
+	{
+		"$LAB/vm" "${@:2}" 2>&1 | results
+		exit "${PIPESTATUS[0]}"
+	} >"$tap.aside" &
+	aside_pid=$!
+}
+
+# aside_ends: wait for the background part, show its output and count its results
+aside_ends() {
+	local rc=0
+	title "${aside[0]}, run in the background"
+	tail -n +1 -f --pid="$aside_pid" "$tap.aside"
+	wait "$aside_pid" || rc=$?
+	aside_pid=''
+	if ((rc == 124)); then
+		say "the machine stalled; starting it again"
+		in_machine "${aside[@]}"
+	else
+		mv "$tap.aside" "$tap.part"
+		account "${aside[0]}" "$rc"
+	fi
+}
+
+# verdict [LEVEL]: print the totals; fail if a test failed or none passed. LEVEL names the
+# command that runs the tests left out.
+verdict() {
+	local failed skipped passed
+	if [[ -e $tap.times ]]; then
+		say ""
+		say "the slowest tests, in seconds:"
+		sort -rn "$tap.times" | awk '{ print $1, $2 == "ok" ? $4 : $5 }' |
+			sed -n '1,20s/^/  /p' >&2
+	fi
+	say ""
+	[[ -z ${1-} || ! -e $tap.more ]] || say "$(wc -l <"$tap.more") more tests in $1"
+	cat "$tap.failed" >&2
+	failed=$(grep -cE '^not ok ' "$tap" || true)
+	skipped=$(grep -cE '^ok .*# SKIP' "$tap" || true)
+	passed=$(grep -E '^ok ' "$tap" | grep -vc '# SKIP' || true)
+	((passed > 0)) || { say "no test passed"; failed=$((failed + 1)); }
+	say "took $(took "$since")"
+	echo "$passed passed, $failed failed$( ((skipped == 0)) || echo ", $skipped skipped")"
+	((failed == 0))
+}
