@@ -146,8 +146,8 @@ struct nvvgpu_events {
  * @vf: number of the VF, from 0
  * @backend: that manages the VF, valid while the device is registered
  * @settings: of the VF
- * @state_mutex: protects everything down to @log; @state, @type.id and
- *	@placement are also read without
+ * @state_mutex: protects everything down to @log; @state, @type.id,
+ *	@generation and @placement are also read without
  * @state: see there; changed by nvvgpu_set_state() only
  * @opened: the VFIO device is open
  * @started: the back-end has started the vGPU
@@ -158,6 +158,7 @@ struct nvvgpu_events {
  * @err_pending: the user has to be told that the vGPU is in error
  * @handle: the back-end's, valid while there is a vGPU
  * @type: of the vGPU, .id is 0 when there is none
+ * @generation: number of the vGPU, 0 when there is none
  * @placement: of the vGPU
  * @bars: written when the vGPU is created and when it is started, stable
  *	  while @opened
@@ -199,6 +200,7 @@ struct nvvgpu {
 	bool err_pending;
 	void *handle;
 	struct nvvgpu_type_info type;
+	u64 generation;
 	u32 placement;
 	struct nvvgpu_bar bars[NVVGPU_MAX_BARS];
 	char start_params[NVVGPU_PARAMS_LEN];
@@ -299,6 +301,7 @@ void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 void nvvgpu_set_error(struct nvvgpu *vgpu);
 int nvvgpu_create(struct nvvgpu *vgpu, u32 type);
 int nvvgpu_delete(struct nvvgpu *vgpu);
+int nvvgpu_delete_generation(struct nvvgpu *vgpu, u64 generation);
 int nvvgpu_may_open(struct nvvgpu *vgpu);
 int nvvgpu_start(struct nvvgpu *vgpu);
 int nvvgpu_restart(struct nvvgpu *vgpu);

@@ -378,6 +378,33 @@ static ssize_t stats_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_ADMIN_RO(stats);
 
+static ssize_t generation_show(struct device *dev,
+			       struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n",
+			  READ_ONCE(nvvgpu_from_dev(dev)->generation));
+}
+static DEVICE_ATTR_RO(generation);
+
+static ssize_t delete_store(struct device *dev, struct device_attribute *attr,
+			    const char *buf, size_t count)
+{
+	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
+	u64 generation;
+	int ret;
+
+	ret = kstrtou64(buf, 10, &generation);
+	if (ret)
+		return ret;
+	if (!generation)
+		return -EINVAL;
+
+	guard(nvvgpu)(vgpu);
+
+	return nvvgpu_delete_generation(vgpu, generation) ?: count;
+}
+static DEVICE_ATTR_WO(delete);
+
 /* Does not wait for the vGPU: the counters tell of what it has not handled. */
 static ssize_t events_show(struct device *dev, struct device_attribute *attr,
 			   char *buf)
@@ -408,7 +435,9 @@ static DEVICE_ATTR_RO(capabilities);
 static struct attribute *nvvgpu_attrs[] = {
 	&dev_attr_backend.attr,
 	&dev_attr_capabilities.attr,
+	&dev_attr_delete.attr,
 	&dev_attr_events.attr,
+	&dev_attr_generation.attr,
 	&dev_attr_last_error.attr,
 	&dev_attr_owner.attr,
 	&dev_attr_state.attr,

@@ -5,6 +5,7 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pid.h>
+#include <linux/timekeeping.h>
 
 #include "nvvgpu.h"
 #include "trace.h"
@@ -27,6 +28,7 @@ void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 	WRITE_ONCE(vgpu->state, state);
 	if (state == NVVGPU_BOUND) {
 		memset(&vgpu->type, 0, sizeof(vgpu->type));
+		WRITE_ONCE(vgpu->generation, 0);
 		vgpu->reset_prepared = false;
 	}
 	nvvgpu_notify_state(vgpu, event);
@@ -198,6 +200,21 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, int err)
 	}
 }
 
+/*
+ * A program may keep a number over a reboot, so numbers of an earlier boot must
+ * not be used again.  They stay below 2^53 for readers of JSON.
+ */
+static u64 nvvgpu_next_generation(void)
+{
+	static DEFINE_SPINLOCK(lock);
+	static u64 last;
+
+	guard(spinlock)(&lock);
+	last = max(last + 1, (u64)ktime_get_real_seconds() << 20);
+
+	return last;
+}
+
 /**
  * nvvgpu_create() - put a vGPU on a VF that has none
  * @vgpu: the VF, locked
@@ -227,6 +244,7 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 	if (ret)
 		return nvvgpu_fail_create(vgpu, type, ret);
 
+	WRITE_ONCE(vgpu->generation, nvvgpu_next_generation());
 	vgpu->settings->placement = NVVGPU_PLACEMENT_ANY;
 	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
@@ -271,6 +289,25 @@ int nvvgpu_delete(struct nvvgpu *vgpu)
 	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
 
 	return 0;
+}
+
+/**
+ * nvvgpu_delete_generation() - remove a vGPU unless another one has replaced it
+ * @vgpu: the VF, locked
+ * @generation: number of the vGPU to remove
+ *
+ * Return: as nvvgpu_delete(); -ESTALE when the VF has another vGPU or none
+ */
+int nvvgpu_delete_generation(struct nvvgpu *vgpu, u64 generation)
+{
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	if (vgpu->generation != generation)
+		return nvvgpu_fail(vgpu, -ESTALE,
+				   "cannot delete vGPU %llu: the VF has vGPU %llu",
+				   generation, vgpu->generation);
+
+	return nvvgpu_delete(vgpu);
 }
 
 /**

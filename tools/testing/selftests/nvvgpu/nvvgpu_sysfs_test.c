@@ -30,6 +30,7 @@ static const char * const our_files[] = {
 	"nvvgpu/stats",
 	"nvvgpu/events",
 	"nvvgpu/capabilities",
+	"nvvgpu/generation",
 };
 
 FIXTURE(sysfs) {
@@ -95,7 +96,9 @@ TEST_F(sysfs, files_and_modes)
 		{ "nvidia/vgpu_params", 0600 },
 		{ "nvvgpu/backend", 0444 },
 		{ "nvvgpu/capabilities", 0444 },
+		{ "nvvgpu/delete", 0200 },
 		{ "nvvgpu/events", 0444 },
+		{ "nvvgpu/generation", 0444 },
 		{ "nvvgpu/last_error", 0400 },
 		{ "nvvgpu/owner", 0400 },
 		{ "nvvgpu/state", 0444 },
@@ -104,7 +107,8 @@ TEST_F(sysfs, files_and_modes)
 	};
 	unsigned int i;
 
-	EXPECT_EQ(ARRAY_SIZE(nvidia_files) + ARRAY_SIZE(our_files),
+	/* delete cannot be read */
+	EXPECT_EQ(ARRAY_SIZE(nvidia_files) + ARRAY_SIZE(our_files) + 1,
 		  ARRAY_SIZE(modes));
 	for (i = 0; i < ARRAY_SIZE(modes); i++) {
 		EXPECT_EQ(modes[i].mode, pci_mode(self->vf, modes[i].file))
@@ -330,6 +334,86 @@ static void *open_elsewhere(void *data)
 	opening->ret = vdev_open(opening->vdev, opening->vf, opening->ioas);
 
 	return NULL;
+}
+
+static __u64 vf_generation(const char *vf)
+{
+	char buf[32] = "";
+
+	pci_read(vf, "nvvgpu/generation", buf, sizeof(buf));
+
+	return strtoull(buf, NULL, 10);
+}
+
+static int vf_delete(const char *vf, __u64 generation)
+{
+	char buf[32];
+
+	snprintf(buf, sizeof(buf), "%llu\n", generation);
+
+	return pci_write(vf, "nvvgpu/delete", buf);
+}
+
+TEST_F(sysfs, generations_differ_for_each_vgpu)
+{
+	__u64 last = 0;
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		const char *vf = i % 2 ? self->vf : self->vf2;
+		__u64 now;
+
+		EXPECT_EQ(0, vf_generation(vf));
+		ASSERT_EQ(0, vf_set_type(vf, self->small->id));
+		now = vf_generation(vf);
+		EXPECT_LT(last, now);
+		EXPECT_GT(1ULL << 53, now);
+		EXPECT_EQ(now, vf_generation(vf));
+		ASSERT_EQ(0, vf_set_type(vf, 0));
+		last = now;
+	}
+}
+
+TEST_F(sysfs, delete_spares_a_vgpu_of_another_generation)
+{
+	__u64 stale, now;
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	stale = vf_generation(self->vf);
+	EXPECT_EQ(0, vf_delete(self->vf, stale));
+	EXPECT_EQ(0, vf_type(self->vf));
+	EXPECT_EQ(-ESTALE, vf_delete(self->vf, stale));
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	now = vf_generation(self->vf);
+	EXPECT_EQ(-ESTALE, vf_delete(self->vf, stale));
+	EXPECT_EQ(self->small->id, vf_type(self->vf));
+	EXPECT_EQ(now, vf_generation(self->vf));
+	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/last_error", self->buf,
+			      sizeof(self->buf)));
+	EXPECT_NE(NULL, strstr(self->buf, "cannot delete vGPU"));
+
+	EXPECT_EQ(-EINVAL, vf_delete(self->vf, 0));
+	EXPECT_EQ(-EINVAL, pci_write(self->vf, "nvvgpu/delete", "one\n"));
+	EXPECT_EQ(0, vf_delete(self->vf, now));
+	EXPECT_EQ(0, vf_type(self->vf));
+}
+
+TEST_F(sysfs, delete_of_an_open_vgpu_is_eperm)
+{
+	struct vdev vdev;
+	struct ioas ioas;
+	__u64 generation;
+
+	ASSERT_EQ(0, ioas_open(&ioas, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	generation = vf_generation(self->vf);
+	ASSERT_EQ(0, vdev_open(&vdev, self->vf, &ioas));
+	EXPECT_EQ(-EPERM, vf_delete(self->vf, generation));
+	vdev_close(&vdev);
+	EXPECT_EQ(generation, vf_generation(self->vf));
+	EXPECT_EQ(0, vf_delete(self->vf, generation));
+	ioas_close(&ioas);
 }
 
 TEST_F(sysfs, owner_is_named_while_open)
