@@ -170,6 +170,7 @@ ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 	} else {
 		done = vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
 	}
+	nvvgpu_dmabuf_update(vgpu);
 	if (done <= 0 || !nvvgpu_config_touches_bars(pos, done))
 		return done;
 

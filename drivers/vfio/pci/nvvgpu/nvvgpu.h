@@ -22,6 +22,7 @@
  *   device_lock of the PF, when its driver registers or unregisters a back-end
  *     device_lock of the VF
  *       vfio_device_set::lock
+ *         nvvgpu_dmabufs::lock
  *         nvvgpu_data::lock
  *           mmap_lock
  *             vfio_pci_core_device::memory_lock
@@ -139,6 +140,18 @@ struct nvvgpu_events {
 };
 
 /**
+ * struct nvvgpu_dmabufs - dma-bufs of the BARs of a vGPU
+ * @lock: protects the other members
+ * @exported: there may be one since the device was opened
+ * @revoked: low power mode keeps them revoked, because the vGPU has crashed
+ */
+struct nvvgpu_dmabufs {
+	struct mutex lock; /* see above */
+	bool exported;
+	bool revoked;
+};
+
+/**
  * struct nvvgpu - the VFIO device of a VF that a back-end manages
  * @core: must be first, vfio-pci-core finds it by drvdata
  * @pf: the VF's PF, valid while the device is registered
@@ -168,6 +181,7 @@ struct nvvgpu_events {
  * @data_allocated: the memory of a session has not been freed yet; set under
  *	state_mutex, cleared without it
  * @log: of the vGPU's DMA writes, NULL while there is none
+ * @dmabufs: see there
  * @event_work: handles @events
  * @events: protected by nvvgpu_pf::lock
  * @log_limit: limits the rate of the VF's lines in the log
@@ -208,6 +222,8 @@ struct nvvgpu {
 	struct nvvgpu_data *data;
 	bool data_allocated;
 	struct nvvgpu_log *log;
+
+	struct nvvgpu_dmabufs dmabufs;
 
 	struct delayed_work event_work;
 	struct nvvgpu_events events;
@@ -347,6 +363,27 @@ ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
 int nvvgpu_region_mmap(struct vfio_device *core_vdev,
 		       struct vm_area_struct *vma);
 void nvvgpu_region_zap(struct nvvgpu *vgpu);
+bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
+			 u64 length);
+
+/* dmabuf.c */
+#if IS_ENABLED(CONFIG_VFIO_PCI_DMABUF)
+void nvvgpu_dmabuf_init(struct nvvgpu *vgpu);
+void nvvgpu_dmabuf_update(struct nvvgpu *vgpu);
+void nvvgpu_dmabuf_close(struct nvvgpu *vgpu);
+int nvvgpu_dmabuf_leave_low_power(struct nvvgpu *vgpu, u32 flags,
+				  void __user *arg, size_t argsz);
+#else
+static inline void nvvgpu_dmabuf_init(struct nvvgpu *vgpu) { }
+static inline void nvvgpu_dmabuf_update(struct nvvgpu *vgpu) { }
+static inline void nvvgpu_dmabuf_close(struct nvvgpu *vgpu) { }
+static inline int
+nvvgpu_dmabuf_leave_low_power(struct nvvgpu *vgpu, u32 flags,
+			      void __user *arg, size_t argsz)
+{
+	return vfio_pci_core_ioctl_feature(&vgpu->core.vdev, flags, arg, argsz);
+}
+#endif
 
 /* config.c */
 ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
@@ -389,8 +426,6 @@ bool nvvgpu_areas_valid(const struct nvvgpu_range *areas, u32 nr,
 			u64 size, u64 align);
 bool nvvgpu_overlaps(const struct nvvgpu_range *areas, u32 nr,
 		     u64 offset, u64 length);
-bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
-			 u64 length);
 bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 		      const struct nvvgpu_bar_info *info,
 		      u32 allowed);

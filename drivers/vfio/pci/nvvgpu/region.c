@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The BARs of a vGPU.  Region info, read, write, mmap and ioeventfd all ask
- * the same shape, so that they cannot disagree.
+ * The BARs of a vGPU.  Region info, read, write, mmap, ioeventfd and dma-buf all
+ * ask the same shape, so that they cannot disagree.
  */
 #include <kunit/visibility.h>
 #include <linux/export.h>
@@ -54,7 +54,14 @@ bool nvvgpu_overlaps(const struct nvvgpu_range *areas, u32 nr,
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_overlaps);
 
-VISIBLE_IF_KUNIT
+/**
+ * nvvgpu_bar_mappable() - check a range that is to be mapped or exported
+ * @info: shape of the BAR
+ * @offset: in the BAR
+ * @length: bytes
+ *
+ * Return: true if the user may reach all of it directly
+ */
 bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
 			 u64 length)
 {

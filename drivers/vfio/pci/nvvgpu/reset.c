@@ -108,6 +108,8 @@ void nvvgpu_reset_end(struct nvvgpu *vgpu)
 		nvvgpu_fail(vgpu, ret, "cannot recover the vGPU by a reset");
 		return;
 	}
+	/* nvvgpu_dmabuf_update() cannot be called here, under VFIO's locks. */
+	mod_delayed_work(system_dfl_wq, &vgpu->event_work, 0);
 	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, vgpu->opened ? NVVGPU_OPEN : NVVGPU_CREATED,
 			 NVVGPU_EVENT_NAME_RESET);

@@ -19,6 +19,7 @@ static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 
 	mutex_init(&vgpu->state_mutex);
 	mutex_init(&vgpu->query_mutex);
+	mutex_init(&vgpu->dmabufs.lock);
 	spin_lock_init(&vgpu->text_lock);
 	ratelimit_state_init(&vgpu->log_limit, DEFAULT_RATELIMIT_INTERVAL,
 			     DEFAULT_RATELIMIT_BURST);
@@ -34,6 +35,7 @@ static void nvvgpu_release_dev(struct vfio_device *core_vdev)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 
+	mutex_destroy(&vgpu->dmabufs.lock);
 	mutex_destroy(&vgpu->query_mutex);
 	mutex_destroy(&vgpu->state_mutex);
 	vfio_pci_core_release_dev(core_vdev);
@@ -70,6 +72,7 @@ static void nvvgpu_close_device(struct vfio_device *core_vdev)
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 
 	nvvgpu_stop(vgpu);
+	nvvgpu_dmabuf_close(vgpu);
 	/* For the reset at close the PCI core calls no error handlers. */
 	nvvgpu_reset_begin(vgpu);
 	vfio_pci_core_close_device(core_vdev);
@@ -123,16 +126,30 @@ static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 		nvvgpu_reset_begin(vgpu);
 		ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
 		nvvgpu_reset_end(vgpu);
+		nvvgpu_dmabuf_update(vgpu);
 		return ret;
 	default:
 		return vfio_pci_core_ioctl(core_vdev, cmd, arg);
 	}
 }
 
-/*
- * core.pci_ops stays NULL: an exported dma-buf would hand out the VF's own
- * BAR, whatever the shape that the vGPU's type gives it.
- */
+static int nvvgpu_device_feature(struct vfio_device *core_vdev, u32 flags,
+				 void __user *arg, size_t argsz)
+{
+	u32 feature = flags & VFIO_DEVICE_FEATURE_MASK;
+	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
+	int ret;
+
+	if (feature == VFIO_DEVICE_FEATURE_LOW_POWER_EXIT)
+		return nvvgpu_dmabuf_leave_low_power(vgpu, flags, arg, argsz);
+
+	ret = vfio_pci_core_ioctl_feature(core_vdev, flags, arg, argsz);
+	/* The vGPU may have crashed while a dma-buf was exported. */
+	nvvgpu_dmabuf_update(vgpu);
+
+	return ret;
+}
+
 static const struct vfio_device_ops nvvgpu_vfio_ops = {
 	.name = "nvvgpu-vfio-pci",
 	.init = nvvgpu_init_dev,
@@ -141,7 +158,7 @@ static const struct vfio_device_ops nvvgpu_vfio_ops = {
 	.close_device = nvvgpu_close_device,
 	.ioctl = nvvgpu_ioctl,
 	.get_region_info_caps = nvvgpu_region_info,
-	.device_feature = vfio_pci_core_ioctl_feature,
+	.device_feature = nvvgpu_device_feature,
 	.read = nvvgpu_read,
 	.write = nvvgpu_write,
 	.mmap = nvvgpu_region_mmap,
@@ -183,6 +200,7 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 	vgpu->vf = pci_iov_vf_id(pdev);
 	vgpu->backend = backend;
 	vgpu->settings = settings;
+	nvvgpu_dmabuf_init(vgpu);
 	nvvgpu_migration_init(vgpu);
 	nvvgpu_dirty_init(vgpu);
 	dev_set_drvdata(&pdev->dev, &vgpu->core);

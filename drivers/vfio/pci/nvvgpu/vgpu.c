@@ -113,7 +113,7 @@ void nvvgpu_event_work(struct work_struct *work)
 					   event_work);
 	bool crashed, err;
 
-	/* Nobody sees a vGPU in error whose BARs are still mapped. */
+	/* Nobody sees a vGPU in error whose BARs can still be reached. */
 	scoped_guard(nvvgpu, vgpu) {
 		crashed = nvvgpu_event_pending(vgpu, NVVGPU_EVENT_CRASHED);
 		if (crashed)
@@ -121,6 +121,7 @@ void nvvgpu_event_work(struct work_struct *work)
 	}
 	if (crashed)
 		nvvgpu_region_zap(vgpu);
+	nvvgpu_dmabuf_update(vgpu);
 
 	scoped_guard(nvvgpu, vgpu) {
 		nvvgpu_handle_events(vgpu);
@@ -131,6 +132,7 @@ void nvvgpu_event_work(struct work_struct *work)
 		return;
 
 	nvvgpu_region_zap(vgpu);
+	nvvgpu_dmabuf_update(vgpu);
 	vfio_pci_core_aer_err_detected(vgpu->core.pdev,
 				       pci_channel_io_perm_failure);
 }
