@@ -174,6 +174,51 @@ int ioas_map(struct ioas *ioas, void *vaddr, __u64 iova, __u64 len, int prot)
 	return do_ioctl(ioas->fd, IOMMU_IOAS_MAP, &map);
 }
 
+/* The headers may be older than the kernel. */
+struct map_file {
+	__u32 size;
+	__u32 flags;
+	__u32 ioas_id;
+	__s32 fd;
+	__u64 start;
+	__u64 length;
+	__u64 iova;
+};
+
+#define MAP_FILE_IOCTL	_IO(IOMMUFD_TYPE, 0x8f)
+
+/**
+ * ioas_map_file() - let devices reach a dma-buf or a memfd
+ * @ioas: where, with IOMMU_IOMMUFD
+ * @fd: the file
+ * @start: offset in the file
+ * @iova: the address that devices use
+ * @len: bytes
+ * @prot: PROT_READ and PROT_WRITE, from the device's point of view
+ *
+ * Return: 0 or a negative errno.
+ */
+int ioas_map_file(struct ioas *ioas, int fd, __u64 start, __u64 iova, __u64 len,
+		  int prot)
+{
+	struct map_file map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA,
+		.ioas_id = ioas->id,
+		.fd = fd,
+		.start = start,
+		.length = len,
+		.iova = iova,
+	};
+
+	if (prot & PROT_READ)
+		map.flags |= IOMMU_IOAS_MAP_READABLE;
+	if (prot & PROT_WRITE)
+		map.flags |= IOMMU_IOAS_MAP_WRITEABLE;
+
+	return do_ioctl(ioas->fd, MAP_FILE_IOCTL, &map);
+}
+
 /**
  * ioas_unmap() - take memory away from devices
  * @ioas: where
@@ -688,6 +733,48 @@ int vdev_try_mmap(const struct vdev *vdev, unsigned int region, __u64 offset,
 	munmap(map, len);
 
 	return 0;
+}
+
+/* The headers may be older than the kernel. */
+#define FEATURE_DMA_BUF	11
+
+struct feature_dma_buf {
+	struct vfio_device_feature feature;
+	__u32 region_index;
+	__u32 open_flags;
+	__u32 flags;
+	__u32 nr_ranges;
+	struct vdev_range ranges[];
+};
+
+/**
+ * vdev_export() - VFIO_DEVICE_FEATURE_DMA_BUF
+ * @vdev: an open device
+ * @region: index
+ * @ranges: of the region, not checked here
+ * @nr: how many
+ *
+ * Return: a file descriptor or a negative errno.
+ */
+int vdev_export(const struct vdev *vdev, unsigned int region,
+		const struct vdev_range *ranges, unsigned int nr)
+{
+	size_t len = sizeof(struct feature_dma_buf) + nr * sizeof(*ranges);
+	struct feature_dma_buf *arg = calloc(1, len);
+	int ret;
+
+	if (!arg)
+		return -ENOMEM;
+	arg->feature.argsz = len;
+	arg->feature.flags = FEATURE_DMA_BUF | VFIO_DEVICE_FEATURE_GET;
+	arg->region_index = region;
+	arg->open_flags = O_RDWR | O_CLOEXEC;
+	arg->nr_ranges = nr;
+	memcpy(arg->ranges, ranges, nr * sizeof(*ranges));
+	ret = do_ioctl(vdev->fd, VFIO_DEVICE_FEATURE, arg);
+	free(arg);
+
+	return ret;
 }
 
 /**

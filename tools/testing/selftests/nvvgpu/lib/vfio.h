@@ -54,6 +54,8 @@ int ioas_open(struct ioas *ioas, enum iommu_mode mode);
 int ioas_open_sibling(struct ioas *ioas, const struct ioas *other);
 void ioas_close(struct ioas *ioas);
 int ioas_map(struct ioas *ioas, void *vaddr, __u64 iova, __u64 len, int prot);
+int ioas_map_file(struct ioas *ioas, int fd, __u64 start, __u64 iova, __u64 len,
+		  int prot);
 int ioas_unmap(struct ioas *ioas, __u64 iova, __u64 len);
 
 /**
@@ -107,6 +109,21 @@ int vdev_try_mmap(const struct vdev *vdev, unsigned int region, __u64 offset,
 int vdev_map_bar(struct vdev *vdev, unsigned int bar);
 int vdev_remap_bars(struct vdev *vdev);
 void vdev_unmap_bar(struct vdev *vdev, unsigned int bar);
+
+/* dma-bufs of regions */
+
+/**
+ * struct vdev_range - a range of a region
+ * @offset: in the region
+ * @length: bytes
+ */
+struct vdev_range {
+	__u64 offset;
+	__u64 length;
+};
+
+int vdev_export(const struct vdev *vdev, unsigned int region,
+		const struct vdev_range *ranges, unsigned int nr);
 
 /* Configuration space; a failed read is all ones, as on the bus */
 __u8 vdev_cfg_read8(const struct vdev *vdev, unsigned int offset);
