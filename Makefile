@@ -19,12 +19,13 @@ help:
 	@echo 'make lint           run only the static checks of make check'
 	@echo 'make check-upstream run the newest kernel'"'"'s VFIO selftests on vGPUs'
 	@echo 'make qemu-tree      build QEMU from source with the emulated GPU in its tree'
+	@echo 'make tools          build nvvgpuctl and print its path'
 	@echo 'make docs           build the documentation as HTML'
 	@echo 'make shell          open a shell in the emulated machine'
 	@echo 'make modules        build the driver for the running kernel: [KDIR=<kernel build>]'
 	@echo 'make intree         add the driver to a Linux source tree: TREE=<linux>'
 	@echo 'make patches        write the driver as a patch series: TREE=<linux> [OUT=patches]'
-	@echo 'make deb            build Debian packages: the driver for DKMS, and the selftests'
+	@echo 'make deb            build Debian packages: the driver for DKMS, its tools, and the selftests'
 	@echo 'make modules_install, make clean    as for any external module'
 
 demo:
@@ -72,6 +73,9 @@ lint:
 check-upstream:
 	@lab/gates/upstream-selftests
 
+tools:
+	@echo "$$(lab/build/nvvgpuctl)/nvvgpuctl"
+
 docs:
 	@lab/build/html
 
@@ -90,4 +94,4 @@ deb:
 modules modules_install clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-.PHONY: help demo demo-migrate bench bench-migrate check check-debug check-all check-mutants check-upstream coverage fuzz lint docs qemu-tree shell intree patches deb modules modules_install clean
+.PHONY: help demo demo-migrate bench bench-migrate check check-debug check-all check-mutants check-upstream coverage fuzz lint tools docs qemu-tree shell intree patches deb modules modules_install clean

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpuctl apply, diff and status: carrying a plan out, and taking it back
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "config.h"
+
+static struct gpu *gpu_of(struct host *host, const struct action *action)
+{
+	return host_gpu(host, action->config->pf);
+}
+
+static struct vf *vf_of(struct host *host, const struct action *action)
+{
+	struct gpu *gpu = gpu_of(host, action);
+
+	return action->vf < gpu->nr_vfs ? &gpu->vfs[action->vf] : NULL;
+}
+
+/* VFs that appear must not get the kernel's own drivers. */
+static int set_vfs(struct gpu *gpu, unsigned int nr)
+{
+	char text[16];
+	int ret = 0;
+
+	file_write("0", PCI_DEVICES "/%s/sriov_drivers_autoprobe", gpu->bdf);
+	if (gpu->nr_vfs)
+		ret = file_write("0", PCI_DEVICES "/%s/sriov_numvfs", gpu->bdf);
+	snprintf(text, sizeof(text), "%u", nr);
+	if (!ret && nr)
+		ret = file_write(text, PCI_DEVICES "/%s/sriov_numvfs", gpu->bdf);
+	gpu_scan(gpu);
+
+	return ret;
+}
+
+static int do_bind(struct vf *vf)
+{
+	int ret = 0;
+
+	if (vf->driver[0])
+		ret = vf_unbind(vf);
+	if (!ret)
+		ret = vf_bind(vf);
+	if (!vf->gpu->nr_types)
+		types_read(vf->gpu);
+
+	return ret;
+}
+
+static int do_create(struct vf *vf, const struct entry *entry)
+{
+	const struct type *type = type_find(vf->gpu, entry->type);
+
+	if (!type)
+		return -ENODATA;
+
+	return vf_create(vf, type->id, entry->placement, entry->params, entry->name);
+}
+
+static int set_params(const struct vf *vf, const char *params)
+{
+	return vf_write(vf, "nvidia/vgpu_params", params[0] ? params : "\n");
+}
+
+static int set_name(struct vf *vf, const char *name)
+{
+	int ret = 0;
+
+	if (name[0])
+		ret = name_save(vf, name);
+	else
+		name_drop(vf);
+	name_read(vf);
+
+	return ret;
+}
+
+/* Remember what is there, for the roll-back. */
+static void action_save(struct action *action, const struct gpu *gpu, const struct vf *vf)
+{
+	action->old_vfs = gpu->nr_vfs;
+	if (!vf)
+		return;
+	action->old = *vf;
+	file_read(action->old_params, sizeof(action->old_params),
+		  PCI_DEVICES "/%s/nvidia/vgpu_params", vf->bdf);
+}
+
+static int action_do(struct action *action, struct host *host)
+{
+	struct gpu *gpu = gpu_of(host, action);
+	struct vf *vf = vf_of(host, action);
+
+	action_save(action, gpu, action->kind == ACTION_VFS ? NULL : vf);
+	if (action->kind == ACTION_VFS)
+		return set_vfs(gpu, action->vf);
+	if (!vf)
+		return -ENODEV;
+	switch (action->kind) {
+	case ACTION_BIND:
+		return do_bind(vf);
+	case ACTION_CLOSE:
+		return vf_release(vf);
+	case ACTION_DELETE:
+		return vf_delete(vf);
+	case ACTION_CREATE:
+		return do_create(vf, action->entry);
+	case ACTION_PARAMS:
+		return set_params(vf, action->entry->params);
+	default:
+		return set_name(vf, action->entry->name);
+	}
+}
+
+/* Bind a VF to the driver that it had before. */
+static int rebind(struct vf *vf, const char *driver)
+{
+	int ret = vf_unbind(vf);
+
+	if (!ret && driver[0])
+		ret = file_write(vf->bdf, "/sys/bus/pci/drivers/%s/bind", driver);
+
+	return ret;
+}
+
+/* A process that was asked to end does not come back. */
+static int action_undo(struct action *action, struct host *host)
+{
+	const struct vf *old = &action->old;
+	struct vf *vf = vf_of(host, action);
+
+	if (action->kind == ACTION_VFS)
+		return set_vfs(gpu_of(host, action), action->old_vfs);
+	if (!vf)
+		return -ENODEV;
+	switch (action->kind) {
+	case ACTION_BIND:
+		return rebind(vf, old->driver);
+	case ACTION_DELETE:
+		return vf_create(vf, old->type, old->placement, action->old_params, old->name);
+	case ACTION_CREATE:
+		return vf_delete(vf) ?: set_params(vf, action->old_params);
+	case ACTION_PARAMS:
+		return set_params(vf, action->old_params);
+	case ACTION_NAME:
+		return set_name(vf, old->name);
+	default:
+		return 0;
+	}
+}
+
+static const char *why_failed(const struct action *action, struct host *host, int err)
+{
+	const struct vf *vf = action->kind == ACTION_VFS ? NULL : vf_of(host, action);
+
+	if (action->kind == ACTION_BIND && err == -ENOENT)
+		return "the driver " FRONT_END " is not loaded";
+	if (action->kind == ACTION_BIND && err == -ENODEV)
+		return "the driver does not take the VF; the kernel's log says why";
+	if (action->kind == ACTION_BIND && err == -EAGAIN)
+		return "no back-end manages the VF";
+	if (action->kind == ACTION_CREATE && err == -ENODATA)
+		return "the GPU has no such type";
+	if (action->kind == ACTION_CLOSE)
+		return "the process does not end";
+
+	return vf ? vf_why(vf, err) : strerror(-err);
+}
+
+/* Undo what an action has done before it failed. */
+static void action_abort(struct action *action, struct host *host)
+{
+	struct vf *vf = action->kind == ACTION_VFS ? NULL : vf_of(host, action);
+
+	if (action->kind == ACTION_VFS && gpu_of(host, action)->nr_vfs != action->old_vfs)
+		action_undo(action, host);
+	else if (action->kind == ACTION_BIND && vf)
+		rebind(vf, action->old.driver);
+	else if (action->kind == ACTION_CREATE && vf && !vf->type)
+		set_params(vf, action->old_params);
+}
+
+static void roll_back(struct plan *plan, unsigned int nr, struct host *host)
+{
+	while (nr--) {
+		struct action *action = &plan->actions[nr];
+		int ret = action_undo(action, host);
+
+		if (ret)
+			error("cannot undo: %s: %s", action_text(action), strerror(-ret));
+		action->result = ret ? "done" : "rolled-back";
+	}
+}
+
+/* Without its VFs or its driver, nothing can be done on a VF. */
+static bool depends_on(const struct action *action, const struct action *failed)
+{
+	return action->config == failed->config &&
+	       (failed->kind == ACTION_VFS || failed->vf == action->vf);
+}
+
+static void skip_dependants(struct plan *plan, unsigned int failed)
+{
+	unsigned int i;
+
+	for (i = failed + 1; i < plan->nr; i++)
+		if (!opt.keep_going || depends_on(&plan->actions[i], &plan->actions[failed]))
+			plan->actions[i].result = "skipped";
+}
+
+/**
+ * plan_run() - carry a plan out
+ * @plan: without conflicts, unless there is --keep-going
+ * @host: as it was when the plan was made
+ *
+ * Return: STATUS_OK, or that of the first action that failed; all others are
+ * undone then, unless there is --keep-going.
+ */
+enum status plan_run(struct plan *plan, struct host *host)
+{
+	enum status status = STATUS_OK;
+	unsigned int i;
+
+	for (i = 0; i < plan->nr; i++) {
+		struct action *action = &plan->actions[i];
+		int ret;
+
+		if (!strcmp(action->result, "skipped"))
+			continue;
+		ret = action->status ? 0 : action_do(action, host);
+		if (!ret && !action->status) {
+			action->result = "done";
+			continue;
+		}
+		if (ret) {
+			snprintf(action->conflict, sizeof(action->conflict), "%s",
+				 why_failed(action, host, ret));
+			action->status = status_of(ret);
+		}
+		action->result = "failed";
+		error("%s", action_text(action));
+		status = status ?: action->status;
+		skip_dependants(plan, i);
+		if (opt.keep_going)
+			continue;
+		if (ret)
+			action_abort(action, host);
+		roll_back(plan, i, host);
+		break;
+	}
+
+	return status;
+}
+
+/* What happened last, for nvvgpuctl status */
+static void save_result(const struct config *config, const struct plan *plan)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *errors = json_object_new_array();
+	char path[PATH_LEN];
+	unsigned int i;
+
+	for (i = 0; i < plan->nr; i++)
+		if (plan->actions[i].config == config && plan->actions[i].conflict[0])
+			json_object_array_add(errors, json_object_new_string
+					      (action_text(&plan->actions[i])));
+	json_number(object, "time", time(NULL));
+	json_text(object, "file", config->path);
+	json_add(object, "errors", errors);
+	path_make(path, RUN_DIR "/status/%s.json", config->pf);
+	if (config->pf[0])
+		file_save(path, json_object_to_json_string(object));
+	json_object_put(object);
+}
+
+static void report_conflicts(struct plan *plan)
+{
+	unsigned int i;
+
+	for (i = 0; i < plan->nr; i++) {
+		if (plan->actions[i].status)
+			error("%s", action_text(&plan->actions[i]));
+		else
+			plan->actions[i].result = "skipped";
+	}
+}
+
+static enum status apply_plan(struct plan *plan, struct host *host)
+{
+	enum status status = plan_conflict(plan);
+
+	if (status && !opt.keep_going) {
+		report_conflicts(plan);
+		return status;
+	}
+	if (opt.dry_run)
+		return status;
+
+	return plan_run(plan, host);
+}
+
+enum status cmd_apply(int argc, char **argv)
+{
+	enum status status = opt.dry_run ? STATUS_OK : need_root();
+	struct configs configs;
+	struct host host;
+	struct plan plan;
+	unsigned int i;
+
+	if (status)
+		return status;
+	if (!opt.dry_run)
+		lock_take();
+	status = configs_read(&configs, argc ? argv[0] : NULL);
+	if (status)
+		return status;
+	if (configs.invalid && !opt.keep_going) {
+		configs_free(&configs);
+		return STATUS_INVALID;
+	}
+	host_scan(&host);
+	plan_make(&plan, &host, &configs);
+	status = apply_plan(&plan, &host);
+	for (i = 0; i < configs.nr && !opt.dry_run; i++)
+		save_result(&configs.list[i], &plan);
+	if (!opt.quiet || opt.json)
+		plan_print("apply", &plan);
+	if (!status && configs.invalid)
+		status = STATUS_INVALID;
+	plan_free(&plan);
+	host_free(&host);
+	configs_free(&configs);
+
+	return status;
+}
+
+enum status cmd_diff(int argc, char **argv)
+{
+	struct configs configs;
+	enum status status;
+	struct host host;
+	struct plan plan;
+
+	status = configs_read(&configs, argc ? argv[0] : NULL);
+	if (status)
+		return status;
+	host_scan(&host);
+	plan_make(&plan, &host, &configs);
+	plan_print("diff", &plan);
+	status = plan.nr ? STATUS_DIFFERS : STATUS_OK;
+	if (configs.invalid)
+		status = STATUS_INVALID;
+	plan_free(&plan);
+	host_free(&host);
+	configs_free(&configs);
+
+	return status;
+}
+
+static bool entry_differs(const struct plan *plan, const struct entry *entry,
+			  struct json_object *findings)
+{
+	bool differs = false;
+	unsigned int i;
+
+	for (i = 0; i < plan->nr; i++)
+		if (plan->actions[i].entry == entry) {
+			finding(findings, false, "vgpu", "nvvgpuctl apply",
+				"%s", action_text(&plan->actions[i]));
+			differs = true;
+		}
+
+	return differs;
+}
+
+static void status_config(struct json_object *findings, const struct config *config,
+			  const struct plan *plan)
+{
+	unsigned int i;
+
+	for (i = 0; i < plan->nr; i++)
+		if (plan->actions[i].config == config && !plan->actions[i].entry)
+			finding(findings, false, "gpu", "nvvgpuctl apply", "%s",
+				action_text(&plan->actions[i]));
+	for (i = 0; i < config->nr; i++) {
+		const struct entry *entry = &config->entries[i];
+
+		if (entry_differs(plan, entry, findings))
+			continue;
+		finding(findings, true, "vgpu", NULL, "%s/%u: %s%s%s %s",
+			config->pf[0] ? config->pf : config->wanted, entry->vf, entry->type,
+			entry->name[0] ? " " : "", entry->name,
+			entry->manual ? "is defined as manual" : "is there");
+	}
+}
+
+/* The errors of the last apply, if it has not been repeated with success */
+static void status_last(struct json_object *findings, const struct config *config)
+{
+	struct json_object *object, *errors;
+	char path[PATH_LEN];
+	size_t i;
+
+	path_make(path, RUN_DIR "/status/%s.json", config->pf);
+	object = config->pf[0] ? json_object_from_file(path) : NULL;
+	errors = object ? json_object_object_get(object, "errors") : NULL;
+	for (i = 0; errors && i < json_object_array_length(errors); i++)
+		finding(findings, false, "last-apply",
+			"see journalctl -u 'nvvgpu@*', and repeat nvvgpuctl apply",
+			"last apply: %s",
+			json_object_get_string(json_object_array_get_idx(errors, i)));
+	json_object_put(object);
+}
+
+enum status cmd_status(int argc, char **argv)
+{
+	struct json_object *findings;
+	struct configs configs;
+	enum status status;
+	struct host host;
+	struct plan plan;
+	unsigned int i;
+
+	status = configs_read(&configs, argc ? argv[0] : NULL);
+	if (status)
+		return status;
+	findings = findings_new();
+	host_scan(&host);
+	plan_make(&plan, &host, &configs);
+	for (i = 0; i < configs.nr; i++) {
+		status_config(findings, &configs.list[i], &plan);
+		status_last(findings, &configs.list[i]);
+	}
+	if (configs.invalid)
+		finding(findings, false, "file", "correct it", "a file is not valid");
+	plan_free(&plan);
+	host_free(&host);
+	configs_free(&configs);
+
+	return findings_end("status", findings);
+}

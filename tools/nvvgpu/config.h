@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The files in /etc/nvvgpu.d, and what they take to come true.
+ */
+#ifndef NVVGPUCTL_CONFIG_H
+#define NVVGPUCTL_CONFIG_H
+
+#include "ctl.h"
+
+/**
+ * struct entry - a vGPU as it is defined
+ * @vf: number of its VF
+ * @type: id or name
+ * @placement: or PLACEMENT_ANY
+ * @params: for the back-end, "" for none
+ * @name: or ""
+ * @manual: not created at boot
+ */
+struct entry {
+	unsigned int vf;
+	char type[NAME_LEN];
+	int placement;
+	char params[PARAMS_LEN];
+	char name[NAME_LEN];
+	bool manual;
+};
+
+/**
+ * struct config - one file
+ * @path: of the file
+ * @pf: address of the GPU, "" if it is not there
+ * @wanted: the GPU as the file names it
+ * @vfs: number of VFs, -1 for any
+ * @bind_all: bind all VFs, not only those with a vGPU
+ * @entries: the vGPUs
+ * @nr: how many
+ */
+struct config {
+	char path[PATH_LEN];
+	char pf[BDF_LEN];
+	char wanted[NAME_LEN];
+	int vfs;
+	bool bind_all;
+	struct entry *entries;
+	unsigned int nr;
+};
+
+/**
+ * struct configs - all files, in the order of their names
+ * @list: the files
+ * @nr: how many
+ * @invalid: there are others, which are not valid
+ */
+struct configs {
+	struct config *list;
+	unsigned int nr;
+	bool invalid;
+};
+
+struct json_object *config_load(const char *path);
+enum status configs_read(struct configs *configs, const char *path);
+void configs_free(struct configs *configs);
+
+/* What an action does, in the order in which actions are done */
+enum action_kind {
+	ACTION_VFS,
+	ACTION_BIND,
+	ACTION_CLOSE,
+	ACTION_DELETE,
+	ACTION_CREATE,
+	ACTION_PARAMS,
+	ACTION_NAME,
+};
+
+/**
+ * struct action - a step from what is there to what is defined
+ * @kind: what to do
+ * @config: file that wants it
+ * @entry: vGPU that wants it, or NULL
+ * @vf: number of the VF, or of VFs with ACTION_VFS
+ * @size: framebuffer of the type, to create large ones first
+ * @conflict: why it cannot be done, or ""
+ * @status: exit status that goes with @conflict
+ * @result: "planned", "done", "failed", "skipped" or "rolled-back"
+ * @old: the VF before the action, for the roll-back
+ * @old_params: of that VF
+ * @old_vfs: number of VFs before the action
+ */
+struct action {
+	enum action_kind kind;
+	const struct config *config;
+	const struct entry *entry;
+	unsigned int vf;
+	__u64 size;
+	char conflict[TEXT_LEN];
+	enum status status;
+	const char *result;
+	struct vf old;
+	char old_params[PARAMS_LEN];
+	unsigned int old_vfs;
+};
+
+/**
+ * struct plan - all actions
+ * @actions: the actions
+ * @nr: how many
+ */
+struct plan {
+	struct action *actions;
+	unsigned int nr;
+};
+
+void plan_make(struct plan *plan, struct host *host, const struct configs *configs);
+void plan_free(struct plan *plan);
+enum status plan_conflict(const struct plan *plan);
+const char *action_text(const struct action *action);
+void plan_print(const char *command, const struct plan *plan);
+
+enum status plan_run(struct plan *plan, struct host *host);
+
+#endif /* NVVGPUCTL_CONFIG_H */

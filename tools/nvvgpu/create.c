@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpuctl create and delete
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl.h"
+
+/* Of two GPUs, the one to take: near the NUMA node, then less used */
+static bool gpu_better(const struct gpu *a, const struct gpu *b)
+{
+	bool near_a = a->numa == opt.numa, near_b = b->numa == opt.numa;
+	double total_a = gpu_framebuffer(a), total_b = gpu_framebuffer(b);
+
+	if (opt.numa >= 0 && near_a != near_b)
+		return near_a;
+
+	return gpu_framebuffer_used(a) * total_b < gpu_framebuffer_used(b) * total_a;
+}
+
+static struct vf *gpu_free_vf(struct gpu *gpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < gpu->nr_vfs; i++)
+		if (gpu->vfs[i].managed && !strcmp(gpu->vfs[i].state, "bound"))
+			return &gpu->vfs[i];
+
+	return NULL;
+}
+
+/* Remember why a GPU cannot be taken, for the case that none can be. */
+static bool gpu_suits(struct gpu *gpu, const char *text, char *why, size_t size)
+{
+	const struct type *type = type_find(gpu, text);
+
+	if (!gpu->nr_types) {
+		snprintf(why, size, "%s: no VF that a back-end manages", gpu->bdf);
+		return false;
+	}
+	if (!type) {
+		snprintf(why, size, "%s: no type %s", gpu->bdf, text);
+		return false;
+	}
+	if (!gpu_free_vf(gpu)) {
+		snprintf(why, size, "%s: no VF is free", gpu->bdf);
+		return false;
+	}
+	if (!type->available) {
+		snprintf(why, size, "%s: %s", gpu->bdf, type->reason);
+		return false;
+	}
+
+	return true;
+}
+
+static struct vf *pick_vf(struct host *host, struct gpu *only, const char *type,
+			  char *why, size_t size)
+{
+	struct gpu *best = NULL;
+	unsigned int i;
+
+	snprintf(why, size, "no GPU with SR-IOV");
+	for (i = 0; i < host->nr; i++) {
+		struct gpu *gpu = &host->gpus[i];
+
+		if ((!only || gpu == only) && gpu_suits(gpu, type, why, size) &&
+		    (!best || gpu_better(gpu, best)))
+			best = gpu;
+	}
+
+	return best ? gpu_free_vf(best) : NULL;
+}
+
+static enum status fail_create(const struct vf *vf, const char *type, int err)
+{
+	error("%s: cannot create %s: %s", vf->bdf, type, vf_why(vf, err));
+
+	return status_of(err);
+}
+
+static void say_created(const struct vf *vf)
+{
+	struct json_object *answer;
+
+	if (!opt.json) {
+		printf("%s\n", vf->bdf);
+		return;
+	}
+	answer = json_answer("create");
+	json_add(answer, "vf", json_vf(vf));
+	print_json(answer);
+}
+
+static enum status create_on(struct vf *vf, const char *text)
+{
+	const struct type *type = type_find(vf->gpu, text);
+	int ret;
+
+	if (!type) {
+		error("%s: no type %s; see nvvgpuctl types %s", vf->gpu->bdf, text,
+		      vf->gpu->bdf);
+		return STATUS_NOT_FOUND;
+	}
+	if (vf->type) {
+		error("%s has a vGPU already", vf->bdf);
+		return STATUS_IN_USE;
+	}
+	ret = vf_create(vf, type->id, opt.placement, opt.params, opt.name);
+	if (ret)
+		return fail_create(vf, text, ret);
+	say_created(vf);
+
+	return STATUS_OK;
+}
+
+/* The VF that the user has named */
+static enum status create_vf(struct host *host, const char *text)
+{
+	struct vf *vf;
+	int ret;
+
+	ret = find_vf(host, opt.vf, &vf);
+	if (ret) {
+		error("%s: no such VF", opt.vf);
+		return status_of(-ENODEV);
+	}
+	if (!vf->driver[0]) {
+		vf_bind(vf);
+		types_read(vf->gpu);
+	}
+	if (!vf->managed) {
+		error("%s: no back-end manages it; see nvvgpuctl explain %s", vf->bdf, vf->bdf);
+		return STATUS_FAILED;
+	}
+
+	return create_on(vf, text);
+}
+
+static enum status create_anywhere(struct host *host, const char *text)
+{
+	struct gpu *only = NULL;
+	char why[TEXT_LEN * 2];
+	struct vf *vf;
+
+	if (opt.gpu && find_gpu(host, opt.gpu, &only)) {
+		error("%s: no such GPU", opt.gpu);
+		return STATUS_NOT_FOUND;
+	}
+	vf = pick_vf(host, only, text, why, sizeof(why));
+	if (!vf) {
+		error("cannot create %s: %s", text, why);
+		return STATUS_FAILED;
+	}
+
+	return create_on(vf, text);
+}
+
+static enum status check_name(struct host *host)
+{
+	struct vf *vf;
+
+	if (!opt.name)
+		return STATUS_OK;
+	if (!name_valid(opt.name)) {
+		error("%s: a name begins with a letter and has letters, digits and -_. only",
+		      opt.name);
+		return STATUS_USAGE;
+	}
+	if (!find_vf(host, opt.name, &vf)) {
+		error("%s has a vGPU of the name %s", vf->bdf, opt.name);
+		return STATUS_IN_USE;
+	}
+
+	return STATUS_OK;
+}
+
+enum status cmd_create(int argc, char **argv)
+{
+	enum status status = need_root();
+	struct host host;
+
+	(void)argc;
+	if (status)
+		return status;
+	lock_take();
+	host_scan(&host);
+	status = check_name(&host);
+	if (!status)
+		status = opt.vf ? create_vf(&host, argv[0]) :
+				  create_anywhere(&host, argv[0]);
+	host_free(&host);
+
+	return status;
+}
+
+/* Have the user of an open vGPU end, if that is wanted. */
+static enum status close_vf(struct vf *vf)
+{
+	if (strcmp(vf->state, "open") && !vf->pid)
+		return STATUS_OK;
+	if (!opt.force) {
+		error("%s: %s (%d) has it open", vf->bdf, vf->command, vf->pid);
+		return STATUS_IN_USE;
+	}
+	if (vf_release(vf)) {
+		error("%s: %s (%d) does not close it", vf->bdf, vf->command, vf->pid);
+		return STATUS_IN_USE;
+	}
+
+	return STATUS_OK;
+}
+
+static enum status check_expected(const struct vf *vf)
+{
+	if (!opt.expect || vf->generation == opt.expect)
+		return STATUS_OK;
+	if (vf->generation)
+		error("%s: vGPU %llu is gone, vGPU %llu is there now",
+		      vf->bdf, opt.expect, vf->generation);
+	else
+		error("%s: vGPU %llu is gone", vf->bdf, opt.expect);
+
+	return STATUS_STALE;
+}
+
+static enum status delete_one(struct host *host, const char *text)
+{
+	enum status status;
+	struct vf *vf;
+	int ret;
+
+	ret = find_vf(host, text, &vf);
+	if (ret) {
+		error("%s: no such VF or vGPU", text);
+		return STATUS_NOT_FOUND;
+	}
+	status = check_expected(vf);
+	if (status)
+		return status;
+	if (!vf->type) {
+		error("%s has no vGPU", vf->bdf);
+		return STATUS_NOT_FOUND;
+	}
+	status = close_vf(vf);
+	if (status)
+		return status;
+	ret = vf_delete(vf);
+	if (!ret)
+		return STATUS_OK;
+	error("%s: %s", vf->bdf, vf_why(vf, ret));
+
+	return status_of(ret);
+}
+
+enum status cmd_delete(int argc, char **argv)
+{
+	enum status status = need_root(), one;
+	struct host host;
+	int i;
+
+	if (status)
+		return status;
+	if (opt.expect && argc > 1) {
+		error("--expect is for one vGPU");
+		return STATUS_USAGE;
+	}
+	lock_take();
+	host_scan(&host);
+	for (i = 0; i < argc; i++) {
+		one = delete_one(&host, argv[i]);
+		status = status ?: one;
+	}
+	host_free(&host);
+
+	return status;
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Shared by the files of nvvgpuctl.
+ *
+ * Functions that return int return 0, a length or a count, or a negative errno,
+ * unless they are commands: those return an exit status.
+ */
+#ifndef NVVGPUCTL_H
+#define NVVGPUCTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include <json-c/json.h>
+#include <linux/types.h>
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+#define FRONT_END	"nvvgpu-vfio-pci"
+#define CONFIG_DIR	"/etc/nvvgpu.d"
+#define RUN_DIR		"/run/nvvgpu"
+#define PCI_DEVICES	"/sys/bus/pci/devices"
+
+#define BDF_LEN		16
+#define NAME_LEN	64
+#define TEXT_LEN	256
+#define PATH_LEN	512
+#define FILE_LEN	8192
+#define PARAMS_LEN	1024
+#define MAX_BARS	6
+#define PLACEMENT_ANY	(-1)
+
+/**
+ * enum status - exit status of nvvgpuctl; part of its interface
+ * @STATUS_OK: done
+ * @STATUS_FAILED: the kernel or the back-end refused
+ * @STATUS_USAGE: wrong command line
+ * @STATUS_NOT_FOUND: no such GPU, VF, vGPU, type or definition
+ * @STATUS_IN_USE: a vGPU is open, or the VF already has one
+ * @STATUS_STALE: the vGPU is not the expected one any more
+ * @STATUS_DIFFERS: the answer of a command that checks is "no"
+ * @STATUS_PERMISSION: must be run as root
+ * @STATUS_INVALID: a file is not valid
+ */
+enum status {
+	STATUS_OK,
+	STATUS_FAILED,
+	STATUS_USAGE,
+	STATUS_NOT_FOUND,
+	STATUS_IN_USE,
+	STATUS_STALE,
+	STATUS_DIFFERS,
+	STATUS_PERMISSION,
+	STATUS_INVALID,
+};
+
+/**
+ * struct options - the command line
+ * @root: put before every path, "" by default
+ * @json: print JSON
+ * @quiet: print nothing but errors and what was asked for
+ * @colour: the output is a terminal
+ * @force: also end the processes that are in the way
+ * @dry_run: only show what would be done
+ * @all: also what is defined as manual
+ * @manual: define as manual
+ * @keep_going: do what can be done instead of rolling back
+ * @textfile: print metrics in the older Prometheus format
+ * @http: answer one HTTP request on standard input
+ * @gpu: --gpu, or NULL
+ * @vf: --vf, or NULL
+ * @type: --type, or NULL
+ * @name: --name, or NULL
+ * @params: --params, or NULL
+ * @output: --output, or NULL
+ * @placement: --placement, or PLACEMENT_ANY
+ * @numa: --numa, or -1
+ * @expect: --expect, or 0
+ * @vfs: --vfs, or -1
+ * @count: --count, or 0 for no limit
+ * @timeout: --timeout in seconds, or -1
+ * @interval: --interval in seconds
+ */
+struct options {
+	const char *root;
+	bool json;
+	bool quiet;
+	bool colour;
+	bool force;
+	bool dry_run;
+	bool all;
+	bool manual;
+	bool keep_going;
+	bool textfile;
+	bool http;
+	const char *gpu;
+	const char *vf;
+	const char *type;
+	const char *name;
+	const char *params;
+	const char *output;
+	int placement;
+	int numa;
+	__u64 expect;
+	int vfs;
+	int count;
+	int timeout;
+	double interval;
+};
+
+extern struct options opt;
+
+/**
+ * struct type - a vGPU type that a GPU offers
+ * @id: what nvidia/current_vgpu_type takes
+ * @name: whole name
+ * @vgpu_class: "Q", "C", "B" or "A"
+ * @framebuffer: bytes
+ * @bar: sizes of the BARs that differ from the VF's own, else 0
+ * @heads: displays
+ * @resolution: "<width>x<height>"
+ * @max_instances: on an empty GPU
+ * @weight: share of engine time
+ * @available: how many more can be created
+ * @reason: why none
+ */
+struct type {
+	unsigned int id;
+	char name[NAME_LEN];
+	char vgpu_class[8];
+	__u64 framebuffer;
+	__u64 bar[MAX_BARS];
+	unsigned int heads;
+	char resolution[24];
+	unsigned int max_instances;
+	unsigned int weight;
+	unsigned int available;
+	char reason[TEXT_LEN];
+};
+
+struct gpu;
+
+/**
+ * struct vf - a virtual function and its vGPU
+ * @gpu: its GPU
+ * @number: from 0
+ * @bdf: PCI address
+ * @driver: or ""
+ * @managed: a back-end manages it, so it has the files of the driver
+ * @state: as nvvgpu/state, "" unless @managed
+ * @backend: as nvvgpu/backend
+ * @type: id, 0 without a vGPU
+ * @generation: number of the vGPU, 0 without one
+ * @placement: or PLACEMENT_ANY
+ * @name: given by create or apply, or ""
+ * @pid: of the process that has it open, or 0
+ * @command: of that process
+ * @vm: name of its VM, or ""
+ */
+struct vf {
+	struct gpu *gpu;
+	unsigned int number;
+	char bdf[BDF_LEN];
+	char driver[NAME_LEN];
+	bool managed;
+	char state[16];
+	char backend[NAME_LEN];
+	unsigned int type;
+	__u64 generation;
+	int placement;
+	char name[NAME_LEN];
+	pid_t pid;
+	char command[NAME_LEN];
+	char vm[TEXT_LEN];
+};
+
+/**
+ * struct gpu - a physical function with vGPUs
+ * @bdf: PCI address
+ * @driver: or ""
+ * @model: from the list of PCI ids
+ * @numa: node, or -1
+ * @total: VFs that it can have
+ * @nr_vfs: VFs that are enabled
+ * @vfs: the VFs
+ * @nr_types: entries in @types; 0 if the list cannot be read
+ * @types: that it offers
+ */
+struct gpu {
+	char bdf[BDF_LEN];
+	char driver[NAME_LEN];
+	char model[TEXT_LEN];
+	int numa;
+	unsigned int total;
+	unsigned int nr_vfs;
+	struct vf *vfs;
+	unsigned int nr_types;
+	struct type *types;
+};
+
+/**
+ * struct host - all GPUs, in the order of their addresses
+ * @gpus: the GPUs
+ * @nr: how many
+ */
+struct host {
+	struct gpu *gpus;
+	unsigned int nr;
+};
+
+/* sysfs.c: files */
+[[gnu::format(printf, 2, 3)]]
+void path_make(char *path, const char *fmt, ...);
+[[gnu::format(printf, 3, 4)]]
+int file_read(char *buf, size_t size, const char *fmt, ...);
+[[gnu::format(printf, 2, 3)]]
+int file_write(const char *text, const char *fmt, ...);
+[[gnu::format(printf, 3, 4)]]
+int file_link(char *buf, size_t size, const char *fmt, ...);
+[[gnu::format(printf, 1, 2)]]
+bool file_exists(const char *fmt, ...);
+[[gnu::format(printf, 2, 3)]]
+long long file_number(long long otherwise, const char *fmt, ...);
+int file_save(const char *path, const char *text);
+int lock_take(void);
+
+/* pci.c */
+int pci_parse(const char *text, char *bdf);
+void pci_model(const char *bdf, char *buf, size_t size);
+int pci_serial(const char *bdf, char *buf, size_t size);
+int pci_slot(const char *slot, char *bdf);
+
+/* gpu.c */
+void host_scan(struct host *host);
+void host_free(struct host *host);
+struct gpu *host_gpu(struct host *host, const char *bdf);
+bool gpu_add(struct host *host, const char *bdf);
+void gpu_scan(struct gpu *gpu);
+void vf_scan(struct vf *vf);
+int find_gpu(struct host *host, const char *text, struct gpu **gpu);
+int find_vf(struct host *host, const char *text, struct vf **vf);
+__u64 gpu_framebuffer(const struct gpu *gpu);
+__u64 gpu_framebuffer_used(const struct gpu *gpu);
+
+/* types.c */
+void types_read(struct gpu *gpu);
+const struct type *type_by_id(const struct gpu *gpu, unsigned int id);
+const struct type *type_find(const struct gpu *gpu, const char *text);
+const char *type_short(const char *name);
+
+/* owner.c, names.c */
+void owner_read(struct vf *vf);
+void name_read(struct vf *vf);
+int name_save(const struct vf *vf, const char *name);
+void name_drop(const struct vf *vf);
+bool name_valid(const char *name);
+
+/* vgpu.c: changes of a VF */
+int vf_write(const struct vf *vf, const char *file, const char *text);
+void vf_error(const struct vf *vf, char *buf, size_t size);
+const char *vf_why(const struct vf *vf, int err);
+int vf_bind(struct vf *vf);
+int vf_unbind(struct vf *vf);
+int vf_create(struct vf *vf, unsigned int type, int placement,
+	      const char *params, const char *name);
+int vf_delete(struct vf *vf);
+int vf_release(struct vf *vf);
+enum status status_of(int err);
+
+/* out.c */
+[[gnu::format(printf, 1, 2)]]
+void error(const char *fmt, ...);
+[[gnu::format(printf, 1, 2)]]
+void note(const char *fmt, ...);
+enum status need_root(void);
+const char *paint(const char *colour, const char *text);
+const char *size_text(__u64 bytes);
+void print_json(struct json_object *object);
+void json_add(struct json_object *object, const char *key,
+	      struct json_object *val);
+void json_text(struct json_object *object, const char *key, const char *text);
+void json_number(struct json_object *object, const char *key, int64_t val);
+void json_flag(struct json_object *object, const char *key, bool val);
+struct json_object *json_answer(const char *command);
+
+/**
+ * struct table - lines of text in columns
+ * @nr_columns: cells of a line
+ * @cells: of all lines
+ * @nr_cells: entries in @cells
+ */
+struct table {
+	unsigned int nr_columns;
+	char **cells;
+	unsigned int nr_cells;
+};
+
+void table_begin(struct table *table, unsigned int nr, const char * const *head);
+[[gnu::format(printf, 2, 3)]]
+void table_cell(struct table *table, const char *fmt, ...);
+void table_end(struct table *table);
+
+/* finding.c: answers of the commands that look for the cause of a problem */
+struct json_object *findings_new(void);
+[[gnu::format(printf, 5, 6)]]
+void finding(struct json_object *findings, bool good, const char *id,
+	     const char *advice, const char *fmt, ...);
+enum status findings_end(const char *command, struct json_object *findings);
+
+/**
+ * struct command - a command of nvvgpuctl
+ * @name: what is typed
+ * @run: runs it
+ * @options: letters of the options that it takes, besides those of all
+ * @min: arguments at least
+ * @max: arguments at most
+ * @arguments: as the usage shows them
+ * @help: one line
+ */
+struct command {
+	const char *name;
+	enum status (*run)(int argc, char **argv);
+	const char *options;
+	int min;
+	int max;
+	const char *arguments;
+	const char *help;
+};
+
+extern const struct command commands[];
+
+enum status cmd_apply(int argc, char **argv);
+enum status cmd_complete(int argc, char **argv);
+enum status cmd_create(int argc, char **argv);
+enum status cmd_define(int argc, char **argv);
+enum status cmd_delete(int argc, char **argv);
+enum status cmd_diff(int argc, char **argv);
+enum status cmd_doctor(int argc, char **argv);
+enum status cmd_explain(int argc, char **argv);
+enum status cmd_list(int argc, char **argv);
+enum status cmd_metrics(int argc, char **argv);
+enum status cmd_migrate_check(int argc, char **argv);
+enum status cmd_status(int argc, char **argv);
+enum status cmd_top(int argc, char **argv);
+enum status cmd_types(int argc, char **argv);
+enum status cmd_undefine(int argc, char **argv);
+enum status cmd_watch(int argc, char **argv);
+
+/* list.c */
+struct json_object *json_vf(const struct vf *vf);
+
+/* main.c, for complete.c */
+const char *option_words(const struct command *command);
+
+#endif /* NVVGPUCTL_H */

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpuctl define and undefine: entries in /etc/nvvgpu.d/<PF>.json
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+
+/* A vGPU that is defined may not be there now. */
+static bool find_defined(const char *name, char *pf, unsigned int *number)
+{
+	struct configs configs;
+	bool found = false;
+	unsigned int i, j;
+
+	if (!name_valid(name) || configs_read(&configs, NULL))
+		return false;
+	for (i = 0; i < configs.nr; i++)
+		for (j = 0; j < configs.list[i].nr; j++)
+			if (!strcmp(configs.list[i].entries[j].name, name)) {
+				strcpy(pf, configs.list[i].pf);
+				*number = configs.list[i].entries[j].vf;
+				found = pf[0];
+			}
+	configs_free(&configs);
+
+	return found;
+}
+
+/* "PF/3" also names a VF that is not enabled yet. */
+static enum status parse_target(const char *text, char *pf, unsigned int *number)
+{
+	const char *slash = strchr(text, '/');
+	char address[BDF_LEN], *end;
+	struct host host;
+	struct vf *vf;
+	int ret;
+
+	if (slash) {
+		snprintf(address, sizeof(address), "%.*s", (int)(slash - text), text);
+		*number = strtoul(slash + 1, &end, 10);
+		if (!pci_parse(address, pf) && slash[1] && !*end)
+			return STATUS_OK;
+	}
+	host_scan(&host);
+	ret = find_vf(&host, text, &vf);
+	if (!ret) {
+		strcpy(pf, vf->gpu->bdf);
+		*number = vf->number;
+	}
+	host_free(&host);
+	if (!ret || find_defined(text, pf, number))
+		return STATUS_OK;
+	error("%s: no such VF or vGPU", text);
+
+	return STATUS_NOT_FOUND;
+}
+
+/* The file of a GPU, a new object if there is none, or NULL if it is not valid */
+static struct json_object *load(const char *pf, char *path)
+{
+	struct json_object *object;
+
+	path_make(path, CONFIG_DIR "/%s.json", pf);
+	if (!access(path, F_OK))
+		return config_load(path);
+	object = json_object_new_object();
+	json_text(object, "address", pf);
+
+	return object;
+}
+
+/* An array of the entries for all VFs but one */
+static struct json_object *others(struct json_object *object, unsigned int number,
+				  bool *found)
+{
+	struct json_object *old = json_object_object_get(object, "vgpus");
+	struct json_object *new = json_object_new_array();
+	size_t i;
+
+	*found = false;
+	for (i = 0; old && i < json_object_array_length(old); i++) {
+		struct json_object *entry = json_object_array_get_idx(old, i);
+		struct json_object *vf = json_object_object_get(entry, "vf");
+
+		if (json_object_get_int(vf) == (int)number)
+			*found = true;
+		else
+			json_object_array_add(new, json_object_get(entry));
+	}
+
+	return new;
+}
+
+/* Only a file that apply takes replaces the one that is there. */
+static enum status save(const char *path, struct json_object *object)
+{
+	const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+							  JSON_C_TO_STRING_SPACED |
+							  JSON_C_TO_STRING_NOSLASHESCAPE);
+	char new[PATH_LEN + 8];
+	struct configs configs;
+	int ret;
+
+	snprintf(new, sizeof(new), "%s.new", path);
+	ret = file_save(new, text);
+	if (ret) {
+		error("%s: %s", new, strerror(-ret));
+		return STATUS_FAILED;
+	}
+	configs_read(&configs, new);
+	if (configs.invalid || rename(new, path)) {
+		unlink(new);
+		ret = -EINVAL;
+	}
+	configs_free(&configs);
+
+	return ret ? STATUS_INVALID : STATUS_OK;
+}
+
+static struct json_object *entry_from_options(unsigned int number)
+{
+	struct json_object *entry = json_object_new_object();
+
+	json_number(entry, "vf", number);
+	json_text(entry, "type", opt.type);
+	if (opt.placement != PLACEMENT_ANY)
+		json_number(entry, "placement", opt.placement);
+	if (opt.params)
+		json_text(entry, "params", opt.params);
+	if (opt.name)
+		json_text(entry, "name", opt.name);
+	if (opt.manual)
+		json_text(entry, "start", "manual");
+
+	return entry;
+}
+
+/* Without --type, what the VF has now is defined. */
+static enum status take_present(const char *pf, unsigned int number)
+{
+	static char type[NAME_LEN], name[NAME_LEN], params[PARAMS_LEN];
+	const struct type *known;
+	enum status status = STATUS_NOT_FOUND;
+	struct host host;
+	struct gpu *gpu;
+	struct vf *vf;
+
+	host_scan(&host);
+	if (find_gpu(&host, pf, &gpu) || number >= gpu->nr_vfs || !gpu->vfs[number].type) {
+		error("%s/%u has no vGPU; name a type by --type", pf, number);
+	} else {
+		vf = &gpu->vfs[number];
+		known = type_by_id(gpu, vf->type);
+		if (known)
+			snprintf(type, sizeof(type), "%s", type_short(known->name));
+		else
+			snprintf(type, sizeof(type), "%u", vf->type);
+		opt.type = type;
+		opt.placement = opt.placement == PLACEMENT_ANY ? vf->placement : opt.placement;
+		snprintf(name, sizeof(name), "%s", vf->name);
+		opt.name = opt.name ?: name[0] ? name : NULL;
+		file_read(params, sizeof(params), PCI_DEVICES "/%s/nvidia/vgpu_params", vf->bdf);
+		opt.params = opt.params ?: params[0] ? params : NULL;
+		status = STATUS_OK;
+	}
+	host_free(&host);
+
+	return status;
+}
+
+/* The number of VFs is defined, too, so that they are there after a reboot. */
+static void define_vfs(struct json_object *object, const char *pf, unsigned int number)
+{
+	struct json_object *vfs = json_object_object_get(object, "vfs");
+	int now = file_number(0, PCI_DEVICES "/%s/sriov_numvfs", pf);
+
+	if (opt.vfs >= 0)
+		json_number(object, "vfs", opt.vfs);
+	else if (!vfs)
+		json_number(object, "vfs", now > (int)number ? now : (int)number + 1);
+}
+
+enum status cmd_define(int argc, char **argv)
+{
+	enum status status = need_root();
+	struct json_object *object, *entries;
+	char pf[BDF_LEN], path[PATH_LEN];
+	unsigned int number;
+	bool found;
+
+	(void)argc;
+	if (!status)
+		status = parse_target(argv[0], pf, &number);
+	if (!status && !opt.type)
+		status = take_present(pf, number);
+	if (status)
+		return status;
+	lock_take();
+	object = load(pf, path);
+	if (!object)
+		return STATUS_INVALID;
+	entries = others(object, number, &found);
+	json_object_array_add(entries, entry_from_options(number));
+	define_vfs(object, pf, number);
+	json_add(object, "vgpus", entries);
+	status = save(path, object);
+	json_object_put(object);
+	if (!status)
+		note("%s/%u is defined in %s", pf, number, path);
+
+	return status;
+}
+
+enum status cmd_undefine(int argc, char **argv)
+{
+	enum status status = need_root();
+	struct json_object *object, *entries;
+	char pf[BDF_LEN], path[PATH_LEN];
+	unsigned int number;
+	bool found;
+
+	(void)argc;
+	if (!status)
+		status = parse_target(argv[0], pf, &number);
+	if (status)
+		return status;
+	lock_take();
+	object = load(pf, path);
+	if (!object)
+		return STATUS_INVALID;
+	entries = others(object, number, &found);
+	json_add(object, "vgpus", entries);
+	if (found) {
+		status = save(path, object);
+	} else {
+		error("%s/%u is not defined in %s", pf, number, path);
+		status = STATUS_NOT_FOUND;
+	}
+	json_object_put(object);
+
+	return status;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpuctl doctor: every prerequisite, in the order in which one needs another
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "ctl.h"
+
+static unsigned int entries_in(const char *dir)
+{
+	unsigned int nr = 0;
+	struct dirent *entry;
+	char path[PATH_LEN];
+	DIR *handle;
+
+	path_make(path, "%s", dir);
+	handle = opendir(path);
+	if (!handle)
+		return 0;
+	while ((entry = readdir(handle)))
+		nr += entry->d_name[0] != '.';
+	closedir(handle);
+
+	return nr;
+}
+
+static void check_iommu(struct json_object *findings)
+{
+	bool good = entries_in("/sys/kernel/iommu_groups");
+
+	finding(findings, good, "iommu",
+		"enable VT-d or AMD-Vi in the firmware's set-up, and on Intel add intel_iommu=on to the kernel's command line",
+		good ? "the IOMMU is on" : "the IOMMU is off");
+}
+
+static void check_iommufd(struct json_object *findings)
+{
+	bool good = file_exists("/dev/iommu");
+
+	finding(findings, good, "iommufd",
+		"modprobe iommufd; if there is no such module, the kernel lacks CONFIG_IOMMUFD: install nvvgpu-dkms",
+		good ? "iommufd: /dev/iommu is there" : "iommufd: /dev/iommu is missing");
+}
+
+static void check_vfio(struct json_object *findings)
+{
+	bool good = file_exists("/sys/class/vfio-dev");
+
+	finding(findings, good, "vfio",
+		"modprobe vfio; if the class vfio-dev stays away, the kernel lacks CONFIG_VFIO_DEVICE_CDEV: install nvvgpu-dkms",
+		good ? "VFIO has character devices" : "VFIO has no character devices");
+}
+
+static void check_driver(struct json_object *findings)
+{
+	bool good = file_exists("/sys/bus/pci/drivers/" FRONT_END);
+
+	finding(findings, good, "driver", "modprobe nvvgpu-vfio-pci",
+		good ? "driver " FRONT_END " is loaded" :
+		       "driver " FRONT_END " is not loaded");
+}
+
+static void check_pf_driver(struct json_object *findings, const struct gpu *gpu)
+{
+	finding(findings, gpu->driver[0], "pf-driver",
+		"load the GPU's own driver; for the emulated GPU: modprobe nvvgpu-emu",
+		"GPU %s (%s) has %s%s", gpu->bdf, gpu->model,
+		gpu->driver[0] ? "the driver " : "no driver", gpu->driver);
+}
+
+static void check_vfs(struct json_object *findings, const struct gpu *gpu)
+{
+	finding(findings, gpu->nr_vfs, "vfs",
+		"write their number to sriov_numvfs, or set \"vfs\" in " CONFIG_DIR,
+		"GPU %s has %u of %u VFs enabled", gpu->bdf, gpu->nr_vfs, gpu->total);
+}
+
+static void check_binding(struct json_object *findings, const struct gpu *gpu)
+{
+	unsigned int i, bound = 0;
+
+	for (i = 0; i < gpu->nr_vfs; i++)
+		bound += !strcmp(gpu->vfs[i].driver, FRONT_END);
+	if (gpu->nr_vfs)
+		finding(findings, bound, "binding",
+			"nvvgpuctl explain says why for one VF",
+			"GPU %s: %u of %u VFs bound to " FRONT_END, gpu->bdf, bound, gpu->nr_vfs);
+}
+
+static void check_backend(struct json_object *findings, const struct gpu *gpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < gpu->nr_vfs; i++)
+		if (!strcmp(gpu->vfs[i].driver, FRONT_END))
+			break;
+	if (i == gpu->nr_vfs)
+		return;
+	finding(findings, gpu->vfs[i].managed, "backend",
+		"load the back-end's module; for nvvgpu-generic, also enable the PF in configfs",
+		"GPU %s is managed by %s%s", gpu->bdf,
+		gpu->vfs[i].managed ? "the back-end " : "no back-end", gpu->vfs[i].backend);
+}
+
+static void check_gpus(struct json_object *findings, const struct host *host)
+{
+	unsigned int i;
+
+	if (!host->nr)
+		finding(findings, false, "gpu",
+			"look for the GPU in lspci, and for SR-IOV in the firmware's set-up",
+			"no GPU with SR-IOV");
+	for (i = 0; i < host->nr; i++) {
+		check_pf_driver(findings, &host->gpus[i]);
+		check_vfs(findings, &host->gpus[i]);
+		check_binding(findings, &host->gpus[i]);
+		check_backend(findings, &host->gpus[i]);
+	}
+}
+
+/* A VM's memory is locked; root is not limited. */
+static void check_memlock(struct json_object *findings)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (!geteuid() || limit.rlim_cur == RLIM_INFINITY)
+		finding(findings, true, "memlock", NULL, "this user may lock memory without limit");
+	else
+		finding(findings, false, "memlock",
+			"raise it to the VM's memory and 1 GiB: LimitMEMLOCK= of its unit, or /etc/security/limits.conf",
+			"this user may lock %llu KiB; a VM with more memory fails with ENOMEM",
+			(__u64)limit.rlim_cur >> 10);
+}
+
+static long long memory_line(const char *key)
+{
+	char buf[FILE_LEN];
+	const char *line;
+
+	if (file_read(buf, sizeof(buf), "/proc/meminfo") <= 0)
+		return 0;
+	line = strstr(buf, key);
+
+	return line ? strtoll(line + strlen(key), NULL, 10) : 0;
+}
+
+static void check_hugepages(struct json_object *findings)
+{
+	const long long total = memory_line("HugePages_Total:");
+	const long long left = memory_line("HugePages_Free:");
+
+	if (total)
+		finding(findings, left, "hugepages",
+			"shut a VM down, or raise vm.nr_hugepages",
+			"%lld of %lld huge pages are free", left, total);
+}
+
+/* libvirt lets QEMU open what this list has, if it is set. */
+static void check_libvirt(struct json_object *findings)
+{
+	char buf[65536], *line, *save = NULL;
+	bool in_list = false, has_iommu = false, set = false;
+
+	if (file_read(buf, sizeof(buf), "/etc/libvirt/qemu.conf") < 0)
+		return;
+	for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (line[strspn(line, " \t")] == '#')
+			continue;
+		if (strstr(line, "cgroup_device_acl"))
+			set = true;
+		if (strstr(line, "cgroup_device_acl"))
+			in_list = true;
+		if (in_list && strstr(line, "\"/dev/iommu\""))
+			has_iommu = true;
+		if (strchr(line, ']'))
+			in_list = false;
+	}
+	finding(findings, !set || has_iommu, "libvirt",
+		"add \"/dev/iommu\" to cgroup_device_acl in /etc/libvirt/qemu.conf",
+		!set || has_iommu ? "libvirt's list of devices is no obstacle" :
+		"libvirt keeps QEMU from /dev/iommu");
+}
+
+enum status cmd_doctor(int argc, char **argv)
+{
+	struct json_object *findings = findings_new();
+	struct host host;
+
+	(void)argc;
+	(void)argv;
+	host_scan(&host);
+	check_iommu(findings);
+	check_iommufd(findings);
+	check_vfio(findings);
+	check_driver(findings);
+	check_gpus(findings, &host);
+	check_memlock(findings);
+	check_hugepages(findings);
+	check_libvirt(findings);
+	host_free(&host);
+
+	return findings_end("doctor", findings);
+}

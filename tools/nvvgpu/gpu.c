@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * GPUs, their VFs and vGPUs, as sysfs shows them.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+
+#define CLASS_DISPLAY	0x03
+
+/* Read what changes in the life of a VF. */
+void vf_scan(struct vf *vf)
+{
+	const char *bdf = vf->bdf;
+
+	file_link(vf->driver, sizeof(vf->driver), PCI_DEVICES "/%s/driver", bdf);
+	vf->managed = file_exists(PCI_DEVICES "/%s/nvvgpu/state", bdf);
+	file_read(vf->state, sizeof(vf->state), PCI_DEVICES "/%s/nvvgpu/state", bdf);
+	file_read(vf->backend, sizeof(vf->backend), PCI_DEVICES "/%s/nvvgpu/backend", bdf);
+	vf->type = file_number(0, PCI_DEVICES "/%s/nvidia/current_vgpu_type", bdf);
+	vf->generation = file_number(0, PCI_DEVICES "/%s/nvvgpu/generation", bdf);
+	vf->placement = file_number(PLACEMENT_ANY, PCI_DEVICES "/%s/nvidia/placement_id", bdf);
+	name_read(vf);
+	owner_read(vf);
+}
+
+static void vfs_scan(struct gpu *gpu)
+{
+	unsigned int i;
+
+	free(gpu->vfs);
+	gpu->nr_vfs = file_number(0, PCI_DEVICES "/%s/sriov_numvfs", gpu->bdf);
+	gpu->vfs = calloc(gpu->nr_vfs ?: 1, sizeof(*gpu->vfs));
+	for (i = 0; i < gpu->nr_vfs; i++) {
+		struct vf *vf = &gpu->vfs[i];
+
+		vf->gpu = gpu;
+		vf->number = i;
+		file_link(vf->bdf, sizeof(vf->bdf), PCI_DEVICES "/%s/virtfn%u", gpu->bdf, i);
+		vf_scan(vf);
+	}
+}
+
+/* Read everything about a GPU again. */
+void gpu_scan(struct gpu *gpu)
+{
+	file_link(gpu->driver, sizeof(gpu->driver), PCI_DEVICES "/%s/driver", gpu->bdf);
+	gpu->numa = file_number(-1, PCI_DEVICES "/%s/numa_node", gpu->bdf);
+	gpu->total = file_number(0, PCI_DEVICES "/%s/sriov_totalvfs", gpu->bdf);
+	if (!gpu->model[0])
+		pci_model(gpu->bdf, gpu->model, sizeof(gpu->model));
+	vfs_scan(gpu);
+	types_read(gpu);
+}
+
+static bool any_vf_is_ours(const char *pf)
+{
+	unsigned int i, nr = file_number(0, PCI_DEVICES "/%s/sriov_numvfs", pf);
+	char driver[NAME_LEN];
+
+	for (i = 0; i < nr; i++) {
+		file_link(driver, sizeof(driver), PCI_DEVICES "/%s/virtfn%u/driver", pf, i);
+		if (!strcmp(driver, FRONT_END))
+			return true;
+	}
+
+	return false;
+}
+
+/* A display adapter with SR-IOV, or any device whose VFs the driver has */
+static bool is_gpu(const char *bdf)
+{
+	if (file_number(0, PCI_DEVICES "/%s/sriov_totalvfs", bdf) <= 0)
+		return false;
+
+	return file_number(0, PCI_DEVICES "/%s/class", bdf) >> 16 == CLASS_DISPLAY ||
+	       any_vf_is_ours(bdf) ||
+	       file_exists("/sys/kernel/config/nvvgpu-generic/%s", bdf);
+}
+
+/* GPUs move when another one is added, so their VFs get new pointers. */
+static void host_relink(struct host *host)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < host->nr; i++)
+		for (j = 0; j < host->gpus[i].nr_vfs; j++)
+			host->gpus[i].vfs[j].gpu = &host->gpus[i];
+}
+
+/**
+ * gpu_add() - add a device to the list of GPUs
+ * @host: the list
+ * @bdf: address of a physical function with SR-IOV
+ *
+ * Return: whether there is such a function
+ */
+bool gpu_add(struct host *host, const char *bdf)
+{
+	struct gpu *gpu;
+
+	if (host_gpu(host, bdf))
+		return true;
+	if (!file_exists(PCI_DEVICES "/%s/sriov_totalvfs", bdf))
+		return false;
+	host->gpus = realloc(host->gpus, (host->nr + 1) * sizeof(*host->gpus));
+	gpu = &host->gpus[host->nr++];
+	memset(gpu, 0, sizeof(*gpu));
+	snprintf(gpu->bdf, sizeof(gpu->bdf), "%.15s", bdf);
+	gpu_scan(gpu);
+	host_relink(host);
+
+	return true;
+}
+
+void host_scan(struct host *host)
+{
+	char path[PATH_LEN];
+	struct dirent **entries;
+	int i, nr;
+
+	memset(host, 0, sizeof(*host));
+	path_make(path, PCI_DEVICES);
+	nr = scandir(path, &entries, NULL, alphasort);
+	for (i = 0; i < nr; i++) {
+		if (entries[i]->d_name[0] != '.' && is_gpu(entries[i]->d_name))
+			gpu_add(host, entries[i]->d_name);
+		free(entries[i]);
+	}
+	if (nr >= 0)
+		free(entries);
+}
+
+void host_free(struct host *host)
+{
+	unsigned int i;
+
+	for (i = 0; i < host->nr; i++) {
+		free(host->gpus[i].vfs);
+		free(host->gpus[i].types);
+	}
+	free(host->gpus);
+	memset(host, 0, sizeof(*host));
+}
+
+struct gpu *host_gpu(struct host *host, const char *bdf)
+{
+	unsigned int i;
+
+	for (i = 0; i < host->nr; i++)
+		if (!strcmp(host->gpus[i].bdf, bdf))
+			return &host->gpus[i];
+
+	return NULL;
+}
+
+/**
+ * find_gpu() - find a GPU by what a user has typed
+ * @host: all GPUs
+ * @text: its PCI address
+ * @gpu: receives the GPU
+ *
+ * Return: 0; -EINVAL if @text is no address; -ENODEV without such a GPU
+ */
+int find_gpu(struct host *host, const char *text, struct gpu **gpu)
+{
+	char bdf[BDF_LEN];
+
+	if (pci_parse(text, bdf))
+		return -EINVAL;
+	if (!gpu_add(host, bdf))
+		return -ENODEV;
+	*gpu = host_gpu(host, bdf);
+
+	return 0;
+}
+
+static int find_vf_by_number(struct host *host, const char *text, struct vf **vf)
+{
+	const char *slash = strchr(text, '/');
+	char pf[BDF_LEN], *end;
+	struct gpu *gpu;
+	unsigned long nr;
+	int ret;
+
+	snprintf(pf, sizeof(pf), "%.*s", (int)(slash - text), text);
+	nr = strtoul(slash + 1, &end, 10);
+	if (!slash[1] || *end)
+		return -EINVAL;
+	ret = find_gpu(host, pf, &gpu);
+	if (ret)
+		return ret;
+	if (nr >= gpu->nr_vfs)
+		return -ENODEV;
+	*vf = &gpu->vfs[nr];
+
+	return 0;
+}
+
+static int find_vf_by_address(struct host *host, const char *bdf, struct vf **vf)
+{
+	char pf[BDF_LEN];
+	struct gpu *gpu;
+	unsigned int i;
+
+	if (file_link(pf, sizeof(pf), PCI_DEVICES "/%s/physfn", bdf) <= 0 ||
+	    !gpu_add(host, pf))
+		return -ENODEV;
+	gpu = host_gpu(host, pf);
+	for (i = 0; i < gpu->nr_vfs; i++)
+		if (!strcmp(gpu->vfs[i].bdf, bdf)) {
+			*vf = &gpu->vfs[i];
+			return 0;
+		}
+
+	return -ENODEV;
+}
+
+static int find_vf_by_name(struct host *host, const char *name, struct vf **vf)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < host->nr; i++)
+		for (j = 0; j < host->gpus[i].nr_vfs; j++)
+			if (!strcmp(host->gpus[i].vfs[j].name, name)) {
+				*vf = &host->gpus[i].vfs[j];
+				return 0;
+			}
+
+	return -ENODEV;
+}
+
+/**
+ * find_vf() - find a VF by what a user has typed
+ * @host: all GPUs
+ * @text: PCI address, address of the PF and "/" and number, or name of a vGPU
+ * @vf: receives the VF
+ *
+ * Return: 0; -EINVAL if @text is none of these; -ENODEV without such a VF
+ */
+int find_vf(struct host *host, const char *text, struct vf **vf)
+{
+	char bdf[BDF_LEN];
+
+	if (strchr(text, '/'))
+		return find_vf_by_number(host, text, vf);
+	if (!pci_parse(text, bdf))
+		return find_vf_by_address(host, bdf, vf);
+	if (name_valid(text))
+		return find_vf_by_name(host, text, vf);
+
+	return -EINVAL;
+}
+
+/* What all instances of the type that fills the GPU best have; 0 if unknown */
+__u64 gpu_framebuffer(const struct gpu *gpu)
+{
+	__u64 bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < gpu->nr_types; i++) {
+		const struct type *type = &gpu->types[i];
+
+		if (type->framebuffer * type->max_instances > bytes)
+			bytes = type->framebuffer * type->max_instances;
+	}
+
+	return bytes;
+}
+
+__u64 gpu_framebuffer_used(const struct gpu *gpu)
+{
+	__u64 bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < gpu->nr_vfs; i++) {
+		const struct type *type = type_by_id(gpu, gpu->vfs[i].type);
+
+		if (type)
+			bytes += type->framebuffer;
+	}
+
+	return bytes;
+}

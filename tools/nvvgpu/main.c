@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpuctl - show and manage vGPUs
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl.h"
+
+struct options opt = {
+	.root = "",
+	.placement = PLACEMENT_ANY,
+	.numa = -1,
+	.vfs = -1,
+	.timeout = -1,
+	.interval = 1,
+};
+
+const struct command commands[] = {
+	{ "list", cmd_list, "", 0, 1, "[GPU]", "show GPUs, VFs and vGPUs" },
+	{ "types", cmd_types, "", 0, 1, "[GPU]", "show the types of vGPUs that can be created" },
+	{ "create", cmd_create, "gvNpPU", 1, 1, "TYPE", "create a vGPU" },
+	{ "delete", cmd_delete, "ef", 1, 64, "VGPU...", "delete vGPUs" },
+	{ "define", cmd_define, "tNpPmV", 1, 1, "VF", "have a vGPU created at boot" },
+	{ "undefine", cmd_undefine, "", 1, 1, "VF", "take a definition back" },
+	{ "apply", cmd_apply, "nafkg", 0, 1, "[FILE|DIR]", "create what is defined" },
+	{ "diff", cmd_diff, "ag", 0, 1, "[FILE|DIR]", "show what apply would do" },
+	{ "status", cmd_status, "g", 0, 1, "[FILE|DIR]", "compare definitions with what is there" },
+	{ "explain", cmd_explain, "", 1, 1, "VF", "say why a VF is not usable" },
+	{ "doctor", cmd_doctor, "", 0, 0, "", "check the host for what vGPUs need" },
+	{ "watch", cmd_watch, "cT", 0, 1, "[VF]", "show events as they come" },
+	{ "top", cmd_top, "ci", 0, 1, "[GPU]", "show counters and rates" },
+	{ "metrics", cmd_metrics, "oxh", 0, 0, "", "print metrics for Prometheus" },
+	{ "migrate-check", cmd_migrate_check, "", 1, 2, "VF [FILE]",
+	  "describe a vGPU, or compare it with a description" },
+	{ "complete", cmd_complete, "", 0, 64, "[WORD...]", NULL },
+	{ 0 },
+};
+
+static const struct option long_options[] = {
+	{ "root", required_argument, NULL, 'R' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "help", no_argument, NULL, '?' },
+	{ "version", no_argument, NULL, 'Z' },
+	{ "all", no_argument, NULL, 'a' },
+	{ "count", required_argument, NULL, 'c' },
+	{ "dry-run", no_argument, NULL, 'n' },
+	{ "expect", required_argument, NULL, 'e' },
+	{ "force", no_argument, NULL, 'f' },
+	{ "gpu", required_argument, NULL, 'g' },
+	{ "http", no_argument, NULL, 'h' },
+	{ "interval", required_argument, NULL, 'i' },
+	{ "keep-going", no_argument, NULL, 'k' },
+	{ "manual", no_argument, NULL, 'm' },
+	{ "name", required_argument, NULL, 'N' },
+	{ "numa", required_argument, NULL, 'U' },
+	{ "output", required_argument, NULL, 'o' },
+	{ "params", required_argument, NULL, 'P' },
+	{ "placement", required_argument, NULL, 'p' },
+	{ "textfile", no_argument, NULL, 'x' },
+	{ "timeout", required_argument, NULL, 'T' },
+	{ "type", required_argument, NULL, 't' },
+	{ "vf", required_argument, NULL, 'v' },
+	{ "vfs", required_argument, NULL, 'V' },
+	{ 0 },
+};
+
+/* Options of every command */
+#define COMMON	"Rjq?Z"
+
+static bool accepts(const struct command *command, int letter)
+{
+	return strchr(COMMON, letter) ||
+	       (command && strchr(command->options, letter));
+}
+
+/* The options of a command, for the completion of a shell */
+const char *option_words(const struct command *command)
+{
+	static char buf[TEXT_LEN * 2];
+	const struct option *option;
+
+	buf[0] = '\0';
+	for (option = long_options; option->name; option++)
+		if (accepts(command, option->val)) {
+			strcat(buf, "--");
+			strcat(buf, option->name);
+			strcat(buf, " ");
+		}
+
+	return buf;
+}
+
+static void print_usage(FILE *file)
+{
+	const struct command *command;
+
+	fputs("usage: nvvgpuctl COMMAND [OPTION...] [ARGUMENT...]\n\n", file);
+	for (command = commands; command->name; command++)
+		if (command->help)
+			fprintf(file, "  %-14s %-12s %s\n", command->name,
+				command->arguments, command->help);
+	fputs("\nEvery command has --help, --json and --quiet; see nvvgpuctl(8).\n", file);
+}
+
+static void print_usage_of(const struct command *command, FILE *file)
+{
+	const struct option *option;
+
+	fprintf(file, "usage: nvvgpuctl %s [OPTION...] %s\n%s\n\noptions:",
+		command->name, command->arguments, command->help ?: "");
+	for (option = long_options; option->name; option++)
+		if (accepts(command, option->val))
+			fprintf(file, " --%s%s", option->name,
+				option->has_arg ? "=..." : "");
+	fputc('\n', file);
+}
+
+static const struct command *command_find(const char *name)
+{
+	const struct command *command;
+
+	for (command = commands; command->name; command++)
+		if (!strcmp(command->name, name))
+			return command;
+
+	return NULL;
+}
+
+static bool number(const char *text, long long min, long long max, long long *val)
+{
+	char *end;
+
+	errno = 0;
+	*val = strtoll(text, &end, 10);
+
+	return *text && !*end && !errno && *val >= min && *val <= max;
+}
+
+static bool number_option(int letter, const char *text)
+{
+	long long val;
+
+	switch (letter) {
+	case 'e':
+		if (!number(text, 1, INT64_MAX, &val))
+			return false;
+		opt.expect = val;
+		return true;
+	case 'i':
+		opt.interval = strtod(text, NULL);
+		return opt.interval >= 0.1;
+	}
+	if (!number(text, 0, INT32_MAX, &val))
+		return false;
+	if (letter == 'c')
+		opt.count = val;
+	else if (letter == 'p')
+		opt.placement = val;
+	else if (letter == 'T')
+		opt.timeout = val;
+	else if (letter == 'U')
+		opt.numa = val;
+	else
+		opt.vfs = val;
+
+	return true;
+}
+
+static void text_option(int letter, const char *text)
+{
+	if (letter == 'R')
+		opt.root = text;
+	else if (letter == 'g')
+		opt.gpu = text;
+	else if (letter == 'N')
+		opt.name = text;
+	else if (letter == 'o')
+		opt.output = text;
+	else if (letter == 'P')
+		opt.params = text;
+	else if (letter == 't')
+		opt.type = text;
+	else
+		opt.vf = text;
+}
+
+static void flag_option(int letter)
+{
+	switch (letter) {
+	case 'j':
+		opt.json = true;
+		break;
+	case 'q':
+		opt.quiet = true;
+		break;
+	case 'a':
+		opt.all = true;
+		break;
+	case 'n':
+		opt.dry_run = true;
+		break;
+	case 'f':
+		opt.force = true;
+		break;
+	case 'h':
+		opt.http = true;
+		break;
+	case 'k':
+		opt.keep_going = true;
+		break;
+	case 'm':
+		opt.manual = true;
+		break;
+	case 'x':
+		opt.textfile = true;
+		break;
+	}
+}
+
+static bool option_take(int letter)
+{
+	if (!optarg) {
+		flag_option(letter);
+		return true;
+	}
+	if (strchr("ceipTUV", letter))
+		return number_option(letter, optarg);
+	text_option(letter, optarg);
+
+	return true;
+}
+
+/* Return: STATUS_OK to go on, or what to exit with; @help if that was asked for */
+static enum status parse(int argc, char **argv, const struct command *command,
+			 bool *help)
+{
+	int letter, index;
+
+	*help = false;
+	opterr = 0;
+	while ((letter = getopt_long(argc, argv, ":jq", long_options, &index)) >= 0) {
+		const char *word = argv[optind - 1];
+
+		if (letter == '?' && !optopt && !strcmp(word, "--help")) {
+			*help = true;
+			return STATUS_OK;
+		}
+		if (letter == 'Z') {
+			puts("nvvgpuctl " VERSION);
+			exit(STATUS_OK);
+		}
+		if (letter == '?' || letter == ':' || !accepts(command, letter)) {
+			error("%s: %s", word, letter == ':' ? "needs a value" :
+			      command ? "not an option of this command" : "unknown option");
+			return STATUS_USAGE;
+		}
+		if (!option_take(letter)) {
+			error("%s: not a number in range", word);
+			return STATUS_USAGE;
+		}
+	}
+
+	return STATUS_OK;
+}
+
+static enum status run(const struct command *command, int argc, char **argv)
+{
+	enum status status;
+	bool help;
+
+	status = parse(argc, argv, command, &help);
+	if (status)
+		return status;
+	if (help) {
+		print_usage_of(command, stdout);
+		return STATUS_OK;
+	}
+	argc -= optind;
+	argv += optind;
+	if (argc < command->min || argc > command->max) {
+		print_usage_of(command, stderr);
+		return STATUS_USAGE;
+	}
+	opt.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+
+	return command->run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+	const char *name = argc > 1 ? argv[1] : NULL;
+
+	opt.root = getenv("NVVGPU_ROOT") ?: "";
+	if (!name) {
+		print_usage(stderr);
+		return STATUS_USAGE;
+	}
+	if (!strcmp(name, "--help") || !strcmp(name, "help")) {
+		print_usage(stdout);
+		return STATUS_OK;
+	}
+	if (!strcmp(name, "--version")) {
+		puts("nvvgpuctl " VERSION);
+		return STATUS_OK;
+	}
+	command = command_find(name);
+	if (!command) {
+		error("%s: no such command; see nvvgpuctl --help", name);
+		return STATUS_USAGE;
+	}
+	/* What a shell wants to complete may look like an option. */
+	if (command->run == cmd_complete)
+		return cmd_complete(argc - 2, argv + 2);
+
+	return run(command, argc - 1, argv + 1);
+}

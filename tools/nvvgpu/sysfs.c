@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Files below --root: those of sysfs and procfs, and our own.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctl.h"
+
+[[gnu::format(printf, 2, 0)]]
+static void path_vmake(char *path, const char *fmt, va_list args)
+{
+	int len = snprintf(path, PATH_LEN, "%s", opt.root);
+
+	if (len < PATH_LEN)
+		vsnprintf(path + len, PATH_LEN - len, fmt, args);
+}
+
+/* A path below --root, at most PATH_LEN bytes */
+void path_make(char *path, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	path_vmake(path, fmt, args);
+	va_end(args);
+}
+
+/* Read a small file, without the blanks and newlines at its end */
+int file_read(char *buf, size_t size, const char *fmt, ...)
+{
+	char path[PATH_LEN];
+	ssize_t len = 0, ret;
+	va_list args;
+	int fd;
+
+	va_start(args, fmt);
+	path_vmake(path, fmt, args);
+	va_end(args);
+
+	buf[0] = '\0';
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	do {
+		ret = read(fd, buf + len, size - 1 - len);
+		if (ret > 0)
+			len += ret;
+	} while (ret > 0 && (size_t)len < size - 1);
+	ret = ret < 0 ? -errno : 0;
+	close(fd);
+	while (len && isspace((unsigned char)buf[len - 1]))
+		len--;
+	buf[len] = '\0';
+
+	return ret ?: len;
+}
+
+/* Write a file that exists, by one call */
+int file_write(const char *text, const char *fmt, ...)
+{
+	char path[PATH_LEN];
+	va_list args;
+	int fd, ret;
+
+	va_start(args, fmt);
+	path_vmake(path, fmt, args);
+	va_end(args);
+
+	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	close(fd);
+
+	return ret;
+}
+
+/* The last part of what a symbolic link refers to */
+int file_link(char *buf, size_t size, const char *fmt, ...)
+{
+	char path[PATH_LEN], target[PATH_LEN];
+	const char *slash;
+	va_list args;
+	ssize_t len;
+
+	va_start(args, fmt);
+	path_vmake(path, fmt, args);
+	va_end(args);
+
+	buf[0] = '\0';
+	len = readlink(path, target, sizeof(target) - 1);
+	if (len < 0)
+		return -errno;
+	target[len] = '\0';
+	slash = strrchr(target, '/');
+	snprintf(buf, size, "%s", slash ? slash + 1 : target);
+
+	return strlen(buf);
+}
+
+bool file_exists(const char *fmt, ...)
+{
+	char path[PATH_LEN];
+	va_list args;
+
+	va_start(args, fmt);
+	path_vmake(path, fmt, args);
+	va_end(args);
+
+	return !access(path, F_OK);
+}
+
+/* The number in a file, or @otherwise */
+long long file_number(long long otherwise, const char *fmt, ...)
+{
+	char path[PATH_LEN], buf[64];
+	const char *root = opt.root;
+	long long val;
+	va_list args;
+	char *end;
+	int ret;
+
+	va_start(args, fmt);
+	path_vmake(path, fmt, args);
+	va_end(args);
+
+	/* The path has the root already. */
+	opt.root = "";
+	ret = file_read(buf, sizeof(buf), "%s", path);
+	opt.root = root;
+	if (ret <= 0)
+		return otherwise;
+	val = strtoll(buf, &end, 0);
+
+	return *end ? otherwise : val;
+}
+
+static void make_parents(char *path)
+{
+	char *slash;
+
+	for (slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		mkdir(path, 0755);
+		*slash = '/';
+	}
+}
+
+/* Replace a file of ours, so that no reader sees a part of it */
+int file_save(const char *path, const char *text)
+{
+	char new[PATH_LEN + 8], whole[PATH_LEN];
+	size_t len = strlen(text);
+	int fd, ret = 0;
+
+	snprintf(whole, sizeof(whole), "%s", path);
+	make_parents(whole);
+	snprintf(new, sizeof(new), "%s.XXXXXX", path);
+	fd = mkostemp(new, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, len) != (ssize_t)len || fchmod(fd, 0644) ||
+	    fsync(fd) || rename(new, path))
+		ret = -(errno ?: EIO);
+	close(fd);
+	if (ret)
+		unlink(new);
+
+	return ret;
+}
+
+/* Keep other runs that change something out until this one ends. */
+int lock_take(void)
+{
+	char path[PATH_LEN];
+	int fd;
+
+	path_make(path, RUN_DIR "/lock");
+	make_parents(path);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return 0;
+	note("waiting for another nvvgpuctl");
+
+	return flock(fd, LOCK_EX) ? -errno : 0;
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Changes of one VF: its driver and its vGPU.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl.h"
+
+#define RELEASE_TIMEOUT_MS	20000
+#define POLL_MS			50
+
+int vf_write(const struct vf *vf, const char *file, const char *text)
+{
+	return file_write(text, PCI_DEVICES "/%s/%s", vf->bdf, file);
+}
+
+/* Why the driver has refused the last action, in words; "" if it does not say */
+void vf_error(const struct vf *vf, char *buf, size_t size)
+{
+	if (file_read(buf, size, PCI_DEVICES "/%s/nvvgpu/last_error", vf->bdf) <= 0)
+		buf[0] = '\0';
+}
+
+/**
+ * vf_why() - say why a change of a VF has failed
+ * @vf: the VF
+ * @err: what the function that was to change it has returned
+ *
+ * Return: a text, valid until the next call
+ */
+const char *vf_why(const struct vf *vf, int err)
+{
+	static char why[TEXT_LEN];
+
+	if (err == -EBADMSG)
+		return "the parameters are not valid";
+	vf_error(vf, why, sizeof(why));
+
+	return why[0] ? why : strerror(-err);
+}
+
+/**
+ * vf_bind() - bind a VF to the driver
+ * @vf: bound to no driver
+ *
+ * Return: 0; -ENOENT if the driver is not loaded; -ENODEV if it does not take
+ * the VF; -EAGAIN if it has, but no back-end manages the VF
+ */
+int vf_bind(struct vf *vf)
+{
+	int ret;
+
+	if (!file_exists("/sys/bus/pci/drivers/" FRONT_END))
+		return -ENOENT;
+	ret = vf_write(vf, "driver_override", FRONT_END);
+	if (!ret)
+		ret = file_write(vf->bdf, "/sys/bus/pci/drivers_probe");
+	vf_scan(vf);
+	if (ret < 0)
+		return ret;
+	if (strcmp(vf->driver, FRONT_END))
+		return -ENODEV;
+
+	return vf->managed ? 0 : -EAGAIN;
+}
+
+/* Unbind a VF that has no vGPU, and give it back to the kernel's choice. */
+int vf_unbind(struct vf *vf)
+{
+	int ret = 0;
+
+	if (vf->driver[0])
+		ret = vf_write(vf, "driver/unbind", vf->bdf);
+	if (!ret)
+		ret = vf_write(vf, "driver_override", "\n");
+	vf_scan(vf);
+
+	return ret;
+}
+
+static int vf_place(struct vf *vf, int placement)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", placement);
+
+	return vf_write(vf, "nvidia/placement_id", text);
+}
+
+/**
+ * vf_create() - create a vGPU
+ * @vf: without a vGPU
+ * @type: its type
+ * @placement: or PLACEMENT_ANY
+ * @params: for the back-end, NULL or "" for none
+ * @name: or NULL
+ *
+ * Return: 0; -EBADMSG if @params is not valid; or another negative errno, for
+ * which vf_error() may have a text
+ */
+int vf_create(struct vf *vf, unsigned int type, int placement,
+	      const char *params, const char *name)
+{
+	char text[16];
+	int ret;
+
+	/* Those of an earlier vGPU of this VF would be taken otherwise. */
+	ret = vf_write(vf, "nvidia/vgpu_params", params && *params ? params : "\n");
+	if (ret)
+		return ret == -EINVAL ? -EBADMSG : ret;
+	ret = vf_place(vf, placement);
+	if (ret)
+		return ret;
+	snprintf(text, sizeof(text), "%u", type);
+	ret = vf_write(vf, "nvidia/current_vgpu_type", text);
+	if (ret && placement != PLACEMENT_ANY)
+		vf_place(vf, PLACEMENT_ANY);
+	vf_scan(vf);
+	if (!ret && name && *name) {
+		ret = name_save(vf, name);
+		name_read(vf);
+	}
+
+	return ret;
+}
+
+/**
+ * vf_delete() - delete a vGPU
+ * @vf: as scanned; a vGPU that has been created since then is spared
+ *
+ * Return: 0; -ESTALE when that vGPU is gone; or another negative errno, for which
+ * vf_error() may have a text
+ */
+int vf_delete(struct vf *vf)
+{
+	struct vf gone = *vf;
+	char text[24];
+	int ret;
+
+	snprintf(text, sizeof(text), "%llu", vf->generation);
+	ret = vf_write(vf, "nvvgpu/delete", text);
+	vf_scan(vf);
+	if (!ret)
+		name_drop(&gone);
+
+	return ret;
+}
+
+/**
+ * vf_release() - have the process that uses a vGPU end
+ * @vf: its device is open
+ *
+ * QEMU shuts down on this signal. What does not is left alone.
+ *
+ * Return: 0; -EBUSY if it does not let go
+ */
+int vf_release(struct vf *vf)
+{
+	const struct timespec poll = { .tv_nsec = POLL_MS * 1000000 };
+	const __u64 generation = vf->generation;
+	int ms;
+
+	if (vf->pid <= 1 || strstr(vf->command, " (ended)") ||
+	    kill(vf->pid, SIGTERM))
+		return -EBUSY;
+	for (ms = 0; ms < RELEASE_TIMEOUT_MS; ms += POLL_MS) {
+		if (ms == 1000)
+			note("waiting for process %d (%s) to close %s", vf->pid, vf->command,
+			     vf->bdf);
+		nanosleep(&poll, NULL);
+		vf_scan(vf);
+		if (vf->generation != generation || !vf->pid)
+			return 0;
+	}
+
+	return -EBUSY;
+}
+
+/* The exit status for an errno of the kernel */
+enum status status_of(int err)
+{
+	switch (-err) {
+	case 0:
+		return STATUS_OK;
+	case EBUSY:
+	case EPERM:
+		return STATUS_IN_USE;
+	case ESTALE:
+		return STATUS_STALE;
+	case EACCES:
+		return STATUS_PERMISSION;
+	case ENODEV:
+		return STATUS_NOT_FOUND;
+	default:
+		return STATUS_FAILED;
+	}
+}

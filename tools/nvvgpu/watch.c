@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nvvgpuctl watch: uevents of VFs, with libudev
+ */
+#include <errno.h>
+#include <libudev.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl.h"
+
+static const char *property(struct udev_device *device, const char *key)
+{
+	return udev_device_get_property_value(device, key) ?: "";
+}
+
+static void print_event(struct udev_device *device, const char *now)
+{
+	const char *vf = udev_device_get_sysname(device);
+	struct json_object *object;
+
+	if (!opt.json) {
+		printf("%s %s %s type=%s count=%s\n", now, vf, property(device, "NVVGPU_EVENT"),
+		       property(device, "NVVGPU_TYPE"), property(device, "NVVGPU_COUNT"));
+		fflush(stdout);
+		return;
+	}
+	object = json_answer("watch");
+	json_text(object, "time", now);
+	json_text(object, "vf", vf);
+	json_text(object, "event", property(device, "NVVGPU_EVENT"));
+	json_number(object, "type", atoll(property(device, "NVVGPU_TYPE")));
+	json_number(object, "count", atoll(property(device, "NVVGPU_COUNT")));
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+	json_object_put(object);
+	fflush(stdout);
+}
+
+/* Return: whether the event was one of ours */
+static bool take_event(struct udev_monitor *monitor, const char *vf)
+{
+	struct udev_device *device = udev_monitor_receive_device(monitor);
+	time_t now = time(NULL);
+	char text[32];
+	bool ours;
+
+	if (!device)
+		return false;
+	ours = property(device, "NVVGPU_EVENT")[0] &&
+	       (!vf || !strcmp(vf, udev_device_get_sysname(device)));
+	if (ours) {
+		strftime(text, sizeof(text), "%FT%T%z", localtime(&now));
+		print_event(device, text);
+	}
+	udev_device_unref(device);
+
+	return ours;
+}
+
+/* Until --count events have come or --timeout is over */
+static void watch(struct udev_monitor *monitor, const char *vf)
+{
+	const time_t end = time(NULL) + opt.timeout;
+	struct pollfd pfd = {
+		.fd = udev_monitor_get_fd(monitor),
+		.events = POLLIN,
+	};
+	int nr = 0;
+
+	while (!opt.count || nr < opt.count) {
+		int left = opt.timeout < 0 ? -1 : (int)(end - time(NULL)) * 1000;
+
+		if (opt.timeout >= 0 && left <= 0)
+			return;
+		if (poll(&pfd, 1, left) > 0 && take_event(monitor, vf))
+			nr++;
+	}
+}
+
+/* The kernel's own events, so that it works without udevd, too */
+enum status cmd_watch(int argc, char **argv)
+{
+	struct udev *udev = udev_new();
+	struct udev_monitor *monitor = udev_monitor_new_from_netlink(udev, "kernel");
+	char vf[BDF_LEN];
+	struct host host;
+	struct vf *found;
+
+	if (argc) {
+		host_scan(&host);
+		if (find_vf(&host, argv[0], &found)) {
+			error("%s: no such VF or vGPU", argv[0]);
+			return STATUS_NOT_FOUND;
+		}
+		strcpy(vf, found->bdf);
+		host_free(&host);
+	}
+	if (!monitor || udev_monitor_filter_add_match_subsystem_devtype(monitor, "pci", NULL) ||
+	    udev_monitor_enable_receiving(monitor)) {
+		error("cannot receive uevents: %s", strerror(errno));
+		return STATUS_FAILED;
+	}
+	note("watching; press Ctrl-C to end");
+	watch(monitor, argc ? vf : NULL);
+	udev_monitor_unref(monitor);
+	udev_unref(udev);
+
+	return STATUS_OK;
+}
