@@ -207,7 +207,7 @@ struct nvvgpu_emu_msg {
 #define NVVGPU_EMU_CMD_LAST		21
 
 /* Events */
-#define NVVGPU_EMU_EVENT_CRASHED	0x100	/* the vGPU has crashed; DELETE it */
+#define NVVGPU_EMU_EVENT_CRASHED	0x100	/* res[0] = error code; DELETE the vGPU */
 #define NVVGPU_EMU_EVENT_FAULT		0x101	/* res[0] = error code, [1] = address */
 #define NVVGPU_EMU_EVENT_GUEST_UP	0x102	/* GUEST has changed to 1 */
 #define NVVGPU_EMU_EVENT_GUEST_DOWN	0x103	/* GUEST has changed to 0 */

@@ -144,7 +144,7 @@ void nvvgpu_vgpu_crash(NvvgpuVgpu *v, bool event)
     v->suspended = 0;
     if (event) {
         nvvgpu_fw_event(v, NVVGPU_PENDING_CRASHED, NVVGPU_EMU_EVENT_CRASHED,
-                        0, 0);
+                        NVVGPU_EMU_VF_ERR_CRASHED, 0);
     }
     nvvgpu_engine_halt(v, NVVGPU_EMU_VF_ERR_CRASHED, 0);
 }

@@ -1335,6 +1335,8 @@ static void test_faults(void)
     g_assert_cmphex(le16_to_cpu(g->event.opcode), ==,
                     NVVGPU_EMU_EVENT_CRASHED);
     g_assert_cmpuint(le16_to_cpu(g->event.vf), ==, 0);
+    g_assert_cmpuint(le64_to_cpu(g->event.res[0]), ==,
+                     NVVGPU_EMU_VF_ERR_CRASHED);
     g_assert_cmpuint(vf_readl(g, 0, NVVGPU_EMU_VF_REG_ERROR), ==,
                      NVVGPU_EMU_VF_ERR_CRASHED);
     g_assert_cmphex(qtest_readl(g->qts, IRQ(0, 7)), ==, 0x1007);
