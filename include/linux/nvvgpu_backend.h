@@ -422,7 +422,8 @@ struct nvvgpu_backend_ops {
  * @NVVGPU_EVENT_CRASHED: the vGPU is lost: its user is notified by the ERR
  *	interrupt.  A reset of the VF calls @recover; without that, only a
  *	delete brings the VF back.
- * @NVVGPU_EVENT_FAULT: the vGPU did a DMA that was refused
+ * @NVVGPU_EVENT_FAULT: the vGPU did a DMA that was refused, or its work failed
+ *	otherwise
  * @NVVGPU_EVENT_GUEST_UP: the guest's driver has come
  * @NVVGPU_EVENT_GUEST_DOWN: the guest's driver has gone
  * @NVVGPU_EVENT_DISPLAY: the mode of a display has changed
@@ -439,6 +440,25 @@ enum nvvgpu_event {
 	NVVGPU_NR_EVENTS,
 };
 
+#define NVVGPU_EVENT_HAS_CODE		0x1
+#define NVVGPU_EVENT_HAS_ADDRESS	0x2
+
+/**
+ * struct nvvgpu_event_info - a report about one VF
+ * @argsz: bytes that the back-end knows; set by it
+ * @event: what has happened
+ * @flags: NVVGPU_EVENT_HAS_*, for each of the following that is valid
+ * @code: cause, as the hardware or its firmware numbers it
+ * @address: that the vGPU accessed, as for a DMA that was refused
+ */
+struct nvvgpu_event_info {
+	u32 argsz;
+	enum nvvgpu_event event;
+	u32 flags;
+	u32 code;
+	u64 address;
+};
+
 struct nvvgpu_backend;
 
 int nvvgpu_backend_register(struct pci_dev *pf,
@@ -447,7 +467,7 @@ int nvvgpu_backend_register(struct pci_dev *pf,
 int nvvgpu_backend_unregister(struct nvvgpu_backend *backend);
 void nvvgpu_backend_free(struct nvvgpu_backend *backend);
 void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
-			  enum nvvgpu_event event);
+			  const struct nvvgpu_event_info *info);
 struct pci_dev *nvvgpu_backend_get_vf(struct pci_dev *pf, unsigned int vf);
 
 #endif /* _LINUX_NVVGPU_BACKEND_H */

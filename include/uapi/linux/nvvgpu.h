@@ -34,6 +34,9 @@
 #define NVVGPU_UEVENT_EVENT		"NVVGPU_EVENT"	/* one of the words below */
 #define NVVGPU_UEVENT_TYPE		"NVVGPU_TYPE"	/* decimal id, 0 for none */
 #define NVVGPU_UEVENT_COUNT		"NVVGPU_COUNT"	/* how often since the last */
+/* Of the last report, if the back-end knows them: */
+#define NVVGPU_UEVENT_CODE		"NVVGPU_CODE"	/* decimal, of the hardware */
+#define NVVGPU_UEVENT_ADDRESS		"NVVGPU_ADDRESS" /* hexadecimal, with 0x */
 
 /* The VF's state, as nvvgpu/state shows it, has changed. */
 #define NVVGPU_EVENT_NAME_CREATED	"created"

@@ -600,29 +600,31 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_get_vf, "NVVGPU");
  * nvvgpu_backend_event() - report that something has happened to a VF
  * @backend: from nvvgpu_backend_register()
  * @vf: number of the VF
- * @event: what has happened
+ * @info: what has happened
  *
  * Events reach user space in the order in which they are reported, up to a tenth
  * of a second later; a crash, and what waits before it, at once.  One that is
- * reported again before user space was told of it is told once, in the place of
- * the last report; an event for a VF without a vGPU is dropped.  Counters tell of
- * both.
+ * reported again before user space was told of it is told once, in the place and
+ * with the code and address of the last report; an event for a VF without a vGPU
+ * is dropped.  Counters tell of both.
  *
  * Context: any but NMI, also from within an operation.
  */
 void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
-			  enum nvvgpu_event event)
+			  const struct nvvgpu_event_info *info)
 {
+	struct nvvgpu_event_info known = {};
 	struct nvvgpu *vgpu;
 	unsigned long flags;
 
-	if (WARN_ON_ONCE(event >= NVVGPU_NR_EVENTS))
+	memcpy(&known, info, min_t(size_t, info->argsz, sizeof(known)));
+	if (WARN_ON_ONCE(known.event >= NVVGPU_NR_EVENTS))
 		return;
 
 	spin_lock_irqsave(&backend->pf->lock, flags);
 	list_for_each_entry(vgpu, &backend->pf->vgpus, node)
 		if (vgpu->vf == vf && vgpu->backend == backend)
-			nvvgpu_event_add(vgpu, event);
+			nvvgpu_event_add(vgpu, &known);
 	spin_unlock_irqrestore(&backend->pf->lock, flags);
 }
 EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_event, "NVVGPU");

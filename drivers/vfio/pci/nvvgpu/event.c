@@ -43,11 +43,12 @@ static enum nvvgpu_event nvvgpu_event_take(struct nvvgpu_events *events,
 /**
  * nvvgpu_event_add() - a back-end has reported something
  * @vgpu: the VF; its PF's lock is held
- * @event: what
+ * @info: what
  */
-void nvvgpu_event_add(struct nvvgpu *vgpu, enum nvvgpu_event event)
+void nvvgpu_event_add(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
 {
 	struct nvvgpu_events *events = &vgpu->events;
+	enum nvvgpu_event event = info->event;
 	unsigned int i;
 
 	lockdep_assert_held(&vgpu->pf->lock);
@@ -60,6 +61,7 @@ void nvvgpu_event_add(struct nvvgpu *vgpu, enum nvvgpu_event event)
 		events->coalesced++;
 	}
 	events->queue[events->nr++] = event;
+	events->last[event] = *info;
 
 	if (event == NVVGPU_EVENT_CRASHED) {
 		cancel_delayed_work(&vgpu->event_work);
@@ -73,23 +75,25 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_add);
 /**
  * nvvgpu_event_next() - take the next event out of the queue
  * @vgpu: the VF
- * @event: filled in
+ * @info: filled in with the last report
  * @count: filled in, reports that this event stands for
  *
  * Return: false when the queue is empty
  */
-bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
+bool nvvgpu_event_next(struct nvvgpu *vgpu, struct nvvgpu_event_info *info,
 		       u64 *count)
 {
 	struct nvvgpu_events *events = &vgpu->events;
+	enum nvvgpu_event event;
 	bool found;
 
 	spin_lock_irq(&vgpu->pf->lock);
 	found = events->nr;
 	if (found) {
-		*event = nvvgpu_event_take(events, 0);
-		*count = events->waiting[*event];
-		events->waiting[*event] = 0;
+		event = nvvgpu_event_take(events, 0);
+		*info = events->last[event];
+		*count = events->waiting[event];
+		events->waiting[event] = 0;
 		if (vgpu->state == NVVGPU_BOUND)
 			events->dropped += *count;
 	}
@@ -161,6 +165,23 @@ const char *nvvgpu_event_name(enum nvvgpu_event event)
 	return nvvgpu_event_names[event];
 }
 
+/* What the last report of a kind has told beside its kind */
+static int nvvgpu_event_emit_last(const struct nvvgpu_event_info *last,
+				  char *buf, int len)
+{
+	const char *name = nvvgpu_event_names[last->event];
+	int start = len;
+
+	if (last->flags & NVVGPU_EVENT_HAS_CODE)
+		len += sysfs_emit_at(buf, len, "%s-code %u\n", name,
+				     last->code);
+	if (last->flags & NVVGPU_EVENT_HAS_ADDRESS)
+		len += sysfs_emit_at(buf, len, "%s-address %#llx\n", name,
+				     last->address);
+
+	return len - start;
+}
+
 /**
  * nvvgpu_events_emit() - the counters, for sysfs
  * @vgpu: the VF
@@ -182,6 +203,8 @@ int nvvgpu_events_emit(struct nvvgpu *vgpu, char *buf)
 				     nvvgpu_event_names[i], events.total[i]);
 	len += sysfs_emit_at(buf, len, "coalesced %llu\n", events.coalesced);
 	len += sysfs_emit_at(buf, len, "dropped %llu\n", events.dropped);
+	for (i = 0; i < NVVGPU_NR_EVENTS; i++)
+		len += nvvgpu_event_emit_last(&events.last[i], buf, len);
 
 	return len;
 }

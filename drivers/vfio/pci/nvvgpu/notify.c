@@ -103,15 +103,21 @@ void nvvgpu_succeed(struct nvvgpu *vgpu)
  * @vgpu: the VF
  * @event: name of the event
  * @count: how many reports this stands for
+ * @info: the last of them, NULL when the back-end has reported nothing
  *
  * udev sees ACTION=change with NVVGPU_EVENT, NVVGPU_TYPE and NVVGPU_COUNT, and
- * processes that poll nvvgpu/events are woken.
+ * NVVGPU_CODE and NVVGPU_ADDRESS if @info has them.  Processes that poll
+ * nvvgpu/events are woken.
  */
-void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event, u64 count)
+void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event, u64 count,
+			 const struct nvvgpu_event_info *info)
 {
 	char event_env[32], type_env[32], count_env[40];
-	char *env[4] = { event_env, type_env, count_env, NULL };
+	char code_env[32], address_env[40];
+	char *env[6] = { event_env, type_env, count_env };
 	struct kobject *kobj = &nvvgpu_dev(vgpu)->kobj;
+	u32 flags = info ? info->flags : 0;
+	int nr = 3;
 
 	snprintf(event_env, sizeof(event_env), NVVGPU_UEVENT_EVENT "=%s",
 		 event);
@@ -119,6 +125,16 @@ void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event, u64 count)
 		 vgpu->type.id);
 	snprintf(count_env, sizeof(count_env), NVVGPU_UEVENT_COUNT "=%llu",
 		 count);
+	if (flags & NVVGPU_EVENT_HAS_CODE) {
+		snprintf(code_env, sizeof(code_env), NVVGPU_UEVENT_CODE "=%u",
+			 info->code);
+		env[nr++] = code_env;
+	}
+	if (flags & NVVGPU_EVENT_HAS_ADDRESS) {
+		snprintf(address_env, sizeof(address_env),
+			 NVVGPU_UEVENT_ADDRESS "=%#llx", info->address);
+		env[nr++] = address_env;
+	}
 	kobject_uevent_env(kobj, KOBJ_CHANGE, env);
 	sysfs_notify(kobj, "nvvgpu", "events");
 }
@@ -127,15 +143,17 @@ void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event, u64 count)
  * nvvgpu_notify_state() - announce that the state of a vGPU has changed
  * @vgpu: the VF
  * @event: name of the event
+ * @info: report of the back-end that has caused it, or NULL
  *
  * As nvvgpu_notify_event(), and wakes processes that poll nvvgpu/state or
  * nvidia/current_vgpu_type.
  */
-void nvvgpu_notify_state(struct nvvgpu *vgpu, const char *event)
+void nvvgpu_notify_state(struct nvvgpu *vgpu, const char *event,
+			 const struct nvvgpu_event_info *info)
 {
 	struct kobject *kobj = &nvvgpu_dev(vgpu)->kobj;
 
-	nvvgpu_notify_event(vgpu, event, 1);
+	nvvgpu_notify_event(vgpu, event, 1, info);
 	sysfs_notify(kobj, "nvidia", "current_vgpu_type");
 	sysfs_notify(kobj, "nvvgpu", "state");
 }

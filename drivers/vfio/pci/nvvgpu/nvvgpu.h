@@ -127,6 +127,7 @@ struct nvvgpu_bar {
  * @nr: entries in @queue
  * @waiting: how often each kind has come since it was handled last
  * @total: how often each kind has come
+ * @last: last report of each kind
  * @coalesced: how many were not told of each for itself
  * @dropped: how many were about no vGPU, or one that is no more
  */
@@ -135,6 +136,7 @@ struct nvvgpu_events {
 	unsigned int nr;
 	u64 waiting[NVVGPU_NR_EVENTS];
 	u64 total[NVVGPU_NR_EVENTS];
+	struct nvvgpu_event_info last[NVVGPU_NR_EVENTS];
 	u64 coalesced;
 	u64 dropped;
 };
@@ -314,7 +316,8 @@ DEFINE_GUARD(nvvgpu, struct nvvgpu *, mutex_lock(&_T->state_mutex),
 /* vgpu.c */
 void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 		      const char *event);
-void nvvgpu_set_error(struct nvvgpu *vgpu);
+void nvvgpu_set_error(struct nvvgpu *vgpu,
+		      const struct nvvgpu_event_info *info);
 int nvvgpu_create(struct nvvgpu *vgpu, u32 type);
 int nvvgpu_delete(struct nvvgpu *vgpu);
 int nvvgpu_delete_generation(struct nvvgpu *vgpu, u64 generation);
@@ -338,14 +341,17 @@ int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...);
 __printf(3, 4)
 int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...);
 void nvvgpu_succeed(struct nvvgpu *vgpu);
-void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event, u64 count);
-void nvvgpu_notify_state(struct nvvgpu *vgpu, const char *event);
+void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event, u64 count,
+			 const struct nvvgpu_event_info *info);
+void nvvgpu_notify_state(struct nvvgpu *vgpu, const char *event,
+			 const struct nvvgpu_event_info *info);
 
 /* event.c: the queue of reported events */
-void nvvgpu_event_add(struct nvvgpu *vgpu, enum nvvgpu_event event);
+void nvvgpu_event_add(struct nvvgpu *vgpu,
+		      const struct nvvgpu_event_info *info);
 bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event);
 void nvvgpu_events_drop(struct nvvgpu *vgpu);
-bool nvvgpu_event_next(struct nvvgpu *vgpu, enum nvvgpu_event *event,
+bool nvvgpu_event_next(struct nvvgpu *vgpu, struct nvvgpu_event_info *info,
 		       u64 *count);
 unsigned int nvvgpu_events_queued(struct nvvgpu *vgpu);
 const char *nvvgpu_event_name(enum nvvgpu_event event);

@@ -495,30 +495,38 @@ static struct kunit_suite params_suite = {
 	.test_cases = params_cases,
 };
 
-static void test_report(struct nvvgpu *vgpu, enum nvvgpu_event event)
+static void test_report_info(struct nvvgpu *vgpu,
+			     const struct nvvgpu_event_info *info)
 {
 	spin_lock_irq(&vgpu->pf->lock);
-	nvvgpu_event_add(vgpu, event);
+	nvvgpu_event_add(vgpu, info);
 	spin_unlock_irq(&vgpu->pf->lock);
+}
+
+static void test_report(struct nvvgpu *vgpu, enum nvvgpu_event event)
+{
+	struct nvvgpu_event_info info = { .event = event };
+
+	test_report_info(vgpu, &info);
 }
 
 static void expect_event(struct kunit *test, struct nvvgpu *vgpu,
 			 enum nvvgpu_event wanted, u64 times)
 {
-	enum nvvgpu_event event;
+	struct nvvgpu_event_info info;
 	u64 count;
 
-	KUNIT_ASSERT_TRUE(test, nvvgpu_event_next(vgpu, &event, &count));
-	KUNIT_EXPECT_EQ(test, event, wanted);
+	KUNIT_ASSERT_TRUE(test, nvvgpu_event_next(vgpu, &info, &count));
+	KUNIT_EXPECT_EQ(test, info.event, wanted);
 	KUNIT_EXPECT_EQ(test, count, times);
 }
 
 static void expect_no_event(struct kunit *test, struct nvvgpu *vgpu)
 {
-	enum nvvgpu_event event;
+	struct nvvgpu_event_info info;
 	u64 count;
 
-	KUNIT_EXPECT_FALSE(test, nvvgpu_event_next(vgpu, &event, &count));
+	KUNIT_EXPECT_FALSE(test, nvvgpu_event_next(vgpu, &info, &count));
 }
 
 static void events_keep_their_order(struct kunit *test)
@@ -574,6 +582,33 @@ static void events_flood(struct kunit *test)
 	flush_delayed_work(&vgpu->event_work);
 }
 
+/* Of reports that are merged the last one is passed on. */
+static void events_payload(struct kunit *test)
+{
+	struct nvvgpu_event_info info = {
+		.event = NVVGPU_EVENT_FAULT,
+		.flags = NVVGPU_EVENT_HAS_CODE | NVVGPU_EVENT_HAS_ADDRESS,
+		.code = 4,
+		.address = SZ_1G,
+	};
+	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
+	u64 count;
+
+	vgpu->state = NVVGPU_OPEN;
+	test_report(vgpu, NVVGPU_EVENT_FAULT);
+	test_report(vgpu, NVVGPU_EVENT_CRASHED);
+	test_report_info(vgpu, &info);
+
+	expect_event(test, vgpu, NVVGPU_EVENT_CRASHED, 1);
+	memset(&info, 0, sizeof(info));
+	KUNIT_ASSERT_TRUE(test, nvvgpu_event_next(vgpu, &info, &count));
+	KUNIT_EXPECT_EQ(test, count, 2);
+	KUNIT_EXPECT_EQ(test, info.event, NVVGPU_EVENT_FAULT);
+	KUNIT_EXPECT_EQ(test, info.code, 4);
+	KUNIT_EXPECT_EQ(test, info.address, SZ_1G);
+	flush_delayed_work(&vgpu->event_work);
+}
+
 static void events_dropped(struct kunit *test)
 {
 	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
@@ -601,6 +636,7 @@ static struct kunit_case events_cases[] = {
 	KUNIT_CASE(events_keep_their_order),
 	KUNIT_CASE(events_repeated),
 	KUNIT_CASE(events_flood),
+	KUNIT_CASE(events_payload),
 	KUNIT_CASE(events_dropped),
 	{ }
 };

@@ -104,7 +104,7 @@ void nvvgpu_reset_end(struct nvvgpu *vgpu)
 	ret = nvvgpu_recover(vgpu);
 	if (ret) {
 		/* VFIO_DEVICE_RESET has no errno for this. */
-		nvvgpu_set_error(vgpu);
+		nvvgpu_set_error(vgpu, NULL);
 		nvvgpu_fail(vgpu, ret, "cannot recover the vGPU by a reset");
 		return;
 	}
@@ -128,6 +128,6 @@ void nvvgpu_reset_end_closed(struct nvvgpu *vgpu)
 	if (!nvvgpu_reset_over(vgpu) || vgpu->state == NVVGPU_ERROR)
 		return;
 
-	nvvgpu_set_error(vgpu);
+	nvvgpu_set_error(vgpu, NULL);
 	nvvgpu_fail(vgpu, -EIO, "cannot reset the vGPU after close");
 }

@@ -50,13 +50,19 @@ TRACE_EVENT(nvvgpu_pf_op,
 );
 
 TRACE_EVENT(nvvgpu_event,
-	    TP_PROTO(struct nvvgpu *vgpu, const char *event),
-	    TP_ARGS(vgpu, event),
+	    TP_PROTO(struct nvvgpu *vgpu, const char *event,
+		     const struct nvvgpu_event_info *info),
+	    TP_ARGS(vgpu, event, info),
 	    TP_STRUCT__entry(__string(vf, dev_name(nvvgpu_dev(vgpu)))
-			     __string(event, event)),
+			     __string(event, event)
+			     __field(u32, code)
+			     __field(u64, address)),
 	    TP_fast_assign(__assign_str(vf);
-			   __assign_str(event);),
-	    TP_printk("%s %s", __get_str(vf), __get_str(event))
+			   __assign_str(event);
+			   __entry->code = info->code;
+			   __entry->address = info->address;),
+	    TP_printk("%s %s code %u address %#llx", __get_str(vf),
+		      __get_str(event), __entry->code, __entry->address)
 );
 
 #endif /* NVVGPU_TRACE_H */

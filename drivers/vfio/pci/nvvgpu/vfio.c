@@ -212,7 +212,7 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 	ret = sysfs_create_groups(&pdev->dev.kobj, nvvgpu_groups);
 	if (ret)
 		goto out_unregister;
-	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND, 1);
+	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND, 1, NULL);
 
 	return vgpu;
 
@@ -244,7 +244,7 @@ void nvvgpu_unregister(struct nvvgpu *vgpu)
 		nvvgpu_retire(vgpu);
 	nvvgpu_pf_del(vgpu->pf, vgpu);
 	cancel_delayed_work_sync(&vgpu->event_work);
-	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND, 1);
+	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND, 1, NULL);
 	dev_set_drvdata(dev, NULL);
 	vfio_put_device(&vgpu->core.vdev);
 }

@@ -10,14 +10,9 @@
 #include "nvvgpu.h"
 #include "trace.h"
 
-/**
- * nvvgpu_set_state() - change the state of a vGPU and announce it
- * @vgpu: the VF, locked
- * @state: the new state
- * @event: name of the event
- */
-void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
-		      const char *event)
+static void nvvgpu_change_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
+				const char *event,
+				const struct nvvgpu_event_info *info)
 {
 	bool types_changed;
 
@@ -31,33 +26,48 @@ void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 		WRITE_ONCE(vgpu->generation, 0);
 		vgpu->reset_prepared = false;
 	}
-	nvvgpu_notify_state(vgpu, event);
+	nvvgpu_notify_state(vgpu, event, info);
 	if (types_changed)
 		nvvgpu_notify_types(vgpu->pf);
 }
 
 /**
+ * nvvgpu_set_state() - change the state of a vGPU and announce it
+ * @vgpu: the VF, locked
+ * @state: the new state
+ * @event: name of the event
+ */
+void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
+		      const char *event)
+{
+	nvvgpu_change_state(vgpu, state, event, NULL);
+}
+
+/**
  * nvvgpu_set_error() - mark a vGPU as crashed
  * @vgpu: the VF, locked
+ * @info: report of the crash, NULL when the front-end has found out
  *
  * The user loses access to the BARs and is notified by the ERR interrupt, both
  * by nvvgpu_event_work(): VFIO's locks nest outside of state_mutex.
  */
-void nvvgpu_set_error(struct nvvgpu *vgpu)
+void nvvgpu_set_error(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
 {
 	WRITE_ONCE(vgpu->accessible, false);
-	nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
+	nvvgpu_change_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED,
+			    info);
 	nvvgpu_data_wake(vgpu);
 	vgpu->err_pending = true;
 	mod_delayed_work(system_dfl_wq, &vgpu->event_work, 0);
 }
 
-static void nvvgpu_crashed(struct nvvgpu *vgpu)
+static void nvvgpu_crashed(struct nvvgpu *vgpu,
+			   const struct nvvgpu_event_info *info)
 {
 	if (vgpu->state == NVVGPU_ERROR)
 		return;
 
-	nvvgpu_set_error(vgpu);
+	nvvgpu_set_error(vgpu, info);
 	nvvgpu_fail(vgpu, -EIO, "the vGPU has crashed");
 }
 
@@ -79,8 +89,9 @@ static void nvvgpu_event_placement(struct nvvgpu *vgpu)
 
 static void nvvgpu_handle_events(struct nvvgpu *vgpu)
 {
-	enum nvvgpu_event event;
+	struct nvvgpu_event_info info;
 	unsigned int left;
+	const char *name;
 	u64 count;
 
 	lockdep_assert_held(&vgpu->state_mutex);
@@ -88,18 +99,19 @@ static void nvvgpu_handle_events(struct nvvgpu *vgpu)
 	/* A later report has scheduled this work again. */
 	left = nvvgpu_events_queued(vgpu);
 
-	while (left-- && nvvgpu_event_next(vgpu, &event, &count)) {
+	while (left-- && nvvgpu_event_next(vgpu, &info, &count)) {
 		if (vgpu->state == NVVGPU_BOUND)
 			continue;
 
-		trace_nvvgpu_event(vgpu, nvvgpu_event_name(event));
-		if (event == NVVGPU_EVENT_CRASHED) {
-			nvvgpu_crashed(vgpu);
+		name = nvvgpu_event_name(info.event);
+		trace_nvvgpu_event(vgpu, name, &info);
+		if (info.event == NVVGPU_EVENT_CRASHED) {
+			nvvgpu_crashed(vgpu, &info);
 			continue;
 		}
-		if (event == NVVGPU_EVENT_PLACEMENT)
+		if (info.event == NVVGPU_EVENT_PLACEMENT)
 			nvvgpu_event_placement(vgpu);
-		nvvgpu_notify_event(vgpu, nvvgpu_event_name(event), count);
+		nvvgpu_notify_event(vgpu, name, count, &info);
 	}
 }
 
@@ -497,6 +509,6 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 	} else if (vgpu->state == NVVGPU_OPEN) {
 		nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CLOSED);
 	} else {
-		nvvgpu_notify_state(vgpu, NVVGPU_EVENT_NAME_CLOSED);
+		nvvgpu_notify_state(vgpu, NVVGPU_EVENT_NAME_CLOSED, NULL);
 	}
 }

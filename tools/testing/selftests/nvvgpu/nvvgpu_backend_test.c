@@ -1083,6 +1083,39 @@ TEST_F(backend, events_that_repeat_are_counted)
 	EXPECT_EQ(-ETIMEDOUT, uevent_next(self->uevents, self->vf, &uevent, 200));
 }
 
+TEST_F(backend, events_carry_their_code_and_address)
+{
+	struct uevent uevent;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_CREATED, 5000));
+	EXPECT_EQ(-ENOENT, count(self->vf, "fault-code"));
+
+	/* The last of two reports, one without, and a crash */
+	ASSERT_EQ(0, post(self->bdf, 0, "1,3,1000 1,4,3f00000000 2 0,79"));
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	EXPECT_STREQ(NVVGPU_EVENT_NAME_FAULT, uevent.event);
+	EXPECT_EQ(2, uevent.count);
+	EXPECT_EQ(4, uevent.code);
+	EXPECT_EQ(0x3f00000000, uevent.address);
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	EXPECT_STREQ(NVVGPU_EVENT_NAME_GUEST_UP, uevent.event);
+	EXPECT_EQ(-1, uevent.code);
+	EXPECT_EQ(-1, uevent.address);
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	EXPECT_STREQ(NVVGPU_EVENT_NAME_CRASHED, uevent.event);
+	EXPECT_EQ(79, uevent.code);
+	EXPECT_EQ(-1, uevent.address);
+
+	EXPECT_EQ(4, count(self->vf, "fault-code"));
+	EXPECT_EQ(0x3f00000000, count(self->vf, "fault-address"));
+	EXPECT_EQ(79, count(self->vf, "crashed-code"));
+	EXPECT_EQ(-ENOENT, count(self->vf, "crashed-address"));
+	EXPECT_EQ(-ENOENT, count(self->vf, "guest-up-code"));
+}
+
 TEST_F(backend, a_storm_of_events_loses_none)
 {
 	unsigned long long told = 0;

@@ -434,7 +434,10 @@ TEST_F(dma, fault_names_the_vf_that_it_is_about)
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(-EIO, engine_run(&b->engine,
 				   engine_copy(TO_VRAM, 0, NOWHERE, PAGE)));
-	EXPECT_EQ(0, uevent_wait(fd, b->vf, NVVGPU_EVENT_NAME_FAULT, 5000));
+	EXPECT_EQ(0, uevent_next(fd, b->vf, &uevent, 5000));
+	EXPECT_STREQ(NVVGPU_EVENT_NAME_FAULT, uevent.event);
+	EXPECT_EQ(NVVGPU_EMU_VF_ERR_DMA_READ, uevent.code);
+	EXPECT_EQ(NOWHERE, uevent.address);
 	EXPECT_EQ(-ETIMEDOUT, uevent_next(fd, a->vf, &uevent, 100));
 	close(fd);
 

@@ -350,9 +350,14 @@ FIXTURE_TEARDOWN(vgpu_error)
 
 TEST_F(vgpu_error, crash_of_one_vgpu_is_its_own)
 {
+	char events[128];
+
 	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
 	EXPECT_LT(0, irq_wait(self->err_fd, 10000));
 	EXPECT_STATE("error");
+	snprintf(events, sizeof(events),
+		 "/sys/bus/pci/devices/%s/nvvgpu/events", self->vf);
+	EXPECT_EQ(NVVGPU_EMU_VF_ERR_CRASHED, get_value(events, "crashed-code"));
 	/* Its BARs are inaccessible until it is recovered. */
 	EXPECT_EQ(-ENODEV, user_work(&self->a));
 	EXPECT_EQ(0, user_work(&self->other));

@@ -540,6 +540,14 @@ static const char *uevent_value(const char *buf, size_t len, const char *key)
 	return "";
 }
 
+/* Likewise a number, -1 when it is not there */
+static long long uevent_number(const char *buf, size_t len, const char *key)
+{
+	const char *value = uevent_value(buf, len, key);
+
+	return value[0] ? strtoll(value, NULL, 0) : -1;
+}
+
 static bool uevent_parse(const char *buf, size_t len, struct uevent *uevent)
 {
 	snprintf(uevent->event, sizeof(uevent->event), "%s",
@@ -547,6 +555,8 @@ static bool uevent_parse(const char *buf, size_t len, struct uevent *uevent)
 	uevent->type = atoi(uevent_value(buf, len, NVVGPU_UEVENT_TYPE));
 	uevent->count = strtoull(uevent_value(buf, len, NVVGPU_UEVENT_COUNT), NULL,
 				 10);
+	uevent->code = uevent_number(buf, len, NVVGPU_UEVENT_CODE);
+	uevent->address = uevent_number(buf, len, NVVGPU_UEVENT_ADDRESS);
 
 	return uevent->event[0];
 }

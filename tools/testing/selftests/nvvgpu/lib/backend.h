@@ -75,11 +75,15 @@ long long mock_calls(const char *op);
  * @event: NVVGPU_EVENT
  * @type: NVVGPU_TYPE
  * @count: NVVGPU_COUNT
+ * @code: NVVGPU_CODE, -1 when it is not there
+ * @address: NVVGPU_ADDRESS, -1 when it is not there
  */
 struct uevent {
 	char event[32];
 	unsigned int type;
 	unsigned long long count;
+	long long code;
+	long long address;
 };
 
 int uevent_open(void);

@@ -210,7 +210,8 @@ void emu_vgpus_init(struct emu_dev *emu);
 void emu_vgpus_reserve(struct emu_dev *emu);
 void emu_vgpus_lost(struct emu_dev *emu);
 void emu_vgpu_lost(struct emu_dev *emu, unsigned int vf);
-void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event);
+void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event, u32 code,
+		    u64 address);
 void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf);
 
 /* migration.c: the state of a vGPU on its way */

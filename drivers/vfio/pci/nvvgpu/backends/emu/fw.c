@@ -343,7 +343,8 @@ static void emu_fw_event(struct emu_dev *emu, const struct nvvgpu_emu_msg *msg)
 
 	spin_lock(&emu->lock);
 	if (emu->state == EMU_FW_UP && vf < NVVGPU_EMU_MAX_VFS)
-		emu_vgpu_event(emu, vf, opcode);
+		emu_vgpu_event(emu, vf, opcode, le64_to_cpu(msg->res[0]),
+			       le64_to_cpu(msg->res[1]));
 	spin_unlock(&emu->lock);
 }
 

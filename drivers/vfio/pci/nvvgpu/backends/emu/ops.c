@@ -17,6 +17,15 @@ static int emu_vf_cmd(struct emu_dev *emu, unsigned int vf, u16 opcode)
 	return emu_fw_cmd(emu, &cmd);
 }
 
+static void emu_vgpu_crashed(struct emu_dev *emu, unsigned int vf,
+			     const struct nvvgpu_event_info *info)
+{
+	lockdep_assert_held(&emu->lock);
+
+	if (__test_and_clear_bit(vf, emu->alive) && emu->backend)
+		nvvgpu_backend_event(emu->backend, vf, info);
+}
+
 /**
  * emu_vgpu_lost() - a vGPU is not well any more
  * @emu: the GPU
@@ -26,10 +35,12 @@ static int emu_vf_cmd(struct emu_dev *emu, unsigned int vf, u16 opcode)
  */
 void emu_vgpu_lost(struct emu_dev *emu, unsigned int vf)
 {
-	lockdep_assert_held(&emu->lock);
+	struct nvvgpu_event_info info = {
+		.argsz = sizeof(info),
+		.event = NVVGPU_EVENT_CRASHED,
+	};
 
-	if (__test_and_clear_bit(vf, emu->alive) && emu->backend)
-		nvvgpu_backend_event(emu->backend, vf, NVVGPU_EVENT_CRASHED);
+	emu_vgpu_crashed(emu, vf, &info);
 }
 
 /**
@@ -51,29 +62,47 @@ void emu_vgpus_lost(struct emu_dev *emu)
  * @emu: the GPU
  * @vf: its virtual function
  * @event: NVVGPU_EMU_EVENT_*; one that is not known is ignored
+ * @code: that goes with it, 0 for none
+ * @address: that goes with it
  */
-void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event)
+void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event, u32 code,
+		    u64 address)
 {
-	static const enum nvvgpu_event events[] = {
-		[NVVGPU_EMU_EVENT_FAULT - NVVGPU_EMU_EVENT_CRASHED] =
-			NVVGPU_EVENT_FAULT,
-		[NVVGPU_EMU_EVENT_GUEST_UP - NVVGPU_EMU_EVENT_CRASHED] =
-			NVVGPU_EVENT_GUEST_UP,
-		[NVVGPU_EMU_EVENT_GUEST_DOWN - NVVGPU_EMU_EVENT_CRASHED] =
-			NVVGPU_EVENT_GUEST_DOWN,
-		[NVVGPU_EMU_EVENT_DISPLAY - NVVGPU_EMU_EVENT_CRASHED] =
-			NVVGPU_EVENT_DISPLAY,
+	struct nvvgpu_event_info info = {
+		.argsz = sizeof(info),
+		.flags = code ? NVVGPU_EVENT_HAS_CODE : 0,
+		.code = code,
 	};
 
 	lockdep_assert_held(&emu->lock);
 
-	if (event == NVVGPU_EMU_EVENT_CRASHED)
-		emu_vgpu_lost(emu, vf);
-	else if (event > NVVGPU_EMU_EVENT_CRASHED &&
-		 event < NVVGPU_EMU_EVENT_CRASHED + ARRAY_SIZE(events) &&
-		 test_bit(vf, emu->alive) && emu->backend)
-		nvvgpu_backend_event(emu->backend, vf,
-				     events[event - NVVGPU_EMU_EVENT_CRASHED]);
+	switch (event) {
+	case NVVGPU_EMU_EVENT_CRASHED:
+		info.event = NVVGPU_EVENT_CRASHED;
+		emu_vgpu_crashed(emu, vf, &info);
+		return;
+	case NVVGPU_EMU_EVENT_FAULT:
+		info.event = NVVGPU_EVENT_FAULT;
+		if (code == NVVGPU_EMU_VF_ERR_DMA_READ ||
+		    code == NVVGPU_EMU_VF_ERR_DMA_WRITE) {
+			info.flags |= NVVGPU_EVENT_HAS_ADDRESS;
+			info.address = address;
+		}
+		break;
+	case NVVGPU_EMU_EVENT_GUEST_UP:
+		info.event = NVVGPU_EVENT_GUEST_UP;
+		break;
+	case NVVGPU_EMU_EVENT_GUEST_DOWN:
+		info.event = NVVGPU_EVENT_GUEST_DOWN;
+		break;
+	case NVVGPU_EMU_EVENT_DISPLAY:
+		info.event = NVVGPU_EVENT_DISPLAY;
+		break;
+	default:
+		return;
+	}
+	if (test_bit(vf, emu->alive) && emu->backend)
+		nvvgpu_backend_event(emu->backend, vf, &info);
 }
 
 static int emu_get_types(void *priv, u32 *ids, size_t capacity)

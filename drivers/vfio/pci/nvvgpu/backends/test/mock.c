@@ -9,7 +9,8 @@
  *
  *   register	"<PF> <table>", see mock_tables
  *   unregister	"<PF>"
- *   event	"<PF> <VF> <number of event>...", reported at one stroke
+ *   event	"<PF> <VF> <event>...", reported together; an event is
+ *		"<number>[,<code>[,<hexadecimal address>]]"
  *   fail	"<operation> <errno>" makes an operation fail, "none" ends that
  *   block	name of an operation that does not return until this is "none"
  *   bar	"<BAR> <size> <trapped from> <trapped bytes>", "none" ends that
@@ -797,13 +798,30 @@ static ssize_t unregister_write(struct file *file, const char __user *buf,
 	return count;
 }
 
+static int mock_event(struct mock *mock, unsigned int vf, const char *word)
+{
+	struct nvvgpu_event_info info = { .argsz = sizeof(info) };
+	unsigned int event;
+	int nr;
+
+	nr = sscanf(word, "%u,%u,%llx", &event, &info.code, &info.address);
+	if (nr < 1)
+		return -EINVAL;
+	info.event = event;
+	info.flags = (nr > 1 ? NVVGPU_EVENT_HAS_CODE : 0) |
+		     (nr > 2 ? NVVGPU_EVENT_HAS_ADDRESS : 0);
+	nvvgpu_backend_event(mock->backend, vf, &info);
+
+	return 0;
+}
+
 static ssize_t event_write(struct file *file, const char __user *buf,
 			   size_t count, loff_t *ppos)
 {
 	char line[1024], *text = line, *word;
 	unsigned long flags;
 	struct mock *mock;
-	unsigned int vf, event;
+	unsigned int vf;
 	int ret;
 
 	ret = mock_line(buf, count, line, sizeof(line));
@@ -822,10 +840,9 @@ static ssize_t event_write(struct file *file, const char __user *buf,
 	/* As from an interrupt */
 	local_irq_save(flags);
 	while ((word = strsep(&text, " "))) {
-		ret = kstrtouint(word, 10, &event);
+		ret = mock_event(mock, vf, word);
 		if (ret)
 			break;
-		nvvgpu_backend_event(mock->backend, vf, event);
 	}
 	local_irq_restore(flags);
 
