@@ -20,6 +20,25 @@
 #define PCI_DEVICES	"/sys/bus/pci/devices"
 #define PCI_DRIVERS	"/sys/bus/pci/drivers"
 
+/* What asks the firmware or shows a tenant's data is for the administrator. */
+const struct vf_file vf_files[NR_VF_FILES] = {
+	{ "nvidia/creatable_vgpu_types", 0400 },
+	{ "nvidia/current_vgpu_type", 0644 },
+	{ "nvidia/gpu_instance_id", 0644 },
+	{ "nvidia/placement_id", 0644 },
+	{ "nvidia/vgpu_params", 0600 },
+	{ "nvvgpu/backend", 0444 },
+	{ "nvvgpu/capabilities", 0444 },
+	{ "nvvgpu/delete", 0200 },
+	{ "nvvgpu/events", 0444 },
+	{ "nvvgpu/generation", 0444 },
+	{ "nvvgpu/last_error", 0400 },
+	{ "nvvgpu/owner", 0400 },
+	{ "nvvgpu/state", 0444 },
+	{ "nvvgpu/stats", 0400 },
+	{ "nvvgpu/supported_types", 0400 },
+};
+
 static int file_read(const char *path, char *buf, size_t size)
 {
 	size_t len = 0;

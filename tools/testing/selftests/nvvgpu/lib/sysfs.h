@@ -35,6 +35,19 @@ int pci_driver(const char *bdf, char *buf, size_t size);
 int pci_bind(const char *bdf, const char *driver);
 int pci_unbind(const char *bdf);
 
+/**
+ * struct vf_file - a file that the front-end gives to a VF
+ * @name: relative to the VF's directory
+ * @mode: permissions
+ */
+struct vf_file {
+	const char *name;
+	int mode;
+};
+
+#define NR_VF_FILES	15
+extern const struct vf_file vf_files[NR_VF_FILES];
+
 /* Drivers and modules */
 int driver_bind(const char *driver, const char *bdf);
 int driver_unbind(const char *driver, const char *bdf);
