@@ -191,6 +191,11 @@ enum nvvgpu_suspend_level {
 	NVVGPU_SUSPEND_ALL,
 };
 
+/* As mig_flags of a table: the vGPU can be brought to NVVGPU_SUSPEND_P2P */
+#define NVVGPU_MIG_P2P			0x1
+/* There is state that can be saved while the vGPU runs */
+#define NVVGPU_MIG_PRE_COPY		0x2
+
 /**
  * struct nvvgpu_stat - one counter
  * @name: a word for it, lower case
@@ -297,10 +302,20 @@ struct nvvgpu_backend_ops {
 	int (*bar_write)(void *vgpu, unsigned int bar,
 			 u64 offset, const void *buf, size_t len);
 
+	/** @mig_flags: NVVGPU_MIG_*, what the migration group can do */
+	u32 mig_flags;
+	/** @state_version: version of the state that @save returns */
+	u32 state_version;
+	/**
+	 * @state_version_min: oldest version of the state that @load accepts;
+	 * at most @state_version
+	 */
+	u32 state_version_min;
 	/**
 	 * @suspend: optional, the migration group begins here.  Bring a started
 	 * vGPU to the level, be it higher or lower than the one it is at.  A
-	 * failure leaves it at the level where it was.
+	 * failure leaves it at the level where it was.  Without NVVGPU_MIG_P2P
+	 * the level is always NVVGPU_SUSPEND_ALL.
 	 */
 	int (*suspend)(void *vgpu,
 		       enum nvvgpu_suspend_level level);
@@ -323,7 +338,8 @@ struct nvvgpu_backend_ops {
 	 * Called by the user's process.
 	 * Returns 1 with a piece, 0 when there is none for now.  While the vGPU
 	 * runs only what can be sent early is offered; at NVVGPU_SUSPEND_ALL
-	 * everything that is left, and 0 is then the end.
+	 * everything that is left, and 0 is then the end.  Without
+	 * NVVGPU_MIG_PRE_COPY it is only called at NVVGPU_SUSPEND_ALL.
 	 */
 	int (*save)(void *vgpu, struct nvvgpu_chunk *chunk,
 		    void *buf, size_t capacity);
@@ -331,9 +347,10 @@ struct nvvgpu_backend_ops {
 	void (*save_end)(void *vgpu);
 	/**
 	 * @load_begin: migration group; the vGPU is at NVVGPU_SUSPEND_ALL.  What
-	 * follows comes from a @save of the same back-end, type and state
-	 * version or an older one, but need not be what that has given.  Nobody
-	 * tells which version: a piece that changes gets another kind.
+	 * follows comes from a @save of the same back-end and type, of a state
+	 * version from @state_version_min to @state_version, but need not be
+	 * what that has given.  Nobody tells which version: a piece that changes
+	 * gets another kind.
 	 */
 	int (*load_begin)(void *vgpu);
 	/**
@@ -351,9 +368,9 @@ struct nvvgpu_backend_ops {
 	 */
 	int (*load_end)(void *vgpu, bool commit);
 	/**
-	 * @precopy_estimate: optional beside the migration group; estimate the
-	 * bytes of data that @save will return of state that was never sent and
-	 * of state that has changed since, without runs of zeroes
+	 * @precopy_estimate: with NVVGPU_MIG_PRE_COPY, and only then; estimate
+	 * the bytes of data that @save will return of state that was never sent
+	 * and of state that has changed since, without runs of zeroes
 	 */
 	int (*precopy_estimate)(void *vgpu, u64 *initial,
 				u64 *dirty);
@@ -390,12 +407,6 @@ struct nvvgpu_backend_ops {
 	 * NVVGPU_EVENT_PLACEMENT has been reported
 	 */
 	int (*get_placement)(void *vgpu, u32 *placement);
-
-	/**
-	 * @state_version: of what @save gives.  @load is never given anything
-	 * newer.
-	 */
-	u32 state_version;
 
 	/**
 	 * @save_ahead: optional beside the migration group; @save has just

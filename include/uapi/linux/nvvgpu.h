@@ -69,8 +69,8 @@
  *
  *   -EINVAL		bad magic; another vGPU type, size or back-end; an
  *			invalid record; data after the end
- *   -EPROTONOSUPPORT	another major of the format, or a newer state of the
- *			back-end
+ *   -EPROTONOSUPPORT	another major of the format, or a state version of the
+ *			back-end that is too new or too old
  *   -EOPNOTSUPP	a mandatory record of an unknown type
  *   -EBADMSG		a record is missing or out of order
  *   -EMSGSIZE		a record is longer than allowed

@@ -69,6 +69,9 @@ struct made {
 };
 
 static struct nvvgpu_mig_header own;
+
+/* Oldest state version that this side loads; that of own is the newest */
+#define OLDEST		2
 static struct nvvgpu_record records[2];
 static struct nvvgpu_record *record;
 static size_t received;	/* bytes of its data so far */
@@ -126,6 +129,7 @@ static size_t read_header(const u8 *bytes, size_t len, struct events *events)
 {
 	const u8 *mine = (const u8 *)&own;
 	size_t i, at;
+	u64 version;
 
 	for (i = 0; i < NR_IDENTITY; i++) {
 		for (at = identity[i].begin; at < identity[i].end; at++) {
@@ -140,8 +144,9 @@ static size_t read_header(const u8 *bytes, size_t len, struct events *events)
 	if (len < sizeof(own))
 		return 0;
 
-	if (get_le(bytes + HEADER(backend_version), 4) >
-	    get_le(mine + HEADER(backend_version), 4))
+	version = get_le(bytes + HEADER(backend_version), 4);
+	if (version < OLDEST ||
+	    version > get_le(mine + HEADER(backend_version), 4))
 		add(events, -EPROTONOSUPPORT, sizeof(own) - 1);
 	else
 		return sizeof(own);
@@ -339,7 +344,7 @@ static void feed(const u8 *bytes, size_t len, const u8 *slices,
 	unsigned int i = 0;
 
 	memset(&stream, 0xa5, sizeof(stream));
-	nvvgpu_stream_init(&stream, &own, record);
+	nvvgpu_stream_init(&stream, &own, OLDEST, record);
 	poison();
 
 	while (done < len) {
@@ -540,8 +545,8 @@ static void make_stream(struct made *made, struct plan *plan)
 	unsigned int nr = take(plan, 1) % (PLAN_RECORDS + 1);
 
 	header.backend_version =
-		cpu_to_le32(take(plan, 1) %
-			    (le32_to_cpu(own.backend_version) + 1));
+		cpu_to_le32(OLDEST + take(plan, 1) %
+			    (le32_to_cpu(own.backend_version) - OLDEST + 1));
 	nvvgpu_stream_header(&header);
 	memcpy(made->bytes, &header, sizeof(header));
 	made->len = sizeof(header);

@@ -376,8 +376,12 @@ static const char *nvvgpu_ops_flaw(const struct nvvgpu_backend_ops *ops)
 			  ops->save_begin, ops->save, ops->save_end,
 			  ops->load_begin, ops->load, ops->load_end))
 		return "the migration operations come together";
-	if (ops->precopy_estimate && !ops->suspend)
-		return "precopy_estimate is of no use without migration";
+	if (ops->mig_flags && !ops->suspend)
+		return "migration flags are of no use without migration";
+	if (!ops->precopy_estimate != !(ops->mig_flags & NVVGPU_MIG_PRE_COPY))
+		return "NVVGPU_MIG_PRE_COPY and precopy_estimate come together";
+	if (ops->state_version_min > ops->state_version)
+		return "state_version_min is greater than state_version";
 	if (ops->save_ahead && !ops->suspend)
 		return "save_ahead is of no use without migration";
 	if (!nvvgpu_whole(ops->dma_log_start, ops->dma_log_stop,

@@ -610,7 +610,9 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 	init_waitqueue_head(&data->wait);
 	nvvgpu_data_header(vgpu, &data->own);
 	if (loading) {
-		nvvgpu_stream_init(&data->stream, &data->own, &data->records[0]);
+		nvvgpu_stream_init(&data->stream, &data->own,
+				   vgpu->backend->table.state_version_min,
+				   &data->records[0]);
 	} else {
 		data->heading = true;
 		data->size = sizeof(data->own);

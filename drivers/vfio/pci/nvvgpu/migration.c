@@ -2,9 +2,9 @@
 /*
  * The migration states of a vGPU, as VFIO's uAPI defines them.
  *
- * P2P is always supported, PRE_COPY if the back-end can estimate what is left to
- * be sent.  Each arc is one operation of the back-end; some arcs begin or end a
- * session.
+ * P2P and PRE_COPY are supported if the back-end has the flag; VFIO skips the
+ * states of what is not.  Each arc is one operation of the back-end; some arcs
+ * begin or end a session.
  */
 #include <kunit/visibility.h>
 #include <linux/export.h>
@@ -88,10 +88,13 @@ static struct file *nvvgpu_mig_arc(struct nvvgpu *vgpu,
 		break;
 	case ARC(RUNNING_P2P, RUNNING):
 	case ARC(PRE_COPY_P2P, PRE_COPY):
+	case ARC(STOP, RUNNING):
 		ret = nvvgpu_op_resume(vgpu);
 		break;
 	case ARC(RUNNING_P2P, STOP):
 	case ARC(PRE_COPY_P2P, STOP_COPY):
+	case ARC(RUNNING, STOP):
+	case ARC(PRE_COPY, STOP_COPY):
 		ret = nvvgpu_op_suspend(vgpu, NVVGPU_SUSPEND_ALL);
 		break;
 	case ARC(RUNNING, PRE_COPY):
@@ -252,7 +255,8 @@ static u64 nvvgpu_mig_flags(const struct nvvgpu_backend *backend)
 	if (!(can & NVVGPU_CAN_MIGRATE))
 		return 0;
 
-	return VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
+	return VFIO_MIGRATION_STOP_COPY |
+	       (can & NVVGPU_CAN_P2P ? VFIO_MIGRATION_P2P : 0) |
 	       (can & NVVGPU_CAN_PRECOPY ? VFIO_MIGRATION_PRE_COPY : 0);
 }
 

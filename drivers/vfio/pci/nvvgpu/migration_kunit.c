@@ -117,6 +117,7 @@ static int test_estimate(void *handle, u64 *initial, u64 *dirty)
 
 static const struct nvvgpu_backend_ops test_mig_ops = {
 	.name = "kunit",
+	.mig_flags = NVVGPU_MIG_P2P | NVVGPU_MIG_PRE_COPY,
 	.suspend = test_suspend,
 	.resume = test_resume,
 	.state_size = test_state_size,
@@ -254,11 +255,16 @@ static void migration_flags(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vdev->migration_flags, VFIO_MIGRATION_STOP_COPY |
 			VFIO_MIGRATION_P2P | VFIO_MIGRATION_PRE_COPY);
 
-	tm->vgpu->backend->table.precopy_estimate = NULL;
+	tm->vgpu->backend->table.mig_flags = NVVGPU_MIG_P2P;
 	nvvgpu_migration_init(tm->vgpu);
 	KUNIT_EXPECT_NOT_NULL(test, vdev->mig_ops);
 	KUNIT_EXPECT_EQ(test, vdev->migration_flags, VFIO_MIGRATION_STOP_COPY |
 			VFIO_MIGRATION_P2P);
+
+	/* A flag of a newer minor */
+	tm->vgpu->backend->table.mig_flags = BIT(31);
+	nvvgpu_migration_init(tm->vgpu);
+	KUNIT_EXPECT_EQ(test, vdev->migration_flags, VFIO_MIGRATION_STOP_COPY);
 
 	tm->vgpu->backend->table.suspend = NULL;
 	nvvgpu_migration_init(tm->vgpu);
@@ -340,6 +346,45 @@ test_ways[VFIO_DEVICE_STATE_NR][VFIO_DEVICE_STATE_NR] = {
 	},
 };
 
+/* Likewise of a back-end that does not know NVVGPU_SUSPEND_P2P */
+static const char * const
+test_ways_without_p2p[VFIO_DEVICE_STATE_NR][VFIO_DEVICE_STATE_NR] = {
+	[STOP] = {
+		[STOP] = "",
+		[RUNNING] = "run",
+		[STOP_COPY] = "save",
+		[RESUMING] = "load",
+		[PRE_COPY] = "run save",
+	},
+	[RUNNING] = {
+		[STOP] = "stop",
+		[RUNNING] = "",
+		[STOP_COPY] = "stop save",
+		[RESUMING] = "stop load",
+		[PRE_COPY] = "save",
+	},
+	[STOP_COPY] = {
+		[STOP] = "saved",
+		[RUNNING] = "saved run",
+		[STOP_COPY] = "",
+		[RESUMING] = "saved load",
+	},
+	[RESUMING] = {
+		[STOP] = "commit",
+		[RUNNING] = "commit run",
+		[STOP_COPY] = "commit save",
+		[RESUMING] = "",
+		[PRE_COPY] = "commit run save",
+	},
+	[PRE_COPY] = {
+		[STOP] = "saved stop",
+		[RUNNING] = "saved",
+		[STOP_COPY] = "stop",
+		[RESUMING] = "saved stop load",
+		[PRE_COPY] = "",
+	},
+};
+
 static bool test_is_precopy(enum vfio_device_mig_state state)
 {
 	return state == PRE_COPY || state == PRE_COPY_P2P;
@@ -355,10 +400,9 @@ static bool test_begins_session(const char *way)
 }
 
 static void test_way(struct kunit *test, enum vfio_device_mig_state from,
-		     enum vfio_device_mig_state to)
+		     enum vfio_device_mig_state to, const char *way)
 {
 	struct test_mig *tm = test->priv;
-	const char *way = test_ways[from][to];
 	int ret;
 
 	test_enter(test, from);
@@ -384,7 +428,7 @@ static void migration_ways(struct kunit *test)
 	test_take_stream(test);
 	for (from = STOP; from < VFIO_DEVICE_STATE_NR; from++)
 		for (to = STOP; to < VFIO_DEVICE_STATE_NR; to++)
-			test_way(test, from, to);
+			test_way(test, from, to, test_ways[from][to]);
 }
 
 static void migration_ways_without_precopy(struct kunit *test)
@@ -392,7 +436,7 @@ static void migration_ways_without_precopy(struct kunit *test)
 	struct test_mig *tm = test->priv;
 	enum vfio_device_mig_state from, to;
 
-	tm->vgpu->backend->table.precopy_estimate = NULL;
+	tm->vgpu->backend->table.mig_flags = NVVGPU_MIG_P2P;
 	nvvgpu_migration_init(tm->vgpu);
 	test_take_stream(test);
 	for (from = STOP; from < VFIO_DEVICE_STATE_NR; from++) {
@@ -400,7 +444,7 @@ static void migration_ways_without_precopy(struct kunit *test)
 			continue;
 		for (to = STOP; to < VFIO_DEVICE_STATE_NR; to++) {
 			if (!test_is_precopy(to)) {
-				test_way(test, from, to);
+				test_way(test, from, to, test_ways[from][to]);
 				continue;
 			}
 			test_enter(test, from);
@@ -409,6 +453,29 @@ static void migration_ways_without_precopy(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, test_now(tm), from);
 			test_reset(test, 0);
 		}
+	}
+}
+
+static bool test_is_p2p(enum vfio_device_mig_state state)
+{
+	return state == RUNNING_P2P || state == PRE_COPY_P2P;
+}
+
+/* The uAPI's way goes round the states that are not there. */
+static void migration_ways_without_p2p(struct kunit *test)
+{
+	struct test_mig *tm = test->priv;
+	enum vfio_device_mig_state from, to;
+
+	tm->vgpu->backend->table.mig_flags = NVVGPU_MIG_PRE_COPY;
+	nvvgpu_migration_init(tm->vgpu);
+	test_take_stream(test);
+	for (from = STOP; from < VFIO_DEVICE_STATE_NR; from++) {
+		if (test_is_p2p(from))
+			continue;
+		for (to = STOP; to < VFIO_DEVICE_STATE_NR; to++)
+			test_way(test, from, to,
+				 test_ways_without_p2p[from][to]);
 	}
 }
 
@@ -617,6 +684,7 @@ static struct kunit_case migration_cases[] = {
 	KUNIT_CASE(migration_flags),
 	KUNIT_CASE(migration_ways),
 	KUNIT_CASE(migration_ways_without_precopy),
+	KUNIT_CASE(migration_ways_without_p2p),
 	KUNIT_CASE(migration_no_such_state),
 	KUNIT_CASE(migration_state_comes_through),
 	KUNIT_CASE(migration_operation_fails),

@@ -271,6 +271,7 @@ void nvvgpu_notify_types(struct nvvgpu_pf *pf);
 #define NVVGPU_CAN_STATS	BIT(7)
 #define NVVGPU_CAN_PLACEMENT	BIT(8)
 #define NVVGPU_CAN_RECOVER	BIT(9)
+#define NVVGPU_CAN_P2P		BIT(10)
 u32 nvvgpu_can(const struct nvvgpu_backend *backend);
 
 int nvvgpu_op_get_types(struct nvvgpu_backend *backend, u32 *ids);

@@ -794,6 +794,41 @@ static void ops_not_alone(struct kunit *test)
 				    -EINVAL, "%s alone", grouped[i].name);
 }
 
+/* What the numbers of the migration group say has to fit the operations. */
+static void ops_migration(struct kunit *test)
+{
+	struct nvvgpu_backend_ops ops = test_ops, good;
+	struct nvvgpu_backend backend;
+
+	ops.mig_flags = NVVGPU_MIG_P2P;
+	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), -EINVAL);
+
+	ops.suspend = TEST_OP;
+	ops.resume = TEST_OP;
+	ops.state_size = TEST_OP;
+	ops.save_begin = TEST_OP;
+	ops.save = TEST_OP;
+	ops.save_end = TEST_OP;
+	ops.load_begin = TEST_OP;
+	ops.load = TEST_OP;
+	ops.load_end = TEST_OP;
+	ops.state_version = 3;
+	ops.state_version_min = 3;
+	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), 0);
+
+	good = ops;
+	ops.state_version_min = 4;
+	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), -EINVAL);
+
+	ops = good;
+	ops.mig_flags |= NVVGPU_MIG_PRE_COPY;
+	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), -EINVAL);
+	ops.precopy_estimate = TEST_OP;
+	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), 0);
+	ops.mig_flags &= ~NVVGPU_MIG_PRE_COPY;
+	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), -EINVAL);
+}
+
 static void ops_type_names(struct kunit *test)
 {
 	static const char * const good[] = {
@@ -829,6 +864,7 @@ static struct kunit_case ops_cases[] = {
 	KUNIT_CASE(ops_versions),
 	KUNIT_CASE(ops_needed),
 	KUNIT_CASE(ops_not_alone),
+	KUNIT_CASE(ops_migration),
 	KUNIT_CASE(ops_type_names),
 	{ }
 };

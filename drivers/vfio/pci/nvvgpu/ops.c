@@ -47,7 +47,8 @@ u32 nvvgpu_can(const struct nvvgpu_backend *backend)
 	       (ops->get_bar_info ? NVVGPU_CAN_SHAPE : 0) |
 	       (ops->bar_read ? NVVGPU_CAN_TRAP : 0) |
 	       (ops->suspend ? NVVGPU_CAN_MIGRATE : 0) |
-	       (ops->precopy_estimate ? NVVGPU_CAN_PRECOPY : 0) |
+	       (ops->mig_flags & NVVGPU_MIG_P2P ? NVVGPU_CAN_P2P : 0) |
+	       (ops->mig_flags & NVVGPU_MIG_PRE_COPY ? NVVGPU_CAN_PRECOPY : 0) |
 	       (ops->save_ahead ? NVVGPU_CAN_SAVE_AHEAD : 0) |
 	       (ops->dma_log_start ? NVVGPU_CAN_LOG_DMA : 0) |
 	       (ops->get_stats ? NVVGPU_CAN_STATS : 0) |

@@ -77,14 +77,16 @@ static void nvvgpu_stream_enter(struct nvvgpu_stream *stream,
  * nvvgpu_stream_init() - expect a stream
  * @stream: to be set up
  * @own: header that this side would send
+ * @oldest: oldest state version of the back-end that can be loaded
  * @record: for the first record
  */
 void nvvgpu_stream_init(struct nvvgpu_stream *stream,
-			const struct nvvgpu_mig_header *own,
+			const struct nvvgpu_mig_header *own, u32 oldest,
 			struct nvvgpu_record *record)
 {
 	memset(stream, 0, sizeof(*stream));
 	stream->own = own;
+	stream->oldest = oldest;
 	stream->record = record;
 	nvvgpu_stream_enter(stream, NVVGPU_STREAM_IN_HEADER);
 }
@@ -130,6 +132,7 @@ static bool nvvgpu_stream_differs(const struct nvvgpu_stream *stream,
 static int nvvgpu_stream_check_header(struct nvvgpu_stream *stream)
 {
 	const struct nvvgpu_mig_header *header = &stream->header;
+	u32 version;
 
 	if (nvvgpu_stream_differs(stream, &header->magic, sizeof(header->magic)))
 		return nvvgpu_stream_refuse(stream, -EINVAL, "bad magic");
@@ -158,8 +161,11 @@ static int nvvgpu_stream_check_header(struct nvvgpu_stream *stream)
 
 	if (stream->have < sizeof(*header))
 		return NVVGPU_STREAM_MORE;
-	if (le32_to_cpu(header->backend_version) >
-	    le32_to_cpu(stream->own->backend_version))
+	version = le32_to_cpu(header->backend_version);
+	if (version < stream->oldest)
+		return nvvgpu_stream_refuse(stream, -EPROTONOSUPPORT,
+					    "state version of the back-end is too old");
+	if (version > le32_to_cpu(stream->own->backend_version))
 		return nvvgpu_stream_refuse(stream, -EPROTONOSUPPORT,
 					    "state version of the back-end is too new");
 

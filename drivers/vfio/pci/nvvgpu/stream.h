@@ -53,6 +53,8 @@ enum nvvgpu_stream_part {
 /**
  * struct nvvgpu_stream - a stream that is being received
  * @own: header that this side would send, from nvvgpu_stream_header()
+ * @oldest: oldest state version of the back-end that can be loaded; the newest
+ *	is that of @own
  * @part: part that is being received
  * @buf: where that part goes
  * @size: bytes of that part
@@ -65,6 +67,7 @@ enum nvvgpu_stream_part {
  */
 struct nvvgpu_stream {
 	const struct nvvgpu_mig_header *own;
+	u32 oldest;
 	enum nvvgpu_stream_part part;
 	void *buf;
 	size_t size;
@@ -78,7 +81,7 @@ struct nvvgpu_stream {
 
 /* Receiving */
 void nvvgpu_stream_init(struct nvvgpu_stream *stream,
-			const struct nvvgpu_mig_header *own,
+			const struct nvvgpu_mig_header *own, u32 oldest,
 			struct nvvgpu_record *record);
 void *nvvgpu_stream_room(const struct nvvgpu_stream *stream, size_t *room);
 int nvvgpu_stream_advance(struct nvvgpu_stream *stream, size_t len);

@@ -126,7 +126,7 @@ static int test_receive(struct test_stream *ts, size_t slice)
 	ts->states = 0;
 	ts->end = false;
 	ts->taken = 0;
-	nvvgpu_stream_init(&ts->stream, &ts->own, &ts->received);
+	nvvgpu_stream_init(&ts->stream, &ts->own, 2, &ts->received);
 
 	return test_write(ts, ts->bytes, ts->len, slice);
 }
@@ -299,12 +299,16 @@ static void stream_versions(struct kunit *test)
 	struct test_stream *ts = test->priv;
 	struct nvvgpu_mig_header header = ts->own;
 
-	/* Older states are accepted. */
+	/* From the oldest to this side's own */
 	header.backend_version = cpu_to_le32(2);
 	test_send_header(ts, &header);
 	KUNIT_EXPECT_EQ(test, test_receive(ts, TEST_LEN), 0);
 
 	header.backend_version = cpu_to_le32(4);
+	test_send_header(ts, &header);
+	KUNIT_EXPECT_EQ(test, test_receive(ts, TEST_LEN), -EPROTONOSUPPORT);
+
+	header.backend_version = cpu_to_le32(1);
 	test_send_header(ts, &header);
 	KUNIT_EXPECT_EQ(test, test_receive(ts, TEST_LEN), -EPROTONOSUPPORT);
 }

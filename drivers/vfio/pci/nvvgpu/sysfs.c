@@ -338,6 +338,20 @@ static ssize_t backend_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(backend);
 
+/* Versions that can be loaded; the last is the one that is saved. */
+static ssize_t state_versions_show(struct device *dev,
+				   struct device_attribute *attr, char *buf)
+{
+	struct nvvgpu_backend *backend = nvvgpu_from_dev(dev)->backend;
+
+	if (!(nvvgpu_can(backend) & NVVGPU_CAN_MIGRATE))
+		return -ENXIO;
+
+	return sysfs_emit(buf, "%u-%u\n", backend->table.state_version_min,
+			  backend->table.state_version);
+}
+static DEVICE_ATTR_RO(state_versions);
+
 /* Read the counters, if they have not been read too often lately. */
 static int nvvgpu_update_stats(struct nvvgpu *vgpu)
 {
@@ -419,12 +433,13 @@ static ssize_t capabilities_show(struct device *dev,
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 	u32 can = nvvgpu_can(vgpu->backend);
 
-	return sysfs_emit(buf, "create%s%s%s%s%s%s%s%s%s\n",
+	return sysfs_emit(buf, "create%s%s%s%s%s%s%s%s%s%s\n",
 			  can & NVVGPU_CAN_RESET ? " reset" : "",
 			  can & NVVGPU_CAN_RECOVER ? " recover" : "",
 			  can & NVVGPU_CAN_SHAPE ? " bar-shape" : "",
 			  can & NVVGPU_CAN_TRAP ? " bar-trap" : "",
 			  can & NVVGPU_CAN_MIGRATE ? " migration" : "",
+			  can & NVVGPU_CAN_P2P ? " p2p" : "",
 			  can & NVVGPU_CAN_PRECOPY ? " pre-copy" : "",
 			  can & NVVGPU_CAN_LOG_DMA ? " dma-log" : "",
 			  can & NVVGPU_CAN_STATS ? " stats" : "",
@@ -441,6 +456,7 @@ static struct attribute *nvvgpu_attrs[] = {
 	&dev_attr_last_error.attr,
 	&dev_attr_owner.attr,
 	&dev_attr_state.attr,
+	&dev_attr_state_versions.attr,
 	&dev_attr_stats.attr,
 	&dev_attr_supported_types.attr,
 	NULL,

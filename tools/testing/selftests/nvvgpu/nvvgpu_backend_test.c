@@ -149,6 +149,10 @@ static const struct {
 	{ "no-bar_write", -EINVAL },
 	{ "half-migration", -EINVAL },
 	{ "precopy-alone", -EINVAL },
+	{ "precopy-untold", -EINVAL },
+	{ "precopy-unable", -EINVAL },
+	{ "flags-alone", -EINVAL },
+	{ "no-versions", -EINVAL },
 	{ "half-dma-log", -EINVAL },
 };
 
@@ -376,25 +380,36 @@ TEST_F(backend, departure_of_one_lets_no_other_in)
 
 TEST_F(backend, successor_offers_what_it_can)
 {
-	char data[VDEV_FEATURE_MAX] = {};
+	struct vfio_device_feature_migration mig;
 	unsigned int i;
 	static const struct {
 		const char *table;
 		int migration;
+		__u64 flags;
 	} order[] = {
-		{ "migration", 0 },
-		{ "sound", -ENOTTY },
-		{ "migration", 0 },
+		{ "migration", 0,
+		  VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P },
+		{ "sound", -ENOTTY, 0 },
+		{ "without-p2p", 0, VFIO_MIGRATION_STOP_COPY },
 	};
 
 	for (i = 0; i < ARRAY_SIZE(order); i++) {
 		ASSERT_EQ(0, mock_add(self->bdf, order[i].table));
 		ASSERT_CREATED(self->vf);
 		ASSERT_OPEN();
+		memset(&mig, 0, sizeof(mig));
 		EXPECT_EQ(order[i].migration,
 			  vdev_feature(&self->vdev, VFIO_DEVICE_FEATURE_GET |
-				       VFIO_DEVICE_FEATURE_MIGRATION, data,
-				       sizeof(struct vfio_device_feature_migration)));
+				       VFIO_DEVICE_FEATURE_MIGRATION, &mig,
+				       sizeof(mig)));
+		if (!order[i].migration) {
+			EXPECT_EQ(order[i].flags, mig.flags);
+			EXPECT_FILE(self->vf, "nvvgpu/state_versions", "2-3\n");
+		} else {
+			EXPECT_EQ(-ENXIO,
+				  pci_read(self->vf, "nvvgpu/state_versions",
+					   self->buf, 64));
+		}
 		vdev_close(&self->vdev);
 		ASSERT_EQ(0, mock_del(self->bdf));
 	}

@@ -1146,7 +1146,8 @@ TEST_F(migration, a_header_that_is_not_for_it_is_refused_at_the_byte)
 #undef AT
 	};
 	struct nvvgpu_mig_header *header, good;
-	unsigned int i;
+	unsigned int i, oldest, newest;
+	char versions[32], *rest;
 
 	ASSERT_SMALL_STREAM();
 	header = head_of(&self->stream);
@@ -1159,7 +1160,17 @@ TEST_F(migration, a_header_that_is_not_for_it_is_refused_at_the_byte)
 		*header = good;
 	}
 
-	header->backend_version++;
+	/* The versions of the state that can be loaded are told before. */
+	ASSERT_LT(0, pci_read(self->pf.vf[1], "nvvgpu/state_versions",
+			      versions, sizeof(versions)));
+	oldest = strtoul(versions, &rest, 10);
+	ASSERT_EQ('-', *rest);
+	newest = strtoul(rest + 1, NULL, 10);
+	EXPECT_EQ(newest, header->backend_version);
+	header->backend_version = newest + 1;
+	expect_refused(_metadata, &self->b, &self->stream, -EPROTONOSUPPORT,
+		       sizeof(*header) - 1);
+	header->backend_version = oldest - 1;
 	expect_refused(_metadata, &self->b, &self->stream, -EPROTONOSUPPORT,
 		       sizeof(*header) - 1);
 	*header = good;

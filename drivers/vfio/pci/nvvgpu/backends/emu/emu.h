@@ -215,8 +215,12 @@ void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event, u32 code,
 void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf);
 
 /* migration.c: the state of a vGPU on its way */
-/* To be raised when a chunk, whose kinds are NVVGPU_EMU_STATE_*, changes */
+/*
+ * To be raised when a chunk, whose kinds are NVVGPU_EMU_STATE_*, changes.  The
+ * minimum follows when chunks of an old kind are no longer understood.
+ */
 #define EMU_STATE_VERSION	1
+#define EMU_STATE_VERSION_MIN	1
 
 int emu_vgpu_suspend(void *handle,
 		     enum nvvgpu_suspend_level level);

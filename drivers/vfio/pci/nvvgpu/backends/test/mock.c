@@ -575,6 +575,9 @@ static void mock_two_words(struct nvvgpu_backend_ops *ops)
 
 static void mock_migration(struct nvvgpu_backend_ops *ops)
 {
+	ops->mig_flags = NVVGPU_MIG_P2P;
+	ops->state_version = 3;
+	ops->state_version_min = 2;
 	ops->suspend = mock_suspend;
 	ops->resume = mock_vf_op;
 	ops->state_size = mock_state_size;
@@ -595,6 +598,35 @@ static void mock_half_migration(struct nvvgpu_backend_ops *ops)
 static void mock_precopy_alone(struct nvvgpu_backend_ops *ops)
 {
 	ops->precopy_estimate = mock_precopy_estimate;
+}
+
+static void mock_precopy_untold(struct nvvgpu_backend_ops *ops)
+{
+	mock_migration(ops);
+	ops->precopy_estimate = mock_precopy_estimate;
+}
+
+static void mock_precopy_unable(struct nvvgpu_backend_ops *ops)
+{
+	mock_migration(ops);
+	ops->mig_flags |= NVVGPU_MIG_PRE_COPY;
+}
+
+static void mock_without_p2p(struct nvvgpu_backend_ops *ops)
+{
+	mock_migration(ops);
+	ops->mig_flags = 0;
+}
+
+static void mock_flags_alone(struct nvvgpu_backend_ops *ops)
+{
+	ops->mig_flags = NVVGPU_MIG_P2P;
+}
+
+static void mock_no_versions(struct nvvgpu_backend_ops *ops)
+{
+	mock_migration(ops);
+	ops->state_version_min = ops->state_version + 1;
 }
 
 static void mock_half_dma_log(struct nvvgpu_backend_ops *ops)
@@ -638,6 +670,11 @@ static const struct {
 	MOCK_TABLE("migration", migration),
 	MOCK_TABLE("half-migration", half_migration),
 	MOCK_TABLE("precopy-alone", precopy_alone),
+	MOCK_TABLE("precopy-untold", precopy_untold),
+	MOCK_TABLE("precopy-unable", precopy_unable),
+	MOCK_TABLE("without-p2p", without_p2p),
+	MOCK_TABLE("flags-alone", flags_alone),
+	MOCK_TABLE("no-versions", no_versions),
 	MOCK_TABLE("half-dma-log", half_dma_log),
 };
 
