@@ -63,11 +63,32 @@ struct pci_dev;
 #define NVVGPU_PLACEMENT_ANY		U32_MAX
 
 /**
+ * enum nvvgpu_type_class - what a vGPU type is meant for
+ * @NVVGPU_CLASS_ANY: nothing in particular
+ * @NVVGPU_CLASS_COMPUTE: programs without a display
+ * @NVVGPU_CLASS_WORKSTATION: a desktop with demanding graphics
+ * @NVVGPU_CLASS_DESKTOP: a desktop
+ * @NVVGPU_CLASS_APPLICATIONS: applications whose display goes elsewhere
+ * @NVVGPU_NR_CLASSES: number of classes, not one itself
+ */
+enum nvvgpu_type_class {
+	NVVGPU_CLASS_ANY,
+	NVVGPU_CLASS_COMPUTE,
+	NVVGPU_CLASS_WORKSTATION,
+	NVVGPU_CLASS_DESKTOP,
+	NVVGPU_CLASS_APPLICATIONS,
+	NVVGPU_NR_CLASSES,
+};
+
+/* The words for them in nvvgpu/supported_types */
+extern const char * const nvvgpu_class_names[NVVGPU_NR_CLASSES];
+
+/**
  * struct nvvgpu_type_info - what a vGPU type offers
  * @argsz: bytes that the front-end knows; set by it, see nvvgpu_type_info_set()
  * @id: number that users write to current_vgpu_type, not 0
- * @name: for people and tools: no colon, single spaces, ends in "-<GB><class>"
- * @vgpu_class: the class letter: 'Q', 'C', 'B' or 'A'
+ * @name: for people, see nvvgpu_type_name_valid(); names of one GPU differ
+ * @class: what it is meant for
  * @fb_bytes: framebuffer
  * @bar_bytes: BAR sizes a guest will see, 0 where the VF's own size is kept
  * @heads: displays
@@ -85,7 +106,7 @@ struct nvvgpu_type_info {
 	u32 argsz;
 	u32 id;
 	char name[NVVGPU_NAME_LEN];
-	char vgpu_class;
+	enum nvvgpu_type_class class;
 	u64 fb_bytes;
 	u64 bar_bytes[NVVGPU_MAX_BARS];
 	u32 heads;
@@ -472,6 +493,7 @@ struct nvvgpu_event_info {
 
 struct nvvgpu_backend;
 
+bool nvvgpu_type_name_valid(const char *name);
 int nvvgpu_backend_register(struct pci_dev *pf,
 			    const struct nvvgpu_backend_ops *ops, void *priv,
 			    struct nvvgpu_backend **backend);

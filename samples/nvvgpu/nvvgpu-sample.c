@@ -54,14 +54,14 @@ struct sample {
 static const struct nvvgpu_type_info sample_types[] = {
 	{
 		.id = 1,
-		.name = "SAMPLE-1C",
-		.vgpu_class = 'C',
+		.name = "Sample small",
+		.class = NVVGPU_CLASS_COMPUTE,
 		.fb_bytes = SZ_1G,
 		.max_instances = SAMPLE_FB_BYTES / SZ_1G,
 	}, {
 		.id = 2,
-		.name = "SAMPLE-4C",
-		.vgpu_class = 'C',
+		.name = "Sample large",
+		.class = NVVGPU_CLASS_COMPUTE,
 		.fb_bytes = SZ_4G,
 		.max_instances = SAMPLE_FB_BYTES / SZ_4G,
 	},

@@ -416,6 +416,9 @@ void nvvgpu_dirty_init(struct nvvgpu *vgpu);
 int nvvgpu_dirty_end(struct nvvgpu *vgpu);
 
 /* sysfs.c */
+/* A name, a dash, a number and a letter */
+#define NVVGPU_NVIDIA_NAME_LEN	(NVVGPU_NAME_LEN + 24)
+
 extern const struct attribute_group *nvvgpu_groups[];
 
 /* vfio.c */
@@ -426,7 +429,6 @@ void nvvgpu_unregister(struct nvvgpu *vgpu);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 /* What the KUnit tests use, else static in the files above */
-bool nvvgpu_name_valid(const char *name);
 int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 		    const struct nvvgpu_backend_ops *ops);
 bool nvvgpu_areas_valid(const struct nvvgpu_range *areas, u32 nr,
@@ -444,6 +446,7 @@ int nvvgpu_config_overlay_ids(const struct nvvgpu_type_info *type,
 			      char __user *buf, loff_t pos, size_t count);
 int nvvgpu_config_overlay_bar(struct nvvgpu *vgpu, unsigned int bar,
 			      char __user *buf, loff_t pos, size_t count);
+void nvvgpu_nvidia_name(const struct nvvgpu_type_info *info, char *buf);
 bool nvvgpu_params_valid(const char *params, size_t len);
 #endif
 

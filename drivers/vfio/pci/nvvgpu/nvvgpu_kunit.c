@@ -843,18 +843,54 @@ static void ops_type_names(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(good); i++) {
 		strscpy_pad(name, good[i]);
-		KUNIT_EXPECT_TRUE_MSG(test, nvvgpu_name_valid(name), "\"%s\"",
+		KUNIT_EXPECT_TRUE_MSG(test, nvvgpu_type_name_valid(name), "\"%s\"",
 				      name);
 	}
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		strscpy_pad(name, bad[i]);
-		KUNIT_EXPECT_FALSE_MSG(test, nvvgpu_name_valid(name), "\"%s\"",
+		KUNIT_EXPECT_FALSE_MSG(test, nvvgpu_type_name_valid(name), "\"%s\"",
 				       name);
 	}
 	memset(name, 'x', sizeof(name));
-	KUNIT_EXPECT_FALSE(test, nvvgpu_name_valid(name));
+	KUNIT_EXPECT_FALSE(test, nvvgpu_type_name_valid(name));
 	name[NVVGPU_NAME_LEN - 1] = '\0';
-	KUNIT_EXPECT_TRUE(test, nvvgpu_name_valid(name));
+	KUNIT_EXPECT_TRUE(test, nvvgpu_type_name_valid(name));
+}
+
+static void types_named_as_nvidia_does(struct kunit *test)
+{
+	static const struct {
+		const char *name;
+		u64 fb_bytes;
+		enum nvvgpu_type_class class;
+		const char *nvidia;
+	} names[] = {
+		{ "NVIDIA EMU-2Q", SZ_1G, NVVGPU_CLASS_COMPUTE, "NVIDIA EMU-2Q" },
+		{ "NVIDIA A100-1-5CME", 0, NVVGPU_CLASS_ANY,
+		  "NVIDIA A100-1-5CME" },
+		{ "Q", SZ_2G, NVVGPU_CLASS_WORKSTATION, "Q-2Q" },
+		{ "Half", SZ_512M, NVVGPU_CLASS_DESKTOP, "Half-0B" },
+		{ "A-B", 16ULL * SZ_1G, NVVGPU_CLASS_APPLICATIONS, "A-B-16A" },
+		{ "A-2", SZ_1G, NVVGPU_CLASS_COMPUTE, "A-2-1C" },
+		{ "A-2Q x", SZ_1G, NVVGPU_CLASS_ANY, "A-2Q x-1C" },
+		{ "A-", 0, NVVGPU_CLASS_ANY, "A--0C" },
+	};
+	char name[NVVGPU_NVIDIA_NAME_LEN];
+	struct nvvgpu_type_info info = {};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		strscpy_pad(info.name, names[i].name);
+		info.fb_bytes = names[i].fb_bytes;
+		info.class = names[i].class;
+		nvvgpu_nvidia_name(&info, name);
+		KUNIT_EXPECT_STREQ(test, name, names[i].nvidia);
+	}
+
+	memset(info.name, 'x', sizeof(info.name) - 1);
+	info.fb_bytes = U64_MAX;
+	nvvgpu_nvidia_name(&info, name);
+	KUNIT_EXPECT_STREQ(test, name + NVVGPU_NAME_LEN - 1, "-17179869183C");
 }
 
 static struct kunit_case ops_cases[] = {
@@ -866,6 +902,7 @@ static struct kunit_case ops_cases[] = {
 	KUNIT_CASE(ops_not_alone),
 	KUNIT_CASE(ops_migration),
 	KUNIT_CASE(ops_type_names),
+	KUNIT_CASE(types_named_as_nvidia_does),
 	{ }
 };
 

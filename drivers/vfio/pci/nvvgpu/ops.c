@@ -74,12 +74,28 @@ int nvvgpu_op_get_types(struct nvvgpu_backend *backend, u32 *ids)
 	return nr > NVVGPU_MAX_TYPES ? -EOVERFLOW : nr;
 }
 
-/*
- * Tools split the lines that show a name at the first colon and at single
- * spaces, and take "-<GB><class>" from its end.
+const char * const nvvgpu_class_names[NVVGPU_NR_CLASSES] = {
+	[NVVGPU_CLASS_ANY] = "any",
+	[NVVGPU_CLASS_COMPUTE] = "compute",
+	[NVVGPU_CLASS_WORKSTATION] = "workstation",
+	[NVVGPU_CLASS_DESKTOP] = "desktop",
+	[NVVGPU_CLASS_APPLICATIONS] = "applications",
+};
+EXPORT_SYMBOL_NS_GPL(nvvgpu_class_names, "NVVGPU");
+
+/**
+ * nvvgpu_type_name_valid() - check the name of a type
+ * @name: NVVGPU_NAME_LEN bytes
+ *
+ * Tools split the lines that show a name at colons, double quotes and single
+ * spaces.
+ *
+ * Context: any.
+ *
+ * Return: true if it consists of printable ASCII without colons and double
+ * quotes, and of words with single spaces between them
  */
-VISIBLE_IF_KUNIT
-bool nvvgpu_name_valid(const char *name)
+bool nvvgpu_type_name_valid(const char *name)
 {
 	size_t i, len = strnlen(name, NVVGPU_NAME_LEN);
 
@@ -98,7 +114,7 @@ bool nvvgpu_name_valid(const char *name)
 
 	return true;
 }
-EXPORT_SYMBOL_IF_KUNIT(nvvgpu_name_valid);
+EXPORT_SYMBOL_NS_GPL(nvvgpu_type_name_valid, "NVVGPU");
 
 /**
  * nvvgpu_op_get_type_info() - describe a type
@@ -125,7 +141,8 @@ int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
 		return ret;
 
 	if (info->id != type || type > INT_MAX ||
-	    !nvvgpu_name_valid(info->name) || !isupper(info->vgpu_class)) {
+	    !nvvgpu_type_name_valid(info->name) ||
+	    info->class >= NVVGPU_NR_CLASSES) {
 		dev_err_ratelimited(&backend->pf->pdev->dev,
 				    "back-end %s: type %u is malformed\n",
 				    backend->ops->name, type);

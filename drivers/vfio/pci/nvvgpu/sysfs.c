@@ -8,6 +8,7 @@
 #include <linux/export.h>
 #include <linux/pci.h>
 #include <linux/pid.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
@@ -61,17 +62,63 @@ static int nvvgpu_emit_types(struct nvvgpu_backend *backend, char *buf, int len,
 	return len;
 }
 
+/* Whether a name ends as NVIDIA's do: a dash, GB of framebuffer, letters */
+static bool nvvgpu_name_has_size(const char *name)
+{
+	const char *end = strrchr(name, '-');
+
+	if (!end || !isdigit(*++end))
+		return false;
+	while (isdigit(*end))
+		end++;
+	if (!isupper(*end))
+		return false;
+	while (isupper(*end))
+		end++;
+
+	return !*end;
+}
+
+/**
+ * nvvgpu_nvidia_name() - name a type as NVIDIA's driver would
+ * @info: the type
+ * @buf: NVVGPU_NVIDIA_NAME_LEN bytes, filled in
+ *
+ * Tools take the size of the framebuffer and the class from the end of a name,
+ * which is added where a back-end has names of another kind.
+ */
+VISIBLE_IF_KUNIT
+void nvvgpu_nvidia_name(const struct nvvgpu_type_info *info, char *buf)
+{
+	static const char letters[] = {
+		[NVVGPU_CLASS_ANY] = 'C',
+		[NVVGPU_CLASS_COMPUTE] = 'C',
+		[NVVGPU_CLASS_WORKSTATION] = 'Q',
+		[NVVGPU_CLASS_DESKTOP] = 'B',
+		[NVVGPU_CLASS_APPLICATIONS] = 'A',
+	};
+
+	if (nvvgpu_name_has_size(info->name))
+		strscpy(buf, info->name, NVVGPU_NVIDIA_NAME_LEN);
+	else
+		snprintf(buf, NVVGPU_NVIDIA_NAME_LEN, "%s-%llu%c", info->name,
+			 info->fb_bytes / SZ_1G, letters[info->class]);
+}
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_nvidia_name);
+
 static int nvvgpu_emit_creatable(struct nvvgpu_backend *backend, char *buf,
 				 int len, const struct nvvgpu_type_info *info)
 {
+	char name[NVVGPU_NVIDIA_NAME_LEN];
 	char reason[NVVGPU_REASON_LEN];
 	int nr;
 
 	nr = nvvgpu_op_get_available(backend, info->id, reason);
 	if (nr <= 0)
 		return nr;
+	nvvgpu_nvidia_name(info, name);
 
-	return sysfs_emit_at(buf, len, "%-5d : %s\n", info->id, info->name);
+	return sysfs_emit_at(buf, len, "%-5d : %s\n", info->id, name);
 }
 
 static ssize_t creatable_vgpu_types_show(struct device *dev,
@@ -259,8 +306,9 @@ static int nvvgpu_emit_supported(struct nvvgpu_backend *backend, char *buf,
 		return nr;
 
 	len += sysfs_emit_at(buf, len,
-			     "id=%u name=\"%s\" class=%c framebuffer=%llu",
-			     info->id, info->name, info->vgpu_class,
+			     "id=%u name=\"%s\" class=%s framebuffer=%llu",
+			     info->id, info->name,
+			     nvvgpu_class_names[info->class],
 			     info->fb_bytes);
 	for (i = 0; i < NVVGPU_MAX_BARS; i++)
 		if (info->bar_bytes[i])

@@ -166,13 +166,13 @@ TEST_F(rm, types_are_read_from_their_descriptions)
 		    "257   : GRID ST-2Q\n"
 		    "258   : GRID ST-4C\n");
 	ASSERT_EQ(3, vf_types(self->vf, types, 8));
-	EXPECT_STREQ("Q", types[0].vgpu_class);
+	EXPECT_STREQ("workstation", types[0].vgpu_class);
 	EXPECT_EQ(1024 * MIB, types[0].framebuffer);
 	EXPECT_EQ(4, types[0].heads);
 	EXPECT_STREQ("4096x2160", types[0].max_resolution);
 	EXPECT_EQ(4, types[0].max_instances);
 	EXPECT_EQ(4, types[0].available);
-	EXPECT_STREQ("C", types[2].vgpu_class);
+	EXPECT_STREQ("compute", types[2].vgpu_class);
 	EXPECT_EQ(1, types[2].available);
 }
 

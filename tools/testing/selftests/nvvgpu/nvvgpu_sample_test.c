@@ -11,8 +11,8 @@
 #define PF_DRIVER	"igb"
 #define SAMPLE		"nvvgpu-sample"
 
-#define TYPE_1C		1
-#define TYPE_4C		2
+#define TYPE_SMALL		1
+#define TYPE_LARGE		2
 
 FIXTURE(sample) {
 	struct pf pf;
@@ -53,9 +53,9 @@ TEST_F(sample, whole_life)
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create stats\n");
 	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types",
 		    "ID    : vGPU Name\n"
-		    "1     : SAMPLE-1C\n"
-		    "2     : SAMPLE-4C\n");
-	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1C));
+		    "1     : Sample small-1C\n"
+		    "2     : Sample large-4C\n");
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_SMALL));
 	EXPECT_FILE(self->vf, "nvvgpu/stats", "starts 0\n");
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_EQ(1, mod_refs("nvvgpu-sample"));
@@ -74,28 +74,28 @@ TEST_F(sample, framebuffer_is_shared_out)
 	ASSERT_EQ(2, vf_types(self->vf, types, 4));
 	EXPECT_EQ(4, types[0].available);
 	EXPECT_EQ(1, types[1].available);
-	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1C));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_SMALL));
 	ASSERT_EQ(2, vf_types(self->vf, types, 4));
 	EXPECT_EQ(3, types[0].available);
 	EXPECT_EQ(0, types[1].available);
 	EXPECT_STREQ("3072 MiB of framebuffer are left", types[1].reason);
-	EXPECT_EQ(-EIO, vf_set_type(self->vf2, TYPE_4C));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf2, TYPE_LARGE));
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
-	EXPECT_EQ(0, vf_set_type(self->vf2, TYPE_4C));
+	EXPECT_EQ(0, vf_set_type(self->vf2, TYPE_LARGE));
 }
 
 TEST_F(sample, placements_are_vfs)
 {
-	ASSERT_EQ(0, vf_set_type(self->vf2, TYPE_1C));
+	ASSERT_EQ(0, vf_set_type(self->vf2, TYPE_SMALL));
 	EXPECT_FILE(self->vf2, "nvidia/placement_id", "1\n");
 	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", "1"));
-	EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_1C));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_SMALL));
 }
 
 TEST_F(sample, unplugged_with_vgpus)
 {
-	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1C));
-	ASSERT_EQ(0, vf_set_type(self->vf2, TYPE_1C));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_SMALL));
+	ASSERT_EQ(0, vf_set_type(self->vf2, TYPE_SMALL));
 	ASSERT_EQ(0, pci_write(self->pf.bdf, "remove", "1"));
 	EXPECT_EQ(0, mod_refs("nvvgpu-sample"));
 	ASSERT_EQ(0, put("/sys/bus/pci/rescan", "1"));

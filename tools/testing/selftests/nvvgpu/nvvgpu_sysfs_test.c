@@ -116,6 +116,25 @@ TEST_F(sysfs, creatable_types_is_the_header_alone_with_a_vgpu)
 	EXPECT_LT(0, vf_creatable(self->vf2, 0));
 }
 
+/* The letter that ends the names of a class in nvidia/ */
+static const char *class_letter(const char *class)
+{
+	static const struct {
+		const char *class;
+		const char *letter;
+	} letters[] = {
+		{ "workstation", "Q" }, { "compute", "C" },
+		{ "desktop", "B" }, { "applications", "A" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(letters); i++)
+		if (!strcmp(class, letters[i].class))
+			return letters[i].letter;
+
+	return "?";
+}
+
 TEST_F(sysfs, type_names_suit_the_parsers)
 {
 	int i, j;
@@ -136,10 +155,8 @@ TEST_F(sysfs, type_names_suit_the_parsers)
 			TH_LOG("'%s'", t->name);
 		EXPECT_TRUE(isdigit((unsigned char)p[1]));
 		strtoul(p + 1, &end, 10);
-		EXPECT_STREQ(t->vgpu_class, end)
+		EXPECT_STREQ(class_letter(t->vgpu_class), end)
 			TH_LOG("'%s'", t->name);
-		ASSERT_EQ(1, strlen(end));
-		EXPECT_NE(NULL, strchr("QCBA", end[0]));
 
 		for (j = 0; j < i; j++) {
 			EXPECT_NE(self->types[j].id, t->id);

@@ -68,11 +68,11 @@ struct subject {
 
 static inline int subject_pick_type(struct subject *s, enum subject_kind kind)
 {
-	static const char classes[] = {
-		[SUBJECT_Q] = 'Q',
-		[SUBJECT_C] = 'C',
-		[SUBJECT_B] = 'B',
-		[SUBJECT_A] = 'A',
+	static const char * const classes[] = {
+		[SUBJECT_Q] = "workstation",
+		[SUBJECT_C] = "compute",
+		[SUBJECT_B] = "desktop",
+		[SUBJECT_A] = "applications",
 	};
 	struct vgpu_type types[MAX_TYPES];
 	int i, nr;
@@ -82,7 +82,7 @@ static inline int subject_pick_type(struct subject *s, enum subject_kind kind)
 		bool bochs = !strcmp(types[i].name, BOCHS_TYPE);
 
 		if (kind == SUBJECT_BOCHS ? !bochs :
-		    bochs || types[i].vgpu_class[0] != classes[kind])
+		    bochs || strcmp(types[i].vgpu_class, classes[kind]))
 			continue;
 		if (!s->type.id ||
 		    types[i].framebuffer < s->type.framebuffer)

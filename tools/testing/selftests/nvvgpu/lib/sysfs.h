@@ -75,7 +75,7 @@ int pf_set_vfs(struct pf *pf, unsigned int nr);
  * struct vgpu_type - a line of nvvgpu/supported_types
  * @id: what current_vgpu_type takes
  * @name: for people
- * @vgpu_class: "Q", "C", "B" or "A"
+ * @vgpu_class: a word, as "workstation"
  * @framebuffer: bytes
  * @bar0: bytes
  * @heads: displays
@@ -88,7 +88,7 @@ int pf_set_vfs(struct pf *pf, unsigned int nr);
 struct vgpu_type {
 	unsigned int id;
 	char name[NVVGPU_NAME_LEN];
-	char vgpu_class[8];
+	char vgpu_class[16];
 	__u64 framebuffer;
 	__u64 bar0;
 	unsigned int heads;

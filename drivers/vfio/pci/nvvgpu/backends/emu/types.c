@@ -4,7 +4,6 @@
  */
 #include <kunit/visibility.h>
 #include <linux/cleanup.h>
-#include <linux/ctype.h>
 #include <linux/export.h>
 #include <linux/log2.h>
 #include <linux/math64.h>
@@ -21,23 +20,23 @@
 
 static_assert(sizeof_field(struct nvvgpu_emu_type, name) == NVVGPU_NAME_LEN);
 
-/* "<some words>-<GB><class>", no colon, single spaces */
-static bool emu_name_ok(const char *name, size_t len, char vgpu_class)
+static enum nvvgpu_type_class emu_class(const u8 *letter)
 {
-	size_t i;
+	if (letter[0] && letter[1])
+		return NVVGPU_NR_CLASSES;
 
-	for (i = 0; i < len; i++) {
-		if (!isascii(name[i]) || !isprint(name[i]) || name[i] == ':')
-			return false;
-		if (name[i] == ' ' && (i == 0 || name[i - 1] == ' '))
-			return false;
+	switch (letter[0]) {
+	case 'Q':
+		return NVVGPU_CLASS_WORKSTATION;
+	case 'C':
+		return NVVGPU_CLASS_COMPUTE;
+	case 'B':
+		return NVVGPU_CLASS_DESKTOP;
+	case 'A':
+		return NVVGPU_CLASS_APPLICATIONS;
+	default:
+		return NVVGPU_NR_CLASSES;
 	}
-
-	if (len < 3 || name[len - 1] != vgpu_class || !isdigit(name[len - 2]))
-		return false;
-	for (i = len - 2; i > 0 && isdigit(name[i - 1]); i--)
-		;
-	return i > 1 && name[i - 1] == '-';
 }
 
 /**
@@ -53,23 +52,19 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 			   u64 granule, struct nvvgpu_type_info *info)
 {
 	u64 bar0_bytes = le64_to_cpu(raw->bar0_bytes);
-	size_t name_len;
 	u64 total, rest;
 
 	info->id = le32_to_cpu(raw->id);
 	if (!info->id)
 		return "id 0";
 
-	info->vgpu_class = raw->vgpu_class[0];
-	if (!info->vgpu_class || !strchr("QCBA", info->vgpu_class) ||
-	    raw->vgpu_class[1])
+	info->class = emu_class(raw->vgpu_class);
+	if (info->class == NVVGPU_NR_CLASSES)
 		return "unknown class";
 
-	name_len = strnlen(raw->name, sizeof(raw->name));
-	if (name_len == sizeof(raw->name) ||
-	    !emu_name_ok(raw->name, name_len, info->vgpu_class))
+	memcpy(info->name, raw->name, sizeof(info->name));
+	if (!nvvgpu_type_name_valid(info->name))
 		return "bad name";
-	memcpy(info->name, raw->name, name_len);
 
 	info->fb_bytes = le64_to_cpu(raw->fb_bytes);
 	info->max_instances = le32_to_cpu(raw->max_instances);

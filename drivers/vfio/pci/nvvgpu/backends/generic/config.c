@@ -115,26 +115,6 @@ static ssize_t type_enable_store(struct config_item *item, const char *page,
 	return count;
 }
 
-/* "<words>-<GB><class letter>", as tools take it apart */
-static bool name_valid(const char *name, size_t len)
-{
-	size_t i;
-
-	if (len < 4 || !isupper(name[len - 1]) || !isdigit(name[len - 2]))
-		return false;
-	for (i = len - 2; i && isdigit(name[i]); i--)
-		;
-	if (!i || name[i] != '-' || name[0] == ' ')
-		return false;
-	for (i = 0; i < len; i++)
-		if (!isascii(name[i]) || !isprint(name[i]) ||
-		    strchr(":\"", name[i]) ||
-		    (name[i] == ' ' && name[i + 1] == ' '))
-			return false;
-
-	return true;
-}
-
 static ssize_t type_name_show(struct config_item *item, char *page)
 {
 	struct generic_type *type = to_type(item);
@@ -148,6 +128,7 @@ static ssize_t type_name_store(struct config_item *item, const char *page,
 			       size_t count)
 {
 	struct generic_type *type = to_type(item);
+	char name[NVVGPU_NAME_LEN] = {};
 	size_t len = count;
 	int ret;
 
@@ -156,25 +137,45 @@ static ssize_t type_name_store(struct config_item *item, const char *page,
 	if (len >= sizeof(type->info.name))
 		return type_refuse(type, -E2BIG, "name is longer than %zu",
 				   sizeof(type->info.name) - 1);
-	if (!name_valid(page, len) || !strchr("QCBA", page[len - 1]))
+	memcpy(name, page, len);
+	if (strlen(name) != len || !nvvgpu_type_name_valid(name))
 		return type_refuse(type, -EINVAL,
-				   "name has no colon and single spaces, and ends as in \"-4Q\", with Q, C, B or A");
+				   "name has single spaces and no colon or double quote");
 
 	guard(mutex)(&type->pf->lock);
 
 	ret = type_check_idle(type);
 	if (ret)
 		return ret;
-	memset(type->info.name, 0, sizeof(type->info.name));
-	memcpy(type->info.name, page, len);
-	type->info.vgpu_class = page[len - 1];
+	memcpy(type->info.name, name, sizeof(name));
 
 	return count;
 }
 
 static ssize_t type_class_show(struct config_item *item, char *page)
 {
-	return sysfs_emit(page, "%c\n", to_type(item)->info.vgpu_class);
+	return sysfs_emit(page, "%s\n",
+			  nvvgpu_class_names[to_type(item)->info.class]);
+}
+
+static ssize_t type_class_store(struct config_item *item, const char *page,
+				size_t count)
+{
+	struct generic_type *type = to_type(item);
+	int class, ret;
+
+	class = sysfs_match_string(nvvgpu_class_names, page);
+	if (class < 0)
+		return type_refuse(type, class, "unknown class");
+
+	guard(mutex)(&type->pf->lock);
+
+	ret = type_check_idle(type);
+	if (ret)
+		return ret;
+	type->info.class = class;
+
+	return count;
 }
 
 static ssize_t type_instances_show(struct config_item *item, char *page)
@@ -413,7 +414,7 @@ CONFIGFS_ATTR(type_, class_code);
 CONFIGFS_ATTR(type_, enable);
 CONFIGFS_ATTR(type_, max_instances);
 CONFIGFS_ATTR(type_, name);
-CONFIGFS_ATTR_RO(type_, class);
+CONFIGFS_ATTR(type_, class);
 CONFIGFS_ATTR_RO(type_, instances);
 
 static struct configfs_attribute *type_attrs[] = {
@@ -465,9 +466,7 @@ static struct generic_type *type_add(struct generic_pf *pf, const char *name,
 	type->pf = pf;
 	type->offered = offered;
 	type->info.id = id;
-	type->info.vgpu_class = 'C';
-	snprintf(type->info.name, sizeof(type->info.name), "SR-IOV VF%u-0C",
-		 id);
+	snprintf(type->info.name, sizeof(type->info.name), "SR-IOV VF%u", id);
 	type->info.max_instances = pf_total_vfs(pf);
 
 	scoped_guard(mutex, &pf->lock) {

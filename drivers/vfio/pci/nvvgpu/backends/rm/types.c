@@ -48,6 +48,23 @@ static bool rm_name_valid(const char *name, size_t len)
 	return true;
 }
 
+/* Of NVIDIA's names; there are more letters than these. */
+static enum nvvgpu_type_class rm_class(char letter)
+{
+	switch (letter) {
+	case 'Q':
+		return NVVGPU_CLASS_WORKSTATION;
+	case 'C':
+		return NVVGPU_CLASS_COMPUTE;
+	case 'B':
+		return NVVGPU_CLASS_DESKTOP;
+	case 'A':
+		return NVVGPU_CLASS_APPLICATIONS;
+	default:
+		return NVVGPU_CLASS_ANY;
+	}
+}
+
 /* What the description does not tell remains 0. */
 static void rm_parse_description(char *text, struct nvvgpu_type_info *info)
 {
@@ -94,7 +111,7 @@ static int rm_type_load(struct rm_gpu *gpu, u32 id,
 			 id);
 		return -EPROTO;
 	}
-	info->vgpu_class = info->name[len - 1];
+	info->class = rm_class(info->name[len - 1]);
 
 	ret = rm_get_text(gpu->pf, "get_description", rm_ops.get_description,
 			  id, text, NVVGPU_RM_DESCRIPTION_LEN);

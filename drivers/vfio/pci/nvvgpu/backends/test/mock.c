@@ -196,8 +196,7 @@ static int mock_get_type_info(void *priv, u32 type,
 	if (type != MOCK_TYPE)
 		return -ENOENT;
 	info->id = type;
-	strscpy(info->name, "nvvgpu MOCK-1C");
-	info->vgpu_class = 'C';
+	strscpy(info->name, "nvvgpu mock");
 	info->max_instances = MOCK_INSTANCES;
 
 	return 0;
