@@ -113,55 +113,105 @@ int nvvgpu_config_overlay_bar(struct nvvgpu *vgpu, unsigned int bar,
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_config_overlay_bar);
 
+/* Not inlined, as most reads can do without its stack frame */
+static noinline int nvvgpu_config_overlay_header(struct nvvgpu *vgpu,
+						 char __user *buf, loff_t pos,
+						 size_t count)
+{
+	unsigned int bar;
+	int ret;
+
+	ret = nvvgpu_config_overlay_ids(&vgpu->type, buf, pos, count);
+	for (bar = 0; !ret && bar < NVVGPU_MAX_BARS; bar++)
+		if (vgpu->bars[bar].shaped)
+			ret = nvvgpu_config_overlay_bar(vgpu, bar, buf, pos,
+							count);
+
+	return ret;
+}
+
+/* Most reads are elsewhere, or of ids that are the VF's own. */
+static bool nvvgpu_config_differs(struct nvvgpu *vgpu, loff_t pos, size_t count)
+{
+	const struct nvvgpu_type_info *type = &vgpu->type;
+
+	return nvvgpu_config_touches_bars(pos, count) || type->vendor ||
+	       type->subsystem_vendor || type->class_code;
+}
+
 ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
 			   loff_t *ppos)
 {
 	loff_t pos = *ppos & VFIO_PCI_OFFSET_MASK;
-	unsigned int bar;
 	ssize_t done;
-	int ret;
 
 	done = vfio_pci_core_read(&vgpu->core.vdev, buf, count, ppos);
-	if (done <= 0 || pos >= PCI_STD_HEADER_SIZEOF)
+	if (done <= 0 || pos >= PCI_STD_HEADER_SIZEOF ||
+	    !nvvgpu_config_differs(vgpu, pos, done))
 		return done;
 
-	ret = nvvgpu_config_overlay_ids(&vgpu->type, buf, pos, done);
-	if (!nvvgpu_config_touches_bars(pos, done))
-		return ret ?: done;
-	for (bar = 0; !ret && bar < NVVGPU_MAX_BARS; bar++)
-		if (vgpu->bars[bar].shaped)
-			ret = nvvgpu_config_overlay_bar(vgpu, bar, buf, pos,
-							done);
-
-	return ret ?: done;
+	return nvvgpu_config_overlay_header(vgpu, buf, pos, done) ?: done;
 }
 
-/* Does this write begin a function level reset?  VFIO reads @buf again. */
+/*
+ * Does this write begin a function level reset?  The bit is in the high byte of
+ * its register.  VFIO reads @buf again.
+ */
 static bool nvvgpu_config_flr(struct nvvgpu *vgpu, const char __user *buf,
 			      loff_t pos, size_t count)
 {
-	unsigned int reg = vgpu->core.pdev->pcie_cap + PCI_EXP_DEVCTL;
-	__le16 val = 0;
-	size_t len, to;
-	loff_t from;
+	loff_t reg = vgpu->core.pdev->pcie_cap + PCI_EXP_DEVCTL + 1;
+	u8 val;
 
 	if (!nvvgpu_config_touches(pos, count, reg, sizeof(val)) ||
-	    !vfio_pci_core_range_intersect_range(pos, count, reg, sizeof(val),
-						 &from, &len, &to) ||
-	    copy_from_user((void *)&val + to, buf + from, len))
+	    get_user(val, (u8 __user *)buf + (reg - pos)))
 		return false;
 
-	return val & cpu_to_le16(PCI_EXP_DEVCTL_BCR_FLR);
+	return val & (PCI_EXP_DEVCTL_BCR_FLR >> BITS_PER_BYTE);
+}
+
+/*
+ * Remember what the user has written to the register of a BAR, at most 8 bytes.
+ * Its size is that of the vGPU's BAR, and vfio-pci-core keeps only the bits
+ * above the VF's own.
+ */
+static int nvvgpu_config_write_bar(struct nvvgpu *vgpu, unsigned int bar,
+				   const char __user *buf, loff_t pos,
+				   size_t count)
+{
+	unsigned int reg = PCI_BASE_ADDRESS_0 + bar * sizeof(u32);
+	loff_t end = min_t(loff_t, pos + count,
+			   reg + nvvgpu_bar_width(vgpu->core.pdev, bar));
+	u8 *val = (u8 *)&vgpu->bars[bar].reg;
+	loff_t at;
+
+	for (at = max_t(loff_t, pos, reg); at < end; at++)
+		if (get_user(val[at - reg], (u8 __user *)buf + (at - pos)))
+			return -EFAULT;
+
+	return 0;
+}
+
+static int nvvgpu_config_write_bars(struct nvvgpu *vgpu, const char __user *buf,
+				    loff_t pos, size_t count)
+{
+	unsigned int bar;
+	int ret = 0;
+
+	for (bar = 0; !ret && bar < NVVGPU_MAX_BARS; bar++)
+		if (vgpu->bars[bar].shaped)
+			ret = nvvgpu_config_write_bar(vgpu, bar, buf, pos,
+						      count);
+
+	return ret;
 }
 
 ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 			    size_t count, loff_t *ppos)
 {
 	loff_t pos = *ppos & VFIO_PCI_OFFSET_MASK;
-	unsigned int bar;
-	size_t len, to;
 	ssize_t done;
-	loff_t from;
+	int ret;
 
 	if (nvvgpu_config_flr(vgpu, buf, pos, count)) {
 		nvvgpu_reset_begin(vgpu);
@@ -174,20 +224,7 @@ ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 	if (done <= 0 || !nvvgpu_config_touches_bars(pos, done))
 		return done;
 
-	for (bar = 0; bar < NVVGPU_MAX_BARS; bar++) {
-		unsigned int reg = PCI_BASE_ADDRESS_0 + bar * sizeof(u32);
-		size_t width;
+	ret = nvvgpu_config_write_bars(vgpu, buf, pos, done);
 
-		if (!vgpu->bars[bar].shaped)
-			continue;
-		width = nvvgpu_bar_width(vgpu->core.pdev, bar);
-		if (!vfio_pci_core_range_intersect_range(pos, done, reg, width,
-							 &from, &len, &to))
-			continue;
-		if (copy_from_user((void *)&vgpu->bars[bar].reg + to,
-				   buf + from, len))
-			return -EFAULT;
-	}
-
-	return done;
+	return ret ?: done;
 }

@@ -164,6 +164,8 @@ static int nvvgpu_region_ask(struct nvvgpu *vgpu, unsigned int bar,
 			vgpu->backend->table.name, bar);
 		return -EPROTO;
 	}
+	if (!info->size)
+		info->flags = 0;
 
 	return 0;
 }
@@ -270,6 +272,13 @@ static int nvvgpu_sparse_cap(const struct nvvgpu_bar_info *info,
 	return vfio_info_add_capability(caps, &sparse->header, size);
 }
 
+#define NVVGPU_BAR_FLAGS	(NVVGPU_BAR_READ | NVVGPU_BAR_WRITE | \
+				 NVVGPU_BAR_MMAP)
+
+static_assert(NVVGPU_BAR_READ == VFIO_REGION_INFO_FLAG_READ);
+static_assert(NVVGPU_BAR_WRITE == VFIO_REGION_INFO_FLAG_WRITE);
+static_assert(NVVGPU_BAR_MMAP == VFIO_REGION_INFO_FLAG_MMAP);
+
 int nvvgpu_region_info(struct vfio_device *core_vdev,
 		       struct vfio_region_info *info,
 		       struct vfio_info_cap *caps)
@@ -284,12 +293,7 @@ int nvvgpu_region_info(struct vfio_device *core_vdev,
 
 	bar = &vgpu->bars[info->index].info;
 	info->size = bar->size;
-	if (!bar->size || !(bar->flags & NVVGPU_BAR_READ))
-		info->flags &= ~VFIO_REGION_INFO_FLAG_READ;
-	if (!bar->size || !(bar->flags & NVVGPU_BAR_WRITE))
-		info->flags &= ~VFIO_REGION_INFO_FLAG_WRITE;
-	if (!bar->size || !(bar->flags & NVVGPU_BAR_MMAP))
-		info->flags &= ~VFIO_REGION_INFO_FLAG_MMAP;
+	info->flags &= bar->flags | ~NVVGPU_BAR_FLAGS;
 	if (info->flags & VFIO_REGION_INFO_FLAG_MMAP && bar->nr_sparse)
 		return nvvgpu_sparse_cap(bar, caps);
 
@@ -375,6 +379,43 @@ size_t nvvgpu_same_kind(const struct nvvgpu_bar_info *info, u64 offset,
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_same_kind);
 
+static ssize_t nvvgpu_hw_rw(struct nvvgpu *vgpu, char __user *buf, size_t count,
+			    loff_t *ppos, bool iswrite)
+{
+	if (iswrite)
+		return vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
+
+	return vfio_pci_core_read(&vgpu->core.vdev, buf, count, ppos);
+}
+
+/*
+ * Access a BAR of which some areas are trapped, up to the end of one kind.  Not
+ * inlined, as all other accesses would set up its stack frame, too.
+ */
+static noinline ssize_t nvvgpu_mixed_rw(struct nvvgpu *vgpu, unsigned int bar,
+					char __user *buf, size_t count,
+					loff_t *ppos, bool iswrite)
+{
+	u64 offset = *ppos & VFIO_PCI_OFFSET_MASK;
+	struct device *dev = nvvgpu_dev(vgpu);
+	bool trapped;
+	ssize_t ret;
+
+	count = nvvgpu_same_kind(&vgpu->bars[bar].info, offset, count,
+				 &trapped);
+	if (!trapped)
+		return nvvgpu_hw_rw(vgpu, buf, count, ppos, iswrite);
+
+	if (pm_runtime_resume_and_get(dev))
+		return -EIO;
+	ret = nvvgpu_trapped_rw(vgpu, bar, offset, buf, count, iswrite);
+	if (ret > 0)
+		*ppos += ret;
+	pm_runtime_put(dev);
+
+	return ret;
+}
+
 /**
  * nvvgpu_region_rw() - read or write a BAR
  * @vgpu: the VF, its device open
@@ -395,8 +436,6 @@ ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
 	const struct nvvgpu_bar_info *info = &vgpu->bars[bar].info;
 	u64 offset = *ppos & VFIO_PCI_OFFSET_MASK;
 	u32 flag = iswrite ? NVVGPU_BAR_WRITE : NVVGPU_BAR_READ;
-	bool trapped;
-	ssize_t ret;
 
 	if (offset >= info->size || !(info->flags & flag))
 		return -EINVAL;
@@ -405,23 +444,10 @@ ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
 		return -EIO;
 
 	count = min_t(u64, count, info->size - offset);
-	count = nvvgpu_same_kind(info, offset, count, &trapped);
-	if (trapped) {
-		struct device *dev = nvvgpu_dev(vgpu);
+	if (info->nr_trapped)
+		return nvvgpu_mixed_rw(vgpu, bar, buf, count, ppos, iswrite);
 
-		if (pm_runtime_resume_and_get(dev))
-			return -EIO;
-		ret = nvvgpu_trapped_rw(vgpu, bar, offset, buf, count, iswrite);
-		if (ret > 0)
-			*ppos += ret;
-		pm_runtime_put(dev);
-		return ret;
-	}
-
-	if (iswrite)
-		return vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
-
-	return vfio_pci_core_read(&vgpu->core.vdev, buf, count, ppos);
+	return nvvgpu_hw_rw(vgpu, buf, count, ppos, iswrite);
 }
 
 static vm_fault_t nvvgpu_huge_fault(struct vm_fault *vmf, unsigned int order)
