@@ -83,8 +83,8 @@ FIXTURE_VARIANT_ADD(fault, scrub) {
 	.failed = "error", .silent = "error", .err = 0,
 };
 
-FIXTURE_VARIANT_ADD(fault, available) {
-	.command = "available", .units = 1,
+FIXTURE_VARIANT_ADD(fault, types) {
+	.command = "types", .units = 1,
 	.action = ACT_LIST,
 	.failed = "bound", .silent = "bound", .err = -EIO,
 };
@@ -160,6 +160,10 @@ static int act(enum action action, const char *vf, unsigned int type,
 		user_close(user);
 		return 0;
 	case ACT_LIST:
+		/* The counts that the driver has read hold until then. */
+		ret = vf_set_type(vf, type) ?: vf_set_type(vf, 0);
+		if (ret)
+			return ret;
 		ret = pci_read(vf, "nvidia/creatable_vgpu_types", buf,
 			       sizeof(buf));
 		return ret < 0 ? ret : 0;

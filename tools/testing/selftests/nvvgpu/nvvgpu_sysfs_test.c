@@ -1232,6 +1232,19 @@ TEST_F(commands, close_sends_two_commands)
 	EXPECT_COMMANDS(2, (vdev_close(&self->vdev), 0));
 }
 
+/* One for all types, and none as long as nothing has changed */
+TEST_F(commands, lists_of_types_send_one_command_after_a_change)
+{
+	struct vgpu_type types[MAX_TYPES];
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->type.id));
+	EXPECT_COMMANDS(1, vf_types(self->vf, types, MAX_TYPES) <= 0);
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_COMMANDS(1, !vf_creatable(self->vf, self->type.id));
+	EXPECT_COMMANDS(0, !vf_creatable(self->vf, self->type.id));
+	EXPECT_COMMANDS(0, vf_types(self->vf, types, MAX_TYPES) <= 0);
+}
+
 int main(int argc, char **argv)
 {
 	return test_main(argc, argv, gpu_missing());

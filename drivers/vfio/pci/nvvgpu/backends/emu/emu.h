@@ -138,6 +138,11 @@ struct emu_vgpu {
  * @reqs: requests whose buffer the firmware may still write to.  Index is the
  *	low part of the sequence number.
  * @alive: VFs with a vGPU that is believed to be well
+ * @room_changes: counts responses to CREATE and DELETE, and how often the
+ *	firmware has gone down
+ * @room_read: @room_changes when @room was read; @room is valid while they are
+ *	equal
+ * @room: by index in @types, how many vGPUs can be created
  *
  * @place_lock: held for read to create a vGPU, and for write while vGPUs that
  *	exist may be missing in the firmware, whose placements must stay free
@@ -178,6 +183,9 @@ struct emu_dev {
 	u32 seq;
 	struct emu_req *reqs[EMU_CMD_SLOTS];
 	DECLARE_BITMAP(alive, NVVGPU_EMU_MAX_VFS);
+	u32 room_changes;
+	u32 room_read;
+	u32 room[NVVGPU_MAX_TYPES];
 
 	struct rw_semaphore place_lock; /* see above */
 	wait_queue_head_t slot_wait;
@@ -200,6 +208,8 @@ void emu_fw_forget(struct emu_req *req);
 /* types.c: what the firmware offers */
 int emu_types_load(struct emu_dev *emu);
 const struct nvvgpu_type_info *emu_type_find(struct emu_dev *emu, u32 id);
+int emu_types_available(struct emu_dev *emu,
+			const struct nvvgpu_type_info *type);
 const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 			   u64 granule, struct nvvgpu_type_info *info);
 

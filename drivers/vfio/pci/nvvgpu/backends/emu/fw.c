@@ -57,6 +57,7 @@ MODULE_PARM_DESC(fw_timeout_ms,
 /* What the driver knows about each command it uses */
 #define EMU_CMD_BOOT	0x1	/* part of the handshake */
 #define EMU_CMD_VF	0x2	/* about a VF, and changes the vGPU on it */
+#define EMU_CMD_ROOM	0x4	/* changes what can be created */
 
 /* Time-outs, in units of fw_timeout_ms */
 #define EMU_TIME_PLAIN	1	/* looks something up or flips a switch */
@@ -72,9 +73,10 @@ static const struct {
 	[NVVGPU_EMU_CMD_HELLO] = { "HELLO", EMU_TIME_PLAIN, EMU_CMD_BOOT },
 	[NVVGPU_EMU_CMD_INFO] = { "INFO", EMU_TIME_PLAIN, EMU_CMD_BOOT },
 	[NVVGPU_EMU_CMD_TYPES] = { "TYPES", EMU_TIME_PLAIN, EMU_CMD_BOOT },
-	[NVVGPU_EMU_CMD_AVAILABLE] = { "AVAILABLE", EMU_TIME_PLAIN },
-	[NVVGPU_EMU_CMD_CREATE] = { "CREATE", EMU_TIME_SCRUB, EMU_CMD_VF },
-	[NVVGPU_EMU_CMD_DELETE] = { "DELETE", EMU_TIME_SCRUB, EMU_CMD_VF },
+	[NVVGPU_EMU_CMD_CREATE] = { "CREATE", EMU_TIME_SCRUB,
+				    EMU_CMD_VF | EMU_CMD_ROOM },
+	[NVVGPU_EMU_CMD_DELETE] = { "DELETE", EMU_TIME_SCRUB,
+				    EMU_CMD_VF | EMU_CMD_ROOM },
 	[NVVGPU_EMU_CMD_START] = { "START", EMU_TIME_PLAIN, EMU_CMD_VF },
 	[NVVGPU_EMU_CMD_STOP] = { "STOP", EMU_TIME_ENGINE, EMU_CMD_VF },
 	[NVVGPU_EMU_CMD_RESET] = { "RESET", EMU_TIME_ENGINE, EMU_CMD_VF },
@@ -260,6 +262,7 @@ static void emu_fw_cut_off(struct emu_dev *emu, int err, const char *why)
 	emu->state = EMU_FW_DOWN;
 	emu->down_err = err;
 	emu->epoch++;
+	emu->room_changes++;
 
 	/* The buffers stay in the table: the firmware may still write to them */
 	for (i = 0; i < EMU_CMD_SLOTS; i++)
@@ -377,6 +380,8 @@ static void emu_fw_answer(struct emu_dev *emu, const struct nvvgpu_emu_msg *msg)
 		}
 
 		emu->reqs[seq % EMU_CMD_SLOTS] = NULL;
+		if (emu_cmds[opcode].flags & EMU_CMD_ROOM)
+			emu->room_changes++;
 		late = req->finished;
 		if (!late) {
 			for (i = 0; i < ARRAY_SIZE(req->res); i++)
@@ -841,6 +846,7 @@ int emu_fw_init(struct emu_dev *emu)
 	init_waitqueue_head(&emu->slot_wait);
 	emu->state = EMU_FW_DOWN;
 	emu->down_err = -EIO;
+	emu->room_changes = 1;
 
 	emu->cmd_ring = dmam_alloc_coherent(dev, EMU_CMD_SLOTS *
 					    sizeof(*emu->cmd_ring),

@@ -134,13 +134,9 @@ static int emu_get_type_info(void *priv, u32 type,
 static int emu_get_available(void *priv, u32 type, char *reason, size_t len)
 {
 	const struct nvvgpu_type_info *info = emu_type_find(priv, type);
-	struct emu_cmd cmd = {
-		.opcode = NVVGPU_EMU_CMD_AVAILABLE,
-		.arg[0] = type,
-	};
 	struct emu_dev *emu = priv;
 	unsigned int others;
-	int err;
+	int nr;
 
 	if (!info)
 		return -ENOENT;
@@ -150,21 +146,17 @@ static int emu_get_available(void *priv, u32 type, char *reason, size_t len)
 		return 0;
 	}
 
-	err = emu_fw_cmd(emu, &cmd);
-	if (err)
-		return err;
-	if (cmd.res[0] > info->max_instances)
-		return -EPROTO;
+	nr = emu_types_available(emu, info);
+	if (nr)
+		return nr;
 
-	if (!cmd.res[0]) {
-		spin_lock(&emu->lock);
-		others = bitmap_weight(emu->alive, NVVGPU_EMU_MAX_VFS);
-		spin_unlock(&emu->lock);
-		snprintf(reason, len,
-			 "no %llu MiB of framebuffer free in one piece beside %u other vGPUs",
-			 info->fb_bytes / SZ_1M, others);
-	}
-	return cmd.res[0];
+	spin_lock(&emu->lock);
+	others = bitmap_weight(emu->alive, NVVGPU_EMU_MAX_VFS);
+	spin_unlock(&emu->lock);
+	snprintf(reason, len,
+		 "no %llu MiB of framebuffer free in one piece beside %u other vGPUs",
+		 info->fb_bytes / SZ_1M, others);
+	return 0;
 }
 
 /* Delete what the firmware may have on this VF. */

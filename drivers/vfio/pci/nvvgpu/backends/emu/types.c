@@ -120,20 +120,16 @@ const struct nvvgpu_type_info *emu_type_find(struct emu_dev *emu, u32 id)
 	return NULL;
 }
 
-static struct nvvgpu_type_info *emu_types_read(struct emu_dev *emu,
-					       unsigned int nr, u64 granule)
+/* Read the types from the firmware, unchecked; freed by kfree(). */
+static struct nvvgpu_emu_type *emu_types_fetch(struct emu_dev *emu,
+					       unsigned int nr)
 {
-	struct device *dev = &emu->pdev->dev;
 	struct nvvgpu_emu_type *raw __free(kfree) = NULL;
-	struct nvvgpu_type_info *types __free(kfree) = NULL;
 	struct emu_cmd cmd = { .opcode = NVVGPU_EMU_CMD_TYPES };
-	const char *wrong;
-	unsigned int i, j;
 	int err;
 
 	raw = kzalloc_objs(*raw, nr, GFP_KERNEL);
-	types = kzalloc_objs(*types, nr, GFP_KERNEL);
-	if (!raw || !types)
+	if (!raw)
 		return ERR_PTR(-ENOMEM);
 
 	cmd.out = raw;
@@ -142,10 +138,31 @@ static struct nvvgpu_type_info *emu_types_read(struct emu_dev *emu,
 	if (err)
 		return ERR_PTR(err);
 	if (cmd.res[0] != nr || cmd.len != cmd.out_len) {
-		dev_err(dev, "firmware offers %u types, but tells of %llu in %u bytes\n",
+		dev_err(&emu->pdev->dev,
+			"firmware offers %u types, but tells of %llu in %u bytes\n",
 			nr, cmd.res[0], cmd.len);
 		return ERR_PTR(-EPROTO);
 	}
+
+	return no_free_ptr(raw);
+}
+
+static struct nvvgpu_type_info *emu_types_read(struct emu_dev *emu,
+					       unsigned int nr, u64 granule)
+{
+	struct device *dev = &emu->pdev->dev;
+	struct nvvgpu_emu_type *raw __free(kfree) = NULL;
+	struct nvvgpu_type_info *types __free(kfree) = NULL;
+	const char *wrong;
+	unsigned int i, j;
+
+	types = kzalloc_objs(*types, nr, GFP_KERNEL);
+	if (!types)
+		return ERR_PTR(-ENOMEM);
+
+	raw = emu_types_fetch(emu, nr);
+	if (IS_ERR(raw))
+		return ERR_CAST(raw);
 
 	for (i = 0; i < nr; i++) {
 		wrong = emu_type_parse(&raw[i], emu->vram_bytes, granule,
@@ -161,6 +178,48 @@ static struct nvvgpu_type_info *emu_types_read(struct emu_dev *emu,
 	}
 
 	return no_free_ptr(types);
+}
+
+/**
+ * emu_types_available() - count the vGPUs of a type that can be created
+ * @emu: the GPU
+ * @type: one of &emu_dev.types
+ *
+ * One command reads the counts of all types, which hold until a vGPU is created
+ * or deleted.
+ *
+ * Return: the count; -EPROTO if the firmware reports an impossible one; -ENOMEM;
+ * or as emu_fw_cmd().
+ */
+int emu_types_available(struct emu_dev *emu,
+			const struct nvvgpu_type_info *type)
+{
+	struct nvvgpu_emu_type *raw __free(kfree) = NULL;
+	unsigned int i, which = type - emu->types;
+	u32 changes;
+
+	scoped_guard(spinlock, &emu->lock) {
+		changes = emu->room_changes;
+		if (emu->room_read == changes)
+			return emu->room[which];
+	}
+
+	raw = emu_types_fetch(emu, emu->nr_types);
+	if (IS_ERR(raw))
+		return PTR_ERR(raw);
+	for (i = 0; i < emu->nr_types; i++)
+		if (le32_to_cpu(raw[i].id) != emu->types[i].id ||
+		    le32_to_cpu(raw[i].available) >
+		    emu->types[i].max_instances)
+			return -EPROTO;
+
+	guard(spinlock)(&emu->lock);
+
+	for (i = 0; i < emu->nr_types; i++)
+		emu->room[i] = le32_to_cpu(raw[i].available);
+	emu->room_read = changes;
+
+	return emu->room[which];
 }
 
 /**
