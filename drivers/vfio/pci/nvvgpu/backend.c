@@ -92,7 +92,6 @@ static struct nvvgpu_pf *nvvgpu_pf_get(struct pci_dev *pdev)
 }
 
 static void nvvgpu_pf_release(struct kref *kref)
-	__releases(&nvvgpu_pfs_mutex)
 {
 	struct nvvgpu_pf *pf = container_of(kref, struct nvvgpu_pf, kref);
 
