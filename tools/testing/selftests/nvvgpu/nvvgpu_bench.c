@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Measure the cost of VFIO calls on a vGPU, compared with plain vfio-pci on the same
- * VF, and of the life of vGPUs.  Prints the results without a verdict; "make bench"
+ * VF, and of the life of vGPUs.  Fails if a figure exceeds its bound; "make bench"
  * runs it.
  *
  *   nvvgpu_bench [FOLDER [ROUNDS]]
  *
  * FOLDER receives the results as tab-separated values.
  */
+#include <math.h>
 #include <stdio.h>
 #include <time.h>
 
 #include <sys/mman.h>
 
 #include "nvvgpu_test.h"
+#include "lib/fit.h"
+#include "lib/wakeups.h"
 
 #define ROUNDS_MAX	50
 /* Calls that take long are repeated less often. */
@@ -47,6 +50,10 @@ static const char *vf;
 static struct vgpu_type type;
 static unsigned int rounds = 5;
 static const char *folder;
+/* Times repeat, so that they can be compared with a bound. */
+static bool exact;
+/* The VF has a started vGPU also when it is bound to vfio-pci. */
+static bool live;
 
 /* The device being measured */
 static struct user user;
@@ -58,6 +65,8 @@ static void die(const char *what, int ret)
 {
 	printf("Bail out! %s: %s\n", what, strerror(-ret));
 	user_close(&user);
+	if (qmp_available())
+		fw_faults("");
 	exit(KSFT_FAIL);
 }
 
@@ -114,11 +123,67 @@ static void tsv_close(FILE *file)
 		die("write the results", -errno);
 }
 
+#define GATES_MAX	64
+
+static struct gate {
+	char name[64];
+	double value;
+	double bound;
+} gates[GATES_MAX];
+
+static unsigned int nr_gates;
+
+/* Note a figure that must not exceed @bound. */
+static void gate(double value, double bound, const char *fmt, ...)
+{
+	struct gate *g = &gates[nr_gates];
+	va_list args;
+
+	if (nr_gates++ == GATES_MAX)
+		die("too many bounds", -E2BIG);
+	va_start(args, fmt);
+	vsnprintf(g->name, sizeof(g->name), fmt, args);
+	va_end(args);
+	g->value = value;
+	g->bound = bound;
+}
+
+/* Return the number of figures that exceed their bounds. */
+static unsigned int gates_print(void)
+{
+	unsigned int failed = 0;
+	const struct gate *g;
+
+	printf("\nBounds%s\n", exact ? "" : ", without those of times");
+	for (g = gates; g < gates + nr_gates; g++) {
+		bool ok = g->value <= g->bound;
+
+		printf("%s - %s: %.3f, at most %.2f\n", ok ? "ok" : "not ok",
+		       g->name, g->value, g->bound);
+		failed += !ok;
+	}
+
+	return failed;
+}
+
 static void bind_to(const char *bdf, enum driver driver)
 {
 	DO(pci_bind(bdf, drivers[driver]));
 	/* Both drivers allow runtime PM; leaving D3hot takes 10 ms or more. */
 	DO(pci_write(bdf, "power/control", "on"));
+}
+
+/* The firmware does not create a vGPU on top of another; the next attempt deletes that. */
+static int vgpu_create(void)
+{
+	int ret = vf_set_type(vf, type.id);
+
+	return ret == -EBADFD ? vf_set_type(vf, type.id) : ret;
+}
+
+static int vgpu_delete(void)
+{
+	return vf_set_type(vf, 0);
 }
 
 /* Calls: prepare and undo are not measured. */
@@ -324,6 +389,7 @@ static int dma_copy(void)
  * @call: the call
  * @prepare: done before each call, or NULL
  * @undo: done after each call, or NULL
+ * @bound: the ratio to vfio-pci must not exceed it, 0 for no bound
  */
 struct call {
 	const char *name;
@@ -331,42 +397,65 @@ struct call {
 	int (*call)(void);
 	int (*prepare)(void);
 	int (*undo)(void);
+	double bound;
 };
+
+#define DATA_PATH	1.02
+#define SMALL_CALL	1.05
+/* Builds on the call of vfio-pci */
+#define LAYERED_CALL	1.10
+/* Keeps a copy of what is written */
+#define COPYING_CALL	1.20
+/* Adds the files in sysfs */
+#define BIND		1.35
 
 /* The device is closed. */
 static const struct call closed_calls[] = {
-	{ "open the character device", FEW, cdev_open, NULL, cdev_close },
-	{ "open and bind_iommufd", FEW, device_bind, NULL, device_close },
-	{ "attach", FEW, device_attach, device_bind, device_close },
-	{ "open, bind_iommufd and attach", FEW, device_open, NULL, device_close },
-	{ "the same after idle (D3hot)", FEW, device_open, wait_idle, idle_close },
-	{ "close", FEW, device_close, device_open, NULL },
+	{ "open the character device", FEW, cdev_open, NULL, cdev_close,
+	  SMALL_CALL },
+	{ "open and bind_iommufd", FEW, device_bind, NULL, device_close, 0 },
+	{ "attach", FEW, device_attach, device_bind, device_close, SMALL_CALL },
+	{ "open, bind_iommufd and attach", FEW, device_open, NULL, device_close,
+	  0 },
+	{ "the same after idle (D3hot)", FEW, device_open, wait_idle,
+	  idle_close, 0 },
+	{ "close", FEW, device_close, device_open, NULL, 0 },
 };
 
 /* The device is open. */
 static const struct call open_calls[] = {
-	{ "reset", FEW, device_reset, NULL, NULL },
-	{ "device info", MANY, device_info, NULL, NULL },
-	{ "region info", MANY, region_info, NULL, NULL },
-	{ "irq info", MANY, irq_info, NULL, NULL },
-	{ "config read, 4 bytes at 0x00", MANY, config_read_header, NULL, NULL },
-	{ "config read, 4 bytes at 0x40", MANY, config_read_beyond, NULL, NULL },
-	{ "config write, 4 bytes at 0x10", MANY, config_write_header, NULL, NULL },
-	{ "config write, 4 bytes at 0x40", MANY, config_write_beyond, NULL, NULL },
-	{ "BAR read(), 4 bytes", MANY, bar_read4, NULL, NULL },
-	{ "BAR write(), 4 bytes", MANY, bar_write4, NULL, NULL },
-	{ "BAR mmap, first touch, munmap", MANY, bar_mmap, NULL, NULL },
-	{ "set and clear 2 MSI-X interrupts", FEW, irqs_set, NULL, NULL },
-	{ "map and unmap 4 KiB for DMA", MANY, dma_map_page, NULL, NULL },
-	{ "map and unmap 1 MiB for DMA", FEW, dma_map_many, NULL, NULL },
+	{ "reset", FEW, device_reset, NULL, NULL, 0 },
+	{ "device info", MANY, device_info, NULL, NULL, SMALL_CALL },
+	{ "region info", MANY, region_info, NULL, NULL, LAYERED_CALL },
+	{ "irq info", MANY, irq_info, NULL, NULL, SMALL_CALL },
+	{ "config read, 4 bytes at 0x00", MANY, config_read_header, NULL, NULL,
+	  SMALL_CALL },
+	{ "config read, 4 bytes at 0x40", MANY, config_read_beyond, NULL, NULL,
+	  SMALL_CALL },
+	{ "config write, 4 bytes at 0x10", MANY, config_write_header, NULL,
+	  NULL, COPYING_CALL },
+	{ "config write, 4 bytes at 0x40", MANY, config_write_beyond, NULL,
+	  NULL, SMALL_CALL },
+	{ "BAR read(), 4 bytes", MANY, bar_read4, NULL, NULL, SMALL_CALL },
+	{ "BAR write(), 4 bytes", MANY, bar_write4, NULL, NULL, SMALL_CALL },
+	{ "BAR mmap, first touch, munmap", MANY, bar_mmap, NULL, NULL,
+	  SMALL_CALL },
+	{ "set and clear 2 MSI-X interrupts", FEW, irqs_set, NULL, NULL,
+	  SMALL_CALL },
+	{ "map and unmap 4 KiB for DMA", MANY, dma_map_page, NULL, NULL,
+	  SMALL_CALL },
+	{ "map and unmap 1 MiB for DMA", FEW, dma_map_many, NULL, NULL,
+	  SMALL_CALL },
 };
 
 /* The engine runs, which takes a vGPU. */
 static const struct call data_calls[] = {
-	{ "BAR write through mmap, 256 KiB", FEW, bar_copy_to, NULL, NULL },
-	{ "BAR read through mmap, 256 KiB", FEW, bar_copy_from, NULL, NULL },
-	{ "doorbell to eventfd", MANY, doorbell, NULL, NULL },
-	{ "DMA copy, 1 MiB to VRAM", FEW, dma_copy, NULL, NULL },
+	{ "BAR write through mmap, 256 KiB", FEW, bar_copy_to, NULL, NULL,
+	  DATA_PATH },
+	{ "BAR read through mmap, 256 KiB", FEW, bar_copy_from, NULL, NULL,
+	  DATA_PATH },
+	{ "doorbell to eventfd", MANY, doorbell, NULL, NULL, DATA_PATH },
+	{ "DMA copy, 1 MiB to VRAM", FEW, dma_copy, NULL, NULL, DATA_PATH },
 };
 
 #define NR_CALLS (2 + ARRAY_SIZE(closed_calls) + ARRAY_SIZE(open_calls) + \
@@ -375,10 +464,12 @@ static const struct call data_calls[] = {
 /**
  * struct row - a line of the table of calls
  * @name: of the call
+ * @bound: see struct call
  * @span: what it took with each driver
  */
 struct row {
 	const char *name;
+	double bound;
 	struct span span[NR_DRIVERS];
 };
 
@@ -425,6 +516,7 @@ static struct row *measure_all(struct row *row, enum driver driver,
 {
 	for (; nr; nr--, calls++, row++) {
 		row->name = calls->name;
+		row->bound = calls->bound;
 		add(&row->span[driver], measure(calls));
 	}
 
@@ -441,22 +533,48 @@ static void region_positions(void)
 	bar_pos = info.offset;
 }
 
+/*
+ * Leave a started vGPU on the VF for vfio-pci.  The firmware refuses to stop and to
+ * delete it as if it were not there, which the driver takes for success.
+ */
+static void vgpu_leave(void)
+{
+	char rules[96];
+
+	bind_to(vf, NVVGPU);
+	DO(vgpu_create());
+	DO(ioas_open(&user.own, IOMMU_IOMMUFD));
+	DO(device_open());
+	snprintf(rules, sizeof(rules),
+		 "stop:*:fail=%u,scrub:*:fail=%u,delete:*:fail=%u",
+		 NVVGPU_EMU_ERR_NOT_FOUND, NVVGPU_EMU_ERR_NOT_FOUND,
+		 NVVGPU_EMU_ERR_NOT_FOUND);
+	DO(fw_faults(rules));
+	device_close();
+	ioas_close(&user.own);
+	DO(vgpu_delete());
+	DO(fw_faults(""));
+}
+
 /* Measure every call once with one driver. */
 static void calls_round(enum driver driver)
 {
 	struct row *row = rows;
 	double us;
 
+	if (driver == PLAIN && live)
+		vgpu_leave();
 	DO(pci_unbind(vf));
 	us = now_us();
 	DO(pci_bind(vf, drivers[driver]));
 	us = now_us() - us;
 	row->name = "bind the driver";
+	row->bound = BIND;
 	add(&row++->span[driver], us);
 	DO(pci_write(vf, "power/control", "on"));
 
 	if (driver == NVVGPU)
-		DO(vf_set_type(vf, type.id));
+		DO(vgpu_create());
 
 	DO(ioas_open(&user.own, IOMMU_IOMMUFD));
 	row = measure_all(row, driver, closed_calls, ARRAY_SIZE(closed_calls));
@@ -467,20 +585,22 @@ static void calls_round(enum driver driver)
 	device_close();
 	ioas_close(&user.own);
 
-	if (driver == NVVGPU) {
+	if (driver == NVVGPU || live) {
 		DO(user_open(&user, vf, IOMMU_IOMMUFD));
 		DO(vdev_map_bar(vdev, NVVGPU_EMU_VF_BAR_FB));
 		measure_all(row, driver, data_calls, ARRAY_SIZE(data_calls));
 		vdev_close(vdev);
 		ioas_close(&user.own);
-		DO(vf_set_type(vf, 0));
 	}
+	if (driver == NVVGPU)
+		DO(vgpu_delete());
 	row += ARRAY_SIZE(data_calls);
 
 	us = now_us();
 	DO(pci_unbind(vf));
 	us = now_us() - us;
 	row->name = "unbind the driver";
+	row->bound = BIND;
 	add(&row->span[driver], us);
 }
 
@@ -517,32 +637,27 @@ static void calls_print(void)
 			fprintf(file, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\n",
 				row->name, p->min, p->max, n->min, n->max,
 				n->min / p->min);
+		if (exact && row->bound)
+			gate(n->min / p->min, row->bound, "ratio of %s",
+			     row->name);
 	}
-	printf("  -: a VF of the emulated GPU has no framebuffer and no engine without a vGPU\n");
+	if (!live)
+		printf("  -: a VF has no framebuffer and no engine without a vGPU\n");
 	tsv_close(file);
 }
 
 /* The life of a vGPU: firmware commands, time and CPU time */
 
-static int vgpu_create(void)
-{
-	return vf_set_type(vf, type.id);
-}
-
-static int vgpu_delete(void)
-{
-	return vf_set_type(vf, 0);
-}
-
 static const struct {
 	const char *name;
 	int (*call)(void);
+	unsigned int commands;
 } life_calls[] = {
-	{ "create", vgpu_create },
-	{ "open, bind_iommufd and attach", device_open },
-	{ "reset", device_reset },
-	{ "close", device_close },
-	{ "delete", vgpu_delete },
+	{ "create", vgpu_create, 1 },
+	{ "open, bind_iommufd and attach", device_open, 1 },
+	{ "reset", device_reset, 1 },
+	{ "close", device_close, 2 },
+	{ "delete", vgpu_delete, 1 },
 };
 
 static void life(void)
@@ -550,9 +665,11 @@ static void life(void)
 	struct span wall[ARRAY_SIZE(life_calls)] = {};
 	struct span cpu[ARRAY_SIZE(life_calls)] = {};
 	__u32 commands[ARRAY_SIZE(life_calls)];
-	unsigned int i, n;
+	unsigned int i, n, delay = 0;
 	FILE *file;
 
+	if (qmp_available())
+		DO(fw_delay(&delay));
 	bind_to(vf, NVVGPU);
 	DO(ioas_open(&user.own, IOMMU_IOMMUFD));
 	for (n = 0; n < rounds; n++) {
@@ -572,18 +689,60 @@ static void life(void)
 	}
 	ioas_close(&user.own);
 
-	file = tsv_open("life", "call\tcommands\ttime\tcpu");
-	printf("\nLife of a vGPU: firmware commands, and us: in all, and CPU of the caller\n"
-	       "  %-34s %8s %12s %12s\n", "call", "commands", "time", "CPU");
+	file = tsv_open("life", "call\tcommands\ttime\tfirmware\trest\tcpu");
+	printf("\nLife of a vGPU in us: commands, of %u us of the firmware each; the rest of\n"
+	       "the time; and the CPU time of the caller\n"
+	       "  %-34s %8s %10s %10s %10s %10s\n", delay, "call", "commands",
+	       "time", "firmware", "rest", "CPU");
 	for (i = 0; i < ARRAY_SIZE(life_calls); i++) {
-		printf("  %-34s %8u %12.1f %12.1f\n", life_calls[i].name,
-		       commands[i], wall[i].min, cpu[i].min);
+		unsigned int firmware = commands[i] * delay;
+
+		printf("  %-34s %8u %10.1f %10u %10.1f %10.1f\n",
+		       life_calls[i].name, commands[i], wall[i].min, firmware,
+		       wall[i].min - firmware, cpu[i].min);
 		if (file)
-			fprintf(file, "%s\t%u\t%.3f\t%.3f\n",
+			fprintf(file, "%s\t%u\t%.3f\t%u\t%.3f\t%.3f\n",
 				life_calls[i].name, commands[i], wall[i].min,
-				cpu[i].min);
+				firmware, wall[i].min - firmware, cpu[i].min);
+		gate(commands[i], life_calls[i].commands,
+		     "firmware commands of %s", life_calls[i].name);
 	}
 	tsv_close(file);
+}
+
+/* What an open vGPU does that nobody uses */
+
+#define IDLE_S	5
+
+static void idle_vgpu(void)
+{
+	__u32 begin = 0, end = 0;
+	int ret, wakeups;
+
+	DO(vgpu_create());
+	DO(user_open(&user, vf, IOMMU_IOMMUFD));
+	DO(user_work(&user));
+	/* Let the last notifications go out. */
+	sleep(1);
+	ret = wakeups_begin();
+	if (ret) {
+		printf("\nWake-ups of an idle vGPU: the kernel cannot trace them\n");
+	} else {
+		DO(gpu_commands(&pf, &begin));
+		sleep(IDLE_S);
+		DO(gpu_commands(&pf, &end));
+		wakeups = wakeups_end();
+		DO(wakeups);
+		printf("\nAn open vGPU that is idle, in %u s\n"
+		       "  %-34s %8d\n  %-34s %8u\n", IDLE_S,
+		       "work items, timers and interrupts", wakeups,
+		       "firmware commands", end - begin);
+		gate(wakeups, 0, "wake-ups of an idle vGPU");
+		gate(end - begin, 0, "firmware commands of an idle vGPU");
+	}
+	vdev_close(vdev);
+	ioas_close(&user.own);
+	DO(vgpu_delete());
 }
 
 /* Many VFs */
@@ -626,85 +785,116 @@ static int device_close_nr(unsigned int i)
 	return 0;
 }
 
-static void vfs_round(unsigned int nr, FILE *file)
+static const char * const vfs_columns[] = {
+	"plain bind", "plain open", "plain close", "plain unbind",
+	"bind", "create", "open", "close", "delete", "unbind",
+};
+
+#define VFS_COLUMNS	ARRAY_SIZE(vfs_columns)
+#define VFS_PLAIN	4
+#define SLOPE		1.1
+
+static void memory_print(const long *kb, unsigned int nr)
+{
+	static const char * const states[] = {
+		"bound to vfio-pci", "bound to nvvgpu-vfio-pci", "with a vGPU",
+		"with an open vGPU",
+	};
+	FILE *file = tsv_open("memory", "state\tKiB");
+	unsigned int i;
+
+	printf("\nKernel memory (slab and per-CPU) in KiB per VF, of %u VFs\n", nr);
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		printf("  %-34s %8.1f\n", states[i], (double)kb[i] / nr);
+		if (file)
+			fprintf(file, "%s\t%.1f\n", states[i],
+				(double)kb[i] / nr);
+	}
+	tsv_close(file);
+}
+
+/* Do everything to @nr VFs: us per VF. */
+static void vfs_round(unsigned int nr, double *us, long *kb)
 {
 	struct ioas *ioas = &user.own;
-	double plain[4], ours[6];
-	long mem[5];
 	unsigned int i;
+	long before;
 
 	DO(pf_set_vfs(&pf, nr));
 	FOR_EACH(pci_unbind(pf.vf[i]));
 	DO(ioas_open(ioas, IOMMU_IOMMUFD));
 
-	mem[0] = kernel_memory();
-	plain[0] = FOR_EACH(pci_bind(pf.vf[i], drivers[PLAIN]));
-	mem[1] = kernel_memory() - mem[0];
+	before = kernel_memory();
+	*us++ = FOR_EACH(pci_bind(pf.vf[i], drivers[PLAIN]));
+	*kb++ = kernel_memory() - before;
 	FOR_EACH(pci_write(pf.vf[i], "power/control", "on"));
-	plain[1] = FOR_EACH(vdev_open(&devices[i], pf.vf[i], ioas));
-	plain[2] = FOR_EACH(device_close_nr(i));
-	plain[3] = FOR_EACH(pci_unbind(pf.vf[i]));
+	*us++ = FOR_EACH(vdev_open(&devices[i], pf.vf[i], ioas));
+	*us++ = FOR_EACH(device_close_nr(i));
+	*us++ = FOR_EACH(pci_unbind(pf.vf[i]));
 
-	mem[0] = kernel_memory();
-	ours[0] = FOR_EACH(pci_bind(pf.vf[i], drivers[NVVGPU]));
-	mem[2] = kernel_memory() - mem[0];
+	before = kernel_memory();
+	*us++ = FOR_EACH(pci_bind(pf.vf[i], drivers[NVVGPU]));
+	*kb++ = kernel_memory() - before;
 	FOR_EACH(pci_write(pf.vf[i], "power/control", "on"));
-	ours[1] = FOR_EACH(vf_set_type(pf.vf[i], type.id));
-	mem[3] = kernel_memory() - mem[0];
-	ours[2] = FOR_EACH(vdev_open(&devices[i], pf.vf[i], ioas));
-	mem[4] = kernel_memory() - mem[0];
-	ours[3] = FOR_EACH(device_close_nr(i));
-	ours[4] = FOR_EACH(vf_set_type(pf.vf[i], 0));
-	ours[5] = FOR_EACH(pci_unbind(pf.vf[i]));
+	*us++ = FOR_EACH(vf_set_type(pf.vf[i], type.id));
+	*kb++ = kernel_memory() - before;
+	*us++ = FOR_EACH(vdev_open(&devices[i], pf.vf[i], ioas));
+	*kb++ = kernel_memory() - before;
+	*us++ = FOR_EACH(device_close_nr(i));
+	*us++ = FOR_EACH(vf_set_type(pf.vf[i], 0));
+	*us++ = FOR_EACH(pci_unbind(pf.vf[i]));
 	ioas_close(ioas);
-
-	printf("  %3u  %7.0f %7.0f %7.0f %7.0f  %7.0f %7.0f %7.0f %7.0f %7.0f %7.0f\n",
-	       nr, plain[0], plain[1], plain[2], plain[3], ours[0], ours[1],
-	       ours[2], ours[3], ours[4], ours[5]);
-	if (file) {
-		fprintf(file, "%u", nr);
-		for (i = 0; i < ARRAY_SIZE(plain); i++)
-			fprintf(file, "\t%.3f", plain[i]);
-		for (i = 0; i < ARRAY_SIZE(ours); i++)
-			fprintf(file, "\t%.3f", ours[i]);
-		fprintf(file, "\n");
-	}
-	if (nr < VFS_MAX)
-		return;
-
-	printf("\nKernel memory (slab and per-CPU) in KiB per VF, of %u VFs\n"
-	       "  %-34s %8.1f\n  %-34s %8.1f\n  %-34s %8.1f\n  %-34s %8.1f\n", nr,
-	       "bound to vfio-pci", (double)mem[1] / nr,
-	       "bound to nvvgpu-vfio-pci", (double)mem[2] / nr,
-	       "with a vGPU", (double)mem[3] / nr,
-	       "with an open vGPU", (double)mem[4] / nr);
-	file = tsv_open("memory", "state\tKiB");
-	if (!file)
-		return;
-	fprintf(file, "vfio-pci\t%.1f\nbound\t%.1f\ncreated\t%.1f\nopen\t%.1f\n",
-		(double)mem[1] / nr, (double)mem[2] / nr, (double)mem[3] / nr,
-		(double)mem[4] / nr);
-	tsv_close(file);
 }
 
 static void many_vfs(void)
 {
-	FILE *file = tsv_open("vfs",
-			      "VFs\tplain bind\tplain open\tplain close\tplain unbind\tbind\tcreate\topen\tclose\tdelete\tunbind");
-	unsigned int nr;
+	struct fit fits[VFS_COLUMNS] = {};
+	double us[VFS_COLUMNS];
+	unsigned int nr, i;
+	FILE *file;
+	long kb[4];
 
+	file = tsv_open("vfs",
+			"VFs\tplain bind\tplain open\tplain close\tplain unbind\t"
+			"bind\tcreate\topen\tclose\tdelete\tunbind");
 	printf("\nTime in us per VF, by the number of VFs, all of them in the same state\n"
-	       "       %-31s  %s\n"
-	       "  VFs  %7s %7s %7s %7s  %7s %7s %7s %7s %7s %7s\n",
+	       "         %-31s  %s\n"
+	       "  VFs    %7s %7s %7s %7s  %7s %7s %7s %7s %7s %7s\n",
 	       "vfio-pci", "nvvgpu", "bind", "open", "close", "unbind", "bind",
 	       "create", "open", "close", "delete", "unbind");
-	for (nr = 1; nr <= VFS_MAX && nr <= pf.total; nr *= 2)
-		vfs_round(nr, file);
+	for (nr = 1; nr <= VFS_MAX && nr <= pf.total; nr *= 2) {
+		vfs_round(nr, us, kb);
+		printf("  %-5u", nr);
+		if (file)
+			fprintf(file, "%u", nr);
+		for (i = 0; i < VFS_COLUMNS; i++) {
+			printf("%s %7.0f", i == VFS_PLAIN ? " " : "", us[i]);
+			if (file)
+				fprintf(file, "\t%.3f", us[i]);
+			fit_add(&fits[i], log2(nr), log2(us[i] * nr));
+		}
+		printf("\n");
+		if (file)
+			fprintf(file, "\n");
+	}
 	tsv_close(file);
+
+	/* Of the time for all VFs: 1 is linear, 2 is quadratic. */
+	printf("  slope");
+	for (i = 0; i < VFS_COLUMNS; i++) {
+		printf("%s %7.3f", i == VFS_PLAIN ? " " : "",
+		       fit_slope(&fits[i]));
+		if (exact && i >= VFS_PLAIN)
+			gate(fit_slope(&fits[i]), SLOPE,
+			     "slope of %s by the number of VFs", vfs_columns[i]);
+	}
+	printf("\n");
+	memory_print(kb, nr / 2);
 }
 
 int main(int argc, char **argv)
 {
+	const char *clock = getenv("NVVGPU_CLOCK");
 	struct vgpu_type types[MAX_TYPES];
 	const char *why;
 	unsigned int i;
@@ -717,6 +907,8 @@ int main(int argc, char **argv)
 		rounds = strtoul(argv[2], NULL, 0);
 	if (!rounds || rounds > ROUNDS_MAX)
 		ksft_exit_fail_msg("1 to %u rounds\n", ROUNDS_MAX);
+	exact = clock && !strcmp(clock, "instructions");
+	live = qmp_available();
 	why = gpu_prepare(&pf, 1);
 	if (why)
 		ksft_exit_skip("%s\n", why);
@@ -736,7 +928,8 @@ int main(int argc, char **argv)
 	}
 	calls_print();
 	life();
+	idle_vgpu();
 	many_vfs();
 
-	return KSFT_PASS;
+	return gates_print() ? KSFT_FAIL : KSFT_PASS;
 }

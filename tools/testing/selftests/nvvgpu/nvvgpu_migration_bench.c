@@ -3,7 +3,10 @@
  * What migration costs.  All are ratios of what is measured here, in turn, in
  * one run; nothing is a verdict.  "make bench-migrate" runs it.
  *
- *   nvvgpu_migration_bench [MiB of framebuffer in use [rounds]]
+ *   nvvgpu_migration_bench [MiB of framebuffer in use [rounds [FOLDER]]]
+ *
+ * With FOLDER, measures only the blackout and writes it there as tab-separated
+ * values, as "make bench" does.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -11,6 +14,7 @@
 
 #include <sys/mman.h>
 
+#include "lib/fit.h"
 #include "lib/migration.h"
 #include "nvvgpu_test.h"
 
@@ -44,6 +48,7 @@ static struct vdev b;
 static struct ioas to;
 static size_t used = 64 * MIB;
 static unsigned int rounds = 7;
+static const char *folder;
 static char *buf, *plain_buf;
 static size_t have;
 
@@ -354,10 +359,32 @@ static double blackout(size_t len)
 
 #define PLOT	50
 
+/* The line of the fit, for a plot */
+static void blackouts_write(struct series *s, unsigned int nr,
+			    const struct fit *fit)
+{
+	char path[512];
+	unsigned int i;
+	size_t mib;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/blackout.tsv", folder);
+	file = fopen(path, "w");
+	if (!file)
+		die(path, -errno);
+	fprintf(file, "MiB\tms\tfit\n");
+	for (i = 0, mib = 0; i < nr; i++, mib = mib ? 2 * mib : 1)
+		fprintf(file, "%zu\t%.4f\t%.4f\n", mib, median(&s[i]),
+			fit_start(fit) + fit_slope(fit) * mib);
+	if (fclose(file))
+		die(path, -errno);
+}
+
 static void blackouts(void)
 {
 	struct series s[16] = {};
 	unsigned int i, n, nr = 0;
+	struct fit fit = {};
 	double most = 0;
 	size_t len;
 
@@ -367,11 +394,17 @@ static void blackouts(void)
 			add(&s[nr++], blackout(len));
 	for (i = 0; i < nr; i++)
 		most = median(&s[i]) > most ? median(&s[i]) : most;
-	for (i = 0, len = 0; i < nr; i++, len = len ? 2 * len : MIB)
+	for (i = 0, len = 0; i < nr; i++, len = len ? 2 * len : MIB) {
 		printf("  %4zu MiB %8.1f (%.1f to %.1f) |%.*s\n", len / MIB,
 		       median(&s[i]), s[i].v[0], s[i].v[s[i].nr - 1],
 		       (int)(median(&s[i]) / most * PLOT),
 		       "##################################################");
+		fit_add(&fit, len / MIB, median(&s[i]));
+	}
+	printf("  fit: %.2f ms and %.3f ms per MiB\n", fit_start(&fit),
+	       fit_slope(&fit));
+	if (folder)
+		blackouts_write(s, nr, &fit);
 }
 
 static bool stop;
@@ -521,6 +554,8 @@ int main(int argc, char **argv)
 		used = strtoul(argv[1], NULL, 0) * MIB;
 	if (argc > 2)
 		rounds = strtoul(argv[2], NULL, 0);
+	if (argc > 3)
+		folder = argv[3];
 	why = gpu_prepare(&pf, 2);
 	if (why)
 		ksft_exit_skip("%s\n", why);
@@ -551,10 +586,13 @@ int main(int argc, char **argv)
 	printf("Cost of migration: %s, %u rounds, medians (least to most)\n",
 	       type->name, rounds);
 
-	throughput();
-	volumes();
+	if (!folder) {
+		throughput();
+		volumes();
+	}
 	blackouts();
-	overhead();
+	if (!folder)
+		overhead();
 
 	user_close(&a);
 	vdev_close(&b);

@@ -11,6 +11,7 @@
 
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
+#include "lib/wakeups.h"
 
 #define HEADER	"ID    : vGPU Name\n"
 
@@ -1230,6 +1231,28 @@ TEST_F(commands, close_sends_two_commands)
 	ASSERT_EQ(0, vf_set_type(self->vf, self->type.id));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_COMMANDS(2, (vdev_close(&self->vdev), 0));
+}
+
+TEST_F(commands, idle_vgpu_wakes_nobody)
+{
+	struct user user = {};
+	int ret;
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->type.id));
+	ASSERT_EQ(0, user_open(&user, self->vf, IOMMU_IOMMUFD));
+	ret = wakeups_begin();
+	if (ret == -ENOENT)
+		SKIP(user_close(&user); return, "the kernel cannot trace");
+	EXPECT_EQ(0, ret);
+	EXPECT_EQ(0, user_work(&user));
+	EXPECT_LT(0, wakeups_end());
+
+	/* Let the notifications of the above go out. */
+	sleep(1);
+	EXPECT_EQ(0, wakeups_begin());
+	EXPECT_COMMANDS(0, sleep(3));
+	EXPECT_EQ(0, wakeups_end());
+	user_close(&user);
 }
 
 /* One for all types, and none as long as nothing has changed */

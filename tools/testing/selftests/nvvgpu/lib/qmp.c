@@ -227,6 +227,20 @@ int fw_faults(const char *rules)
 	return qmp_execute("qom-set", arguments, NULL, 0);
 }
 
+static int gpu_property(const char *property, char *reply, size_t size)
+{
+	char path[128], arguments[192];
+	int ret;
+
+	ret = gpu_path(path, sizeof(path));
+	if (ret)
+		return ret;
+	snprintf(arguments, sizeof(arguments),
+		 "{\"path\": \"%s\", \"property\": \"%s\"}", path, property);
+
+	return qmp_execute("qom-get", arguments, reply, size);
+}
+
 /**
  * fw_params() - what the emulated GPU's firmware has started its vGPUs with
  * @reply: receives the monitor's answer, "<vf> <params>; ..." within
@@ -236,14 +250,25 @@ int fw_faults(const char *rules)
  */
 int fw_params(char *reply, size_t size)
 {
-	char path[128], arguments[192];
+	return gpu_property("vgpu-params", reply, size);
+}
+
+/**
+ * fw_delay() - how long the emulated GPU's firmware waits before each command
+ * @us: to be filled in
+ *
+ * Return: 0 or a negative errno.
+ */
+int fw_delay(unsigned int *us)
+{
+	char reply[256];
+	const char *value;
 	int ret;
 
-	ret = gpu_path(path, sizeof(path));
+	ret = gpu_property("fw-delay-us", reply, sizeof(reply));
 	if (ret)
 		return ret;
-	snprintf(arguments, sizeof(arguments),
-		 "{\"path\": \"%s\", \"property\": \"vgpu-params\"}", path);
+	value = strstr(reply, "\"return\": ");
 
-	return qmp_execute("qom-get", arguments, reply, size);
+	return value && sscanf(value, "\"return\": %u", us) == 1 ? 0 : -EPROTO;
 }

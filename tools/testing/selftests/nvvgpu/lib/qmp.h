@@ -14,5 +14,6 @@ int qmp_execute(const char *command, const char *arguments, char *reply,
 		size_t size);
 int fw_faults(const char *rules);
 int fw_params(char *reply, size_t size);
+int fw_delay(unsigned int *us);
 
 #endif /* _NVVGPU_SELFTEST_QMP_H */
