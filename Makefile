@@ -8,7 +8,7 @@ export KDIR
 help:
 	@echo 'make demo           run two VMs with vGPUs of an emulated SR-IOV GPU'
 	@echo 'make demo-migrate   migrate a VM with its vGPU to another VF, to another GPU and through a file'
-	@echo 'make bench          measure VFIO calls on a vGPU against vfio-pci: [OUT=<folder>]'
+	@echo 'make bench          measure VFIO calls on a vGPU against vfio-pci, and check bounds: [OUT=<folder>]'
 	@echo 'make bench-migrate  measure the cost of migration, as ratios within one run'
 	@echo 'make check          run lint and the tests on Debian'"'"'s kernels: 6.12 and the newest'
 	@echo 'make check-debug    also run the tests on debug kernels: leaks, KUnit, fault injection'
