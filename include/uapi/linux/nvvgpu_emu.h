@@ -84,7 +84,7 @@
  * Firmware commands
  */
 #define NVVGPU_EMU_FW_MAJOR		1
-#define NVVGPU_EMU_FW_MINOR		1
+#define NVVGPU_EMU_FW_MINOR		2
 
 /**
  * struct nvvgpu_emu_cmd - command to the firmware
@@ -193,8 +193,9 @@ struct nvvgpu_emu_msg {
 #define   NVVGPU_EMU_DIRTY_RANGES_MAX	256
 /* SCRUB: zero the framebuffer; invalid while STARTED */
 #define NVVGPU_EMU_CMD_SCRUB		18
-/* STATS: buffer receives struct nvvgpu_emu_stats */
+/* STATS: buffer receives struct nvvgpu_emu_stats, or its first NVVGPU_EMU_STATS_1_0 bytes */
 #define NVVGPU_EMU_CMD_STATS		19
+#define   NVVGPU_EMU_STATS_1_0		64
 /* DISPLAY: buffer receives struct nvvgpu_emu_plane, followed by the EDID block */
 #define NVVGPU_EMU_CMD_DISPLAY		20
 #define   NVVGPU_EMU_EDID_SIZE		256
@@ -271,6 +272,8 @@ struct nvvgpu_emu_range {
  * @errors: engine halts, except crashes
  * @dma_faults: engine halts because of refused DMA, included in @errors
  * @resets: function level resets and RESET commands
+ * @busy_ns: nanoseconds that the engine has worked for this vGPU; since 1.2, and only if
+ *	the buffer has room for it
  */
 struct nvvgpu_emu_stats {
 	__le64 descriptors;
@@ -281,6 +284,7 @@ struct nvvgpu_emu_stats {
 	__le64 errors;
 	__le64 dma_faults;
 	__le64 resets;
+	__le64 busy_ns;
 };
 
 /**

@@ -587,14 +587,16 @@ static uint32_t nvvgpu_cmd_stats(NvvgpuState *s, NvvgpuVgpu *v,
         .errors = cpu_to_le64(v->stats.errors),
         .dma_faults = cpu_to_le64(v->stats.dma_faults),
         .resets = cpu_to_le64(v->stats.resets),
+        .busy_ns = cpu_to_le64(v->stats.busy_ns),
     };
 
-    if (cmd->len < sizeof(raw)) {
+    if (cmd->len < NVVGPU_EMU_STATS_1_0) {
         return NVVGPU_EMU_ERR_INVALID;
     }
-    msg->len = sizeof(raw);
+    /* The buffer of an older driver has no room for what was added later */
+    msg->len = cmd->len < sizeof(raw) ? NVVGPU_EMU_STATS_1_0 : sizeof(raw);
 
-    return nvvgpu_fw_write(s, 0, &raw, sizeof(raw));
+    return nvvgpu_fw_write(s, 0, &raw, msg->len);
 }
 
 static uint32_t nvvgpu_cmd_display(NvvgpuState *s, NvvgpuVgpu *v,

@@ -456,11 +456,13 @@ static uint64_t nvvgpu_engine_step(NvvgpuVgpu *v)
 {
     NvvgpuVf *vf = nvvgpu_get_vf(v->gpu, v->index);
     MemReentrancyGuard *guard = &DEVICE(vf)->mem_reentrancy_guard;
+    int64_t since = get_clock();
     uint64_t cost;
 
     object_ref(OBJECT(vf));
     guard->engaged_in_io = true;
     cost = nvvgpu_engine_slice(v, vf);
+    v->stats.busy_ns += get_clock() - since;
     guard->engaged_in_io = false;
     object_unref(OBJECT(vf));
 

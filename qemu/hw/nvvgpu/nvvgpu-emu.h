@@ -162,6 +162,7 @@ typedef struct NvvgpuStats {
     uint64_t errors;
     uint64_t dma_faults;
     uint64_t resets;
+    uint64_t busy_ns;
 } NvvgpuStats;
 
 /* Kinds of events, in the order in which they enter the message ring */
