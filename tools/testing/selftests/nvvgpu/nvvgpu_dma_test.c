@@ -627,7 +627,7 @@ TEST_F(dma, statistics_are_of_the_vgpus_own_work)
 {
 	static const char * const names[] = {
 		"descriptors", "bytes", "dma_read_bytes", "dma_write_bytes",
-		"interrupts", "errors", "dma_faults", "resets",
+		"interrupts", "errors", "dma_faults", "resets", "busy_ns",
 	};
 	const char *vf = self->pf.vf[0], *other = self->pf.vf[1];
 	struct user *a = &self->a;
@@ -647,7 +647,9 @@ TEST_F(dma, statistics_are_of_the_vgpus_own_work)
 	EXPECT_EQ(PAGE, stat_of(vf, "dma_write_bytes"));
 	EXPECT_EQ(3, stat_of(vf, "interrupts"));
 	EXPECT_EQ(0, stat_of(vf, "errors"));
+	EXPECT_LT(0, stat_of(vf, "busy_ns"));
 	EXPECT_EQ(0, stat_of(other, "descriptors"));
+	EXPECT_EQ(0, stat_of(other, "busy_ns"));
 
 	/* They are gone with it. */
 	user_close(a);

@@ -518,17 +518,22 @@ static int emu_get_stats(void *handle, struct nvvgpu_stat *stats,
 		{ "errors", &raw.errors },
 		{ "dma_faults", &raw.dma_faults },
 		{ "resets", &raw.resets },
+		{ "busy_ns", &raw.busy_ns },
 	};
+	size_t nr = ARRAY_SIZE(all);
 	size_t i;
 	int err;
 
 	err = emu_fw_cmd(emu, &cmd);
 	if (err)
 		return err;
-	if (cmd.len != sizeof(raw))
+	/* Firmware before 1.2 does not report the last counter. */
+	if (cmd.len == NVVGPU_EMU_STATS_1_0)
+		nr--;
+	else if (cmd.len != sizeof(raw))
 		return -EPROTO;
 
-	for (i = 0; i < min(capacity, ARRAY_SIZE(all)); i++) {
+	for (i = 0; i < min(capacity, nr); i++) {
 		stats[i].name = all[i].name;
 		stats[i].value = le64_to_cpu(*all[i].value);
 	}
