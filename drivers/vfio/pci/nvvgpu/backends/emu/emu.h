@@ -195,6 +195,7 @@ struct emu_dev {
 };
 
 /* fw.c: the firmware and the way to it */
+const char *emu_fw_name(u16 opcode);
 int emu_fw_init(struct emu_dev *emu);
 int emu_fw_start(struct emu_dev *emu);
 void emu_fw_stop(struct emu_dev *emu);

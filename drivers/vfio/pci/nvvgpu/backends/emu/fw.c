@@ -93,6 +93,35 @@ static const struct {
 	[NVVGPU_EMU_CMD_USED] = { "USED", EMU_TIME_SCRUB },
 };
 
+/**
+ * emu_fw_name() - name a command or an event of the firmware
+ * @opcode: NVVGPU_EMU_CMD_* or NVVGPU_EMU_EVENT_*
+ *
+ * Return: the name, "?" if it is unknown
+ */
+const char *emu_fw_name(u16 opcode)
+{
+	static const char * const events[] = {
+		[NVVGPU_EMU_EVENT_CRASHED - NVVGPU_EMU_EVENT_CRASHED] = "CRASHED",
+		[NVVGPU_EMU_EVENT_FAULT - NVVGPU_EMU_EVENT_CRASHED] = "FAULT",
+		[NVVGPU_EMU_EVENT_GUEST_UP - NVVGPU_EMU_EVENT_CRASHED] = "GUEST_UP",
+		[NVVGPU_EMU_EVENT_GUEST_DOWN - NVVGPU_EMU_EVENT_CRASHED] = "GUEST_DOWN",
+		[NVVGPU_EMU_EVENT_DISPLAY - NVVGPU_EMU_EVENT_CRASHED] = "DISPLAY",
+	};
+	const char *name = NULL;
+	unsigned int event;
+
+	if (opcode < ARRAY_SIZE(emu_cmds)) {
+		name = emu_cmds[opcode].name;
+	} else if (opcode >= NVVGPU_EMU_EVENT_CRASHED) {
+		event = opcode - NVVGPU_EMU_EVENT_CRASHED;
+		if (event < ARRAY_SIZE(events))
+			name = events[event];
+	}
+
+	return name ?: "?";
+}
+
 static const int emu_fw_errno[] = {
 	[NVVGPU_EMU_OK] = 0,
 	[NVVGPU_EMU_ERR_INVALID] = -EINVAL,
