@@ -85,6 +85,31 @@ bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_bar_mappable);
 
+static bool nvvgpu_bar_areas_valid(struct nvvgpu *vgpu,
+				   const struct nvvgpu_bar_info *info)
+{
+	u32 i;
+
+	if (!nvvgpu_areas_valid(info->sparse, info->nr_sparse, info->size,
+				PAGE_SIZE) ||
+	    !nvvgpu_areas_valid(info->trapped, info->nr_trapped, info->size,
+				sizeof(u64)))
+		return false;
+	if (info->nr_trapped &&
+	    !(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_TRAP))
+		return false;
+	if (info->nr_trapped && info->flags & NVVGPU_BAR_MMAP &&
+	    !info->nr_sparse)
+		return false;
+	for (i = 0; i < info->nr_sparse; i++)
+		if (nvvgpu_overlaps(info->trapped, info->nr_trapped,
+				    info->sparse[i].offset,
+				    info->sparse[i].length))
+			return false;
+
+	return true;
+}
+
 VISIBLE_IF_KUNIT
 bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 		      const struct nvvgpu_bar_info *info,
@@ -92,7 +117,6 @@ bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 {
 	struct pci_dev *pdev = vgpu->core.pdev;
 	u64 whole = pci_resource_len(pdev, bar);
-	u32 i;
 
 	if (info->flags & ~allowed || info->size > whole)
 		return false;
@@ -114,24 +138,8 @@ bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 		if ((table & PCI_MSIX_TABLE_BIR) == bar)
 			return false;
 	}
-	if (!nvvgpu_areas_valid(info->sparse, info->nr_sparse, info->size,
-				PAGE_SIZE) ||
-	    !nvvgpu_areas_valid(info->trapped, info->nr_trapped, info->size,
-				sizeof(u64)))
-		return false;
-	if (info->nr_trapped &&
-	    !(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_TRAP))
-		return false;
-	if (info->nr_trapped && info->flags & NVVGPU_BAR_MMAP &&
-	    !info->nr_sparse)
-		return false;
-	for (i = 0; i < info->nr_sparse; i++)
-		if (nvvgpu_overlaps(info->trapped, info->nr_trapped,
-				    info->sparse[i].offset,
-				    info->sparse[i].length))
-			return false;
 
-	return true;
+	return nvvgpu_bar_areas_valid(vgpu, info);
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_bar_valid);
 

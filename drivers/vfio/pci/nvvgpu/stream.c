@@ -129,10 +129,10 @@ static bool nvvgpu_stream_differs(const struct nvvgpu_stream *stream,
 		      min(len, stream->have - begin));
 }
 
-static int nvvgpu_stream_check_header(struct nvvgpu_stream *stream)
+/* Compare the fields that have been received so far. */
+static int nvvgpu_stream_compare_header(struct nvvgpu_stream *stream)
 {
 	const struct nvvgpu_mig_header *header = &stream->header;
-	u32 version;
 
 	if (nvvgpu_stream_differs(stream, &header->magic, sizeof(header->magic)))
 		return nvvgpu_stream_refuse(stream, -EINVAL, "bad magic");
@@ -159,6 +159,18 @@ static int nvvgpu_stream_check_header(struct nvvgpu_stream *stream)
 		return nvvgpu_stream_refuse(stream, -EINVAL,
 					    "reserved field is not zero");
 
+	return 0;
+}
+
+static int nvvgpu_stream_check_header(struct nvvgpu_stream *stream)
+{
+	const struct nvvgpu_mig_header *header = &stream->header;
+	u32 version;
+	int ret;
+
+	ret = nvvgpu_stream_compare_header(stream);
+	if (ret)
+		return ret;
 	if (stream->have < sizeof(*header))
 		return NVVGPU_STREAM_MORE;
 	version = le32_to_cpu(header->backend_version);
