@@ -185,6 +185,7 @@ TEST_F(sysfs, supported_types_keep_their_attributes_while_in_use)
 		EXPECT_EQ(0, t->bar0 & (t->bar0 - 1));
 		EXPECT_LT(0, t->max_instances);
 		EXPECT_NE(NULL, strchr(t->max_resolution, 'x'));
+		EXPECT_LT(0, type_number(t, "weight"));
 		EXPECT_LE(now[i].available, t->available);
 	}
 }

@@ -456,6 +456,18 @@ static __u64 line_number(const char *line, const char *key)
 }
 
 /**
+ * type_number() - read an attribute of a type
+ * @type: the type
+ * @key: name of the attribute
+ *
+ * Return: the number, 0 if there is no such attribute.
+ */
+__u64 type_number(const struct vgpu_type *type, const char *key)
+{
+	return line_number(type->line, key);
+}
+
+/**
  * vf_types() - read nvvgpu/supported_types
  * @vf: PCI name
  * @types: to be filled in
@@ -481,6 +493,7 @@ int vf_types(const char *vf, struct vgpu_type *types, unsigned int capacity)
 		struct vgpu_type *t = &types[n++];
 
 		memset(t, 0, sizeof(*t));
+		snprintf(t->line, sizeof(t->line), "%s", line);
 		t->id = line_number(line, "id");
 		line_value(line, "name", t->name, sizeof(t->name));
 		line_value(line, "class", t->vgpu_class,
@@ -491,7 +504,6 @@ int vf_types(const char *vf, struct vgpu_type *types, unsigned int capacity)
 		line_value(line, "max_resolution", t->max_resolution,
 			   sizeof(t->max_resolution));
 		t->max_instances = line_number(line, "max_instances");
-		t->weight = line_number(line, "weight");
 		t->available = line_number(line, "available");
 		line_value(line, "reason", t->reason, sizeof(t->reason));
 	}

@@ -81,9 +81,9 @@ int pf_set_vfs(struct pf *pf, unsigned int nr);
  * @heads: displays
  * @max_resolution: "<width>x<height>"
  * @max_instances: the most that an empty GPU holds
- * @weight: share of engine time
  * @available: instances that could be created now
  * @reason: why there are none
+ * @line: the whole line, for type_number()
  */
 struct vgpu_type {
 	unsigned int id;
@@ -94,11 +94,12 @@ struct vgpu_type {
 	unsigned int heads;
 	char max_resolution[16];
 	unsigned int max_instances;
-	unsigned int weight;
 	unsigned int available;
 	char reason[96];
+	char line[512];
 };
 
+__u64 type_number(const struct vgpu_type *type, const char *key);
 int vf_types(const char *vf, struct vgpu_type *types, unsigned int capacity);
 int vf_set_type(const char *vf, unsigned int id);
 int vf_type(const char *vf);
