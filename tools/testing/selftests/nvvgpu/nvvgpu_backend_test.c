@@ -169,10 +169,16 @@ TEST_F(backend, unsound_tables_are_refused)
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
 }
 
-TEST_F(backend, newer_minor_is_taken)
+TEST_F(backend, newer_minor_is_accepted)
 {
+	unsigned int minor, newer;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	EXPECT_STREQ("mock", vf_backend(self->vf, &minor));
+	ASSERT_EQ(0, mock_del(self->bdf));
 	ASSERT_EQ(0, mock_add(self->bdf, "new"));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "mock " CONTRACT_NEWER "\n");
+	EXPECT_STREQ("mock", vf_backend(self->vf, &newer));
+	EXPECT_EQ(minor + 1, newer);
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
 		    "create reset recover bar-shape bar-trap stats placement\n");
 	ASSERT_CREATED(self->vf);
@@ -224,7 +230,7 @@ TEST_F(backend, two_claims_of_one_pf)
 		EXPECT_EQ(-EBUSY, put(self->buf, "1"));
 		EXPECT_EQ(0, rmdir(dir));
 	}
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "mock " CONTRACT "\n");
+	EXPECT_STREQ("mock", vf_backend(self->vf, NULL));
 	ASSERT_OPEN();
 }
 

@@ -108,7 +108,7 @@ TEST_F(generic, nothing_is_offered_until_enabled)
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	EXPECT_TRUE(generic_enabled(self->dir));
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "generic " CONTRACT "\n");
+	EXPECT_STREQ("generic", vf_backend(self->vf, NULL));
 	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types",
 		    "ID    : vGPU Name\n1     : SR-IOV VF1-0C\n");
 	ASSERT_EQ(0, generic_enable(self->dir, "0"));
@@ -675,9 +675,9 @@ TEST_F(generic, all_backends_at_once)
 	ASSERT_EQ(0, vf_set_type(nvme.vf[0], 256));
 	ASSERT_EQ(0, vdev_open(&vdev, nvme.vf[0], &self->ioas));
 
-	EXPECT_FILE(gpu.vf[0], "nvvgpu/backend", "emu " CONTRACT "\n");
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "generic " CONTRACT "\n");
-	EXPECT_FILE(nvme.vf[0], "nvvgpu/backend", "rm " CONTRACT "\n");
+	EXPECT_STREQ("emu", vf_backend(gpu.vf[0], NULL));
+	EXPECT_STREQ("generic", vf_backend(self->vf, NULL));
+	EXPECT_STREQ("rm", vf_backend(nvme.vf[0], NULL));
 	EXPECT_EQ(1, mod_refs("nvvgpu-rm"));
 	/* A fourth finds no PF that is free. */
 	ASSERT_EQ(0, mod_add("nvvgpu-mock", ""));

@@ -141,17 +141,17 @@ TEST_F(rm, provider_cannot_be_unloaded_before_its_adapter)
 
 TEST_F(rm, gpu_is_found_before_and_after_the_adapter)
 {
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm " CONTRACT "\n");
+	EXPECT_STREQ("rm", vf_backend(self->vf, NULL));
 	ASSERT_EQ(0, mod_del("nvvgpu-rm"));
 	EXPECT_UNMANAGED(self->vf);
 	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm " CONTRACT "\n");
+	EXPECT_STREQ("rm", vf_backend(self->vf, NULL));
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
 	EXPECT_UNMANAGED(self->vf);
 	/* What is no PF is refused. */
 	EXPECT_EQ(-EIO, put(STANDIN_DIR "/pf", "%s", self->vf));
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "rm " CONTRACT "\n");
+	EXPECT_STREQ("rm", vf_backend(self->vf, NULL));
 }
 
 /* Types */

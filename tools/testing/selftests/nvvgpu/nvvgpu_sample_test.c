@@ -49,7 +49,7 @@ FIXTURE_TEARDOWN(sample)
 
 TEST_F(sample, whole_life)
 {
-	EXPECT_FILE(self->vf, "nvvgpu/backend", "sample " CONTRACT "\n");
+	EXPECT_STREQ("sample", vf_backend(self->vf, NULL));
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create stats\n");
 	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types",
 		    "ID    : vGPU Name\n"

@@ -589,6 +589,30 @@ int vf_state(const char *vf, char *buf, size_t size)
 }
 
 /**
+ * vf_backend() - read nvvgpu/backend
+ * @vf: PCI name
+ * @minor: set to the minor version of the contract, unless NULL
+ *
+ * Return: the name of the back-end, or why there is none.
+ */
+const char *vf_backend(const char *vf, unsigned int *minor)
+{
+	static char name[NVVGPU_NAME_LEN];
+	unsigned int version[2];
+	char buf[128], end;
+
+	if (pci_read(vf, "nvvgpu/backend", buf, sizeof(buf)) < 0)
+		return "unreadable";
+	if (sscanf(buf, "%63s %u.%u%c", name, &version[0], &version[1],
+		   &end) != 4 || end != '\n')
+		return "malformed";
+	if (minor)
+		*minor = version[1];
+
+	return name;
+}
+
+/**
  * vf_wait_state() - wait for a state that what the GPU reports leads to
  * @vf: PCI name
  * @want: the state

@@ -19,10 +19,6 @@
 #define MAX_VFS			256
 #define MAX_TYPES		NVVGPU_MAX_TYPES
 
-/* The contract that the back-ends here speak, as nvvgpu/backend tells it */
-#define CONTRACT		"2.0"
-#define CONTRACT_NEWER		"2.1"
-
 /* Files of any PCI device; @file is relative to its directory */
 int pci_read(const char *bdf, const char *file, char *buf, size_t size);
 int pci_write(const char *bdf, const char *file, const char *text);
@@ -105,6 +101,7 @@ int vf_set_type(const char *vf, unsigned int id);
 int vf_type(const char *vf);
 int vf_creatable(const char *vf, unsigned int id);
 int vf_state(const char *vf, char *buf, size_t size);
+const char *vf_backend(const char *vf, unsigned int *minor);
 const char *vf_wait_state(const char *vf, const char *want);
 
 #endif /* _NVVGPU_SELFTEST_SYSFS_H */
