@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The registry of back-ends, and of the VFs that they manage.
+ * The registry of back-ends and of the VFs that they manage.
  */
 #include <kunit/visibility.h>
 #include <linux/ctype.h>
@@ -17,16 +17,17 @@
 #define NVVGPU_TYPES_DELAY	(HZ / 10)
 
 static LIST_HEAD(nvvgpu_pfs);
-/* protects nvvgpu_pfs and what is in it; held for short updates only */
+/* protects nvvgpu_pfs and its entries; held for short updates only */
 static DEFINE_MUTEX(nvvgpu_pfs_mutex);
 
 /**
  * struct nvvgpu_vf - a VF that is bound to the front-end
  * @node: entry in nvvgpu_pf::vfs
- * @pf: its PF, holds a reference
+ * @pf: PF of the VF, holds a reference
  * @pdev: the VF
- * @backend: that manages the VF or is about to, NULL when none does
- * @vgpu: its VFIO device while @backend manages it; protected by device_lock
+ * @backend: back-end that manages the VF or is about to, else NULL
+ * @vgpu: VFIO device of the VF, NULL while no back-end manages it; protected by
+ *	device_lock
  * @settings: for the next vGPU
  */
 struct nvvgpu_vf {
@@ -111,8 +112,8 @@ static void nvvgpu_pf_put(struct nvvgpu_pf *pf)
 }
 
 /**
- * nvvgpu_pf_add() - let events reach a vGPU
- * @pf: its PF
+ * nvvgpu_pf_add() - make a vGPU receive events
+ * @pf: PF of the VF
  * @vgpu: the VF
  */
 void nvvgpu_pf_add(struct nvvgpu_pf *pf, struct nvvgpu *vgpu)
@@ -124,7 +125,7 @@ void nvvgpu_pf_add(struct nvvgpu_pf *pf, struct nvvgpu *vgpu)
 
 /**
  * nvvgpu_pf_del() - undo nvvgpu_pf_add()
- * @pf: its PF
+ * @pf: PF of the VF
  * @vgpu: the VF
  */
 void nvvgpu_pf_del(struct nvvgpu_pf *pf, struct nvvgpu *vgpu)
@@ -148,7 +149,7 @@ static struct nvvgpu_vf *nvvgpu_vf_find(struct nvvgpu_pf *pf,
 	return NULL;
 }
 
-/* Have a VF managed by its PF's back-end, if there is one that takes it. */
+/* Register the VFIO device of a VF if its PF has a back-end. */
 static int nvvgpu_vf_enter(struct nvvgpu_vf *vf)
 {
 	struct nvvgpu_backend *backend;
@@ -171,7 +172,7 @@ static int nvvgpu_vf_enter(struct nvvgpu_vf *vf)
 	return 0;
 }
 
-/* Waits for the user of the VF. */
+/* Unregister the VFIO device of a VF, which waits until its user closes it. */
 static void nvvgpu_vf_leave(struct nvvgpu_vf *vf)
 {
 	device_lock_assert(&vf->pdev->dev);
@@ -185,12 +186,13 @@ static void nvvgpu_vf_leave(struct nvvgpu_vf *vf)
 }
 
 /**
- * nvvgpu_vf_add() - take on a VF that is being bound
+ * nvvgpu_vf_add() - add a VF that is being bound
  * @pdev: the VF, its device_lock held
  *
- * Its VFIO device exists while a back-end manages its PF.
+ * The VF has a VFIO device as long as its PF has a back-end.  Undone by
+ * nvvgpu_vf_remove().
  *
- * Return: 0, undone by nvvgpu_vf_remove(), or a negative errno
+ * Return: 0 or a negative errno
  */
 int nvvgpu_vf_add(struct pci_dev *pdev)
 {
@@ -221,10 +223,10 @@ int nvvgpu_vf_add(struct pci_dev *pdev)
 }
 
 /**
- * nvvgpu_vf_remove() - let go of a VF that is being unbound
+ * nvvgpu_vf_remove() - remove a VF that is being unbound
  * @pdev: the VF, its device_lock held
  *
- * Asks the user of its VFIO device to close it, and waits.
+ * Asks the user of the VFIO device to close it, and waits.
  */
 void nvvgpu_vf_remove(struct pci_dev *pdev)
 {
@@ -259,8 +261,9 @@ static bool nvvgpu_vf_in_use(struct nvvgpu_vf *vf)
 }
 
 /*
- * A VF of the PF that @backend manages, or with NULL that nobody manages yet.
- * Those that are open come last: the others must not wait for their users.
+ * Find a VF of the PF that @backend manages, or that has no back-end if @backend
+ * is NULL.  VFs whose device is open come last, so that the others need not wait
+ * for the users of those.
  */
 static struct pci_dev *nvvgpu_pf_next(struct nvvgpu_pf *pf,
 				      struct nvvgpu_backend *backend)
@@ -282,8 +285,8 @@ static struct pci_dev *nvvgpu_pf_next(struct nvvgpu_pf *pf,
 }
 
 /*
- * Ask all users to close their devices.  VFIO asks those of one VF after the
- * other, and the last would hear of it when the others have gone.
+ * Ask all users to close their devices.  VFIO asks the user of a VF only when
+ * that VF is unregistered, after those before it have been closed.
  */
 static void nvvgpu_pf_request(struct nvvgpu_pf *pf)
 {
@@ -296,7 +299,7 @@ static void nvvgpu_pf_request(struct nvvgpu_pf *pf)
 			vfio_pci_core_request(&vgpu->core.vdev, 0);
 }
 
-/* Let a back-end manage all VFs of its PF, or none any more. */
+/* Add all VFs of the PF to a back-end, or remove them from it. */
 static void nvvgpu_pf_visit(struct nvvgpu_backend *backend, bool enter)
 {
 	struct nvvgpu_pf *pf = backend->pf;
@@ -305,7 +308,7 @@ static void nvvgpu_pf_visit(struct nvvgpu_backend *backend, bool enter)
 
 	while ((pdev = nvvgpu_pf_next(pf, enter ? NULL : backend))) {
 		device_lock(&pdev->dev);
-		/* It may have been unbound meanwhile. */
+		/* The VF may have been unbound meanwhile. */
 		scoped_guard(mutex, &nvvgpu_pfs_mutex)
 			vf = nvvgpu_vf_find(pf, pdev);
 		if (vf && !enter)
@@ -319,7 +322,7 @@ static void nvvgpu_pf_visit(struct nvvgpu_backend *backend, bool enter)
 	}
 }
 
-/* All of a group or none of it */
+/* Check that a group of operations is complete or absent. */
 static bool nvvgpu_group_whole(const void * const *ops, size_t nr)
 {
 	size_t i;
@@ -337,14 +340,14 @@ static bool nvvgpu_group_whole(const void * const *ops, size_t nr)
 	nvvgpu_group_whole(__ops, ARRAY_SIZE(__ops));			\
 })
 
-/* How much of the table each minor of the contract has */
+/* Size of the table in each minor version of the contract */
 static const size_t nvvgpu_ops_size[] = {
 	[0] = sizeof(struct nvvgpu_backend_ops),
 };
 
 static_assert(ARRAY_SIZE(nvvgpu_ops_size) == NVVGPU_BACKEND_ABI_MINOR + 1);
 
-/* Log lines and nvvgpu/backend show it as one word. */
+/* The log and nvvgpu/backend show the name as one word. */
 static bool nvvgpu_word(const char *name)
 {
 	size_t i;
@@ -362,35 +365,35 @@ static bool nvvgpu_word(const char *name)
 static const char *nvvgpu_ops_flaw(const struct nvvgpu_backend_ops *ops)
 {
 	if (!ops->get_types || !ops->get_type_info || !ops->get_available)
-		return "a catalogue operation is missing";
+		return "a type operation is missing";
 	if (!ops->create || !ops->delete || !ops->start || !ops->stop)
 		return "a life cycle operation is missing";
 	if (!nvvgpu_whole(ops->reset_prepare, ops->reset_done))
-		return "reset_prepare and reset_done come together";
+		return "reset_prepare and reset_done require each other";
 	if (!nvvgpu_whole(ops->bar_read, ops->bar_write))
-		return "bar_read and bar_write come together";
+		return "bar_read and bar_write require each other";
 	if (ops->bar_read && !ops->get_bar_info)
-		return "bar_read is of no use without get_bar_info";
+		return "bar_read requires get_bar_info";
 	if (!nvvgpu_whole(ops->suspend, ops->resume, ops->state_size,
 			  ops->save_begin, ops->save, ops->save_end,
 			  ops->load_begin, ops->load, ops->load_end))
-		return "the migration operations come together";
+		return "a migration operation is missing";
 	if (ops->mig_flags && !ops->suspend)
-		return "migration flags are of no use without migration";
+		return "migration flags require the migration operations";
 	if (!ops->precopy_estimate != !(ops->mig_flags & NVVGPU_MIG_PRE_COPY))
-		return "NVVGPU_MIG_PRE_COPY and precopy_estimate come together";
+		return "NVVGPU_MIG_PRE_COPY and precopy_estimate require each other";
 	if (ops->state_version_min > ops->state_version)
 		return "state_version_min is greater than state_version";
 	if (ops->save_ahead && !ops->suspend)
-		return "save_ahead is of no use without migration";
+		return "save_ahead requires the migration operations";
 	if (!nvvgpu_whole(ops->dma_log_start, ops->dma_log_stop,
 			  ops->dma_log_read))
-		return "the DMA log operations come together";
+		return "a DMA log operation is missing";
 
 	return NULL;
 }
 
-/* Check a back-end's table as a whole, and take what of it both sides know. */
+/* Check the whole table of a back-end, and copy the part that both sides know. */
 VISIBLE_IF_KUNIT
 int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 		    const struct nvvgpu_backend_ops *ops)
@@ -399,12 +402,12 @@ int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 	size_t size;
 
 	if (!nvvgpu_word(ops->name)) {
-		dev_err(&pf->dev, "back-end refused: its name is not a word\n");
+		dev_err(&pf->dev, "back-end refused: invalid name\n");
 		return -EINVAL;
 	}
 	if (ops->abi_major != NVVGPU_BACKEND_ABI_MAJOR) {
 		dev_err(&pf->dev,
-			"back-end %s refused: it speaks contract %u.%u, nvvgpu-vfio-pci speaks %u.%u\n",
+			"back-end %s refused: contract %u.%u, but nvvgpu-vfio-pci has %u.%u\n",
 			ops->name, ops->abi_major, ops->abi_minor,
 			NVVGPU_BACKEND_ABI_MAJOR, NVVGPU_BACKEND_ABI_MINOR);
 		return -EPROTONOSUPPORT;
@@ -412,9 +415,9 @@ int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 
 	size = nvvgpu_ops_size[min(ops->abi_minor, NVVGPU_BACKEND_ABI_MINOR)];
 	if (ops->size < size) {
-		flaw = "its table is too short";
+		flaw = "the table is too short";
 	} else if (!pf->is_physfn) {
-		flaw = "this is no SR-IOV physical function";
+		flaw = "not an SR-IOV physical function";
 	} else {
 		memcpy(&backend->table, ops, size);
 		flaw = nvvgpu_ops_flaw(&backend->table);
@@ -429,7 +432,7 @@ int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_take_ops);
 
-/* Become the one back-end of the PF. */
+/* Make this back-end the only one of the PF. */
 static int nvvgpu_backend_claim(struct nvvgpu_backend *backend,
 				struct pci_dev *pdev,
 				struct nvvgpu_backend **handle)
@@ -444,11 +447,11 @@ static int nvvgpu_backend_claim(struct nvvgpu_backend *backend,
 		return -ENOMEM;
 	backend->pf = pf;
 	if (pf->backend) {
-		dev_err(&pdev->dev, "back-end %s refused: %s manages this PF\n",
+		dev_err(&pdev->dev, "back-end %s refused: PF is managed by %s\n",
 			backend->table.name, pf->backend->table.name);
 		return -EBUSY;
 	}
-	/* A VF that is bound now calls operations at once. */
+	/* A VF that is being bound may call operations immediately. */
 	*handle = backend;
 	pf->backend = backend;
 
@@ -457,10 +460,10 @@ static int nvvgpu_backend_claim(struct nvvgpu_backend *backend,
 
 /**
  * nvvgpu_backend_free() - free the handle of a back-end
- * @backend: not registered any more, or NULL
+ * @backend: back-end that has been unregistered, or NULL
  *
- * Until then events may be reported, so that users whom
- * nvvgpu_backend_unregister() waits for hear of a crash.
+ * The back-end may report events until it calls this.  So a user that
+ * nvvgpu_backend_unregister() waits for is still notified of a crash.
  *
  * Context: process context, may sleep.
  */
@@ -478,21 +481,21 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_free, "NVVGPU");
 DEFINE_FREE(nvvgpu_backend, struct nvvgpu_backend *, nvvgpu_backend_free(_T))
 
 /**
- * nvvgpu_backend_register() - offer the vGPUs of one physical function
- * @pf: the PF, bound to the caller's driver or otherwise kept by the caller
- *	until nvvgpu_backend_unregister()
- * @ops: constant table, must stay as long
- * @priv: given back to the operations that are not about a vGPU
+ * nvvgpu_backend_register() - register a back-end for a physical function
+ * @pf: the PF; must remain until nvvgpu_backend_unregister() has returned, for
+ *	instance because the caller is its driver
+ * @ops: constant table of operations, must remain as long as @pf
+ * @priv: passed to the operations that have no handle of a vGPU
  * @handle: set to a handle for nvvgpu_backend_unregister() and
  *	nvvgpu_backend_event() before any operation is called; NULL on failure
  *
- * VFs of @pf may be bound to the front-end before or after; each has a VFIO
- * device from then on.
+ * VFs of @pf may be bound to the front-end earlier or later.  Each has a VFIO
+ * device as long as it is bound and the back-end is registered.
  *
  * Context: process context, may sleep; takes device_lock of the VFs.
  *
- * Return: 0; -EPROTONOSUPPORT when the contract's major differs; -EINVAL when
- * the table is not sound; -EBUSY when @pf has a back-end; -ENOMEM
+ * Return: 0; -EPROTONOSUPPORT if the major version of the contract differs;
+ * -EINVAL if the table is invalid; -EBUSY if @pf has a back-end; -ENOMEM
  */
 int nvvgpu_backend_register(struct pci_dev *pf,
 			    const struct nvvgpu_backend_ops *ops, void *priv,
@@ -525,7 +528,7 @@ int nvvgpu_backend_register(struct pci_dev *pf,
 }
 EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_register, "NVVGPU");
 
-/* A last attempt: the back-end goes, and with it the record. */
+/* The last attempt, because the record goes with the back-end. */
 static int nvvgpu_backend_delete_stale(struct nvvgpu_backend *backend)
 {
 	struct pci_dev *pdev = backend->pf->pdev;
@@ -548,16 +551,16 @@ static int nvvgpu_backend_delete_stale(struct nvvgpu_backend *backend)
 }
 
 /**
- * nvvgpu_backend_unregister() - withdraw a back-end
+ * nvvgpu_backend_unregister() - unregister a back-end
  * @backend: from nvvgpu_backend_register()
  *
- * The VFIO devices of the VFs go.  Their users are asked to close them, as when
- * the VFs are unbound, and this waits until they have.  vGPUs are deleted.
- * Afterwards no operation is called; @backend stays until nvvgpu_backend_free().
+ * Unregisters the VFIO devices of all VFs.  As when a VF is unbound, this asks
+ * their users to close them, and waits.  Then it deletes all vGPUs.  No operation
+ * is called afterwards; @backend remains valid until nvvgpu_backend_free().
  *
  * Context: process context, may sleep; takes device_lock of the VFs.
  *
- * Return: how many vGPUs could not be deleted, each of which is in the log
+ * Return: number of vGPUs that could not be deleted; the log names each
  */
 int nvvgpu_backend_unregister(struct nvvgpu_backend *backend)
 {
@@ -584,7 +587,7 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_unregister, "NVVGPU");
  *
  * Context: process context.
  *
- * Return: the VF, to be put by pci_dev_put(), or NULL when there is none
+ * Return: the VF, to be released by pci_dev_put(), or NULL if there is none
  */
 struct pci_dev *nvvgpu_backend_get_vf(struct pci_dev *pf, unsigned int vf)
 {
@@ -600,16 +603,16 @@ struct pci_dev *nvvgpu_backend_get_vf(struct pci_dev *pf, unsigned int vf)
 EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_get_vf, "NVVGPU");
 
 /**
- * nvvgpu_backend_event() - report that something has happened to a VF
+ * nvvgpu_backend_event() - report an event of a VF
  * @backend: from nvvgpu_backend_register()
  * @vf: number of the VF
- * @info: what has happened
+ * @info: the event
  *
- * Events reach user space in the order in which they are reported, up to a tenth
- * of a second later; a crash, and what waits before it, at once.  One that is
- * reported again before user space was told of it is told once, in the place and
- * with the code and address of the last report; an event for a VF without a vGPU
- * is dropped.  Counters tell of both.
+ * User space receives events in the order of their reports, at most a tenth of a
+ * second later.  A crash, and all events before it, are delivered immediately.
+ * An event that is reported again while it is pending is delivered once, in
+ * place of the last report and with its code and address.  An event for a VF
+ * without a vGPU is dropped.  nvvgpu/events counts both.
  *
  * Context: any but NMI, also from within an operation.
  */

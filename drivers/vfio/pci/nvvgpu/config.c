@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Config space of a vGPU: vfio-pci-core's, under the PCI ids of the vGPU's
- * type and with BARs of the vGPU's sizes.
+ * Config space of a vGPU: that of vfio-pci-core, overlaid by the PCI ids of the
+ * type and by the registers of BARs whose size the type changes.
  */
 #include <kunit/visibility.h>
 #include <linux/export.h>
@@ -11,7 +11,7 @@
 
 #include "nvvgpu.h"
 
-/* Low bits of a BAR's register, which say what it is */
+/* Type bits of a BAR register */
 static u32 nvvgpu_bar_type(struct pci_dev *pdev, unsigned int bar)
 {
 	return pci_resource_flags(pdev, bar) &
@@ -37,7 +37,7 @@ static bool nvvgpu_config_touches_bars(loff_t pos, size_t count)
 				     PCI_STD_NUM_BARS * sizeof(u32));
 }
 
-/* Lay @val, which is @size bytes at register @reg, over what was read */
+/* Replace the part of @buf that overlaps register @reg by @val. */
 static int nvvgpu_config_overlay(char __user *buf, loff_t pos, size_t count,
 				 unsigned int reg, const void *val, size_t size)
 {
@@ -154,8 +154,9 @@ ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
 }
 
 /*
- * Does this write begin a function level reset?  The bit is in the high byte of
- * its register.  VFIO reads @buf again.
+ * Check whether a write starts a function level reset, whose bit is in the high
+ * byte of the register.  vfio-pci-core copies @buf again; if the user changes it
+ * meanwhile, the callbacks of the PCI core still handle the reset.
  */
 static bool nvvgpu_config_flr(struct nvvgpu *vgpu, const char __user *buf,
 			      loff_t pos, size_t count)

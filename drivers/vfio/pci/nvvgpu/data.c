@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The data file of a migration: the vGPU's state on its way out or in.
+ * The data file of a migration, through which the state of a vGPU is saved or
+ * loaded.
  *
  * The file may outlive its session, and even the binding of the VF.  The
  * session's memory does not: it is freed with the session, or with the last
@@ -29,23 +30,23 @@
  * struct nvvgpu_data - the data file of one session
  * @file: the file
  * @vgpu: the VF, its device is referenced until @users drops to 0
- * @loading: the state comes in
+ * @loading: state is loaded, not saved
  * @users: the session, and each operation on the file that is in progress; the
  *	last one frees the memory of @records
  * @lock: one reader or writer at a time; protects everything down to @error
  * @own: header that this side sends
  * @records: the one that is read or written, and the other one
  * @index: which of @records is read or written
- * @heading: @own is being read, not a record
+ * @heading: the user is reading @own, not a record
  * @size: bytes of the header or record that is being read
  * @left: bytes of it that have not been read; read without @lock for estimates
  * @number: records saved so far
  * @early: records of the first round, 0 until that is over
- * @at_end: the end record has been made; read without @lock for estimates
- * @stream: that comes in
- * @error: why saving or loading has failed, else 0; read without @lock
- * @whole: the end of the stream has come in; under state_mutex
- * @empty: nothing was left to be read, and nothing has changed since; under
+ * @at_end: the end record has been built; read without @lock for estimates
+ * @stream: the stream being received
+ * @error: errno if saving or loading has failed, else 0; read without @lock
+ * @whole: the end of the stream has been received; under state_mutex
+ * @empty: no data is left to be read, and nothing has changed since; under
  *	state_mutex, read without it by poll
  * @ended: the session is over; under state_mutex, read without it by poll
  * @wait: woken when @empty or @ended changes
@@ -75,7 +76,7 @@ struct nvvgpu_data {
 	wait_queue_head_t wait;
 };
 
-/* Bytes of a state record that are not the back-end's */
+/* Bytes of a state record before the data of the back-end */
 #define NVVGPU_RECORD_HEAD	offsetof(struct nvvgpu_record, data)
 
 static_assert(sizeof(struct nvvgpu_mig_record) +
@@ -151,7 +152,7 @@ static void nvvgpu_data_leave(struct nvvgpu_data *data)
 	nvvgpu_data_put(data);
 }
 
-/* The session's back-end, or why it cannot be called any more */
+/* Get the back-end of a session, or the reason why it must not be called. */
 static struct nvvgpu_backend *nvvgpu_data_backend(struct nvvgpu_data *data)
 {
 	struct nvvgpu *vgpu = data->vgpu;
@@ -166,7 +167,7 @@ static struct nvvgpu_backend *nvvgpu_data_backend(struct nvvgpu_data *data)
 	return vgpu->backend;
 }
 
-/* Why the file gives and takes nothing: a crashed vGPU's state is useless. */
+/* Check whether the file can be used: the state of a crashed vGPU is useless. */
 static int nvvgpu_data_refusal(struct nvvgpu_data *data)
 {
 	guard(nvvgpu)(data->vgpu);
@@ -205,7 +206,7 @@ static int nvvgpu_data_fetch(struct nvvgpu_data *data,
 	return ret;
 }
 
-/* Make the next record: 0, or -ENOMSG if there is none for now. */
+/* Build the next record: 0, or -ENOMSG if there is none for now. */
 static int nvvgpu_data_save(struct nvvgpu_data *data)
 {
 	struct nvvgpu_record *record = &data->records[data->index];
@@ -237,7 +238,7 @@ static int nvvgpu_data_save(struct nvvgpu_data *data)
 	return 0;
 }
 
-/* Find what is to be read next, and how much of it is contiguous. */
+/* Find the next data to be read, and the contiguous bytes there. */
 static const void *nvvgpu_data_next(struct nvvgpu_data *data, size_t *n)
 {
 	const struct nvvgpu_record *record = &data->records[data->index];
@@ -384,7 +385,7 @@ static long nvvgpu_data_ioctl(struct file *file, unsigned int cmd,
  * Loading
  */
 
-/* Give a state record to the back-end. */
+/* Pass a state record to the back-end. */
 static int nvvgpu_data_load(struct nvvgpu_data *data,
 			    const struct nvvgpu_record *record)
 {
@@ -438,7 +439,7 @@ static int nvvgpu_data_refuse(struct nvvgpu_data *data, int err)
 			   data->stream.why);
 }
 
-/* Act on what @len more bytes complete: 0, or a negative errno. */
+/* Handle the record that @len more bytes complete: 0, or a negative errno. */
 static int nvvgpu_data_advance(struct nvvgpu_data *data, size_t len)
 {
 	struct nvvgpu_record *record = &data->records[data->index];
@@ -479,7 +480,7 @@ static ssize_t nvvgpu_data_write(struct file *file, const char __user *buf,
 		room = nvvgpu_stream_room(&data->stream, &n);
 		n = min(n, len - done);
 		if (copy_from_user(room, buf + done, n)) {
-			/* Bytes taken before cannot be taken again. */
+			/* Bytes that were consumed before the fault stay consumed. */
 			ret = done ? 0 : -EFAULT;
 			break;
 		}
@@ -501,7 +502,7 @@ static ssize_t nvvgpu_data_write(struct file *file, const char __user *buf,
  * The file
  */
 
-/* Takes no lock and calls no operation: a poller costs the vGPU nothing. */
+/* Takes no lock and calls no operation, so pollers cannot delay the vGPU. */
 static __poll_t nvvgpu_data_poll(struct file *file, poll_table *wait)
 {
 	struct nvvgpu_data *data = file->private_data;
@@ -516,7 +517,7 @@ static __poll_t nvvgpu_data_poll(struct file *file, poll_table *wait)
 	return READ_ONCE(data->empty) ? 0 : EPOLLIN | EPOLLRDNORM;
 }
 
-/* The session has ended before: it references the file. */
+/* The session holds a reference to the file, so it has ended before. */
 static int nvvgpu_data_release(struct inode *inode, struct file *file)
 {
 	struct nvvgpu_data *data = file->private_data;
@@ -570,9 +571,9 @@ static void nvvgpu_data_free(struct nvvgpu_data *data)
 DEFINE_FREE(nvvgpu_data, struct nvvgpu_data *, nvvgpu_data_free(_T))
 
 /**
- * nvvgpu_data_open() - create the data file of a session that begins
+ * nvvgpu_data_open() - create the data file of a new session
  * @vgpu: the VF, locked; has no session
- * @loading: the state comes in
+ * @loading: state is loaded, not saved
  *
  * Return: the file, with a reference for the user beside one that
  * nvvgpu_data_close() drops.  -EBUSY while a read or write of an earlier
@@ -624,7 +625,7 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 }
 
 /**
- * nvvgpu_data_close() - end a session: its file only returns errors from now on
+ * nvvgpu_data_close() - end a session; its file only returns errors then
  * @vgpu: the VF, locked; has a session, whose buffers the back-end has released
  */
 void nvvgpu_data_close(struct nvvgpu *vgpu)
@@ -642,7 +643,7 @@ void nvvgpu_data_close(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_data_loaded() - check that the whole state has come in
+ * nvvgpu_data_loaded() - check that the whole state was received
  * @vgpu: the VF, locked; has a session that loads
  *
  * Return: 0; -ENODATA if the end is missing; or why the stream was refused
@@ -660,7 +661,7 @@ int nvvgpu_data_loaded(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_data_wake() - have a poller look at the data file again
+ * nvvgpu_data_wake() - wake pollers of the data file
  * @vgpu: the VF, locked; its state or its migration state has changed
  */
 void nvvgpu_data_wake(struct nvvgpu *vgpu)
@@ -676,7 +677,7 @@ void nvvgpu_data_wake(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_data_size() - estimate what is left to be read until the end
+ * nvvgpu_data_size() - estimate the remaining bytes of the stream
  * @vgpu: the VF, locked
  * @bytes: of state that the back-end has not saved yet
  *

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dma-bufs of the BARs of a vGPU, by which its user lets other devices reach
- * them: ranges that may be mapped may also be exported.
+ * dma-bufs of the BARs of a vGPU, which let other devices access them.  Ranges
+ * that can be mapped can also be exported.
  *
  * vfio-pci-core revokes them with the reset, the power state and the close of
  * the device, but exports no function to do so.  A vGPU that has crashed is put

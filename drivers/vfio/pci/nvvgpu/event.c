@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a back-end reports about a VF, on its way to user space.
+ * The queue of events that a back-end has reported for a VF.
  *
- * A back-end may report from an interrupt, and faster than anybody listens.
- * Each kind of event waits at most once: one that repeats moves to the end, so
- * that the last event that user space sees of a pair like guest-up and
- * guest-down is the last that there was, and the repetition is counted.
+ * A back-end may report events from interrupts, and faster than user space can
+ * handle them.  So the queue holds each event at most once.  If an event is
+ * reported again while it is pending, it moves to the end of the queue and the
+ * repetition is counted.  Of a pair like guest-up and guest-down, user space
+ * therefore sees last the one that was reported last.
  *
- * It may be a guest that decides how often: what waits is told a few times in a
- * second, all at one stroke.  Only a crash is told at once.
+ * A guest may control the rate of reports.  Pending events are therefore
+ * delivered together, at most ten times a second.  Only a crash is delivered
+ * immediately.
  */
 #include <kunit/visibility.h>
 #include <linux/export.h>
@@ -27,7 +29,7 @@ static const char * const nvvgpu_event_names[NVVGPU_NR_EVENTS] = {
 	[NVVGPU_EVENT_PLACEMENT] = NVVGPU_EVENT_NAME_PLACEMENT,
 };
 
-/* Take the entry at @i out of the queue. */
+/* Remove the entry at @i from the queue. */
 static enum nvvgpu_event nvvgpu_event_take(struct nvvgpu_events *events,
 					   unsigned int i)
 {
@@ -41,9 +43,9 @@ static enum nvvgpu_event nvvgpu_event_take(struct nvvgpu_events *events,
 }
 
 /**
- * nvvgpu_event_add() - a back-end has reported something
- * @vgpu: the VF; its PF's lock is held
- * @info: what
+ * nvvgpu_event_add() - queue an event
+ * @vgpu: the VF, nvvgpu_pf::lock held
+ * @info: the event
  */
 void nvvgpu_event_add(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
 {
@@ -73,12 +75,12 @@ void nvvgpu_event_add(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_add);
 
 /**
- * nvvgpu_event_next() - take the next event out of the queue
+ * nvvgpu_event_next() - remove the next event from the queue
  * @vgpu: the VF
- * @info: filled in with the last report
- * @count: filled in, reports that this event stands for
+ * @info: set to the last report
+ * @count: set to the number of reports merged into it
  *
- * Return: false when the queue is empty
+ * Return: false if the queue is empty
  */
 bool nvvgpu_event_next(struct nvvgpu *vgpu, struct nvvgpu_event_info *info,
 		       u64 *count)
@@ -104,11 +106,11 @@ bool nvvgpu_event_next(struct nvvgpu *vgpu, struct nvvgpu_event_info *info,
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_next);
 
 /**
- * nvvgpu_event_pending() - whether an event has been reported but not handled
+ * nvvgpu_event_pending() - check whether an event is pending
  * @vgpu: the VF
- * @event: which
+ * @event: the event
  *
- * Return: true when it waits
+ * Return: true if it was reported and has not been handled yet
  */
 bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event)
 {
@@ -123,7 +125,7 @@ bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event)
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_pending);
 
 /**
- * nvvgpu_events_drop() - what waits is about a vGPU that is no more
+ * nvvgpu_events_drop() - drop all pending events
  * @vgpu: the VF
  */
 void nvvgpu_events_drop(struct nvvgpu *vgpu)
@@ -183,11 +185,11 @@ static int nvvgpu_event_emit_last(const struct nvvgpu_event_info *last,
 }
 
 /**
- * nvvgpu_events_emit() - the counters, for sysfs
+ * nvvgpu_events_emit() - print the event counters
  * @vgpu: the VF
- * @buf: of the sysfs file
+ * @buf: buffer of the sysfs file
  *
- * Return: bytes written
+ * Return: number of bytes
  */
 int nvvgpu_events_emit(struct nvvgpu *vgpu, char *buf)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-vfio-pci: the PCI driver of virtual functions that carry vGPUs.
+ * nvvgpu-vfio-pci: the PCI driver of virtual functions with vGPUs
  */
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -9,7 +9,7 @@
 
 #include "nvvgpu.h"
 
-/* The PCI core holds device_lock here, which keeps the VFIO device, if any. */
+/* The PCI core holds device_lock, so the VFIO device cannot go away. */
 static void nvvgpu_pci_reset_prepare(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *core = pci_get_drvdata(pdev);
@@ -42,9 +42,8 @@ static const struct pci_error_handlers nvvgpu_err_handlers = {
 };
 
 /*
- * A VF is reset by itself or not at all.  While the PF is being reset its FLR
- * fails, and the methods after that are a reset of the slot, and of the whole
- * GPU with it.
+ * Allow only FLR.  An FLR of the VF fails while the PF is being reset, and the
+ * PCI core would then try a reset of the slot, which resets the whole GPU.
  */
 static void nvvgpu_limit_resets(struct pci_dev *pdev)
 {

@@ -137,7 +137,7 @@ static void nvvgpu_mig_end_session(struct nvvgpu *vgpu)
 	}
 }
 
-/* The state of a crashed vGPU is lost.  Only a reset leaves ERROR. */
+/* The state of a crashed vGPU is useless.  Only a reset leaves ERROR. */
 static int nvvgpu_mig_lost(struct nvvgpu *vgpu)
 {
 	nvvgpu_mig_end_session(vgpu);
@@ -223,7 +223,7 @@ static int nvvgpu_mig_get_data_size(struct vfio_device *core_vdev,
 
 	guard(nvvgpu)(vgpu);
 
-	/* There is no state to be saved of a crashed vGPU. */
+	/* A crashed vGPU has no state to save. */
 	if (vgpu->state == NVVGPU_OPEN &&
 	    vgpu->mig_state != VFIO_DEVICE_STATE_ERROR) {
 		ret = nvvgpu_op_state_size(vgpu, &bytes);
@@ -231,8 +231,8 @@ static int nvvgpu_mig_get_data_size(struct vfio_device *core_vdev,
 			return ret;
 	}
 	/*
-	 * More will be written by the time that a running vGPU is stopped, and
-	 * VMMs size their buffer by this: let it be a record at least.
+	 * A running vGPU will write more before it is stopped, and VMMs size
+	 * their buffers by this value, so report at least one record.
 	 */
 	if (vgpu->mig_state == VFIO_DEVICE_STATE_RUNNING ||
 	    vgpu->mig_state == VFIO_DEVICE_STATE_RUNNING_P2P)

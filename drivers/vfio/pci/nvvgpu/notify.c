@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How failures and changes of a vGPU reach the log and user space.
+ * Reporting of failures and state changes to the log and to user space.
  */
 #include <linux/kobject.h>
 #include <linux/pci.h>
@@ -38,13 +38,13 @@ static void nvvgpu_remember(struct nvvgpu *vgpu, const char *fmt, va_list args)
 }
 
 /**
- * nvvgpu_fail() - remember and log why an action on a vGPU failed
+ * nvvgpu_fail() - record and log the failure of an action
  * @vgpu: the vGPU, state_mutex held
  * @err: a negative errno
  * @fmt: what failed, without a newline
  *
- * The log and nvvgpu/last_error show the same text.  Each VF has a limit of its
- * own, so that one VF cannot silence another in the log.
+ * The log and nvvgpu/last_error show the same text.  The rate is limited per
+ * VF, so that the failures of one VF cannot suppress those of another.
  *
  * Return: @err
  */
@@ -64,12 +64,13 @@ int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 }
 
 /**
- * nvvgpu_refuse() - remember why an invalid request of a user was refused
+ * nvvgpu_refuse() - record why a request of a user was refused
  * @vgpu: the vGPU, state_mutex held
  * @err: a negative errno
  * @fmt: what was refused, without a newline
  *
- * As nvvgpu_fail(), but a user of the device must not be able to fill the log.
+ * Like nvvgpu_fail(), but the log has a debug message only: a user of the device
+ * must not be able to fill the log.
  *
  * Return: @err
  */
@@ -87,7 +88,7 @@ int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 }
 
 /**
- * nvvgpu_succeed() - forget the last error
+ * nvvgpu_succeed() - clear the last error
  * @vgpu: the vGPU, state_mutex held
  */
 void nvvgpu_succeed(struct nvvgpu *vgpu)
@@ -102,12 +103,12 @@ void nvvgpu_succeed(struct nvvgpu *vgpu)
  * nvvgpu_notify_event() - announce an event of a back-end to user space
  * @vgpu: the VF
  * @event: name of the event
- * @count: how many reports this stands for
- * @info: the last of them, NULL when the back-end has reported nothing
+ * @count: number of reports merged into this event
+ * @info: last of these reports, NULL if the back-end has reported none
  *
- * udev sees ACTION=change with NVVGPU_EVENT, NVVGPU_TYPE and NVVGPU_COUNT, and
- * NVVGPU_CODE and NVVGPU_ADDRESS if @info has them.  Processes that poll
- * nvvgpu/events are woken.
+ * Sends a change uevent with NVVGPU_EVENT, NVVGPU_TYPE and NVVGPU_COUNT, and
+ * with NVVGPU_CODE and NVVGPU_ADDRESS if @info has them.  Wakes processes that
+ * poll nvvgpu/events.
  */
 void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event, u64 count,
 			 const struct nvvgpu_event_info *info)
@@ -145,8 +146,8 @@ void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event, u64 count,
  * @event: name of the event
  * @info: report of the back-end that has caused it, or NULL
  *
- * As nvvgpu_notify_event(), and wakes processes that poll nvvgpu/state or
- * nvidia/current_vgpu_type.
+ * Like nvvgpu_notify_event(), but also wakes processes that poll nvvgpu/state
+ * or nvidia/current_vgpu_type.
  */
 void nvvgpu_notify_state(struct nvvgpu *vgpu, const char *event,
 			 const struct nvvgpu_event_info *info)

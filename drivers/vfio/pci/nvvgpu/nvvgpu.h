@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of the front-end share.  Back-ends see nothing of this.
+ * Declarations shared by the files of the front-end, but not with back-ends
  */
 #ifndef NVVGPU_H
 #define NVVGPU_H
@@ -65,11 +65,11 @@ struct nvvgpu_pf {
 
 /**
  * struct nvvgpu_backend - one registration of a back-end
- * @pf: that it manages, holds a reference
+ * @pf: managed PF, holds a reference
  * @ops: &@table
- * @table: what both sides know of its table, the rest is NULL
- * @priv: its own pointer, first argument of every operation
- * @leaving: takes no further VFs
+ * @table: copy of the operations that both sides know, the rest is NULL
+ * @priv: pointer of the back-end, passed to operations that have no handle
+ * @leaving: is being unregistered and gets no further VFs
  * @stale: by number of the VF, the handle of a vGPU that could not be deleted
  */
 struct nvvgpu_backend {
@@ -82,7 +82,7 @@ struct nvvgpu_backend {
 };
 
 /**
- * struct nvvgpu_settings - what an administrator has set for the next vGPU
+ * struct nvvgpu_settings - settings of the administrator for the next vGPU
  * @params: for the next start, protected by nvvgpu::text_lock
  * @placement: for the next vGPU or NVVGPU_PLACEMENT_ANY, protected by
  *	nvvgpu::state_mutex
@@ -95,11 +95,11 @@ struct nvvgpu_settings {
 };
 
 /**
- * enum nvvgpu_state - where in its life a VF's vGPU is
- * @NVVGPU_BOUND: there is none
- * @NVVGPU_CREATED: there is one, its device is closed
- * @NVVGPU_OPEN: its device is open and it is started
- * @NVVGPU_ERROR: it has crashed; a reset recovers it, a delete removes it
+ * enum nvvgpu_state - state of a VF
+ * @NVVGPU_BOUND: the VF has no vGPU
+ * @NVVGPU_CREATED: the VF has a vGPU, the VFIO device is closed
+ * @NVVGPU_OPEN: the VFIO device is open and the vGPU is started
+ * @NVVGPU_ERROR: the vGPU has crashed; a reset recovers it, a delete removes it
  */
 enum nvvgpu_state {
 	NVVGPU_BOUND,
@@ -110,10 +110,10 @@ enum nvvgpu_state {
 
 /**
  * struct nvvgpu_bar - a BAR as the user of the vGPU sees it
- * @info: its shape, checked
- * @shaped: differs in size from the VF's own
- * @reg: what the user has written to the BAR's register, when @shaped; like
- *	vfio-pci-core's own for a VF it is 0 when the device is opened
+ * @info: shape of the BAR, already checked
+ * @shaped: the size differs from that of the VF's own BAR
+ * @reg: last value that the user wrote to the BAR register, if @shaped; 0 when
+ *	the device is opened, as the one that vfio-pci-core emulates
  */
 struct nvvgpu_bar {
 	struct nvvgpu_bar_info info;
@@ -122,14 +122,14 @@ struct nvvgpu_bar {
 };
 
 /**
- * struct nvvgpu_events - what a back-end has reported about a VF
- * @queue: kinds that have not been handled yet, in their order
+ * struct nvvgpu_events - events of a VF that its back-end has reported
+ * @queue: pending events, in the order of their last reports
  * @nr: entries in @queue
- * @waiting: how often each kind has come since it was handled last
- * @total: how often each kind has come
- * @last: last report of each kind
- * @coalesced: how many were not told of each for itself
- * @dropped: how many were about no vGPU, or one that is no more
+ * @waiting: pending reports of each event
+ * @total: all reports of each event
+ * @last: last report of each event
+ * @coalesced: reports that were merged into a later one
+ * @dropped: reports for a VF without a vGPU, or for a vGPU that is gone
  */
 struct nvvgpu_events {
 	enum nvvgpu_event queue[NVVGPU_NR_EVENTS];
@@ -155,48 +155,48 @@ struct nvvgpu_dmabufs {
 
 /**
  * struct nvvgpu - the VFIO device of a VF that a back-end manages
- * @core: must be first, vfio-pci-core finds it by drvdata
- * @pf: the VF's PF, valid while the device is registered
+ * @core: must be first, vfio-pci-core finds it through drvdata
+ * @pf: PF of the VF, valid while the device is registered
  * @node: entry in nvvgpu_pf::vgpus
- * @vf: number of the VF, from 0
- * @backend: that manages the VF, valid while the device is registered
- * @settings: of the VF
+ * @vf: number of the VF, counted from 0
+ * @backend: back-end of the VF, valid while the device is registered
+ * @settings: settings of the VF
  * @state_mutex: protects everything down to @log; @state, @type.id,
  *	@generation and @placement are also read without
- * @state: see there; changed by nvvgpu_set_state() only
+ * @state: changed only by nvvgpu_set_state()
  * @opened: the VFIO device is open
  * @started: the back-end has started the vGPU
  * @accessible: the user may access the BARs; cleared by a crash, also read
  *	without state_mutex
  * @resets: resets in progress, which may nest
- * @reset_prepared: the back-end expects reset_done
- * @err_pending: the user has to be told that the vGPU is in error
+ * @reset_prepared: reset_prepare was called and reset_done is due
+ * @err_pending: the user has not been notified of a crash yet
  * @handle: the back-end's, valid while there is a vGPU
- * @type: of the vGPU, .id is 0 when there is none
- * @generation: number of the vGPU, 0 when there is none
- * @placement: of the vGPU
- * @bars: written when the vGPU is created and when it is started, stable
- *	  while @opened
- * @start_params: copy of the settings' params that the back-end's start is given
- * @mig_state: as VFIO's uAPI has it, RUNNING while the device is closed
- * @data: the data file of a migration session, else NULL
+ * @type: type of the vGPU; its id is 0 if there is no vGPU
+ * @generation: number of the vGPU, 0 if there is no vGPU
+ * @placement: placement of the vGPU
+ * @bars: set when the vGPU is created and when it is started, constant while
+ *	@opened
+ * @start_params: copy of nvvgpu_settings::params, passed to the back-end
+ * @mig_state: migration state, RUNNING while the device is closed
+ * @data: data file of the migration session, NULL without a session
  * @data_allocated: the memory of a session has not been freed yet; set under
  *	state_mutex, cleared without it
- * @log: of the vGPU's DMA writes, NULL while there is none
+ * @log: DMA log of the vGPU, NULL while logging is inactive
  * @dmabufs: see there
  * @event_work: handles @events
  * @events: protected by nvvgpu_pf::lock
- * @log_limit: limits the rate of the VF's lines in the log
+ * @log_limit: limits the messages of the VF in the kernel's log
  * @query_mutex: protects everything down to @query_limit; serializes get_stats
  *	with itself and with delete
- * @queryable: there is a vGPU whose counters can be read
+ * @queryable: the VF has a vGPU whose counters can be read
  * @stats: counters as last read from the back-end
  * @nr_stats: entries in @stats
  * @query_limit: limits the rate of get_stats
- * @text_lock: protects everything from here on
- * @owner: process that opened the device, NULL when closed
+ * @text_lock: protects everything below
+ * @owner: process that opened the device, NULL while it is closed
  * @owner_comm: name of the process
- * @last_error: in words, empty when the last action succeeded
+ * @last_error: text of the last error, empty if the last action succeeded
  */
 struct nvvgpu {
 	struct vfio_pci_core_device core;
@@ -260,7 +260,7 @@ void nvvgpu_pf_add(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
 void nvvgpu_pf_del(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
 void nvvgpu_notify_types(struct nvvgpu_pf *pf);
 
-/* ops.c: every call into a back-end */
+/* ops.c: all calls into back-ends */
 #define NVVGPU_CAN_RESET	BIT(0)
 #define NVVGPU_CAN_SHAPE	BIT(1)
 #define NVVGPU_CAN_TRAP		BIT(2)
@@ -428,7 +428,7 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 void nvvgpu_unregister(struct nvvgpu *vgpu);
 
 #if IS_ENABLED(CONFIG_KUNIT)
-/* What the KUnit tests use, else static in the files above */
+/* Static in the files above unless KUnit tests need them */
 int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 		    const struct nvvgpu_backend_ops *ops);
 bool nvvgpu_areas_valid(const struct nvvgpu_range *areas, u32 nr,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The BARs of a vGPU.  Region info, read, write, mmap, ioeventfd and dma-buf all
- * ask the same shape, so that they cannot disagree.
+ * The BARs of a vGPU.  Region info, read, write, mmap and dma-buf all use the
+ * shape in nvvgpu::bars, so that they agree.
  */
 #include <kunit/visibility.h>
 #include <linux/export.h>
@@ -65,7 +65,7 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_overlaps);
 bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
 			 u64 length)
 {
-	/* A BAR smaller than a page can only be whole, and is mapped so. */
+	/* A BAR smaller than a page cannot be shaped; all of it is mapped. */
 	u64 size = PAGE_ALIGN(info->size);
 	u32 i;
 
@@ -122,14 +122,14 @@ bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 		return false;
 	if (info->size && !is_power_of_2(info->size))
 		return false;
-	/* Nothing stops who has mapped it. */
+	/* A mapping cannot be limited to reads or writes, so require both. */
 	if (info->flags & NVVGPU_BAR_MMAP &&
 	    ~info->flags & (NVVGPU_BAR_READ | NVVGPU_BAR_WRITE))
 		return false;
-	/* What is left of a BAR must still be pages of its own. */
+	/* A shaped BAR must end at a page boundary, or it shares its last page. */
 	if (info->size != whole && !IS_ALIGNED(info->size, PAGE_SIZE))
 		return false;
-	/* The MSI-X table is emulated by vfio-pci-core where it is. */
+	/* vfio-pci-core emulates the MSI-X table in the VF's own BAR. */
 	if (info->size != whole && pdev->msix_cap) {
 		u32 table;
 
@@ -143,7 +143,7 @@ bool nvvgpu_bar_valid(struct nvvgpu *vgpu, unsigned int bar,
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_bar_valid);
 
-/* What the back-end says of one BAR of a vGPU */
+/* Ask the back-end for the shape of one BAR, and check it. */
 static int nvvgpu_region_ask(struct nvvgpu *vgpu, unsigned int bar,
 			     struct nvvgpu_bar_info *info)
 {
@@ -179,11 +179,11 @@ static int nvvgpu_region_ask(struct nvvgpu *vgpu, unsigned int bar,
 }
 
 /**
- * nvvgpu_region_shape() - ask the back-end how the BARs of a vGPU look
+ * nvvgpu_region_shape() - get the shape of all BARs from the back-end
  * @vgpu: the VF, its vGPU just created or started, state_mutex held
  *
- * Return: 0; -EPROTO when the back-end's answer breaks the contract; else
- * the back-end's
+ * Return: 0; -EPROTO if a shape violates the contract; or the error of the
+ * back-end
  */
 int nvvgpu_region_shape(struct nvvgpu *vgpu)
 {
@@ -216,7 +216,7 @@ static bool nvvgpu_areas_equal(const struct nvvgpu_range *a,
 	return true;
 }
 
-/* Padding and unused areas are whatever the back-end has left there. */
+/* Compare the members, as padding and unused areas may have any content. */
 VISIBLE_IF_KUNIT
 bool nvvgpu_bar_equal(const struct nvvgpu_bar_info *a,
 		      const struct nvvgpu_bar_info *b)
@@ -230,10 +230,10 @@ bool nvvgpu_bar_equal(const struct nvvgpu_bar_info *a,
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_bar_equal);
 
 /**
- * nvvgpu_region_same() - check that a recovered vGPU has the BARs that it had
+ * nvvgpu_region_same() - check that a recovered vGPU has the same BARs
  * @vgpu: the VF, its vGPU just started, state_mutex held
  *
- * Return: 0; -ESTALE when they do not; else as nvvgpu_region_shape()
+ * Return: 0; -ESTALE if a BAR differs; or as nvvgpu_region_shape()
  */
 int nvvgpu_region_same(struct nvvgpu *vgpu)
 {
@@ -315,7 +315,7 @@ static int nvvgpu_trapped_access(struct nvvgpu *vgpu, unsigned int bar,
 {
 	struct pci_dev *pdev = vgpu->core.pdev;
 
-	/* The rest of the BAR does not answer in D3 either. */
+	/* In D3 the rest of the BAR does not respond either. */
 	guard(rwsem_read)(&vgpu->core.memory_lock);
 	if (pdev->current_state == PCI_D3hot ||
 	    pdev->current_state == PCI_D3cold)
@@ -323,7 +323,7 @@ static int nvvgpu_trapped_access(struct nvvgpu *vgpu, unsigned int bar,
 
 	guard(nvvgpu)(vgpu);
 
-	/* The back-end need not serve a vGPU that has crashed. */
+	/* Back-ends need not handle accesses to a crashed vGPU. */
 	if (vgpu->state != NVVGPU_OPEN)
 		return -EIO;
 
@@ -362,7 +362,7 @@ static ssize_t nvvgpu_trapped_rw(struct nvvgpu *vgpu, unsigned int bar,
 	return done;
 }
 
-/* Bytes from @offset on that are all trapped, or all not */
+/* Limit @count to bytes from @offset on that are all trapped, or all direct. */
 VISIBLE_IF_KUNIT
 size_t nvvgpu_same_kind(const struct nvvgpu_bar_info *info, u64 offset,
 			size_t count, bool *trapped)
@@ -427,15 +427,15 @@ static noinline ssize_t nvvgpu_mixed_rw(struct nvvgpu *vgpu, unsigned int bar,
 /**
  * nvvgpu_region_rw() - read or write a BAR
  * @vgpu: the VF, its device open
- * @bar: which
- * @buf: user's buffer
- * @count: bytes
- * @ppos: VFIO's offset, advanced by what was done
+ * @bar: number of the BAR
+ * @buf: buffer of the user
+ * @count: bytes to transfer
+ * @ppos: offset in the VFIO device, advanced by the bytes transferred
  * @iswrite: direction
  *
- * Return: bytes done, which may be less than @count; -EINVAL past the end or
- * for a BAR that is hidden or not allowed that way; -EIO when the vGPU has
- * crashed
+ * Return: bytes transferred, which may be less than @count; -EINVAL if the
+ * offset is beyond the end, or the BAR is hidden or does not allow this
+ * direction; -EIO if the vGPU has crashed
  */
 ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
 			 char __user *buf, size_t count, loff_t *ppos,
@@ -447,7 +447,7 @@ ssize_t nvvgpu_region_rw(struct nvvgpu *vgpu, unsigned int bar,
 
 	if (offset >= info->size || !(info->flags & flag))
 		return -EINVAL;
-	/* The VF is not closed meanwhile, so this cannot reach another vGPU. */
+	/* The device is open, so the VF cannot get another vGPU meanwhile. */
 	if (!READ_ONCE(vgpu->accessible))
 		return -EIO;
 

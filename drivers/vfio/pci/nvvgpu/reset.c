@@ -2,11 +2,11 @@
 /*
  * Resets of a VF, and the recovery of a crashed vGPU by a reset.
  *
- * A reset is handled by the process that has asked for it, before and after the
- * hardware is reset.  VFIO holds memory_lock while it resets a device, and
- * firmware may be slow: where the front-end knows of a reset in advance, it
- * brackets VFIO's call by nvvgpu_reset_begin() and nvvgpu_reset_end(), so that
- * what the PCI core calls in between has nothing to do.
+ * The process that requests a reset also calls the back-end before and after
+ * it.  The PCI core's callbacks run with memory_lock held, and firmware may be
+ * slow.  So where the front-end knows of a reset in advance, it calls
+ * nvvgpu_reset_begin() and nvvgpu_reset_end() around it, and the callbacks in
+ * between only count.
  */
 #include <linux/pci.h>
 
@@ -16,8 +16,8 @@
  * nvvgpu_reset_begin() - quiesce a vGPU before its VF is reset
  * @vgpu: the VF, not locked
  *
- * Nests; only the outermost call has an effect.  A vGPU that has crashed has
- * nothing to prepare.
+ * Calls nest, only the outermost one has an effect.  A crashed vGPU is not
+ * quiesced.
  */
 void nvvgpu_reset_begin(struct nvvgpu *vgpu)
 {
@@ -33,19 +33,19 @@ void nvvgpu_reset_begin(struct nvvgpu *vgpu)
 	vgpu->reset_prepared = true;
 }
 
-/* Bring a crashed vGPU back with the memory and the placement that it has. */
+/* Recover a crashed vGPU in place; it keeps its memory and its placement. */
 static int nvvgpu_recover(struct nvvgpu *vgpu)
 {
 	int ret;
 
 	nvvgpu_migration_abort(vgpu);
 	nvvgpu_dirty_end(vgpu);
-	/* It has crashed, so stopping may well fail. */
+	/* Ignore errors: a crashed vGPU may be unable to stop. */
 	nvvgpu_stop_started(vgpu);
 
 	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_RECOVER))
 		return -EOPNOTSUPP;
-	/* Drop the report of this crash, if nobody has acted on it yet. */
+	/* The report of this crash may still be pending. */
 	nvvgpu_events_drop(vgpu);
 	ret = nvvgpu_op_recover(vgpu);
 	if (ret)
@@ -54,7 +54,7 @@ static int nvvgpu_recover(struct nvvgpu *vgpu)
 	return vgpu->opened ? nvvgpu_restart(vgpu) : 0;
 }
 
-/* Call reset_done if it is due; true when the vGPU is not well. */
+/* Call reset_done if it is due.  Return true if the vGPU has crashed. */
 static bool nvvgpu_reset_failed(struct nvvgpu *vgpu)
 {
 	bool prepared = vgpu->reset_prepared;
@@ -74,7 +74,7 @@ static bool nvvgpu_reset_failed(struct nvvgpu *vgpu)
 	return ret;
 }
 
-/* Whether the outermost reset is over, and the vGPU is not well after it */
+/* End one reset.  Return true if it was the outermost and the vGPU has crashed. */
 static bool nvvgpu_reset_over(struct nvvgpu *vgpu)
 {
 	if (WARN_ON_ONCE(!vgpu->resets) || --vgpu->resets)
@@ -84,10 +84,10 @@ static bool nvvgpu_reset_over(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_reset_end() - bring a vGPU back after its VF has been reset
+ * nvvgpu_reset_end() - resume or recover a vGPU after a reset
  * @vgpu: the VF, not locked
  *
- * To be called for each nvvgpu_reset_begin(), also when the reset has failed.
+ * Must be called once for each nvvgpu_reset_begin(), also if the reset failed.
  */
 void nvvgpu_reset_end(struct nvvgpu *vgpu)
 {
@@ -103,7 +103,7 @@ void nvvgpu_reset_end(struct nvvgpu *vgpu)
 		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 	ret = nvvgpu_recover(vgpu);
 	if (ret) {
-		/* VFIO_DEVICE_RESET has no errno for this. */
+		/* VFIO_DEVICE_RESET cannot report this error. */
 		nvvgpu_set_error(vgpu, NULL);
 		nvvgpu_fail(vgpu, ret, "cannot recover the vGPU by a reset");
 		return;
@@ -116,10 +116,11 @@ void nvvgpu_reset_end(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_reset_end_closed() - as nvvgpu_reset_end(), when the device is closed
+ * nvvgpu_reset_end_closed() - resume a vGPU after the reset at close
  * @vgpu: the VF, not locked
  *
- * Nobody has asked for this reset: a vGPU that is in error stays so.
+ * Like nvvgpu_reset_end(), but does not recover: nobody requested this reset, so
+ * a vGPU in error stays in error.
  */
 void nvvgpu_reset_end_closed(struct nvvgpu *vgpu)
 {

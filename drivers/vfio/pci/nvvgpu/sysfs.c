@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What administrators and tools see of a VF: the directory nvidia/, byte for
- * byte as NVIDIA's host driver has it, and nvvgpu/ with what that lacks.
+ * The sysfs files of a VF: the directory nvidia/, byte for byte as that of
+ * NVIDIA's host driver, and the directory nvvgpu/ with further files.
  */
 #include <kunit/visibility.h>
 #include <linux/ctype.h>
@@ -26,8 +26,8 @@ typedef int (*nvvgpu_emit_type_fn)(struct nvvgpu_backend *backend, char *buf,
 				   int len, const struct nvvgpu_type_info *info);
 
 /*
- * A sysfs file is one page: what does not fit is left out by whole lines, as
- * no reader could make sense of a part of one.
+ * A sysfs file has at most one page.  Leave out whole lines that do not fit, as
+ * readers could not parse a truncated one.
  */
 static int nvvgpu_emit_types(struct nvvgpu_backend *backend, char *buf, int len,
 			     nvvgpu_emit_type_fn emit)
@@ -174,7 +174,7 @@ static ssize_t placement_id_show(struct device *dev,
 	return sysfs_emit(buf, "%d\n", READ_ONCE(vgpu->placement));
 }
 
-/* For the next vGPU; -1 takes the wish back */
+/* Sets the placement of the next vGPU; -1 lets the back-end choose. */
 static ssize_t placement_id_store(struct device *dev,
 				  struct device_attribute *attr,
 				  const char *buf, size_t count)
@@ -211,7 +211,7 @@ static ssize_t gpu_instance_id_show(struct device *dev,
 	return sysfs_emit(buf, "%d\n", 0);
 }
 
-/* The contract with back-ends knows no GPU instances to choose from. */
+/* The contract with back-ends has no GPU instances. */
 static ssize_t gpu_instance_id_store(struct device *dev,
 				     struct device_attribute *attr,
 				     const char *buf, size_t count)
@@ -230,7 +230,7 @@ static ssize_t vgpu_params_show(struct device *dev,
 	return sysfs_emit(buf, "%s\n", vgpu->settings->params);
 }
 
-/* key=value, separated by commas; a key is not empty, a value may be */
+/* key=value, separated by commas; a value may be empty, a key must not */
 VISIBLE_IF_KUNIT
 bool nvvgpu_params_valid(const char *params, size_t len)
 {
@@ -355,7 +355,7 @@ static ssize_t owner_show(struct device *dev, struct device_attribute *attr,
 	if (!vgpu->owner)
 		return sysfs_emit(buf, "\n");
 
-	/* It may have passed the file on and ended. */
+	/* The process may have ended after passing the file to another one. */
 	scoped_guard(rcu)
 		ended = !pid_task(vgpu->owner, PIDTYPE_TGID);
 
@@ -400,7 +400,7 @@ static ssize_t state_versions_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(state_versions);
 
-/* Read the counters, if they have not been read too often lately. */
+/* Read the counters from the back-end, unless the rate limit is exceeded. */
 static int nvvgpu_update_stats(struct nvvgpu *vgpu)
 {
 	int nr;
@@ -467,7 +467,7 @@ static ssize_t delete_store(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_WO(delete);
 
-/* Does not wait for the vGPU: the counters tell of what it has not handled. */
+/* Takes no lock of the vGPU: the counters include events not handled yet. */
 static ssize_t events_show(struct device *dev, struct device_attribute *attr,
 			   char *buf)
 {
@@ -515,7 +515,7 @@ static const struct attribute_group nvvgpu_group = {
 	.attrs = nvvgpu_attrs,
 };
 
-/* There while a back-end manages the VF, after vfio-dev/ has come. */
+/* Created after vfio-dev/, and present while a back-end manages the VF */
 const struct attribute_group *nvvgpu_groups[] = {
 	&nvidia_group,
 	&nvvgpu_group,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The VFIO device of a vGPU: vfio-pci-core's, with the BARs and the identity
- * of the vGPU's type laid over it.
+ * The VFIO device of a vGPU: that of vfio-pci-core, with the BARs and PCI ids
+ * of the vGPU's type.
  */
 #include <linux/device.h>
 #include <linux/pci.h>
@@ -10,7 +10,7 @@
 
 #include "nvvgpu.h"
 
-/* get_stats calls a second that the readers of one VF can cause */
+/* Calls of get_stats a second that readers of one VF can trigger */
 #define NVVGPU_QUERY_BURST	10
 
 static int nvvgpu_init_dev(struct vfio_device *core_vdev)
@@ -46,7 +46,7 @@ static int nvvgpu_open_device(struct vfio_device *core_vdev)
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 	int ret;
 
-	/* A refusal need not reset the hardware first. */
+	/* Check before vfio_pci_core_enable(), which resets the VF. */
 	ret = nvvgpu_may_open(vgpu);
 	if (ret)
 		return ret;
@@ -73,7 +73,7 @@ static void nvvgpu_close_device(struct vfio_device *core_vdev)
 
 	nvvgpu_stop(vgpu);
 	nvvgpu_dmabuf_close(vgpu);
-	/* For the reset at close the PCI core calls no error handlers. */
+	/* The PCI core calls no error handlers for the reset at close. */
 	nvvgpu_reset_begin(vgpu);
 	vfio_pci_core_close_device(core_vdev);
 	nvvgpu_reset_end_closed(vgpu);
@@ -174,13 +174,15 @@ static const struct vfio_device_ops nvvgpu_vfio_ops = {
 };
 
 /**
- * nvvgpu_register() - make the VFIO device of a VF that a back-end manages
+ * nvvgpu_register() - register the VFIO device of a VF
  * @pdev: the VF, its device_lock held
- * @pf: its PF
- * @backend: the back-end
- * @settings: of the VF
+ * @pf: PF of the VF
+ * @backend: back-end of the VF
+ * @settings: settings of the VF
  *
- * Return: the VF's vGPU, undone by nvvgpu_unregister(), or an ERR_PTR()
+ * Undone by nvvgpu_unregister().
+ *
+ * Return: the vGPU of the VF, or an ERR_PTR()
  */
 struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 			       struct nvvgpu_backend *backend,
@@ -230,7 +232,7 @@ out_del:
  * nvvgpu_unregister() - undo nvvgpu_register()
  * @vgpu: the VF's vGPU; device_lock of the VF is held
  *
- * Asks the user of the device to let go and waits, then deletes the vGPU.
+ * Asks the user to close the device, waits, and then deletes the vGPU.
  */
 void nvvgpu_unregister(struct nvvgpu *vgpu)
 {

@@ -116,7 +116,7 @@ static void nvvgpu_handle_events(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_event_work() - act on the events that a back-end has reported
+ * nvvgpu_event_work() - handle pending events
  * @work: nvvgpu::event_work
  */
 void nvvgpu_event_work(struct work_struct *work)
@@ -175,7 +175,7 @@ static int nvvgpu_do_create(struct nvvgpu *vgpu, u32 type, u32 placement)
 	return ret;
 }
 
-/* Delete what a failed delete has left when the VF was last unbound. */
+/* Delete a vGPU that could not be deleted when the VF was last unbound. */
 static int nvvgpu_delete_left(struct nvvgpu *vgpu)
 {
 	void **stale = &vgpu->backend->stale[vgpu->vf];
@@ -230,12 +230,12 @@ static u64 nvvgpu_next_generation(void)
 }
 
 /**
- * nvvgpu_create() - put a vGPU on a VF that has none
+ * nvvgpu_create() - create the vGPU of a VF
  * @vgpu: the VF, locked
- * @type: id of the wanted type
+ * @type: id of the requested type
  *
- * Return: 0; -EPERM when there is one already; -EIO when the type is unknown or
- * cannot be created; or the error of the back-end
+ * Return: 0; -EPERM if the VF has a vGPU; -EIO if the type is unknown or cannot
+ * be created; or the error of the back-end
  */
 int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 {
@@ -267,12 +267,12 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 }
 
 /**
- * nvvgpu_delete() - remove the vGPU of a VF whose device is closed
+ * nvvgpu_delete() - delete the vGPU of a VF
  * @vgpu: the VF, locked
  *
  * A failure leaves the vGPU in error; the delete can be tried again.
  *
- * Return: 0, also when there is none; -EPERM when the device is open; or the
+ * Return: 0, also if the VF has no vGPU; -EPERM if the device is open; or the
  * error of the back-end
  */
 int nvvgpu_delete(struct nvvgpu *vgpu)
@@ -288,7 +288,7 @@ int nvvgpu_delete(struct nvvgpu *vgpu)
 	if (vgpu->state == NVVGPU_BOUND)
 		return 0;
 
-	/* The reset at close may be under way. */
+	/* The reset at close may be in progress. */
 	if (vgpu->reset_prepared)
 		nvvgpu_op_reset_done(vgpu);
 	vgpu->reset_prepared = false;
@@ -325,10 +325,11 @@ int nvvgpu_delete_generation(struct nvvgpu *vgpu, u64 generation)
 }
 
 /**
- * nvvgpu_retire() - delete the vGPU of a VF that goes or loses its back-end
+ * nvvgpu_retire() - delete the vGPU when the VF or its back-end is removed
  * @vgpu: the VF, locked; its device is closed
  *
- * If that fails, the back-end has to delete it before the VF gets another vGPU.
+ * A vGPU that cannot be deleted is recorded, and the delete is repeated before
+ * the VF gets another vGPU.
  */
 void nvvgpu_retire(struct nvvgpu *vgpu)
 {
@@ -400,11 +401,11 @@ int nvvgpu_stop_started(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_restart() - start a recovered vGPU for the user that has it open
+ * nvvgpu_restart() - start a recovered vGPU whose device is open
  * @vgpu: the VF, locked
  *
- * Return: 0; -ESTALE when its BARs differ from what the user has seen; or the
- * error of the back-end
+ * Return: 0; -ESTALE if its BARs differ from those that the user has seen; or
+ * the error of the back-end
  */
 int nvvgpu_restart(struct nvvgpu *vgpu)
 {
@@ -438,7 +439,7 @@ static void nvvgpu_set_owner(struct nvvgpu *vgpu, struct pid *owner)
 }
 
 /**
- * nvvgpu_start() - hand a vGPU to the process that opens its device
+ * nvvgpu_start() - start a vGPU for the process that opens its device
  * @vgpu: the VF, not locked; its device is enabled
  *
  * Return: 0, undone by nvvgpu_stop(); -EIO when the VF was not reset; as
@@ -485,7 +486,7 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_stop() - take a vGPU back from its user
+ * nvvgpu_stop() - stop a vGPU whose device is being closed
  * @vgpu: the VF, not locked; its device is being closed
  */
 void nvvgpu_stop(struct nvvgpu *vgpu)
@@ -503,7 +504,7 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 	module_put(vgpu->backend->table.owner);
 
 	if (ret && vgpu->state != NVVGPU_ERROR) {
-		/* Data of the user may be left: nobody else must see it. */
+		/* The next user must not see data that may be left. */
 		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 		nvvgpu_fail(vgpu, ret, "cannot stop the vGPU");
 	} else if (vgpu->state == NVVGPU_OPEN) {
