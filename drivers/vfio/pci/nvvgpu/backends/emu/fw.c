@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-emu: the firmware and the way to it.
+ * nvvgpu-emu: communication with the firmware.
  *
- * A command is a request object with a sequence number, which owns the DMA
- * buffer that goes with it, or holds the folio that it uses.  Once submitted,
- * the request belongs to the table of requests as well as to its caller, and
- * leaves the table in two ways only: the firmware has answered it, or the
- * firmware has been stopped.  A caller whose time is up goes away; the request
- * and its buffer stay in the table, so that the firmware writes to memory that
- * is still its own and the answer is recognized as late.
+ * Each command is a request with a sequence number.  The request owns the DMA
+ * buffer of the command, or holds a reference to its folio.  Once submitted, it
+ * is referenced by the table of requests and by its caller.  It leaves the table
+ * only when the firmware has responded or has been stopped.  If the caller times
+ * out, the request and its buffer stay in the table: the firmware may still
+ * write to the buffer, and a late response can be recognized as such.
  */
 #include <linux/bitmap.h>
 #include <linux/cleanup.h>
@@ -54,15 +53,15 @@ module_param_cb(fw_timeout_ms, &emu_fw_timeout_ops, &fw_timeout_ms, 0644);
 MODULE_PARM_DESC(fw_timeout_ms,
 		 "Milliseconds a plain firmware command may take, 10 to 600000 (default 5000)");
 
-/* What the driver knows about each command it uses */
+/* Properties of the commands */
 #define EMU_CMD_BOOT	0x1	/* part of the handshake */
-#define EMU_CMD_VF	0x2	/* about a VF, and changes the vGPU on it */
-#define EMU_CMD_ROOM	0x4	/* changes what can be created */
+#define EMU_CMD_VF	0x2	/* changes the vGPU of a VF */
+#define EMU_CMD_ROOM	0x4	/* changes the number of vGPUs that can be created */
 
 /* Time-outs, in units of fw_timeout_ms */
-#define EMU_TIME_PLAIN	1	/* looks something up or flips a switch */
-#define EMU_TIME_ENGINE	2	/* waits for engines to let go of a descriptor */
-#define EMU_TIME_SCRUB	4	/* clears or looks through a framebuffer */
+#define EMU_TIME_PLAIN	1	/* completes immediately */
+#define EMU_TIME_ENGINE	2	/* waits until engines finish a descriptor */
+#define EMU_TIME_SCRUB	4	/* clears or scans a framebuffer */
 #define EMU_TIME_BOOT	4	/* start and stop of the firmware itself */
 
 static const struct {
@@ -137,23 +136,24 @@ static const int emu_fw_errno[] = {
 };
 
 /**
- * struct emu_req - a command on its way
+ * struct emu_req - a command in flight
  * @ref: one for the caller, one for &emu_dev.reqs
  * @emu: the GPU
- * @buf: the command's buffer, if it has its own
- * @folio: or the one that it uses, holds a reference
- * @dir: in which @folio is used
- * @dma: where the device finds the one or the other
- * @buf_len: bytes there
+ * @buf: DMA buffer of the request, or NULL
+ * @folio: folio of the caller in place of @buf, holds a reference
+ * @dir: DMA direction of @folio
+ * @dma: DMA address of @buf or @folio
+ * @buf_len: size of @buf or @folio
  * @opcode: NVVGPU_EMU_CMD_*
  * @vf: as in the command
  * @seq: sequence number
  * @done: completed once @finished
- * @finished: under &emu_dev.lock: answered, failed or given up by the caller
+ * @finished: the request was answered, has failed or has timed out; protected by
+ *	&emu_dev.lock
  * @err: valid when @finished
- * @res: results of the answer
- * @len: bytes the firmware has put into @buf
- * @epoch: of the firmware that it was given to
+ * @res: results of the response
+ * @len: bytes that the firmware has written to @buf
+ * @epoch: &emu_dev.epoch when the request was submitted
  */
 struct emu_req {
 	struct kref ref;
@@ -181,7 +181,7 @@ static void emu_req_release(struct kref *ref)
 	if (req->buf)
 		dma_pool_free(req->emu->bufs, req->buf, req->dma);
 	if (req->folio) {
-		/* Who waited for it has it already, and may use it again. */
+		/* The waiter has synchronized the data already. */
 		dma_unmap_single_attrs(&req->emu->pdev->dev, req->dma,
 				       req->buf_len, req->dir,
 				       DMA_ATTR_SKIP_CPU_SYNC);
@@ -195,7 +195,7 @@ static void emu_req_put(struct emu_req *req)
 	kref_put(&req->ref, emu_req_release);
 }
 
-/* Let the firmware use the caller's memory, until the request is over. */
+/* Map the folio of the caller until the request has finished. */
 static bool emu_req_map(struct emu_req *req, const struct emu_cmd *cmd)
 {
 	struct device *dev = &req->emu->pdev->dev;
@@ -272,7 +272,7 @@ static unsigned long emu_cmd_timeout(const struct emu_cmd *cmd)
 	return emu_fw_timeout(emu_cmds[cmd->opcode].time);
 }
 
-/* Reads of a device that is gone, or in the midst of a bus error, are all ones. */
+/* If the device is gone, or after a bus error, all reads return ones. */
 static bool emu_is_gone(struct emu_dev *emu)
 {
 	return readl(emu->regs + NVVGPU_EMU_PF_REG_MAGIC) !=
@@ -302,7 +302,7 @@ static void emu_fw_cut_off(struct emu_dev *emu, int err, const char *why)
 
 	if (why)
 		dev_err(&emu->pdev->dev,
-			"firmware %s, reset this device to bring it back\n",
+			"firmware %s, reset this device to recover\n",
 			why);
 }
 
@@ -313,13 +313,13 @@ static void emu_fw_down_locked(struct emu_dev *emu, int err, const char *why)
 }
 
 /**
- * emu_fw_down() - give the firmware up
+ * emu_fw_down() - mark the firmware as down
  * @emu: the GPU
- * @err: what commands in flight and new ones fail with
- * @why: goes on "firmware ..." in the log; NULL for silence
+ * @err: errno for commands in flight and new ones
+ * @why: reason for the log, after "firmware "; NULL for no message
  *
- * Every vGPU is reported as crashed.  Does not touch the device.  The memory
- * shared with the firmware stays, until emu_fw_stop().
+ * Reports all vGPUs as crashed.  Does not access the device.  The memory shared
+ * with the firmware remains until emu_fw_stop().
  */
 void emu_fw_down(struct emu_dev *emu, int err, const char *why)
 {
@@ -329,10 +329,10 @@ void emu_fw_down(struct emu_dev *emu, int err, const char *why)
 }
 
 /**
- * emu_fw_is_up() - may commands be sent
+ * emu_fw_is_up() - check whether commands can be sent
  * @emu: the GPU
  *
- * Return: true when so.
+ * Return: true if so.
  */
 bool emu_fw_is_up(struct emu_dev *emu)
 {
@@ -346,8 +346,8 @@ bool emu_fw_is_up(struct emu_dev *emu)
 }
 
 /*
- * The firmware of that epoch listens to nobody any more.  Commands need not
- * wait for it, but vGPUs that need nothing of it are left to their users.
+ * Mark the firmware of that epoch as not responding.  Commands fail immediately,
+ * but vGPUs that run are not reported as crashed.
  */
 static void emu_fw_deaf(struct emu_dev *emu, unsigned int epoch,
 			const char *why)
@@ -398,13 +398,13 @@ static void emu_fw_answer(struct emu_dev *emu, const struct nvvgpu_emu_msg *msg)
 		req = emu->reqs[seq % EMU_CMD_SLOTS];
 		if (!req || req->seq != seq) {
 			emu_fw_down_locked(emu, -EIO,
-					   "has answered what was not asked");
+					   "sent an unexpected response");
 			return;
 		}
 		if (req->opcode != opcode || req->vf != vf ||
 		    len > req->buf_len) {
 			emu_fw_down_locked(emu, -EIO,
-					   "has given an answer that makes no sense");
+					   "sent a malformed response");
 			return;
 		}
 
@@ -455,12 +455,12 @@ static void emu_fw_read_messages(struct emu_dev *emu)
 
 	tail = readl(emu->regs + NVVGPU_EMU_PF_REG_MSG_TAIL);
 	if (tail - emu->msg_head > EMU_MSG_SLOTS) {
-		emu_fw_lost_track(emu, "has broken the message ring");
+		emu_fw_lost_track(emu, "corrupted the message ring");
 		return;
 	}
 
 	while (emu->msg_head != tail) {
-		/* A copy, so that what has been checked cannot change any more */
+		/* Copy the message, so that it cannot change after the checks. */
 		msg = emu->msg_ring[emu->msg_head++ % EMU_MSG_SLOTS];
 		if (msg.seq)
 			emu_fw_answer(emu, &msg);
@@ -470,7 +470,7 @@ static void emu_fw_read_messages(struct emu_dev *emu)
 	writel(emu->msg_head, emu->regs + NVVGPU_EMU_PF_REG_MSG_HEAD);
 }
 
-/* Hear what the firmware has to say, and whether it is well. */
+/* Handle messages of the firmware, and check its status. */
 static void emu_fw_listen(struct emu_dev *emu)
 {
 	enum emu_fw_state state;
@@ -488,7 +488,7 @@ static void emu_fw_listen(struct emu_dev *emu)
 	if (status == NVVGPU_EMU_FW_CRASHED)
 		emu_fw_down(emu, -EIO, "has crashed");
 	else if (status != NVVGPU_EMU_FW_READY && state == EMU_FW_UP)
-		emu_fw_lost_track(emu, "was reset behind the driver's back");
+		emu_fw_lost_track(emu, "was reset unexpectedly");
 }
 
 static irqreturn_t emu_fw_irq(int irq, void *data)
@@ -497,7 +497,7 @@ static irqreturn_t emu_fw_irq(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
-/* Returns false when the rings are full, else the request is on its way or failed. */
+/* Return false if the rings are full, else the request is in flight or has failed. */
 static bool emu_fw_submit_locked(struct emu_dev *emu, const struct emu_cmd *cmd,
 				 struct emu_req *req)
 {
@@ -531,7 +531,7 @@ static bool emu_fw_submit_locked(struct emu_dev *emu, const struct emu_cmd *cmd,
 	if (slot == EMU_CMD_SLOTS || emu->cmd_tail - head >= EMU_CMD_SLOTS)
 		return false;
 
-	/* Differs from all that are in the table, even after wrapping round */
+	/* Skip numbers in use, as the sequence number may have wrapped. */
 	do {
 		req->seq = emu->seq++ * EMU_CMD_SLOTS + slot;
 	} while (!req->seq);
@@ -566,7 +566,7 @@ static bool emu_fw_submit(struct emu_dev *emu, const struct emu_cmd *cmd,
 	return done;
 }
 
-/* The caller's time is up, unless the answer has come just now. */
+/* Time out a request, unless the response has just arrived. */
 static bool emu_fw_give_up(struct emu_dev *emu, struct emu_req *req)
 {
 	scoped_guard(spinlock, &emu->lock) {
@@ -578,14 +578,14 @@ static bool emu_fw_give_up(struct emu_dev *emu, struct emu_req *req)
 			emu_vgpu_lost(emu, req->vf);
 	}
 
-	dev_warn(&emu->pdev->dev, "firmware has not answered %s in time\n",
+	dev_warn(&emu->pdev->dev, "firmware did not respond to %s in time\n",
 		 emu_cmds[req->opcode].name);
 	return true;
 }
 
 /*
- * A command has not been answered: is it this one, or all of them?  With all,
- * whoever has a lot to take down would wait for each single one in turn.
+ * A command has timed out.  Check whether the firmware responds at all: if not,
+ * fail all commands, or each of many would have to time out in turn.
  */
 static void emu_fw_ping(struct emu_dev *emu)
 {
@@ -596,14 +596,14 @@ static void emu_fw_ping(struct emu_dev *emu)
 }
 
 /**
- * emu_fw_begin() - have the firmware begin something
+ * emu_fw_begin() - submit a command
  * @emu: the GPU
- * @cmd: what to do; @cmd->in has been used on return, unless @cmd->direct
+ * @cmd: the command; @cmd->in is not used after return, unless @cmd->direct
  *
- * Any number of commands may be under way at once.
+ * Any number of commands may be in flight.
  *
- * Return: for emu_fw_end() or emu_fw_forget(); or an ERR_PTR(): -ENOMEM, or -EIO
- * when the firmware takes no commands.
+ * Return: the request, for emu_fw_end() or emu_fw_forget(); or an ERR_PTR():
+ * -ENOMEM, or -EIO if the firmware accepts no commands.
  */
 struct emu_req *emu_fw_begin(struct emu_dev *emu, const struct emu_cmd *cmd)
 {
@@ -614,12 +614,12 @@ struct emu_req *emu_fw_begin(struct emu_dev *emu, const struct emu_cmd *cmd)
 		return ERR_PTR(-ENOMEM);
 
 	/*
-	 * Commands that were given up hold their slots, so this fails only
-	 * when the firmware has left a whole ring of commands unanswered.
+	 * Commands that timed out occupy their slots, so this fails only if the
+	 * firmware has not responded to a whole ring of commands.
 	 */
 	if (!wait_event_timeout(emu->slot_wait, emu_fw_submit(emu, cmd, req),
 				emu_cmd_timeout(cmd))) {
-		emu_fw_deaf(emu, req->epoch, "takes no more commands");
+		emu_fw_deaf(emu, req->epoch, "accepts no more commands");
 		emu_req_put(req);
 		return ERR_PTR(-EIO);
 	}
@@ -628,7 +628,7 @@ struct emu_req *emu_fw_begin(struct emu_dev *emu, const struct emu_cmd *cmd)
 }
 
 /**
- * emu_fw_forget() - nobody is interested in the answer any more
+ * emu_fw_forget() - ignore the response to a command
  * @req: from emu_fw_begin()
  */
 void emu_fw_forget(struct emu_req *req)
@@ -636,7 +636,7 @@ void emu_fw_forget(struct emu_req *req)
 	emu_req_put(req);
 }
 
-/* Have what the firmware has put into the buffer of a command. */
+/* Copy the data that the firmware has written to the buffer of a command. */
 static void emu_req_out(struct emu_req *req, struct emu_cmd *cmd)
 {
 	if (req->folio)
@@ -647,26 +647,24 @@ static void emu_req_out(struct emu_req *req, struct emu_cmd *cmd)
 }
 
 /**
- * emu_fw_end() - have the answer
+ * emu_fw_end() - wait for the response to a command
  * @emu: the GPU
- * @cmd: as it was begun; receives the results
- * @req: from emu_fw_begin(), and over
+ * @cmd: the command, receives the results
+ * @req: from emu_fw_begin(); released on return
  *
- * Sleeps until the answer is there, for a bounded time.
+ * Sleeps for a bounded time.  If a command that changes a vGPU times out, the
+ * state of that vGPU is unknown, and it is reported as crashed.  A command that
+ * timed out may still access its folio.
  *
- * When a command that changes a vGPU is not answered, nobody knows what that
- * vGPU is like, and it is reported as crashed.  One that is not answered may
- * still use the folio that it was given.
- *
- * Return: 0; what the firmware has answered; -ETIMEDOUT when it has not; -EIO
- * or -ENODEV while the firmware is down or when it goes down.
+ * Return: 0; the error of the firmware; -ETIMEDOUT without a response; -EIO or
+ * -ENODEV if the firmware is down or goes down.
  */
 int emu_fw_end(struct emu_dev *emu, struct emu_cmd *cmd, struct emu_req *req)
 {
 	int err;
 
 	if (!wait_for_completion_timeout(&req->done, emu_cmd_timeout(cmd))) {
-		/* A lost interrupt shall not cost a vGPU */
+		/* The interrupt may have been lost. */
 		emu_fw_listen(emu);
 		if (emu_fw_give_up(emu, req) &&
 		    !(emu_cmds[cmd->opcode].flags & EMU_CMD_BOOT))
@@ -685,9 +683,9 @@ int emu_fw_end(struct emu_dev *emu, struct emu_cmd *cmd, struct emu_req *req)
 }
 
 /**
- * emu_fw_cmd() - have the firmware do something, and wait for it
+ * emu_fw_cmd() - send a command and wait for the response
  * @emu: the GPU
- * @cmd: what to do; receives the results
+ * @cmd: the command, receives the results
  *
  * Return: as emu_fw_begin() and emu_fw_end().
  */
@@ -713,20 +711,20 @@ static int emu_fw_hello(struct emu_dev *emu)
 
 	if (err || EMU_FW_VERSION_MAJOR(cmd.res[0]) != NVVGPU_EMU_FW_MAJOR) {
 		dev_err(&emu->pdev->dev,
-			"firmware speaks version %u.%u, this driver %u.%u\n",
+			"firmware has version %u.%u, this driver supports %u.%u\n",
 			EMU_FW_VERSION_MAJOR(cmd.res[0]),
 			EMU_FW_VERSION_MINOR(cmd.res[0]),
 			NVVGPU_EMU_FW_MAJOR, NVVGPU_EMU_FW_MINOR);
 		return -EPROTONOSUPPORT;
 	}
 
-	dev_dbg(&emu->pdev->dev, "firmware speaks version %u.%u\n",
+	dev_dbg(&emu->pdev->dev, "firmware has version %u.%u\n",
 		EMU_FW_VERSION_MAJOR(cmd.res[0]),
 		EMU_FW_VERSION_MINOR(cmd.res[0]));
 	return 0;
 }
 
-/* Have the firmware off, without an eye on what it is doing. */
+/* Turn the firmware off, in whatever state it is. */
 static int emu_fw_off(struct emu_dev *emu)
 {
 	u32 status;
@@ -746,7 +744,7 @@ static int emu_fw_boot(struct emu_dev *emu)
 	u32 status;
 	int err;
 
-	/* The last user may have left it in any state */
+	/* A previous driver may have left it in any state. */
 	err = emu_fw_off(emu);
 	if (err)
 		return err;
@@ -799,8 +797,8 @@ static int emu_fw_boot(struct emu_dev *emu)
 }
 
 /**
- * emu_fw_start() - boot the firmware and shake hands with it
- * @emu: the GPU, whose firmware is down
+ * emu_fw_start() - boot the firmware and exchange versions
+ * @emu: the GPU, its firmware is down
  *
  * Undone by emu_fw_stop().
  *
@@ -814,7 +812,7 @@ int emu_fw_start(struct emu_dev *emu)
 
 	err = emu_fw_boot(emu);
 	if (err) {
-		dev_err(&emu->pdev->dev, "firmware does not start: %pe\n",
+		dev_err(&emu->pdev->dev, "failed to start the firmware: %pe\n",
 			ERR_PTR(err));
 		emu_fw_stop(emu);
 	}
@@ -822,11 +820,11 @@ int emu_fw_start(struct emu_dev *emu)
 }
 
 /**
- * emu_fw_stop() - put the firmware down and take back what it has used
- * @emu: the GPU, whose firmware may be in any state
+ * emu_fw_stop() - stop the firmware and release its memory
+ * @emu: the GPU, its firmware may be in any state
  *
- * Every vGPU is reported as crashed.  On return the device does no DMA to
- * memory of this driver.
+ * Reports all vGPUs as crashed.  On return the device performs no DMA to memory
+ * of this driver.
  */
 void emu_fw_stop(struct emu_dev *emu)
 {
@@ -836,15 +834,15 @@ void emu_fw_stop(struct emu_dev *emu)
 
 	device_lock_assert(&emu->pdev->dev);
 
-	/* Whoever listens finishes first, and nobody begins any more */
+	/* Wait for handlers in progress; new ones see the state and return. */
 	scoped_guard(mutex, &emu->msg_mutex)
 		emu_fw_down(emu, -EIO, NULL);
 
 	err = emu_fw_off(emu);
 	if (err)
-		dev_err(&emu->pdev->dev, "firmware does not stop: %pe\n",
+		dev_err(&emu->pdev->dev, "failed to stop the firmware: %pe\n",
 			ERR_PTR(err));
-	/* Even if it has not: it reaches no memory without */
+	/* Even if it did not stop, this prevents DMA. */
 	pci_clear_master(emu->pdev);
 
 	for (i = 0; i < EMU_CMD_SLOTS; i++) {
@@ -858,7 +856,7 @@ void emu_fw_stop(struct emu_dev *emu)
 }
 
 /**
- * emu_fw_init() - get what it takes to talk to the firmware
+ * emu_fw_init() - allocate rings and interrupts for the firmware
  * @emu: the GPU, its registers mapped
  *
  * All of it is released with the device.

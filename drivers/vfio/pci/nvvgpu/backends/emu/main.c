@@ -9,7 +9,7 @@
 
 #include "emu.h"
 
-/* It may go by any name, so that it can pose as another vendor's card. */
+/* Check the registers, as the device may have the PCI ids of another vendor. */
 static int emu_identify(struct emu_dev *emu)
 {
 	struct pci_dev *pdev = emu->pdev;
@@ -52,7 +52,7 @@ static void emu_unregister(struct emu_dev *emu)
 {
 	struct nvvgpu_backend *backend = emu->backend;
 
-	/* Users who have yet to close their vGPUs still hear of a crash. */
+	/* Report crashes until all users have closed their vGPUs. */
 	nvvgpu_backend_unregister(backend);
 
 	spin_lock(&emu->lock);
@@ -102,7 +102,7 @@ static int emu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 				      &emu->backend);
 	if (err) {
 		emu_fw_stop(emu);
-		return dev_err_probe(dev, err, "the front-end refuses\n");
+		return dev_err_probe(dev, err, "failed to register with the front-end\n");
 	}
 
 	dev_dbg(dev, "%llu MiB of VRAM, %u VFs, %u types\n",
@@ -122,8 +122,8 @@ static void emu_remove(struct pci_dev *pdev)
 }
 
 /*
- * Disabling waits for users of the VFs, as emu_remove() does.  The front-end
- * deletes the vGPUs when it is unbound, by the operations of this back-end.
+ * Disabling waits for the users of the VFs, like emu_remove().  The front-end
+ * calls the operations of this back-end to delete the vGPUs.
  */
 static int emu_sriov_configure(struct pci_dev *pdev, int nr_vfs)
 {
@@ -136,13 +136,13 @@ static int emu_sriov_configure(struct pci_dev *pdev, int nr_vfs)
 	}
 
 	if (nr_vfs > emu->nr_vfs) {
-		dev_err(&pdev->dev, "%d VFs asked for, the firmware serves %u\n",
+		dev_err(&pdev->dev, "%d VFs requested, the firmware supports %u\n",
 			nr_vfs, emu->nr_vfs);
 		return -ERANGE;
 	}
 	if (!emu_fw_is_up(emu)) {
 		dev_err(&pdev->dev,
-			"VFs need the firmware, which is down: reset this device first\n");
+			"cannot enable VFs: the firmware is down, reset this device first\n");
 		return -EIO;
 	}
 
@@ -151,9 +151,9 @@ static int emu_sriov_configure(struct pci_dev *pdev, int nr_vfs)
 }
 
 /*
- * A reset of the PF, as by "echo 1 > reset" in sysfs, is what brings back a
- * firmware that has crashed.  It takes every vGPU with it.  The PCI core
- * restores the SR-IOV capability, and with it the VFs.
+ * A reset of the PF, for instance by "echo 1 > reset" in sysfs, recovers firmware
+ * that has crashed, but all vGPUs are lost.  The PCI core restores the SR-IOV
+ * capability, and thus the VFs.
  */
 static void emu_restart(struct emu_dev *emu)
 {
@@ -182,10 +182,10 @@ static pci_ers_result_t emu_error_detected(struct pci_dev *pdev,
 	case pci_channel_io_normal:
 		return PCI_ERS_RESULT_CAN_RECOVER;
 	case pci_channel_io_frozen:
-		emu_fw_down(emu, -EIO, "is cut off by a bus error");
+		emu_fw_down(emu, -EIO, "is unreachable after a bus error");
 		return PCI_ERS_RESULT_NEED_RESET;
 	default:
-		emu_fw_down(emu, -ENODEV, "is lost by a bus error");
+		emu_fw_down(emu, -ENODEV, "was lost in a bus error");
 		return PCI_ERS_RESULT_DISCONNECT;
 	}
 }
@@ -194,7 +194,7 @@ static pci_ers_result_t emu_slot_reset(struct pci_dev *pdev)
 {
 	struct emu_dev *emu = pci_get_drvdata(pdev);
 
-	/* Others may have wanted the reset, while the firmware was well */
+	/* Another device may have caused the reset while the firmware was up. */
 	emu_fw_down(emu, -EIO, "was reset with its bus");
 
 	pci_restore_state(pdev);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-emu: the contract with the front-end, in terms of firmware commands.
+ * nvvgpu-emu: the operations of the back-end, as firmware commands.
  */
 #include <linux/bitmap.h>
 #include <linux/cleanup.h>
@@ -27,11 +27,11 @@ static void emu_vgpu_crashed(struct emu_dev *emu, unsigned int vf,
 }
 
 /**
- * emu_vgpu_lost() - a vGPU is not well any more
+ * emu_vgpu_lost() - report a vGPU as crashed
  * @emu: the GPU
- * @vf: its virtual function
+ * @vf: number of the VF
  *
- * Told to the front-end once, and only where there is a vGPU.
+ * Reports each crash once, and only if the VF has a vGPU.
  */
 void emu_vgpu_lost(struct emu_dev *emu, unsigned int vf)
 {
@@ -44,7 +44,7 @@ void emu_vgpu_lost(struct emu_dev *emu, unsigned int vf)
 }
 
 /**
- * emu_vgpus_lost() - all vGPUs are gone with the firmware
+ * emu_vgpus_lost() - report all vGPUs as crashed
  * @emu: the GPU
  */
 void emu_vgpus_lost(struct emu_dev *emu)
@@ -58,12 +58,12 @@ void emu_vgpus_lost(struct emu_dev *emu)
 }
 
 /**
- * emu_vgpu_event() - the firmware has something to tell of a vGPU
+ * emu_vgpu_event() - handle an event of the firmware
  * @emu: the GPU
- * @vf: its virtual function
- * @event: NVVGPU_EMU_EVENT_*; one that is not known is ignored
- * @code: that goes with it, 0 for none
- * @address: that goes with it
+ * @vf: number of the VF
+ * @event: NVVGPU_EMU_EVENT_*; unknown ones are ignored
+ * @code: code of the event, 0 for none
+ * @address: address of the event
  */
 void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event, u32 code,
 		    u64 address)
@@ -142,7 +142,7 @@ static int emu_get_available(void *priv, u32 type, char *reason, size_t len)
 		return -ENOENT;
 
 	if (!emu_fw_is_up(emu)) {
-		strscpy(reason, "the GPU's firmware is down, reset the GPU", len);
+		strscpy(reason, "the firmware is down, reset the GPU", len);
 		return 0;
 	}
 
@@ -154,12 +154,12 @@ static int emu_get_available(void *priv, u32 type, char *reason, size_t len)
 	others = bitmap_weight(emu->alive, NVVGPU_EMU_MAX_VFS);
 	spin_unlock(&emu->lock);
 	snprintf(reason, len,
-		 "no %llu MiB of framebuffer free in one piece beside %u other vGPUs",
+		 "no contiguous %llu MiB of framebuffer free beside %u other vGPUs",
 		 info->fb_bytes / SZ_1M, others);
 	return 0;
 }
 
-/* Delete what the firmware may have on this VF. */
+/* Delete a vGPU that the firmware may have on this VF. */
 static int emu_vgpu_discard(struct emu_dev *emu, unsigned int vf)
 {
 	int err;
@@ -188,11 +188,11 @@ static void emu_reap(struct work_struct *work)
 }
 
 /**
- * emu_vgpu_late_create() - a vGPU has been created after all
+ * emu_vgpu_late_create() - handle a late response to a create
  * @emu: the GPU
- * @vf: its virtual function
+ * @vf: number of the VF
  *
- * Whoever wanted it has been told that it failed, so it goes again.
+ * The create has already failed with a time-out, so the vGPU is deleted.
  */
 void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf)
 {
@@ -200,7 +200,7 @@ void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf)
 	schedule_work(&emu->reaper);
 }
 
-/* Does a framebuffer at @offset have a byte in common with that of @other? */
+/* Check whether a framebuffer at @offset overlaps that of @other. */
 static bool emu_fb_overlaps(u64 offset, const struct nvvgpu_type_info *type,
 			    const struct emu_vgpu *other)
 {
@@ -208,7 +208,7 @@ static bool emu_fb_overlaps(u64 offset, const struct nvvgpu_type_info *type,
 	       other->fb_offset < offset + type->fb_bytes;
 }
 
-/* Accept a new vGPU, if the firmware has placed it where it belongs. */
+/* Accept a new vGPU if its placement is valid. */
 static int emu_vgpu_adopt(struct emu_dev *emu, unsigned int vf,
 			  const struct nvvgpu_type_info *type, u32 wanted,
 			  const struct emu_cmd *cmd)
@@ -221,7 +221,7 @@ static int emu_vgpu_adopt(struct emu_dev *emu, unsigned int vf,
 	lockdep_assert_held(&vgpu->lock);
 	lockdep_assert_held(&emu->lock);
 
-	/* The firmware that has created it is no more */
+	/* The firmware has been restarted since it created the vGPU. */
 	if (cmd->epoch != emu->epoch)
 		return -EIO;
 
@@ -229,7 +229,7 @@ static int emu_vgpu_adopt(struct emu_dev *emu, unsigned int vf,
 	    (wanted != NVVGPU_PLACEMENT_ANY && placement != wanted) ||
 	    offset > emu->vram_bytes - type->fb_bytes) {
 		dev_err(&emu->pdev->dev,
-			"firmware has put VF %u at placement %llu, offset %#llx, wanted was %u\n",
+			"firmware placed VF %u at %llu, offset %#llx, but %u was requested\n",
 			vf, placement, offset, wanted);
 		return -EPROTO;
 	}
@@ -241,7 +241,7 @@ static int emu_vgpu_adopt(struct emu_dev *emu, unsigned int vf,
 		    !emu_fb_overlaps(offset, type, &emu->vgpus[other]))
 			continue;
 		dev_err(&emu->pdev->dev,
-			"firmware has put VF %u into the framebuffer of VF %u\n",
+			"firmware placed VF %u into the framebuffer of VF %u\n",
 			vf, other);
 		return -EPROTO;
 	}
@@ -272,7 +272,7 @@ static int emu_vgpu_make(struct emu_dev *emu, unsigned int vf,
 	if (*placement == NVVGPU_PLACEMENT_ANY)
 		cmd.arg[1] = NVVGPU_EMU_PLACEMENT_ANY;
 	err = emu_fw_cmd(emu, &cmd);
-	/* It may be created yet, or there is one already that nobody knows of */
+	/* The vGPU may still be created, or an unknown one exists already. */
 	if (err == -ETIMEDOUT || err == -EBADFD)
 		set_bit(vf, emu->unsure);
 	if (err)
@@ -316,8 +316,8 @@ static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 }
 
 /*
- * The firmware recovers a vGPU that has crashed only by DELETE and CREATE: no
- * other vGPU is created in between, so that the placement stays free.
+ * The firmware can only recover a crashed vGPU by DELETE and CREATE.  Create no
+ * other vGPU in between, so that the placement remains free.
  */
 static int emu_recover(void *handle)
 {
@@ -347,11 +347,11 @@ static int emu_recover(void *handle)
 }
 
 /**
- * emu_vgpus_reserve() - create again what the firmware has lost by a reset
+ * emu_vgpus_reserve() - re-create the vGPUs after a reset of the firmware
  * @emu: the GPU, its firmware just started; @place_lock is held for write
  *
- * The vGPUs stay crashed, until they are recovered or deleted.  Until then
- * nobody else gets their framebuffers, which users may still have mapped.
+ * The vGPUs are still in error until they are recovered or deleted.  But no other
+ * vGPU can get their framebuffers, which users may still have mapped.
  */
 void emu_vgpus_reserve(struct emu_dev *emu)
 {
@@ -374,12 +374,12 @@ void emu_vgpus_reserve(struct emu_dev *emu)
 		if (!cmd.arg[0])
 			continue;
 
-		/* It may be deleted at this moment. */
+		/* The vGPU may be being deleted. */
 		set_bit(vf, emu->unsure);
 		err = emu_fw_cmd(emu, &cmd);
 		if (err)
 			dev_err(&emu->pdev->dev,
-				"cannot reserve placement %llu of VF %u again: %pe\n",
+				"failed to reserve placement %llu of VF %u: %pe\n",
 				cmd.arg[1], vf, ERR_PTR(err));
 	}
 	schedule_work(&emu->reaper);
@@ -394,14 +394,14 @@ static int emu_delete(void *handle)
 
 	guard(mutex)(&vgpu->lock);
 
-	/* From here on nobody is interested in what becomes of it */
+	/* Report no more events of this vGPU. */
 	spin_lock(&emu->lock);
 	__clear_bit(vf, emu->alive);
 	vgpu->deleting = true;
 	spin_unlock(&emu->lock);
 	vgpu->started = false;
 
-	/* A firmware that has been reset knows of no vGPU, which is as good */
+	/* Firmware that was reset has no vGPU, so there is nothing to delete. */
 	err = emu_vgpu_discard(emu, vf);
 
 	spin_lock(&emu->lock);
@@ -444,12 +444,12 @@ static int emu_stop(void *handle)
 
 	vgpu->started = false;
 
-	/* One that is not running, or not there, need not be stopped */
+	/* Ignore errors if the vGPU does not run or does not exist. */
 	stopped = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_STOP);
 	if (stopped && stopped != -EBADFD && stopped != -ENOENT)
 		return stopped;
 
-	/* What is not there need not be scrubbed, if it is said twice */
+	/* A vGPU that does not exist need not be scrubbed. */
 	scrubbed = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_SCRUB);
 	if (scrubbed == -ENOENT && stopped == -ENOENT)
 		return 0;
@@ -457,7 +457,7 @@ static int emu_stop(void *handle)
 	return scrubbed;
 }
 
-/* A function should do no DMA while it is being reset. */
+/* Stop DMA before the function is reset. */
 static void emu_reset_prepare(void *handle)
 {
 	struct emu_vgpu *vgpu = handle;
@@ -468,7 +468,7 @@ static void emu_reset_prepare(void *handle)
 			  emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_RESET) : 0;
 }
 
-/* The function level reset has done the rest. */
+/* Let the vGPU run again after the function level reset. */
 static int emu_reset_done(void *handle)
 {
 	struct emu_vgpu *vgpu = handle;
@@ -578,7 +578,7 @@ const struct nvvgpu_backend_ops emu_backend_ops = {
 };
 
 /**
- * emu_vgpus_init() - get ready for vGPUs
+ * emu_vgpus_init() - initialize the vGPUs of a GPU
  * @emu: the GPU
  */
 void emu_vgpus_init(struct emu_dev *emu)
