@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-sample: a complete minimal back-end for nvvgpu-vfio-pci, to start one's
- * own from.  Documentation/driver-api/nvvgpu-backend.rst walks through it.
+ * nvvgpu-sample: a complete minimal back-end for nvvgpu-vfio-pci, as a starting
+ * point for other back-ends; see Documentation/driver-api/nvvgpu-backend.rst.
  *
- * It is the driver of an SR-IOV physical function, whose VFs it offers as vGPUs
- * of two types.  Where a driver for hardware would talk to its firmware, this
- * one only keeps books.  It binds to any SR-IOV device by driver_override.
+ * It is the driver of an SR-IOV physical function and offers the VFs as vGPUs of
+ * two types.  A real driver would send commands to its firmware; this one only
+ * keeps track of the framebuffer.  It binds to any SR-IOV device by
+ * driver_override.
  */
 #include <linux/cleanup.h>
 #include <linux/math64.h>
@@ -24,8 +25,8 @@ struct sample;
 /**
  * struct sample_vgpu - the vGPU of one VF
  * @sample: the GPU
- * @type: NULL while there is none
- * @starts: how often it was started
+ * @type: type of the vGPU, NULL without a vGPU
+ * @starts: number of starts
  */
 struct sample_vgpu {
 	struct sample *sample;
@@ -35,12 +36,12 @@ struct sample_vgpu {
 
 /**
  * struct sample - one GPU
- * @pdev: its physical function
- * @backend: what the front-end knows it by
- * @lock: protects what follows
- * @free: framebuffer that no vGPU has
+ * @pdev: the physical function
+ * @backend: handle from the front-end
+ * @lock: protects everything below
+ * @free: bytes of free framebuffer
  * @nr_vfs: entries of @vgpus
- * @vgpus: by number of the VF
+ * @vgpus: indexed by number of the VF
  */
 struct sample {
 	struct pci_dev *pdev;
@@ -78,7 +79,7 @@ static const struct nvvgpu_type_info *sample_type(u32 id)
 	return NULL;
 }
 
-/* Catalogue: what there is, and how much of it is left */
+/* The types */
 
 static int sample_get_types(void *priv, u32 *ids, size_t capacity)
 {
@@ -122,7 +123,7 @@ static int sample_get_available(void *priv, u32 id, char *reason, size_t len)
 	return nr;
 }
 
-/* Life: create, any number of start and stop, delete */
+/* The life of a vGPU: create, any number of start and stop, delete */
 
 static int sample_create(void *priv, unsigned int vf, u32 id, u32 *placement,
 			 void **handle)
@@ -134,7 +135,7 @@ static int sample_create(void *priv, unsigned int vf, u32 id, u32 *placement,
 		return -ENOENT;
 	if (vf >= sample->nr_vfs)
 		return -ENODEV;
-	/* A GPU with placements tells here where in the framebuffer it is. */
+	/* A GPU with placements allocates the requested one here. */
 	if (*placement == NVVGPU_PLACEMENT_ANY)
 		*placement = vf;
 	if (*placement != vf)
@@ -146,7 +147,7 @@ static int sample_create(void *priv, unsigned int vf, u32 id, u32 *placement,
 	sample->free -= type->fb_bytes;
 	sample->vgpus[vf].sample = sample;
 	sample->vgpus[vf].type = type;
-	/* What every other operation of this vGPU gets */
+	/* The handle is passed to all other operations of this vGPU. */
 	*handle = &sample->vgpus[vf];
 
 	return 0;
@@ -156,7 +157,7 @@ static int sample_delete(void *handle)
 {
 	struct sample_vgpu *vgpu = handle;
 
-	/* A GPU scrubs the framebuffer here, before others can have it. */
+	/* A GPU scrubs the framebuffer here, before it becomes free. */
 	guard(mutex)(&vgpu->sample->lock);
 	vgpu->sample->free += vgpu->type->fb_bytes;
 	vgpu->type = NULL;
@@ -177,7 +178,7 @@ static int sample_start(void *handle, const struct nvvgpu_vm_context *ctx)
 
 static int sample_stop(void *handle)
 {
-	/* A GPU halts the VF's engines here and scrubs what the user left. */
+	/* A GPU halts the engines of the VF and scrubs the data of the user here. */
 	return 0;
 }
 
@@ -235,7 +236,7 @@ static void sample_remove(struct pci_dev *pdev)
 {
 	struct sample *sample = pci_get_drvdata(pdev);
 
-	/* The first step: deletes every vGPU, and no operation comes after. */
+	/* The first step: deletes all vGPUs; no operation is called afterwards. */
 	nvvgpu_backend_unregister(sample->backend);
 	nvvgpu_backend_free(sample->backend);
 	pci_disable_sriov(pdev);

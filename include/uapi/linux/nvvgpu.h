@@ -21,8 +21,8 @@
 /*
  * Device-specific regions
  *
- * There are none: a vGPU has the regions of a PCI device, in the shape that
- * VFIO_DEVICE_GET_REGION_INFO tells, and no VFIO_REGION_TYPE of its own.
+ * There are none.  A vGPU has the regions of a PCI device, as reported by
+ * VFIO_DEVICE_GET_REGION_INFO, and no region with a VFIO_REGION_TYPE.
  */
 
 /*
@@ -45,7 +45,7 @@
 #define NVVGPU_EVENT_NAME_CLOSED	"closed"
 #define NVVGPU_EVENT_NAME_CRASHED	"crashed"
 #define NVVGPU_EVENT_NAME_RESET		"reset"
-/* A back-end has come or gone. */
+/* A back-end has begun or ceased to manage the VF. */
 #define NVVGPU_EVENT_NAME_BACKEND	"backend"
 /* Reported by the back-end; nvvgpu/events counts them. */
 #define NVVGPU_EVENT_NAME_FAULT		"fault"
@@ -57,46 +57,46 @@
 /*
  * The migration stream
  *
- * What the data_fd of VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE gives and takes: one
- * struct nvvgpu_mig_header, then records, the last of them NVVGPU_MIG_END.
- * Everything is little endian.  Nothing follows the end.
+ * The data_fd of VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE transfers one struct
+ * nvvgpu_mig_header, then records, the last of which is NVVGPU_MIG_END.  All
+ * values are little endian.  No data follows the end.
  *
- * The stream has no checksums: whatever transports or stores it must keep it
- * intact, like the rest of a VM's state.
+ * The stream has no checksums: its transport or storage must keep it intact,
+ * like the rest of the state of a VM.
  *
- * A receiver refuses a stream at the first byte that shows that it cannot be
- * loaded, and gives complete records only to the device:
+ * A receiver refuses a stream at the first invalid byte, and only passes complete
+ * records to the device:
  *
  *   -EINVAL		bad magic; another vGPU type, size or back-end; an
  *			invalid record; data after the end
- *   -EPROTONOSUPPORT	another major of the format, or a state version of the
- *			back-end that is too new or too old
+ *   -EPROTONOSUPPORT	another major version of the format, or a state version of
+ *			the back-end that is too new or too old
  *   -EOPNOTSUPP	a mandatory record of an unknown type
  *   -EBADMSG		a record is missing or out of order
  *   -EMSGSIZE		a record is longer than allowed
  *
- * and VFIO_DEVICE_STATE_STOP is refused with -ENODATA when the end is missing.
+ * and VFIO_DEVICE_STATE_STOP fails with -ENODATA if the end is missing.
  */
 #define NVVGPU_MIG_MAGIC		"NVVGPUMS"
 #define NVVGPU_MIG_MAGIC_LEN		8
 
 /*
- * A newer minor only adds optional records.  A change that an older receiver
- * must not overlook is a mandatory record or a newer major.
+ * A new minor version only adds optional records.  A change that older receivers
+ * must not ignore requires a mandatory record or a new major version.
  */
 #define NVVGPU_MIG_MAJOR		2
 #define NVVGPU_MIG_MINOR		0
 
 /**
- * struct nvvgpu_mig_header - the beginning of a stream
+ * struct nvvgpu_mig_header - header of a stream
  * @magic: NVVGPU_MIG_MAGIC, without a NUL
  * @major: NVVGPU_MIG_MAJOR of the format
  * @minor: NVVGPU_MIG_MINOR of the format
  * @type: id of the vGPU's type
  * @backend: name of the back-end, padded with NULs
- * @fb_bytes: framebuffer
+ * @fb_bytes: size of the framebuffer
  * @bar_bytes: sizes of the BARs as the user sees them
- * @backend_version: of the state that the back-end has given
+ * @backend_version: state version of the back-end
  * @reserved: must be 0
  */
 struct nvvgpu_mig_header {
@@ -111,17 +111,17 @@ struct nvvgpu_mig_header {
 	__le32 reserved;
 };
 
-/* In a record's type: a receiver that does not know it goes on without it. */
+/* Flag in the type of a record: a receiver that does not know the type skips it. */
 #define NVVGPU_MIG_OPTIONAL		0x80000000
 
 #define NVVGPU_MIG_STATE		1	/* struct nvvgpu_mig_state and data */
 #define NVVGPU_MIG_END			2	/* the stream is whole; no payload */
 
-/* The most that may follow a struct nvvgpu_mig_state */
+/* Maximum bytes that follow a struct nvvgpu_mig_state */
 #define NVVGPU_MIG_DATA_MAX		0x40000
 
 /**
- * struct nvvgpu_mig_record - the head of a record
+ * struct nvvgpu_mig_record - head of a record
  * @type: NVVGPU_MIG_*
  * @length: bytes of payload that follow, at most NVVGPU_MIG_LENGTH_MAX
  * @number: of the record in the stream, from 0
@@ -133,12 +133,12 @@ struct nvvgpu_mig_record {
 };
 
 /**
- * struct nvvgpu_mig_state - a piece of the vGPU's state
- * @kind: which part of the state, known to the back-end
- * @flags: known to the back-end
- * @offset: of the piece in this part
- * @span: bytes of the part that the piece stands for; not less than the data
- *	that follows, and more where it is short for a run of zeroes
+ * struct nvvgpu_mig_state - a chunk of the state of a vGPU
+ * @kind: part of the state, defined by the back-end
+ * @flags: defined by the back-end
+ * @offset: offset of the chunk in this part
+ * @span: bytes of this part that the chunk covers; exceeds the data that follows
+ *	if the chunk ends in a run of zeroes
  */
 struct nvvgpu_mig_state {
 	__le32 kind;
@@ -147,7 +147,7 @@ struct nvvgpu_mig_state {
 	__le64 span;
 };
 
-/* The most that may follow a struct nvvgpu_mig_record */
+/* Maximum bytes that follow a struct nvvgpu_mig_record */
 #define NVVGPU_MIG_LENGTH_MAX	(sizeof(struct nvvgpu_mig_state) + \
 				 NVVGPU_MIG_DATA_MAX)
 

@@ -24,10 +24,10 @@
 #define EMU_CMD_SLOTS		128
 #define EMU_MSG_SLOTS		256
 
-/* Room for the largest thing that goes along with a command */
+/* Size of the largest buffer of a command */
 #define EMU_BUF_BYTES		NVVGPU_MIG_DATA_MAX
 
-/* More of a framebuffer would have a log that is larger than that */
+/* The dirty log of a larger framebuffer would exceed such a buffer */
 #define EMU_MAX_FB_BYTES	((u64)EMU_BUF_BYTES * BITS_PER_BYTE * \
 				 NVVGPU_EMU_VRAM_PAGE)
 
@@ -35,10 +35,10 @@ struct dma_pool;
 struct emu_req;
 
 /**
- * enum emu_fw_state - whether the firmware can be talked to
- * @EMU_FW_DOWN: no; commands fail at once with &emu_dev.down_err
- * @EMU_FW_BOOTING: only emu_fw_start() itself talks to it
- * @EMU_FW_UP: everybody may
+ * enum emu_fw_state - state of the firmware
+ * @EMU_FW_DOWN: commands fail immediately with &emu_dev.down_err
+ * @EMU_FW_BOOTING: only emu_fw_start() can send commands
+ * @EMU_FW_UP: all commands can be sent
  */
 enum emu_fw_state {
 	EMU_FW_DOWN,
@@ -47,18 +47,18 @@ enum emu_fw_state {
 };
 
 /**
- * struct emu_cmd - a command as the rest of the driver sees it
+ * struct emu_cmd - a firmware command and its results
  * @opcode: NVVGPU_EMU_CMD_*
- * @vf: for a command about a virtual function
+ * @vf: number of the VF, for commands about a VF
  * @arg: arguments
- * @in: goes to the firmware in the command's buffer
+ * @in: data for the firmware, copied to the buffer of the command
  * @in_len: bytes at @in
- * @out: receives what the firmware has put into the command's buffer
+ * @out: receives the data that the firmware has written to the buffer
  * @out_len: bytes at @out
- * @direct: @in or @out is a folio, which the firmware itself may read or write
- * @res: results, valid once the firmware has answered, even with an error
- * @len: bytes that the firmware has put into the buffer
- * @epoch: of the firmware that it was given to, see &emu_dev.epoch
+ * @direct: @in or @out is a folio, which the firmware may access directly
+ * @res: results, valid after a response, even if that is an error
+ * @len: bytes that the firmware has written to the buffer
+ * @epoch: &emu_dev.epoch when the command was submitted
  */
 struct emu_cmd {
 	u16 opcode;
@@ -79,16 +79,17 @@ struct emu_cmd {
  * @emu: the GPU
  * @vf: number of the virtual function
  * @lock: serializes CREATE and DELETE of the front-end and of the reaper
- * @type: NULL where there is no vGPU; changed under @lock and &emu_dev.lock
- * @fb_offset: of the framebuffer in VRAM, under &emu_dev.lock
- * @placement: likewise
- * @deleting: likewise; the firmware may have given the framebuffer to another
+ * @type: NULL without a vGPU; changed under @lock and &emu_dev.lock
+ * @fb_offset: offset of the framebuffer in VRAM; under &emu_dev.lock
+ * @placement: placement in VRAM; under &emu_dev.lock
+ * @deleting: a delete is in progress, and another vGPU may already have the
+ *	framebuffer; under &emu_dev.lock
  * @started: between start and stop; the front-end serializes those
- * @reset_err: what came of it when the vGPU was got ready for a reset
+ * @reset_err: result of reset_prepare
  * @still: at NVVGPU_SUSPEND_ALL
- * @log_page_size: of the log of its DMA, valid while there is one
- * @save: while its state goes out, else NULL
- * @load: while its state comes in, else NULL
+ * @log_page_size: granularity of the DMA log, valid while it is active
+ * @save: state being saved, else NULL
+ * @load: state being loaded, else NULL
  */
 struct emu_vgpu {
 	struct emu_dev *emu;
@@ -109,48 +110,48 @@ struct emu_vgpu {
 /**
  * struct emu_dev - one emulated GPU
  * @pdev: the physical function
- * @regs: its registers
+ * @regs: registers of the physical function
  * @cmd_ring: commands to the firmware, written under @lock
- * @cmd_dma: where the device finds @cmd_ring
+ * @cmd_dma: DMA address of @cmd_ring
  * @msg_ring: responses and events, read under @msg_mutex
- * @msg_dma: where the device finds @msg_ring
- * @bufs: of EMU_BUF_BYTES, for the commands that do not use a folio
+ * @msg_dma: DMA address of @msg_ring
+ * @bufs: buffers of EMU_BUF_BYTES, for commands that do not use a folio
  *
- * @vram_bytes: all of VRAM; this and the following are fixed once probed
- * @granule: in which VRAM is handed out
- * @nr_vfs: virtual functions the firmware can serve
+ * @vram_bytes: size of VRAM; constant after probe, as all down to @types
+ * @granule: unit of VRAM allocation in bytes
+ * @nr_vfs: VFs that the firmware supports
  * @nr_types: entries of @types
- * @types: what the firmware offers, checked
+ * @types: types of the firmware, already checked
  *
- * @msg_mutex: one listener to the firmware at a time, so that none can act on
- *	what was true before a reset
- * @msg_head: under @msg_mutex, messages consumed
+ * @msg_mutex: serializes the handling of messages, so that no message from
+ *	before a reset is handled after it
+ * @msg_head: messages consumed; under @msg_mutex
  *
- * @lock: protects what follows; only taken in process context.  It is held
- *	around nvvgpu_backend_event(), so that an event can neither overtake
- *	what it is about nor come after the back-end is gone.
+ * @lock: protects everything down to @room; only taken in process context.
+ *	Held around nvvgpu_backend_event(), so that events are reported in order
+ *	and only while the back-end is registered.
  * @backend: NULL unless registered with the front-end
- * @state: of the firmware
- * @down_err: why commands fail while @state is EMU_FW_DOWN
- * @epoch: counts how often the firmware has gone down
+ * @state: state of the firmware
+ * @down_err: error of commands while @state is EMU_FW_DOWN
+ * @epoch: incremented each time the firmware goes down
  * @cmd_tail: commands written
  * @seq: counts sequence numbers
- * @reqs: requests whose buffer the firmware may still write to.  Index is the
- *	low part of the sequence number.
- * @alive: VFs with a vGPU that is believed to be well
- * @room_changes: counts responses to CREATE and DELETE, and how often the
- *	firmware has gone down
+ * @reqs: requests whose buffers the firmware may still write to, indexed by the
+ *	low part of the sequence number
+ * @alive: VFs with a vGPU that has not crashed
+ * @room_changes: incremented with each response to CREATE and DELETE, and each
+ *	time the firmware goes down
  * @room_read: @room_changes when @room was read; @room is valid while they are
  *	equal
- * @room: by index in @types, how many vGPUs can be created
+ * @room: number of vGPUs that can be created of each entry of @types
  *
- * @place_lock: held for read to create a vGPU, and for write while vGPUs that
- *	exist may be missing in the firmware, whose placements must stay free
- * @slot_wait: for an entry in @reqs
- * @unsure: VFs on which the firmware may have a vGPU that nobody knows of;
- *	atomic bits
- * @reaper: deletes those when a late answer has told of them
- * @vgpus: by number of the VF
+ * @place_lock: held for read to create a vGPU, and for write while the firmware
+ *	has lost existing vGPUs, whose placements must remain free
+ * @slot_wait: woken when an entry of @reqs becomes free
+ * @unsure: VFs on which the firmware may have a vGPU that the driver does not
+ *	know; atomic bits
+ * @reaper: deletes vGPUs in @unsure after a late response to their create
+ * @vgpus: indexed by number of the VF
  *
  * Lock order: the front-end's lock of one VF, &emu_vgpu.lock, @place_lock,
  * @msg_mutex, @lock.  emu_fw_start() and emu_fw_stop() need the device lock
@@ -194,7 +195,7 @@ struct emu_dev {
 	struct emu_vgpu vgpus[NVVGPU_EMU_MAX_VFS];
 };
 
-/* fw.c: the firmware and the way to it */
+/* fw.c: communication with the firmware */
 const char *emu_fw_name(u16 opcode);
 int emu_fw_init(struct emu_dev *emu);
 int emu_fw_start(struct emu_dev *emu);
@@ -206,7 +207,7 @@ struct emu_req *emu_fw_begin(struct emu_dev *emu, const struct emu_cmd *cmd);
 int emu_fw_end(struct emu_dev *emu, struct emu_cmd *cmd, struct emu_req *req);
 void emu_fw_forget(struct emu_req *req);
 
-/* types.c: what the firmware offers */
+/* types.c: types of the firmware */
 int emu_types_load(struct emu_dev *emu);
 const struct nvvgpu_type_info *emu_type_find(struct emu_dev *emu, u32 id);
 int emu_types_available(struct emu_dev *emu,
@@ -214,7 +215,7 @@ int emu_types_available(struct emu_dev *emu,
 const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 			   u64 granule, struct nvvgpu_type_info *info);
 
-/* ops.c: the contract with the front-end */
+/* ops.c: operations of the back-end */
 extern const struct nvvgpu_backend_ops emu_backend_ops;
 
 void emu_vgpus_init(struct emu_dev *emu);
@@ -248,7 +249,7 @@ int emu_load(void *handle, const struct nvvgpu_chunk *chunk,
 int emu_load_end(void *handle, bool commit);
 int emu_precopy_estimate(void *handle, u64 *initial, u64 *dirty);
 
-/* dma_log.c: what a vGPU has written to system memory */
+/* dma_log.c: log of DMA writes */
 int emu_dma_log_start(void *handle,
 		      const struct nvvgpu_range *ranges, u32 nr_ranges,
 		      u64 *page_size);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-generic: what an administrator configures, in configfs.
+ * nvvgpu-generic: configuration through configfs.
  *
  *   nvvgpu-generic/<PF>/enable		1 while the types are offered
- *   nvvgpu-generic/<PF>/types/<id>/	one type; type 1 is always there
+ *   nvvgpu-generic/<PF>/types/<id>/	a type; type 1 always exists
  *
- * Everything is checked when it is written.  What is refused is refused with
- * an errno and one line in the log.  The files are described in
+ * Values are checked when they are written.  A value that is refused returns an
+ * errno and logs the reason.  The files are described in
  * Documentation/ABI/testing/configfs-nvvgpu-generic.
  */
 #include <linux/cleanup.h>
@@ -18,14 +18,14 @@
 
 #include "generic.h"
 
-/* The type that is there from the start: a whole VF */
+/* The default type: a whole VF */
 #define GENERIC_WHOLE_VF	"1"
 
 /**
- * generic_refuse() - say why something is not done
+ * generic_refuse() - log why an action was refused
  * @who: the PF
  * @err: a negative errno
- * @fmt: why, without a newline
+ * @fmt: reason, without a newline
  *
  * Return: @err
  */
@@ -56,7 +56,7 @@ static struct generic_pf *to_pf(struct config_item *item)
 	generic_refuse(generic_pf_name((type)->pf), err, "type %u: " fmt,	\
 		       (type)->info.id, ##__VA_ARGS__)
 
-/* What is offered stays as it is: users may have seen it. */
+/* A type that is offered must not change, as users may have seen it. */
 static int type_check_idle(struct generic_type *type)
 {
 	lockdep_assert_held(&type->pf->lock);
@@ -302,7 +302,7 @@ static ssize_t type_store_id(struct generic_type *type, const char *page,
 	u16 val;
 	int ret;
 
-	/* All ones is what a function that is not there reads as. */
+	/* A read from an absent function returns all ones. */
 	ret = kstrtou16(page, 0, &val);
 	if (ret || val == U16_MAX)
 		return type_refuse(type, ret ?: -ERANGE,
@@ -437,7 +437,7 @@ static struct configfs_attribute *type_attrs[] = {
 	NULL,
 };
 
-/* vGPUs of a type that has been removed keep it until they are deleted. */
+/* vGPUs hold a reference, so they keep a removed type until they are deleted. */
 static void type_release(struct config_item *item)
 {
 	kfree(to_type(item));
@@ -616,7 +616,7 @@ out_put:
 	return ERR_PTR(ret);
 }
 
-/* The types that could be removed have been, or this would be refused. */
+/* configfs calls this only once the directories in types/ have been removed. */
 static void generic_drop_item(struct config_group *group,
 			      struct config_item *item)
 {
@@ -652,7 +652,7 @@ static struct configfs_subsystem generic_subsys = {
 };
 
 /**
- * generic_config_register() - make the directory in configfs
+ * generic_config_register() - create the directory in configfs
  *
  * Return: 0 or a negative errno
  */

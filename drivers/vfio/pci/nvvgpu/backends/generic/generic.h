@@ -25,14 +25,14 @@
 struct generic_pf;
 
 /**
- * struct generic_type - a type as an administrator has described it
- * @group: its directory
- * @pf: whose VFs have it, valid as long as the directory is there
- * @node: entry in generic_pf::types while the directory is there
- * @offered: may be chosen, and is not changed while it may
- * @hidden: bits of the BARs that a user does not see
- * @instances: vGPUs of this type; each holds a reference to @group
- * @info: for the front-end
+ * struct generic_type - a type configured by the administrator
+ * @group: directory of the type
+ * @pf: PF of the type, valid as long as the directory exists
+ * @node: entry in generic_pf::types as long as the directory exists
+ * @offered: vGPUs of the type can be created; it must not change meanwhile
+ * @hidden: bit mask of hidden BARs
+ * @instances: number of vGPUs of this type; each holds a reference to @group
+ * @info: description for the front-end
  */
 struct generic_type {
 	struct config_group group;
@@ -45,9 +45,9 @@ struct generic_type {
 };
 
 /**
- * struct generic_vgpu - a vGPU, that is: a VF with a type
- * @pf: its PF
- * @type: NULL while there is none
+ * struct generic_vgpu - a VF and its vGPU
+ * @pf: PF of the VF
+ * @type: type of the vGPU, NULL without a vGPU
  * @pdev: the VF, holds a reference
  */
 struct generic_vgpu {
@@ -57,17 +57,18 @@ struct generic_vgpu {
 };
 
 /**
- * struct generic_pf - a physical function as an administrator has claimed it
- * @group: its directory, by the PF's name
- * @types_group: the directory "types" in it
+ * struct generic_pf - a physical function claimed by the administrator
+ * @group: directory with the name of the PF
+ * @types_group: directory "types" in @group
  * @node: entry in generic_pfs
- * @pdev: holds a reference; NULL once the PF has gone.  Under generic_mutex
- * @backend: NULL while not enabled.  Under generic_mutex
- * @lock: protects what follows
+ * @pdev: the PF, holds a reference; NULL once it was removed.  Protected by
+ *	generic_mutex
+ * @backend: NULL unless enabled.  Protected by generic_mutex
+ * @lock: protects everything below
  * @types: head of generic_type::node
- * @nr_types: how many
+ * @nr_types: entries in @types
  * @nr_vfs: entries in @vgpus
- * @vgpus: by number of the VF, there while enabled
+ * @vgpus: indexed by number of the VF, allocated while enabled
  */
 struct generic_pf {
 	struct config_group group;
@@ -87,13 +88,13 @@ static inline const char *generic_pf_name(struct generic_pf *pf)
 	return config_item_name(&pf->group.cg_item);
 }
 
-/* config.c: the administrator's side */
+/* config.c: configfs */
 int generic_config_register(void);
 void generic_config_unregister(void);
 __printf(3, 4)
 int generic_refuse(const char *who, int err, const char *fmt, ...);
 
-/* pf.c: physical functions come and go */
+/* pf.c: physical functions */
 extern struct mutex generic_mutex;
 
 int generic_pf_claim(struct generic_pf *pf);
@@ -104,7 +105,7 @@ u64 generic_vf_bar_size(struct pci_dev *pf, unsigned int bar);
 int generic_notifier_register(void);
 void generic_notifier_unregister(void);
 
-/* ops.c: the front-end's side */
+/* ops.c: operations of the back-end */
 extern const struct nvvgpu_backend_ops generic_ops;
 
 #endif /* NVVGPU_GENERIC_H */

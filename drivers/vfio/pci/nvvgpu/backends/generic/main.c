@@ -2,11 +2,10 @@
 /*
  * nvvgpu-generic: a back-end for the VFs of any SR-IOV device.
  *
- * The physical function stays with a driver that knows nothing of vGPUs, and
- * there is no firmware to talk to: a vGPU is a whole VF, of which a type may
- * hide or cut a BAR, limit the number and change the PCI ids.  What one user
- * leaves in a VF is removed by the function level reset between two of them,
- * and by nothing else.
+ * The physical function remains bound to its own driver, which need not support
+ * vGPUs, and there is no firmware interface.  A vGPU is a whole VF.  A type may
+ * hide a BAR, limit its size, limit the number of vGPUs, and change the PCI ids.
+ * Only the function level reset between two users clears the data of the first.
  */
 #include <linux/module.h>
 
@@ -27,7 +26,7 @@ static int __init generic_init(void)
 	return ret;
 }
 
-/* Each claimed PF holds a reference, so there is none left. */
+/* Each claimed PF holds a reference to the module, so none is left. */
 static void __exit generic_exit(void)
 {
 	generic_config_unregister();

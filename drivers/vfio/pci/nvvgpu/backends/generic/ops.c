@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-generic: the contract with the front-end.
+ * nvvgpu-generic: the operations of the back-end.
  */
 #include <linux/cleanup.h>
 #include <linux/module.h>
@@ -66,7 +66,7 @@ static int generic_available(struct generic_pf *pf, struct generic_type *type,
 	for (vf = 0; vf < pf->nr_vfs; vf++)
 		used += !!pf->vgpus[vf].type;
 	if (used >= nr) {
-		snprintf(reason, len, "all %u VFs hold a vGPU", nr);
+		snprintf(reason, len, "all %u VFs have a vGPU", nr);
 		return 0;
 	}
 	if (type->instances >= type->info.max_instances) {
@@ -92,7 +92,7 @@ static int generic_get_available(void *priv, u32 id, char *reason, size_t len)
 	return generic_available(pf, type, reason, len);
 }
 
-/* What can only be told from the VF itself */
+/* Check the requirements that depend on the VF. */
 static int generic_check_vf(struct generic_type *type, struct pci_dev *pdev)
 {
 	unsigned int bar;
@@ -118,7 +118,7 @@ static int generic_check_vf(struct generic_type *type, struct pci_dev *pdev)
 	return 0;
 }
 
-/* A VF is its own and only place. */
+/* The placement of a vGPU is the number of its VF. */
 static int generic_create(void *priv, unsigned int vf, u32 id, u32 *placement,
 			  void **vgpu)
 {
@@ -176,14 +176,14 @@ static int generic_delete(void *handle)
 	return 0;
 }
 
-/* The VF has just been reset, and there is nobody to be told. */
+/* The VF has just been reset; there is nothing else to do. */
 static int generic_start(void *handle,
 			 const struct nvvgpu_vm_context *ctx)
 {
 	return 0;
 }
 
-/* The reset that removes what the user leaves comes when VFIO closes the VF. */
+/* VFIO resets the VF at close, which clears the data of the user. */
 static int generic_stop(void *handle)
 {
 	struct generic_vgpu *vgpu = handle;
@@ -194,7 +194,7 @@ static int generic_stop(void *handle)
 	return pci_wait_for_pending_transaction(pdev) ? 0 : -EIO;
 }
 
-/* The reset has done it, if the VF is quiet now. */
+/* The reset has recovered the VF, if it has no pending transactions. */
 static int generic_recover(void *handle)
 {
 	return generic_stop(handle);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-generic: physical functions that are claimed, and that come and go.
+ * nvvgpu-generic: claimed physical functions, and their removal.
  */
 #include <linux/cleanup.h>
 #include <linux/device.h>
@@ -11,15 +11,15 @@
 #include "generic.h"
 
 static LIST_HEAD(generic_pfs);
-/* protects generic_pfs, and pdev and backend of all that are in it */
+/* protects generic_pfs, and pdev and backend of its entries */
 DEFINE_MUTEX(generic_mutex);
 
 /**
- * generic_vf_bar_size() - how large a BAR of a VF is
- * @pf: its PF
+ * generic_vf_bar_size() - get the size of a BAR of the VFs
+ * @pf: the PF
  * @bar: number of the BAR
  *
- * Return: bytes, 0 where the VFs do not have that BAR
+ * Return: bytes, 0 if the VFs do not have that BAR
  */
 u64 generic_vf_bar_size(struct pci_dev *pf, unsigned int bar)
 {
@@ -33,7 +33,7 @@ u64 generic_vf_bar_size(struct pci_dev *pf, unsigned int bar)
 	return div_u64(pci_resource_len(pf, PCI_IOV_RESOURCES + bar), total);
 }
 
-/* The PF of that name, with a reference; the name is the one that lspci has */
+/* Find a PF by its PCI name, and take a reference. */
 static struct pci_dev *generic_find_pf(const char *name)
 {
 	unsigned int domain, bus, slot, func;
@@ -62,10 +62,12 @@ static struct pci_dev *generic_find_pf(const char *name)
 }
 
 /**
- * generic_pf_claim() - take a PF on
- * @pf: zeroed but for its name
+ * generic_pf_claim() - claim a PF
+ * @pf: zeroed except for its name
  *
- * Return: 0 or a negative errno, undone by generic_pf_release()
+ * Undone by generic_pf_release().
+ *
+ * Return: 0 or a negative errno
  */
 int generic_pf_claim(struct generic_pf *pf)
 {
@@ -92,7 +94,7 @@ static void generic_unregister(struct generic_pf *pf)
 	if (!pf->backend)
 		return;
 
-	/* Waits for the users of the VFs, and deletes every vGPU. */
+	/* Waits for the users of the VFs, and deletes all vGPUs. */
 	nvvgpu_backend_unregister(pf->backend);
 	nvvgpu_backend_free(pf->backend);
 	pf->backend = NULL;
@@ -102,7 +104,7 @@ static void generic_unregister(struct generic_pf *pf)
 }
 
 /**
- * generic_pf_release() - let go of a PF
+ * generic_pf_release() - release a PF
  * @pf: the PF
  */
 void generic_pf_release(struct generic_pf *pf)
@@ -115,7 +117,7 @@ void generic_pf_release(struct generic_pf *pf)
 	pf->pdev = NULL;
 }
 
-/* Another device may be in the slot now than when a type was described. */
+/* The device in the slot may have been replaced since a type was configured. */
 static int generic_check_types(struct generic_pf *pf)
 {
 	struct generic_type *type;
@@ -143,7 +145,7 @@ static int generic_register(struct generic_pf *pf)
 {
 	int ret;
 
-	/* Its vGPUs would be without the driver that serves the VFs. */
+	/* The VFs do not work without the driver of the PF. */
 	if (!pf->pdev->dev.driver)
 		return generic_refuse(generic_pf_name(pf), -ENODEV,
 				      "no driver is bound to it");
@@ -157,7 +159,7 @@ static int generic_register(struct generic_pf *pf)
 	if (!pf->vgpus)
 		return -ENOMEM;
 
-	/* When it refuses, it says why. */
+	/* A refusal is logged by the front-end. */
 	ret = nvvgpu_backend_register(pf->pdev, &generic_ops, pf, &pf->backend);
 	if (ret) {
 		kfree(pf->vgpus);
@@ -171,7 +173,7 @@ static int generic_register(struct generic_pf *pf)
  * generic_pf_enable() - offer the types of a PF to its VFs
  * @pf: the PF
  *
- * Return: 0, also when they are offered already, or a negative errno
+ * Return: 0, also if they are already offered, or a negative errno
  */
 int generic_pf_enable(struct generic_pf *pf)
 {
@@ -182,7 +184,7 @@ int generic_pf_enable(struct generic_pf *pf)
 	if (IS_ERR(pdev))
 		return PTR_ERR(pdev);
 
-	/* Its driver is neither bound nor unbound meanwhile. */
+	/* Prevent the driver from being bound or unbound meanwhile. */
 	device_lock(&pdev->dev);
 	scoped_guard(mutex, &generic_mutex) {
 		if (pf->pdev != pdev) {
@@ -202,7 +204,7 @@ int generic_pf_enable(struct generic_pf *pf)
  * generic_pf_disable() - withdraw the types of a PF
  * @pf: the PF
  *
- * Users of VFs are asked to close them, and this waits.  vGPUs are deleted.
+ * Asks the users of the VFs to close them, waits, and deletes the vGPUs.
  */
 void generic_pf_disable(struct generic_pf *pf)
 {
@@ -212,8 +214,8 @@ void generic_pf_disable(struct generic_pf *pf)
 }
 
 /*
- * Called with the PF's device_lock when its driver is unbound.  Without that
- * driver the VFs do not work, and most drivers remove them.
+ * Called with device_lock of the PF when its driver is being unbound.  Without
+ * this driver the VFs do not work, and most drivers remove them.
  */
 static int generic_notify(struct notifier_block *nb, unsigned long action,
 			  void *data)
@@ -233,7 +235,7 @@ static int generic_notify(struct notifier_block *nb, unsigned long action,
 			continue;
 		if (pf->backend)
 			pci_info(pf->pdev,
-				 "the driver leaves, and with it the vGPUs\n");
+				 "driver is being unbound, deleting the vGPUs\n");
 		generic_unregister(pf);
 		if (action == BUS_NOTIFY_REMOVED_DEVICE) {
 			pci_dev_put(pf->pdev);
@@ -249,7 +251,7 @@ static struct notifier_block generic_notifier = {
 };
 
 /**
- * generic_notifier_register() - hear of PFs that go
+ * generic_notifier_register() - watch for PFs that are removed
  *
  * Return: 0 or a negative errno
  */
