@@ -2,8 +2,8 @@
 /*
  * The contract between the nvvgpu front-end and its back-ends.
  *
- * The front-end, nvvgpu-vfio-pci, knows VFIO, iommufd and sysfs.  A back-end
- * knows one kind of GPU.  This header is the only bridge between them.
+ * The front-end, nvvgpu-vfio-pci, deals with VFIO, iommufd and sysfs.  A back-end
+ * deals with one kind of GPU.  This header is the only interface between them.
  */
 #ifndef _LINUX_NVVGPU_BACKEND_H
 #define _LINUX_NVVGPU_BACKEND_H
@@ -19,27 +19,26 @@ struct pci_dev;
 /**
  * DOC: Overview
  *
- * A back-end registers once for each physical function (PF) it manages with
- * nvvgpu_backend_register() and hands over a constant table of operations.
- * The virtual functions (VFs) of that PF that are bound to the front-end pull
- * their vGPUs from it.  A VF is named by its number, counted from 0 as
- * pci_iov_vf_id() does.  There is at most one vGPU on a VF.
+ * A back-end calls nvvgpu_backend_register() for each physical function (PF) that
+ * it manages, with a constant table of operations.  The front-end calls these
+ * operations for the virtual functions (VFs) of that PF.  VFs are numbered from 0,
+ * as by pci_iov_vf_id().  A VF has at most one vGPU.
  *
  * Calling rules, for every operation unless it says otherwise:
  *
- * - It is called in process context, may sleep, and should bound its time.
+ * - It is called in process context, may sleep, and should take a bounded time.
  * - Calls for one VF are serialized by the front-end; calls for different VFs
- *   run at the same time.
- * - It returns 0 or a negative errno.  The front-end passes the errno on and
- *   logs it once with the VF's name, so the back-end needs no message of its
- *   own unless it knows more than the errno tells.
+ *   run concurrently.
+ * - It returns 0 or a negative errno.  The front-end returns the errno to the
+ *   user and logs it once with the name of the VF.  The back-end should only log
+ *   details that the errno does not express.
  * - No operation is called before nvvgpu_backend_register() has filled in the
  *   handle, or once nvvgpu_backend_unregister() has returned.
- * - @priv is the pointer given to nvvgpu_backend_register(), @vgpu the one that
- *   @create has filled in.
- * - Strings and arrays travel with their capacity; strings are NUL terminated.
- *   Sizes are in bytes.
- * - Nothing is called from a file's release or from atomic context.
+ * - @priv is the pointer passed to nvvgpu_backend_register(), @vgpu the handle
+ *   that @create returned.
+ * - Strings and arrays are passed with their capacity; strings are NUL
+ *   terminated.  Sizes are in bytes.
+ * - Operations are not called from the release of a file.
  * - An operation must not call nvvgpu_backend_unregister().
  *
  * Life of a vGPU: create, then any number of (start, stop), then delete.
@@ -47,28 +46,28 @@ struct pci_dev;
  */
 
 /*
- * A table whose major differs is refused.  A minor only appends operations, all
- * of them optional: those that an older back-end does not know are features
- * that are absent, those that are newer than the front-end are not called.
+ * A table with another major version is refused.  A new minor version only appends
+ * optional operations: they are absent from an older back-end, and an older
+ * front-end does not call them.
  */
 #define NVVGPU_BACKEND_ABI_MAJOR	2
 #define NVVGPU_BACKEND_ABI_MINOR	0
 
-/* NVVGPU_NAME_LEN and the like, which user space knows, are in the uAPI header. */
+/* The uAPI header has NVVGPU_NAME_LEN and other limits that user space needs. */
 #define NVVGPU_REASON_LEN		96
 #define NVVGPU_MAX_AREAS		16
 #define NVVGPU_MAX_STATS		32
 
-/* As a wanted placement: the back-end takes the first one that is free. */
+/* Requested placement: the back-end uses the first one that is free. */
 #define NVVGPU_PLACEMENT_ANY		U32_MAX
 
 /**
- * enum nvvgpu_type_class - what a vGPU type is meant for
- * @NVVGPU_CLASS_ANY: nothing in particular
+ * enum nvvgpu_type_class - purpose of a vGPU type
+ * @NVVGPU_CLASS_ANY: any purpose
  * @NVVGPU_CLASS_COMPUTE: programs without a display
  * @NVVGPU_CLASS_WORKSTATION: a desktop with demanding graphics
  * @NVVGPU_CLASS_DESKTOP: a desktop
- * @NVVGPU_CLASS_APPLICATIONS: applications whose display goes elsewhere
+ * @NVVGPU_CLASS_APPLICATIONS: applications that are displayed remotely
  * @NVVGPU_NR_CLASSES: number of classes, not one itself
  */
 enum nvvgpu_type_class {
@@ -80,23 +79,23 @@ enum nvvgpu_type_class {
 	NVVGPU_NR_CLASSES,
 };
 
-/* The words for them in nvvgpu/supported_types */
+/* Names of the classes in nvvgpu/supported_types */
 extern const char * const nvvgpu_class_names[NVVGPU_NR_CLASSES];
 
 /**
- * struct nvvgpu_type_info - what a vGPU type offers
+ * struct nvvgpu_type_info - attributes of a vGPU type
  * @argsz: bytes that the front-end knows; set by it, see nvvgpu_type_info_set()
  * @id: number that users write to current_vgpu_type, not 0
- * @name: for people, see nvvgpu_type_name_valid(); names of one GPU differ
- * @class: what it is meant for
- * @fb_bytes: framebuffer
- * @bar_bytes: BAR sizes a guest will see, 0 where the VF's own size is kept
- * @heads: displays
+ * @name: name for users, unique on the GPU; see nvvgpu_type_name_valid()
+ * @class: purpose of the type
+ * @fb_bytes: size of the framebuffer
+ * @bar_bytes: BAR sizes that a guest sees, 0 to keep the size of the VF's BAR
+ * @heads: number of displays
  * @max_width: widest mode of a display, in pixels
  * @max_height: highest mode of a display, in pixels
- * @max_instances: the most that an empty GPU holds
- * @weight: share of engine time against other vGPUs, 0 where not scheduled so
- * @vendor: PCI vendor id the guest shall see, 0 to keep the VF's own
+ * @max_instances: maximum number of vGPUs of this type on an empty GPU
+ * @weight: relative share of engine time, 0 without such a scheduler
+ * @vendor: PCI vendor id that a guest sees, 0 to keep the VF's own
  * @device: PCI device id, valid with @vendor
  * @subsystem_vendor: PCI subsystem vendor id, 0 to keep the VF's own
  * @subsystem_device: PCI subsystem id, valid with @subsystem_vendor
@@ -122,9 +121,9 @@ struct nvvgpu_type_info {
 };
 
 /**
- * nvvgpu_type_info_set() - fill in what a type offers
- * @to: from the front-end, which may know more or less than the back-end
- * @from: the back-end's
+ * nvvgpu_type_info_set() - copy the attributes of a type
+ * @to: from the front-end, which may know more or fewer members
+ * @from: from the back-end
  */
 static inline void nvvgpu_type_info_set(struct nvvgpu_type_info *to,
 					const struct nvvgpu_type_info *from)
@@ -136,8 +135,8 @@ static inline void nvvgpu_type_info_set(struct nvvgpu_type_info *to,
 }
 
 /**
- * struct nvvgpu_range - a piece of a BAR or of an address space
- * @offset: where it begins
+ * struct nvvgpu_range - a range of a BAR or of an address space
+ * @offset: start of the range
  * @length: bytes, not 0
  */
 struct nvvgpu_range {
@@ -150,18 +149,17 @@ struct nvvgpu_range {
 #define NVVGPU_BAR_MMAP			0x4
 
 /**
- * struct nvvgpu_bar_info - how one BAR of a vGPU looks to its user
+ * struct nvvgpu_bar_info - shape of a BAR as the user sees it
  * @argsz: bytes that the front-end knows; set by it
- * @size: a power of two, at most the VF's own BAR; 0 hides the BAR.  The
- *        front-end fills in the VF's own size before it asks
- * @flags: NVVGPU_BAR_*; the front-end fills in all that the VF's BAR allows,
- *         the back-end may only take away.  What may be mapped may also be
- *         read and written
- * @nr_sparse: number of areas in @sparse; 0 means that all may be mapped
- * @sparse: the page-aligned areas that may be mapped, when only some may
+ * @size: a power of two, at most the size of the VF's own BAR, which the
+ *        front-end fills in before the call; 0 hides the BAR
+ * @flags: NVVGPU_BAR_*; the front-end fills in those that the VF's BAR supports,
+ *         and the back-end may clear some.  NVVGPU_BAR_MMAP requires the others
+ * @nr_sparse: number of areas in @sparse; 0 if the whole BAR can be mapped
+ * @sparse: the page-aligned areas that can be mapped
  * @nr_trapped: number of areas in @trapped
- * @trapped: areas that are read and written by bar_read and bar_write instead
- *           of the hardware; never mapped
+ * @trapped: areas whose accesses call bar_read and bar_write instead of reaching
+ *           the hardware; they cannot be mapped
  */
 struct nvvgpu_bar_info {
 	u32 argsz;
@@ -174,10 +172,10 @@ struct nvvgpu_bar_info {
 };
 
 /**
- * struct nvvgpu_vm_context - who starts a vGPU
+ * struct nvvgpu_vm_context - the user of a vGPU
  * @argsz: bytes that the front-end knows; set by it
- * @pid: process that opens the device, as the initial PID namespace numbers it
- * @params: "key=value,key=value" as written to vgpu_params, "" when none
+ * @pid: process that opens the device, in the initial PID namespace
+ * @params: "key=value,key=value" as written to vgpu_params, or ""
  */
 struct nvvgpu_vm_context {
 	u32 argsz;
@@ -186,13 +184,13 @@ struct nvvgpu_vm_context {
 };
 
 /**
- * struct nvvgpu_chunk - a piece of a vGPU's state on its way out or in
- * @kind: chosen by the back-end, opaque to the front-end
- * @flags: chosen by the back-end, opaque to the front-end
- * @offset: of this piece within its @kind
- * @span: bytes of the vGPU's state that the piece stands for; may exceed
- *        @length, as for a run of zeroes
- * @length: bytes in the buffer that goes with it
+ * struct nvvgpu_chunk - a chunk of the state of a vGPU
+ * @kind: defined by the back-end, opaque to the front-end
+ * @flags: defined by the back-end, opaque to the front-end
+ * @offset: offset of the chunk within its @kind
+ * @span: bytes of state that the chunk covers; exceeds @length for instance for a
+ *        run of zeroes
+ * @length: bytes of data in the buffer of the chunk
  */
 struct nvvgpu_chunk {
 	u32 kind;
@@ -203,9 +201,9 @@ struct nvvgpu_chunk {
 };
 
 /**
- * enum nvvgpu_suspend_level - how still a vGPU stands
- * @NVVGPU_SUSPEND_P2P: begins no DMA and has drained what it began
- * @NVVGPU_SUSPEND_ALL: and raises no interrupt and changes nothing inside
+ * enum nvvgpu_suspend_level - levels of a suspended vGPU
+ * @NVVGPU_SUSPEND_P2P: the vGPU starts no DMA, and earlier DMA has completed
+ * @NVVGPU_SUSPEND_ALL: also, it raises no interrupts and its state is frozen
  */
 enum nvvgpu_suspend_level {
 	NVVGPU_SUSPEND_P2P,
@@ -218,9 +216,9 @@ enum nvvgpu_suspend_level {
 #define NVVGPU_MIG_PRE_COPY		0x2
 
 /**
- * struct nvvgpu_stat - one counter
- * @name: a word for it, lower case
- * @value: only ever grows while the vGPU exists
+ * struct nvvgpu_stat - a counter
+ * @name: one word, lower case
+ * @value: never decreases while the vGPU exists
  */
 struct nvvgpu_stat {
 	const char *name;
@@ -228,17 +226,17 @@ struct nvvgpu_stat {
 };
 
 /**
- * struct nvvgpu_backend_ops - what a back-end can do
+ * struct nvvgpu_backend_ops - operations of a back-end
  *
- * The table is constant and is checked as a whole when it is registered.
- * Operations marked optional may be NULL; those of a group come together.
+ * The table is constant and is checked when it is registered.  Operations marked
+ * optional may be NULL; implement all operations of a group or none.
  */
 struct nvvgpu_backend_ops {
-	/** @name: of the back-end, a word */
+	/** @name: name of the back-end, one word */
 	const char *name;
 	/**
-	 * @owner: THIS_MODULE, which is NULL for what is built in; pinned while
-	 * a vGPU of a registered back-end is open
+	 * @owner: THIS_MODULE, which is NULL for built-in code; referenced while
+	 * a vGPU of the back-end is open
 	 */
 	struct module *owner;
 	/** @abi_major: NVVGPU_BACKEND_ABI_MAJOR */
@@ -249,66 +247,68 @@ struct nvvgpu_backend_ops {
 	u32 size;
 
 	/**
-	 * @get_types: fill in at most @capacity type ids; returns how many there
-	 * are.  More than @capacity is -EOVERFLOW.
+	 * @get_types: fill in at most @capacity type ids and return their number;
+	 * -EOVERFLOW if there are more
 	 */
 	int (*get_types)(void *priv, u32 *ids, size_t capacity);
 	/** @get_type_info: fill in the zeroed @info; -ENOENT for an unknown type */
 	int (*get_type_info)(void *priv, u32 type,
 			     struct nvvgpu_type_info *info);
 	/**
-	 * @get_available: number of vGPUs of this type that could be created
-	 * now; when that is 0, says why in a few words in @reason.  -ENOENT for
-	 * an unknown type.
+	 * @get_available: return the number of vGPUs of this type that could be
+	 * created now; if it is 0, fill in a short reason.  -ENOENT for an
+	 * unknown type.
 	 */
 	int (*get_available)(void *priv, u32 type, char *reason, size_t len);
 
 	/**
 	 * @create: create a vGPU on this VF and reserve its framebuffer, which
-	 * reads as zero.  *@placement is the wanted one or NVVGPU_PLACEMENT_ANY
-	 * and becomes the actual one.  *@vgpu is set to a handle, not NULL,
-	 * which every other operation of the vGPU is given.  -ENOENT: no such
-	 * type; -ENOSPC: no room; -EBUSY: that placement is taken; -EINVAL: no
-	 * such placement.  Undone by @delete.
+	 * reads as zero.  *@placement is the requested one or
+	 * NVVGPU_PLACEMENT_ANY; set it to the actual one.  Set *@vgpu to a
+	 * handle, not NULL, which is passed to all other operations of the vGPU.
+	 * -ENOENT: unknown type; -ENOSPC: no room; -EBUSY: placement is taken;
+	 * -EINVAL: invalid placement.  Undone by @delete.
 	 */
 	int (*create)(void *priv, unsigned int vf, u32 type, u32 *placement,
 		      void **vgpu);
 	/**
-	 * @delete: remove the vGPU; its framebuffer is scrubbed before anybody
-	 * else can see it.  The VF's VFIO device is closed, always: nobody has
-	 * its BARs mapped.  After a failure the vGPU is in error and @delete may
-	 * be called again, also when the VF itself is gone.
+	 * @delete: delete the vGPU; scrub its framebuffer before another vGPU
+	 * can get it.  The VFIO device of the VF is always closed, so its BARs
+	 * are not mapped.  After a failure the vGPU is in error, and @delete may
+	 * be called again, even after the VF itself was removed.
 	 */
 	int (*delete)(void *vgpu);
 	/**
-	 * @start: a user has opened the VF's device; work may begin.  The VF has
-	 * been reset, and nothing of an earlier user may be visible.  Undone by
+	 * @start: prepare the vGPU for a user that opens the VF's device.  The VF
+	 * has been reset.  No data of an earlier user may be visible.  Undone by
 	 * @stop.
 	 */
 	int (*start)(void *vgpu,
 		     const struct nvvgpu_vm_context *ctx);
 	/**
-	 * @stop: the user has gone; on return the vGPU does no DMA, raises no
-	 * interrupt, and nothing of the user's is left for the next one.
+	 * @stop: stop the vGPU when its device is closed.  On return it performs
+	 * no DMA and raises no interrupts, and no data of the user is left for
+	 * the next one.
 	 */
 	int (*stop)(void *vgpu);
 	/**
-	 * @reset_prepare: optional, with @reset_done; the VF is about to be
-	 * reset, by its user or by the host, started or not.  Not called for a
-	 * vGPU that has crashed.  An operation that resets its own VF uses
-	 * pcie_flr(), which does not call back.
+	 * @reset_prepare: optional, with @reset_done; quiesce the vGPU before the
+	 * VF is reset by its user or by the host, started or not.  Not called
+	 * for a crashed vGPU.  An operation that resets its own VF must use
+	 * pcie_flr(), which does not call this.
 	 */
 	void (*reset_prepare)(void *vgpu);
 	/**
 	 * @reset_done: optional, with @reset_prepare; called once for each
-	 * @reset_prepare, when the reset is over; on return the vGPU is as it
-	 * was after @create or @start.  A failure means that it has crashed.
+	 * @reset_prepare after the reset.  On return the vGPU is in the state
+	 * that it had after @create or @start.  A failure means that it has
+	 * crashed.
 	 */
 	int (*reset_done)(void *vgpu);
 
 	/**
-	 * @get_bar_info: optional; shape the BAR of a created vGPU.  Asked after
-	 * @create, and once more after each @start, when that may tell more.
+	 * @get_bar_info: optional; describe the shape of a BAR.  Called after
+	 * @create, and again after each @start, when the back-end may know more.
 	 * Without it a vGPU has the VF's own BARs.
 	 */
 	int (*get_bar_info)(void *vgpu, unsigned int bar,
@@ -334,9 +334,9 @@ struct nvvgpu_backend_ops {
 	u32 state_version_min;
 	/**
 	 * @suspend: optional, the migration group begins here.  Bring a started
-	 * vGPU to the level, be it higher or lower than the one it is at.  A
-	 * failure leaves it at the level where it was.  Without NVVGPU_MIG_P2P
-	 * the level is always NVVGPU_SUSPEND_ALL.
+	 * vGPU to this level, which may be higher or lower than the current one.
+	 * A failure leaves it at the current level.  Without NVVGPU_MIG_P2P the
+	 * level is always NVVGPU_SUSPEND_ALL.
 	 */
 	int (*suspend)(void *vgpu,
 		       enum nvvgpu_suspend_level level);
@@ -344,48 +344,49 @@ struct nvvgpu_backend_ops {
 	int (*resume)(void *vgpu);
 	/**
 	 * @state_size: migration group; estimate the bytes of data that @save
-	 * will return until the end, without runs of zeroes.  Without a session,
-	 * estimate those of one that begins now.
+	 * will still return, without runs of zeroes.  Without a session, estimate
+	 * those of a session that starts now.
 	 */
 	int (*state_size)(void *vgpu, u64 *bytes);
-	/** @save_begin: migration group; from here on changes are tracked */
+	/** @save_begin: migration group; start a session and track changes */
 	int (*save_begin)(void *vgpu);
 	/**
-	 * @save: migration group; the next piece, in at most @capacity bytes,
-	 * which are NVVGPU_MIG_DATA_MAX.  The buffer is whole pages of its
-	 * own: is_vmalloc_addr(), or a folio.  That is what a GPU may write to
-	 * directly, by dma_map_single(); a back-end that cannot be sure that
-	 * the GPU has finished keeps a reference to the folio, and fails.
-	 * Called by the user's process.
-	 * Returns 1 with a piece, 0 when there is none for now.  While the vGPU
-	 * runs only what can be sent early is offered; at NVVGPU_SUSPEND_ALL
-	 * everything that is left, and 0 is then the end.  Without
+	 * @save: migration group; save the next chunk, in at most @capacity
+	 * bytes, which is NVVGPU_MIG_DATA_MAX.  The buffer consists of whole
+	 * pages.  Unless is_vmalloc_addr(), it is a folio, and the GPU may write
+	 * to it directly, by dma_map_single().  A back-end that does not know
+	 * whether the GPU has finished must keep a reference to the folio, and
+	 * fail.  Called in the context of the user.
+	 * Returns 1 with a chunk, or 0 if there is none for now.  While the vGPU
+	 * runs, only return state that can be sent early; at NVVGPU_SUSPEND_ALL,
+	 * all remaining state, and 0 means the end.  Without
 	 * NVVGPU_MIG_PRE_COPY it is only called at NVVGPU_SUSPEND_ALL.
 	 */
 	int (*save)(void *vgpu, struct nvvgpu_chunk *chunk,
 		    void *buf, size_t capacity);
-	/** @save_end: migration group; undo @save_begin, whether all was read or not */
+	/** @save_end: migration group; undo @save_begin, even before the end */
 	void (*save_end)(void *vgpu);
 	/**
-	 * @load_begin: migration group; the vGPU is at NVVGPU_SUSPEND_ALL.  What
-	 * follows comes from a @save of the same back-end and type, of a state
-	 * version from @state_version_min to @state_version, but need not be
-	 * what that has given.  Nobody tells which version: a piece that changes
-	 * gets another kind.
+	 * @load_begin: migration group; start to load.  The vGPU is at
+	 * NVVGPU_SUSPEND_ALL.  The chunks claim to be from a @save of the same
+	 * back-end and type, with a state version from @state_version_min to
+	 * @state_version, but their content is not trusted.  The version is not
+	 * passed: use another kind for a chunk whose format changes.
 	 */
 	int (*load_begin)(void *vgpu);
 	/**
-	 * @load: migration group; take one piece; -EINVAL for one that cannot
-	 * be.  The data is in a buffer as that of @save, and stays there until
-	 * the next @load or @load_end.  What only the GPU can find wrong with a
-	 * piece may be told by a later @load or by the commit.
+	 * @load: migration group; load a chunk, -EINVAL if it is invalid.  The
+	 * buffer is like that of @save, and remains unchanged until the next
+	 * @load or @load_end.  If the GPU checks chunks asynchronously, a later
+	 * @load or the commit may return the error.
 	 */
 	int (*load)(void *vgpu,
 		    const struct nvvgpu_chunk *chunk, const void *buf);
 	/**
-	 * @load_end: migration group; with @commit check that the state is whole
-	 * and make it effective, else forget it: the vGPU is as after @start.  A
-	 * commit that fails is followed by a @load_end without.
+	 * @load_end: migration group; with @commit, check that the state is
+	 * complete and apply it; otherwise, discard it: the vGPU is in the state
+	 * that it had after @start.  A failed commit is followed by a @load_end
+	 * without @commit.
 	 */
 	int (*load_end)(void *vgpu, bool commit);
 	/**
@@ -399,67 +400,65 @@ struct nvvgpu_backend_ops {
 	/**
 	 * @dma_log_start: optional, the DMA log group begins here.  Log the
 	 * vGPU's DMA writes in these IOVA ranges; *@page_size, a power of
-	 * two, is the wanted granularity and becomes the one used.
+	 * two, is the requested granularity; set it to the actual one.
 	 */
 	int (*dma_log_start)(void *vgpu,
 			     const struct nvvgpu_range *ranges, u32 nr_ranges,
 			     u64 *page_size);
-	/** @dma_log_stop: DMA log group; may be called when none is running */
+	/** @dma_log_stop: DMA log group; may be called without an active log */
 	int (*dma_log_stop)(void *vgpu);
 	/**
 	 * @dma_log_read: DMA log group; set the bits of the pages that were
-	 * written and forget it.  The range consists of whole pages of the
-	 * size that @dma_log_start has told; bit n % 8 of byte n / 8 of @bits,
-	 * which is zeroed, is its page n.
+	 * written, and clear them in the log.  The range consists of whole pages
+	 * of the granularity of @dma_log_start; bit n % 8 of byte n / 8 of
+	 * @bits, which is zeroed, is its page n.
 	 */
 	int (*dma_log_read)(void *vgpu, u64 iova, u64 length,
 			    u8 *bits);
 
 	/**
-	 * @get_stats: optional; fill in at most @capacity counters of the vGPU,
-	 * returns how many.  Called while other operations of the vGPU are in
-	 * progress, except @create and @delete, and at most ten times a second.
+	 * @get_stats: optional; fill in at most @capacity counters of the vGPU
+	 * and return their number.  Called concurrently with other operations of
+	 * the vGPU except @create and @delete, at most ten times a second.
 	 */
 	int (*get_stats)(void *vgpu, struct nvvgpu_stat *stats,
 			 size_t capacity);
 
 	/**
-	 * @get_placement: optional; where the vGPU is now, asked when
-	 * NVVGPU_EVENT_PLACEMENT has been reported
+	 * @get_placement: optional; get the placement of the vGPU.  Called after
+	 * NVVGPU_EVENT_PLACEMENT was reported.
 	 */
 	int (*get_placement)(void *vgpu, u32 *placement);
 
 	/**
-	 * @save_ahead: optional beside the migration group; @save has just
-	 * given a piece, and the next call of it will have this buffer.  Have
-	 * the GPU begin to fill it, while the front-end is busy with the piece.
-	 * @save_end may come instead.
+	 * @save_ahead: optional, requires the migration group; start to fill the
+	 * buffer of the next @save, while the front-end handles the chunk that
+	 * the previous one returned.  @save_end may be called instead.
 	 */
 	void (*save_ahead)(void *vgpu, void *buf,
 			   size_t capacity);
 
 	/**
-	 * @recover: optional; the vGPU has crashed and is stopped: bring it back
-	 * as it was after @create, with the same placement and framebuffer,
-	 * which reads as zero.  A user may have the VF's device open and its
-	 * BARs mapped, so no other vGPU may get that memory at any time.
-	 * Without it, or after a failure, the vGPU stays in error until it is
-	 * deleted.
+	 * @recover: optional; recover a crashed vGPU, which is stopped, to the
+	 * state that it had after @create, with the same placement and
+	 * framebuffer.  The framebuffer reads as zero.  A user may have the VF's
+	 * device open and its BARs mapped, so no other vGPU may get this memory
+	 * at any time.  Without this operation, or after a failure, the vGPU
+	 * stays in error until it is deleted.
 	 */
 	int (*recover)(void *vgpu);
 };
 
 /**
- * enum nvvgpu_event - what a back-end reports about one VF
- * @NVVGPU_EVENT_CRASHED: the vGPU is lost: its user is notified by the ERR
- *	interrupt.  A reset of the VF calls @recover; without that, only a
- *	delete brings the VF back.
- * @NVVGPU_EVENT_FAULT: the vGPU did a DMA that was refused, or its work failed
- *	otherwise
- * @NVVGPU_EVENT_GUEST_UP: the guest's driver has come
- * @NVVGPU_EVENT_GUEST_DOWN: the guest's driver has gone
+ * enum nvvgpu_event - events of a VF
+ * @NVVGPU_EVENT_CRASHED: the vGPU has crashed.  Its user is notified by the ERR
+ *	interrupt.  A reset of the VF calls @recover; without that operation, the
+ *	vGPU must be deleted.
+ * @NVVGPU_EVENT_FAULT: a DMA of the vGPU was refused, or other work has failed
+ * @NVVGPU_EVENT_GUEST_UP: the driver in the guest has started
+ * @NVVGPU_EVENT_GUEST_DOWN: the driver in the guest has stopped
  * @NVVGPU_EVENT_DISPLAY: the mode of a display has changed
- * @NVVGPU_EVENT_PLACEMENT: the vGPU has been moved to another placement
+ * @NVVGPU_EVENT_PLACEMENT: the placement of the vGPU has changed
  * @NVVGPU_NR_EVENTS: number of events, not one itself
  */
 enum nvvgpu_event {
@@ -476,12 +475,12 @@ enum nvvgpu_event {
 #define NVVGPU_EVENT_HAS_ADDRESS	0x2
 
 /**
- * struct nvvgpu_event_info - a report about one VF
+ * struct nvvgpu_event_info - report of an event
  * @argsz: bytes that the back-end knows; set by it
- * @event: what has happened
- * @flags: NVVGPU_EVENT_HAS_*, for each of the following that is valid
- * @code: cause, as the hardware or its firmware numbers it
- * @address: that the vGPU accessed, as for a DMA that was refused
+ * @event: the event
+ * @flags: NVVGPU_EVENT_HAS_* for each valid member below
+ * @code: cause, as a number of the hardware or the firmware
+ * @address: accessed address, for instance of a refused DMA
  */
 struct nvvgpu_event_info {
 	u32 argsz;
