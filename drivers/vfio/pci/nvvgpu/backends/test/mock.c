@@ -2,10 +2,9 @@
 /*
  * nvvgpu-mock: a back-end without hardware for the selftests.
  *
- * It registers for any SR-IOV PF, with tables that are sound and that are not,
- * and watches whether the front-end keeps the rules of the contract: what it
- * breaks is counted as a violation.  It is told what to do through debugfs, in
- * nvvgpu-mock/:
+ * It registers for any SR-IOV PF, with valid and invalid tables, and checks
+ * whether the front-end follows the rules of the contract.  A rule that is broken
+ * is counted as a violation.  Tests control it through debugfs, in nvvgpu-mock/:
  *
  *   register	"<PF> <table>", see mock_tables
  *   unregister	"<PF>"
@@ -14,9 +13,9 @@
  *   fail	"<operation> <errno>" makes an operation fail, "none" ends that
  *   block	name of an operation that does not return until this is "none"
  *   bar	"<BAR> <size> <trapped from> <trapped bytes>", "none" ends that
- *   placement	what get_placement tells
+ *   placement	placement that get_placement returns
  *   master	number of a VF that is a bus master at every reset_prepare
- *   calls	how often each operation has been called, and the violations
+ *   calls	number of calls of each operation, and of violations
  */
 #include <linux/atomic.h>
 #include <linux/bitops.h>
@@ -81,12 +80,12 @@ struct mock;
 /**
  * struct mock_vgpu - one VF
  * @mock: its registration
- * @vf: its number
- * @busy: an operation for it is at work
+ * @vf: number of the VF
+ * @busy: an operation for the VF is in progress
  * @created: between create and delete
  * @started: between start and stop
  * @prepared: between reset_prepare and reset_done
- * @trapped: what a trapped area holds
+ * @trapped: content of the trapped area
  */
 struct mock_vgpu {
 	struct mock *mock;
@@ -101,12 +100,12 @@ struct mock_vgpu {
 /**
  * struct mock - one registration
  * @node: entry in mocks
- * @pf: holds a reference
- * @backend: the front-end's handle
+ * @pf: the PF, holds a reference
+ * @backend: handle from the front-end
  * @gone: nvvgpu_backend_unregister() has returned
- * @ops: the table; what follows it is not NULL
- * @after: what follows it
- * @vgpus: by number of the VF
+ * @ops: the table
+ * @after: operations of a newer contract, not NULL
+ * @vgpus: indexed by number of the VF
  */
 struct mock {
 	struct list_head node;
@@ -132,7 +131,7 @@ static u32 mock_placement;
 static u32 mock_master = U32_MAX;
 static struct dentry *mock_dir;
 
-/* What get_bar_info answers for one BAR */
+/* Shape of one BAR for get_bar_info */
 static int mock_bar = -1;
 static u64 mock_bar_size;
 static u32 mock_bar_denied;
@@ -147,18 +146,18 @@ static void mock_expect(bool kept, const char *rule)
 	pr_err(KBUILD_MODNAME ": violation: %s\n", rule);
 }
 
-/* Every operation begins with this: counted, blocked and failing when told to */
+/* Called by every operation: count it, and block or fail on request. */
 static int mock_enter(struct mock *mock, enum mock_op op)
 {
 	atomic64_inc(&mock_calls[op]);
-	mock_expect(!mock->gone, "an operation after the back-end has gone");
+	mock_expect(!mock->gone, "operation after nvvgpu_backend_unregister()");
 	if (READ_ONCE(mock_block_op) == op)
 		wait_event(mock_wait, READ_ONCE(mock_block_op) != op);
 
 	return READ_ONCE(mock_fail_op) == op ? -READ_ONCE(mock_fail_errno) : 0;
 }
 
-/* Likewise for one VF, of which there is one at a time */
+/* Like mock_enter(), for operations of a VF, which must be serialized */
 static struct mock_vgpu *mock_enter_vf(void *handle, enum mock_op op, int *ret)
 {
 	struct mock_vgpu *vgpu = handle;
@@ -202,7 +201,7 @@ static int mock_get_type_info(void *priv, u32 type,
 	return 0;
 }
 
-/* Another type, under the same id */
+/* Describe another type with the same id. */
 static int mock_get_larger_type_info(void *priv, u32 type,
 				     struct nvvgpu_type_info *info)
 {
@@ -235,7 +234,7 @@ static int mock_get_available(void *priv, u32 type, char *reason, size_t len)
 	for (vf = 0; vf < MOCK_MAX_VFS; vf++)
 		used += mock->vgpus[vf].created;
 	if (used >= MOCK_INSTANCES)
-		strscpy(reason, "the mock is full", len);
+		strscpy(reason, "no room on the mock", len);
 
 	return max(MOCK_INSTANCES - used, 0);
 }
@@ -304,7 +303,7 @@ static int mock_stop(void *handle)
 	return mock_leave_vf(vgpu, ret);
 }
 
-/* A user has made the VF a bus master, and only a reset ends that. */
+/* A user has enabled bus mastering of the VF, which only a reset disables. */
 static bool mock_was_reset(struct mock_vgpu *vgpu)
 {
 	struct pci_dev *pdev;
@@ -439,7 +438,7 @@ static int mock_get_placement(void *handle, u32 *placement)
 	return mock_leave_vf(vgpu, ret);
 }
 
-/* Never called: they make groups of operations whole, or not. */
+/* Never called: they complete groups of operations, or leave them incomplete. */
 static int mock_vf_op(void *handle)
 {
 	return -EOPNOTSUPP;
@@ -533,14 +532,14 @@ static void mock_nameless(struct nvvgpu_backend_ops *ops)
 	ops->get_type_info = mock_get_nameless_type_info;
 }
 
-/* Of the contract before this one */
+/* A table of an older major version */
 static void mock_old(struct nvvgpu_backend_ops *ops)
 {
 	ops->abi_major = 1;
 	ops->abi_minor = 4;
 }
 
-/* Of a time when there are operations that this front-end does not know */
+/* A table of a newer minor version, with operations that the front-end lacks */
 static void mock_new(struct nvvgpu_backend_ops *ops)
 {
 	ops->abi_minor = NVVGPU_BACKEND_ABI_MINOR + 1;
@@ -750,7 +749,7 @@ static int mock_register(const char *name, const char *table)
 				      &mock->backend);
 	if (ret)
 		goto out_free;
-	/* What the front-end knows of the table it has taken. */
+	/* Only the copy that the front-end has made may be used from now on. */
 	memset(&mock->ops, 0xff, sizeof(mock->ops));
 	list_add_tail(&mock->node, &mocks);
 
@@ -782,7 +781,7 @@ static void mock_unregister(struct mock *mock)
 	mock_free(mock);
 }
 
-/* One line from user space, without the newline */
+/* Copy one line from user space, without the newline. */
 static int mock_line(const char __user *buf, size_t count, char *line,
 		     size_t len)
 {
@@ -873,7 +872,7 @@ static ssize_t event_write(struct file *file, const char __user *buf,
 	if (ret)
 		return ret;
 
-	/* As from an interrupt */
+	/* Report the events like an interrupt handler. */
 	local_irq_save(flags);
 	while ((word = strsep(&text, " "))) {
 		ret = mock_event(mock, vf, word);
