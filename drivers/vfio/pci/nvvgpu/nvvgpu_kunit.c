@@ -917,3 +917,4 @@ kunit_test_suites(&region_suite, &config_suite, &params_suite, &events_suite,
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("KUnit tests for nvvgpu-vfio-pci");
 MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
+MODULE_IMPORT_NS("NVVGPU");
