@@ -669,7 +669,7 @@ TEST_F(generic, all_backends_at_once)
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 
 	ASSERT_EQ(0, mod_add("nvvgpu-rm-standin", ""));
-	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
+	ASSERT_EQ(0, mod_add("nvvgpu-rm", "pinned=N"));
 	ASSERT_EQ(0, pf_prepare(&nvme, OTHER_DRIVER, 2));
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", nvme.bdf));
 	ASSERT_EQ(0, vf_set_type(nvme.vf[0], 256));

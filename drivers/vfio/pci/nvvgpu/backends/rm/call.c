@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-rm: the provider's functions, with a bound to what they write and to
- * how long they take.
+ * nvvgpu-rm: functions of the RM, with bounds on what they write and on how
+ * long they take.
  *
- * Several of them take a buffer without its length.  Each gets a page, of which
- * it should leave all but the beginning alone; whether it has is tested.
+ * Several of them get a buffer without its length.  Each such buffer is a page
+ * that is filled with a pattern behind the length that the RM is known to
+ * respect, so that an overrun is detected.
  */
 #include <linux/cleanup.h>
+#include <linux/completion.h>
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -18,7 +20,7 @@
 static unsigned int start_timeout_ms = 25000;
 module_param(start_timeout_ms, uint, 0644);
 MODULE_PARM_DESC(start_timeout_ms,
-		 "How long to wait for the provider to start a vGPU (25000)");
+		 "milliseconds to wait for the RM to start a vGPU (25000)");
 
 static void *rm_buffer_alloc(size_t len)
 {
@@ -36,26 +38,26 @@ static int rm_buffer_check(struct pci_dev *pdev, const char *op, const u8 *buf,
 	if (!memchr_inv(buf + len, RM_UNTOUCHED, PAGE_SIZE - len))
 		return 0;
 
-	dev_warn_ratelimited(&pdev->dev,
-			     "%s: the provider has written more than %zu bytes\n",
-			     op, len);
+	dev_warn_ratelimited(&pdev->dev, "%s wrote more than %zu bytes\n", op,
+			     len);
 	return -EOVERFLOW;
 }
 
 /**
- * rm_get_text() - get_name, get_description or get_instances
- * @pf: the GPU
+ * rm_get_text() - call get_name, get_description or get_instances
+ * @gpu: the GPU
+ * @pdev: its PF or one of its VFs
  * @op: name of the function
  * @get: the function
  * @type: id of the type
- * @text: receives the text
- * @len: room in @text, and what the function may write
+ * @text: receives the text, without the newline at its end
+ * @len: size of @text, and what the function may write
  *
- * Return: 0 or a negative errno; -EOVERFLOW when there was more
+ * Return: 0; -EOVERFLOW if the text is longer; -ENOMEM; or the error of the RM
  */
-int rm_get_text(struct pci_dev *pf, const char *op,
-		u32 (*get)(struct pci_dev *pf, u32 type, char *buf), u32 type,
-		char *text, size_t len)
+int rm_get_text(struct rm_gpu *gpu, struct pci_dev *pdev, const char *op,
+		u32 (*get)(struct pci_dev *pdev, u32 type, char *buf),
+		u32 type, char *text, size_t len)
 {
 	char *buf __free(kfree) = rm_buffer_alloc(len);
 	int ret;
@@ -63,27 +65,32 @@ int rm_get_text(struct pci_dev *pf, const char *op,
 	if (!buf)
 		return -ENOMEM;
 
-	ret = rm_check(pf, op, get(pf, type, buf));
+	ret = rm_check(gpu, pdev, op, get(pdev, type, buf));
 	if (ret)
 		return ret;
-	ret = rm_buffer_check(pf, op, buf, len);
+	ret = rm_buffer_check(pdev, op, buf, len);
 	if (ret)
 		return ret;
+	/* If the buffer is full, the text is not terminated. */
+	if (strnlen(buf, len) == len)
+		return -EOVERFLOW;
+	strscpy(text, strim(buf), len);
 
-	/* One that fills the buffer leaves no room for the end of a string. */
-	return strscpy(text, buf, len) < 0 ? -EOVERFLOW : 0;
+	return 0;
 }
 
 /**
- * rm_get_creatable() - get_types
+ * rm_get_creatable() - call get_types
+ * @gpu: the GPU
  * @vf: the VF
- * @ids: room for NVVGPU_RM_MAX_TYPES ids
+ * @ids: receives at most NVIDIA_VGPU_MAX_TYPES ids
  *
- * Return: how many types can be created on the VF, or a negative errno
+ * Return: the number of types that can be created on the VF; -EOVERFLOW if the
+ * RM reports too many; -ENOMEM; or the error of the RM
  */
-int rm_get_creatable(struct pci_dev *vf, u32 *ids)
+int rm_get_creatable(struct rm_gpu *gpu, struct pci_dev *vf, u32 *ids)
 {
-	size_t len = NVVGPU_RM_MAX_TYPES * sizeof(*ids);
+	size_t len = NVIDIA_VGPU_MAX_TYPES * sizeof(*ids);
 	u32 count = 0;
 	int ret;
 
@@ -91,65 +98,75 @@ int rm_get_creatable(struct pci_dev *vf, u32 *ids)
 	if (!buf)
 		return -ENOMEM;
 
-	ret = rm_check(vf, "get_types", rm_ops.get_types(vf, buf, &count));
+	ret = rm_check(gpu, vf, "get_types", rm_ops.get_types(vf, buf, &count));
 	if (ret)
 		return ret;
 	ret = rm_buffer_check(vf, "get_types", (u8 *)buf, len);
 	if (ret)
 		return ret;
-	if (count > NVVGPU_RM_MAX_TYPES)
+	if (count > NVIDIA_VGPU_MAX_TYPES)
 		return -EOVERFLOW;
 	memcpy(ids, buf, count * sizeof(*ids));
 
 	return count;
 }
 
-static bool rm_answered(struct rm_vgpu *vgpu)
+/**
+ * rm_vm_name_alloc() - allocate rm_vgpu::vm_name
+ *
+ * Return: the buffer, to be freed by kfree(), or NULL
+ */
+u8 *rm_vm_name_alloc(void)
 {
-	return READ_ONCE(vgpu->status) != NVVGPU_RM_PENDING;
+	return rm_buffer_alloc(NVIDIA_VGPU_VM_NAME_LEN);
 }
 
 /**
- * rm_start() - vgpu_start, and the wait for its end
- * @vgpu: the vGPU
- * @pid: of the VMM
+ * struct rm_waiter - wait for the answer to a start
+ * @entry: in rm_vgpu::wait
+ * @woken: completed by each wake-up
  *
- * When the provider has been asked but has not answered, @vgpu->unanswered
- * says so: the answer may come until the vGPU is deleted.
- *
- * Return: 0; -ETIMEDOUT; -EINTR when the process is killed; -ENODEV when the
- * provider takes the GPU back meanwhile; else what the provider says
+ * The RM wakes only interruptible waiters, but a start that has been given up
+ * costs the vGPU, so only a fatal signal may interrupt it.
  */
-int rm_start(struct rm_vgpu *vgpu, pid_t pid)
+struct rm_waiter {
+	wait_queue_entry_t entry;
+	struct completion woken;
+};
+
+static int rm_waiter_wake(wait_queue_entry_t *entry, unsigned int mode,
+			  int flags, void *key)
 {
-	char *name __free(kfree) = rm_buffer_alloc(NVVGPU_RM_VM_NAME_LEN);
-	struct rm_gpu *gpu = vgpu->gpu;
-	long left;
-	int ret;
+	complete(&container_of(entry, struct rm_waiter, entry)->woken);
 
-	if (!name)
-		return -ENOMEM;
+	return 1;
+}
 
-	vgpu->starts++;
-	WRITE_ONCE(vgpu->status, NVVGPU_RM_PENDING);
-	ret = rm_check(vgpu->pdev, "vgpu_start",
-		       rm_ops.vgpu_start(vgpu->id, &vgpu->wait, &vgpu->status,
-					 name, pid));
-	if (ret)
-		return ret;
-	vgpu->unanswered = true;
-	ret = rm_buffer_check(vgpu->pdev, "vgpu_start", name,
-			      NVVGPU_RM_VM_NAME_LEN);
-	if (ret)
-		return ret;
+static bool rm_answered(struct rm_vgpu *vgpu)
+{
+	return READ_ONCE(vgpu->status) != NVIDIA_VGPU_PENDING;
+}
 
-	left = wait_event_killable_timeout(vgpu->wait,
-					   rm_answered(vgpu) ||
-					   READ_ONCE(gpu->going),
-					   msecs_to_jiffies(READ_ONCE(start_timeout_ms)));
+/* Wait for the answer to a start.  Return the time left or -ERESTARTSYS. */
+static long rm_wait(struct rm_vgpu *vgpu, struct rm_waiter *waiter)
+{
+	long left = msecs_to_jiffies(READ_ONCE(start_timeout_ms));
+
+	while (!rm_answered(vgpu) && !READ_ONCE(vgpu->gpu->going) && left > 0)
+		left = wait_for_completion_killable_timeout(&waiter->woken,
+							    left);
+
+	return left;
+}
+
+static int rm_wait_answer(struct rm_vgpu *vgpu, struct rm_waiter *waiter)
+{
+	long left = rm_wait(vgpu, waiter);
+
 	if (rm_answered(vgpu)) {
 		vgpu->unanswered = false;
-		return rm_check(vgpu->pdev, "end of vgpu_start", vgpu->status);
+		return rm_check(vgpu->gpu, vgpu->pdev, "start of the vGPU",
+				vgpu->status);
 	}
 	if (left < 0)
 		return -EINTR;
@@ -157,15 +174,85 @@ int rm_start(struct rm_vgpu *vgpu, pid_t pid)
 		return -ENODEV;
 
 	vgpu->timeouts++;
+	dev_warn_ratelimited(&vgpu->pdev->dev,
+			     "the RM has not started the vGPU within %u ms\n",
+			     READ_ONCE(start_timeout_ms));
 
 	return -ETIMEDOUT;
 }
 
 /**
- * rm_get_areas() - get_sparse_mmap
+ * rm_start() - call vgpu_start and wait for the answer
+ * @vgpu: the vGPU
+ * @pid: process that opens its device
+ *
+ * Sets rm_vgpu::unanswered if the RM may still answer.
+ *
+ * Return: 0; -ETIMEDOUT; -EINTR if the process is killed; -ENODEV if the GPU is
+ * removed meanwhile; -EOVERFLOW if the name of the VM is too long; or the error
+ * of the RM
+ */
+int rm_start(struct rm_vgpu *vgpu, pid_t pid)
+{
+	struct rm_waiter waiter;
+	u32 status;
+	int ret;
+
+	init_completion(&waiter.woken);
+	init_waitqueue_func_entry(&waiter.entry, rm_waiter_wake);
+	add_wait_queue(&vgpu->wait, &waiter.entry);
+
+	vgpu->starts++;
+	WRITE_ONCE(vgpu->status, NVIDIA_VGPU_PENDING);
+	status = rm_ops.vgpu_start(vgpu->id, &vgpu->wait, &vgpu->status,
+				   vgpu->vm_name, pid);
+	ret = rm_check(vgpu->gpu, vgpu->pdev, "vgpu_start", status);
+	if (!ret) {
+		vgpu->unanswered = true;
+		ret = rm_wait_answer(vgpu, &waiter);
+	}
+	remove_wait_queue(&vgpu->wait, &waiter.entry);
+
+	return ret ?: rm_buffer_check(vgpu->pdev, "vgpu_start", vgpu->vm_name,
+				      NVIDIA_VGPU_VM_NAME_LEN);
+}
+
+/**
+ * rm_get_fb_bar() - call vgpu_bar_info for the BAR that depends on the type
  * @vgpu: the vGPU, started
  *
- * Return: 0 with the areas in @vgpu, or a negative errno
+ * Gives the RM the cookie for inject_interrupt, too.
+ *
+ * Return: 0 with rm_vgpu::fb_bar_size set; -EIO if the RM reports no size; or
+ * the error of the RM
+ */
+int rm_get_fb_bar(struct rm_vgpu *vgpu)
+{
+	u64 size = 0;
+	u32 status;
+	int ret;
+
+	status = rm_ops.vgpu_bar_info(vgpu->gpu->pf, vgpu->id, &size,
+				      NVIDIA_VGPU_BAR_FB, vgpu);
+	ret = rm_check(vgpu->gpu, vgpu->pdev, "vgpu_bar_info", status);
+	if (ret)
+		return ret;
+	if (!size) {
+		pci_warn(vgpu->pdev, "vgpu_bar_info reported no size for BAR %u\n",
+			 NVIDIA_VGPU_BAR_FB);
+		return -EIO;
+	}
+	vgpu->fb_bar_size = size;
+
+	return 0;
+}
+
+/**
+ * rm_get_areas() - call get_sparse_mmap
+ * @vgpu: the vGPU, started
+ *
+ * Return: 0 with the areas in @vgpu; -EOVERFLOW if there are too many; or the
+ * error of the RM
  */
 int rm_get_areas(struct rm_vgpu *vgpu)
 {
@@ -173,15 +260,14 @@ int rm_get_areas(struct rm_vgpu *vgpu)
 	u32 count = 0;
 	int ret;
 
-	ret = rm_check(vgpu->pdev, "get_sparse_mmap",
+	ret = rm_check(vgpu->gpu, vgpu->pdev, "get_sparse_mmap",
 		       rm_ops.get_sparse_mmap(vgpu->gpu->pf, vgpu->id, &offsets,
 					      &sizes, &count));
 	if (ret)
 		return ret;
-	if (count > NVVGPU_RM_MAX_AREAS || (count && (!offsets || !sizes))) {
-		pci_warn(vgpu->pdev,
-			 "get_sparse_mmap: %u areas, there can be %u\n", count,
-			 NVVGPU_RM_MAX_AREAS);
+	if (count > NVIDIA_VGPU_MAX_AREAS || (count && (!offsets || !sizes))) {
+		pci_warn(vgpu->pdev, "get_sparse_mmap reported %u areas of at most %u\n",
+			 count, NVIDIA_VGPU_MAX_AREAS);
 		return -EOVERFLOW;
 	}
 	vgpu->nr_areas = count;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-rm: the contract with the front-end, in terms of the provider's
- * functions.
+ * nvvgpu-rm: the contract with the front-end, in terms of the RM's functions.
  */
 #include <linux/cleanup.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "rm.h"
@@ -12,31 +12,66 @@
 static int rm_get_types(void *priv, u32 *ids, size_t capacity)
 {
 	struct rm_gpu *gpu = priv;
-	unsigned int i;
+	/* Pairs with rm_types_add(). */
+	unsigned int i, nr = smp_load_acquire(&gpu->nr_types);
 
-	if (gpu->nr_types > capacity)
+	if (nr > capacity)
 		return -EOVERFLOW;
 
-	for (i = 0; i < gpu->nr_types; i++)
-		ids[i] = gpu->types[i].id;
+	for (i = 0; i < nr; i++)
+		ids[i] = gpu->types[i].info.id;
 
-	return gpu->nr_types;
+	return nr;
 }
 
 static int rm_get_type_info(void *priv, u32 type, struct nvvgpu_type_info *info)
 {
-	const struct nvvgpu_type_info *found = rm_type_find(priv, type);
+	return rm_type_info(priv, type, info);
+}
 
-	if (!found)
-		return -ENOENT;
-	nvvgpu_type_info_set(info, found);
+/**
+ * rm_unused_vf() - find a VF without a vGPU
+ * @gpu: the GPU
+ *
+ * Return: the VF, to be put by pci_dev_put(), or NULL
+ */
+struct pci_dev *rm_unused_vf(struct rm_gpu *gpu)
+{
+	struct pci_dev *pdev;
+	unsigned int vf;
 
-	return 0;
+	for (vf = 0; vf < gpu->nr_vfs; vf++) {
+		if (READ_ONCE(gpu->vgpus[vf].made))
+			continue;
+		pdev = nvvgpu_backend_get_vf(gpu->pf, vf);
+		if (pdev)
+			return pdev;
+	}
+
+	return NULL;
+}
+
+/* Return 1 if a type can be created on a VF, 0 if not, or a negative errno. */
+static int rm_creatable(struct rm_gpu *gpu, struct pci_dev *vf, u32 type)
+{
+	int nr, i;
+
+	u32 *ids __free(kfree) =
+		kmalloc_array(NVIDIA_VGPU_MAX_TYPES, sizeof(*ids), GFP_KERNEL);
+	if (!ids)
+		return -ENOMEM;
+
+	nr = rm_get_creatable(gpu, vf, ids);
+	for (i = 0; i < nr; i++)
+		if (ids[i] == type)
+			return 1;
+
+	return min(nr, 0);
 }
 
 static int rm_get_available(void *priv, u32 type, char *reason, size_t len)
 {
-	char text[NVVGPU_RM_INSTANCES_LEN];
+	char text[NVIDIA_VGPU_INSTANCES_LEN];
 	struct rm_gpu *gpu = priv;
 	u16 nr;
 	int ret;
@@ -44,49 +79,70 @@ static int rm_get_available(void *priv, u32 type, char *reason, size_t len)
 	if (!rm_type_find(gpu, type))
 		return -ENOENT;
 
-	ret = rm_get_text(gpu->pf, "get_instances", rm_ops.get_instances, type,
-			  text, sizeof(text));
-	if (ret)
+	struct pci_dev *vf __free(pci_dev_put) = rm_unused_vf(gpu);
+	if (!vf) {
+		strscpy(reason, "every VF has a vGPU", len);
+		return 0;
+	}
+
+	ret = rm_creatable(gpu, vf, type);
+	if (ret < 0)
 		return ret;
-	if (kstrtou16(strim(text), 10, &nr))
-		return -EPROTO;
-	if (!nr)
+	if (!ret) {
 		strscpy(reason, "the resource manager has no instance left",
 			len);
+		return 0;
+	}
 
-	return nr;
+	ret = rm_get_text(gpu, gpu->by_vf ? vf : gpu->pf, "get_instances",
+			  rm_ops.get_instances, type, text, sizeof(text));
+	if (ret)
+		return ret;
+	if (kstrtou16(text, 10, &nr))
+		return -EPROTO;
+
+	/* The list of creatable types decides, as in NVIDIA's own driver. */
+	return max(nr, 1);
 }
 
-/* Whether the provider would create this type on this VF now */
-static int rm_check_creatable(struct rm_vgpu *vgpu)
+/*
+ * NVIDIA's driver passes neither areas nor, with most states, parameters.
+ */
+static void rm_update(struct rm_vgpu *vgpu, enum nvidia_vgpu_state state,
+		      const char *params)
 {
-	u32 ids[NVVGPU_RM_MAX_TYPES];
-	int nr, i;
-
-	nr = rm_get_creatable(vgpu->pdev, ids);
-	for (i = 0; i < nr; i++)
-		if (ids[i] == vgpu->type)
-			return 0;
-
-	return nr < 0 ? nr : -ENOSPC;
+	rm_ops.update_request(vgpu->id, NULL, NULL, state, params);
 }
 
 static int rm_make(struct rm_vgpu *vgpu)
 {
-	struct pci_dev *pf = vgpu->gpu->pf;
-	u32 status;
+	struct pci_dev *pdev = vgpu->pdev;
+	u32 status, gpu_id, bdf;
+	u8 is_driver_vm;
 	int ret;
 
-	status = rm_ops.vgpu_create(pf, vgpu->id, vgpu->type,
-				    pci_dev_id(vgpu->pdev), &vgpu->vgpu_id,
-				    &vgpu->gpu_id, &vgpu->is_driver_vm);
-	ret = rm_check(vgpu->pdev, "vgpu_create", status);
-	vgpu->made = !ret;
-	vgpu->unanswered = false;
+	vgpu->vm_name = rm_vm_name_alloc();
+	if (!vgpu->vm_name)
+		return -ENOMEM;
 
-	return ret;
+	bdf = (u32)pci_domain_nr(pdev->bus) << 16 | pci_dev_id(pdev);
+	status = rm_ops.vgpu_create(vgpu->gpu->pf, vgpu->id, vgpu->type,
+				    &vgpu->vgpu_id, &gpu_id, bdf,
+				    &is_driver_vm);
+	ret = rm_check(vgpu->gpu, pdev, "vgpu_create", status);
+	if (ret) {
+		kfree(vgpu->vm_name);
+		vgpu->vm_name = NULL;
+		return ret;
+	}
+	WRITE_ONCE(vgpu->made, true);
+	vgpu->unanswered = false;
+	rm_update(vgpu, NVIDIA_VGPU_UNUSED, NULL);
+
+	return 0;
 }
 
+/* The RM may use the memory that it was given until this has succeeded. */
 static int rm_unmake(struct rm_vgpu *vgpu)
 {
 	u32 status;
@@ -95,27 +151,16 @@ static int rm_unmake(struct rm_vgpu *vgpu)
 		return 0;
 
 	status = rm_ops.vgpu_delete(vgpu->id, vgpu->vgpu_id);
-	/* What is not there need not be deleted. */
 	if (status != NV_ERR_OBJECT_NOT_FOUND && status != NV_OK)
-		return rm_check(vgpu->pdev, "vgpu_delete", status);
-	vgpu->made = false;
+		return rm_check(vgpu->gpu, vgpu->pdev, "vgpu_delete", status);
+	WRITE_ONCE(vgpu->made, false);
+	kfree(vgpu->vm_name);
+	vgpu->vm_name = NULL;
 
 	return 0;
 }
 
-static void rm_update(struct rm_vgpu *vgpu, enum nvvgpu_rm_state state,
-		      const char *params)
-{
-	if (state == NVVGPU_RM_UNUSED) {
-		vgpu->nr_areas = 0;
-		memset(vgpu->offsets, 0, sizeof(vgpu->offsets));
-		memset(vgpu->sizes, 0, sizeof(vgpu->sizes));
-	}
-	rm_ops.update_request(vgpu->id, vgpu->offsets, vgpu->sizes, state,
-			      params);
-}
-
-/* The provider tells of no placements: there is one, and it has number 0. */
+/* The RM does not report placements: there is one, and it has number 0. */
 static int rm_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 		     void **handle)
 {
@@ -134,12 +179,12 @@ static int rm_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 	vgpu->pdev = nvvgpu_backend_get_vf(gpu->pf, vf);
 	if (!vgpu->pdev)
 		return -ENODEV;
-	strscpy((char *)vgpu->id, pci_name(vgpu->pdev), sizeof(vgpu->id));
+	strscpy_pad((char *)vgpu->id, pci_name(vgpu->pdev), sizeof(vgpu->id));
 	vgpu->type = type;
 
-	ret = rm_check_creatable(vgpu);
-	if (!ret)
-		ret = rm_make(vgpu);
+	ret = rm_creatable(gpu, vgpu->pdev, type);
+	if (ret >= 0)
+		ret = ret ? rm_make(vgpu) : -ENOSPC;
 	if (ret) {
 		pci_dev_put(vgpu->pdev);
 		vgpu->pdev = NULL;
@@ -147,7 +192,6 @@ static int rm_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 	}
 	*placement = 0;
 	*handle = vgpu;
-	rm_update(vgpu, NVVGPU_RM_UNUSED, "");
 
 	return 0;
 }
@@ -167,8 +211,8 @@ static int rm_delete(void *handle)
 }
 
 /*
- * The answer to an earlier start that was given up could be taken for the
- * answer to this one.  It cannot come any more once the vGPU has been deleted.
+ * The answer to a start that has timed out could be taken for the answer to the
+ * next one.  Deleting the vGPU prevents that.
  */
 static int rm_renew(struct rm_vgpu *vgpu)
 {
@@ -184,34 +228,60 @@ static int rm_renew(struct rm_vgpu *vgpu)
 	return rm_make(vgpu);
 }
 
+static char *rm_params(struct rm_vgpu *vgpu, const char *params)
+{
+	char *text = kasprintf(GFP_KERNEL, "vgpu_type_id=%u%s%s", vgpu->type,
+			       params[0] ? "," : "", params);
+
+	if (!text)
+		return ERR_PTR(-ENOMEM);
+	if (strlen(text) >= NVIDIA_VGPU_PARAMS_LEN) {
+		kfree(text);
+		return ERR_PTR(-E2BIG);
+	}
+
+	return text;
+}
+
+static void rm_unuse(struct rm_vgpu *vgpu)
+{
+	vgpu->fb_bar_size = 0;
+	vgpu->nr_areas = 0;
+	rm_update(vgpu, NVIDIA_VGPU_UNUSED, NULL);
+}
+
 static int rm_op_start(void *handle,
 		       const struct nvvgpu_vm_context *ctx)
 {
 	struct rm_vgpu *vgpu = handle;
 	int ret;
 
+	char *params __free(kfree) = rm_params(vgpu, ctx->params);
+	if (IS_ERR(params))
+		return PTR_ERR(params);
+
 	ret = rm_renew(vgpu);
 	if (ret)
 		return ret;
 
-	rm_update(vgpu, NVVGPU_RM_OPENED, ctx->params);
+	rm_update(vgpu, NVIDIA_VGPU_OPENED, params);
 	ret = rm_start(vgpu, ctx->pid);
+	if (!ret)
+		ret = rm_get_fb_bar(vgpu);
 	if (!ret)
 		ret = rm_get_areas(vgpu);
 	if (ret) {
-		rm_update(vgpu, NVVGPU_RM_UNUSED, "");
+		rm_unuse(vgpu);
 		return ret;
 	}
-	rm_update(vgpu, NVVGPU_RM_IN_USE, ctx->params);
+	rm_update(vgpu, NVIDIA_VGPU_IN_USE, NULL);
 
 	return 0;
 }
 
 static int rm_op_stop(void *handle)
 {
-	struct rm_vgpu *vgpu = handle;
-
-	rm_update(vgpu, NVVGPU_RM_UNUSED, "");
+	rm_unuse(handle);
 
 	return 0;
 }
@@ -220,22 +290,16 @@ static int rm_get_bar_info(void *handle, unsigned int bar,
 			   struct nvvgpu_bar_info *info)
 {
 	struct rm_vgpu *vgpu = handle;
-	struct rm_gpu *gpu = vgpu->gpu;
-	u64 size = info->size;
-	u32 status, i;
-	int ret;
+	u32 i;
 
-	if (bar >= NVVGPU_RM_MAX_BARS)
-		return 0;
-
-	status = rm_ops.vgpu_bar_info(gpu->pf, vgpu->id, &size, bar, vgpu);
-	ret = rm_check(vgpu->pdev, "vgpu_bar_info", status);
-	if (ret)
-		return ret;
-	info->size = size;
-
+	if (bar == NVIDIA_VGPU_BAR_FB && vgpu->fb_bar_size)
+		info->size = vgpu->fb_bar_size;
 	if (bar)
 		return 0;
+
+	/* No area means that nothing of BAR 0 may be mapped. */
+	if (!vgpu->nr_areas)
+		info->flags &= ~NVVGPU_BAR_MMAP;
 	info->nr_sparse = vgpu->nr_areas;
 	for (i = 0; i < vgpu->nr_areas; i++) {
 		info->sparse[i].offset = vgpu->offsets[i];

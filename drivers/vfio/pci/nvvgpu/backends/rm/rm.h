@@ -1,103 +1,131 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * nvvgpu-rm: adapter to a Resource Manager, what its files share.
+ * nvvgpu-rm: adapter to the Resource Manager (RM) of NVIDIA's vGPU host driver,
+ * declarations shared by its files.
  */
 #ifndef NVVGPU_RM_H
 #define NVVGPU_RM_H
 
 #include <linux/atomic.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/nvvgpu_backend.h>
 #include <linux/pci.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 
-#include "rm_provider.h"
+#include "nvidia_vgpu_vfio.h"
 
 /**
- * struct rm_vgpu - one VF, and the vGPU on it
- * @gpu: it is of
+ * struct rm_vgpu - a VF and its vGPU
+ * @gpu: the GPU of the VF
  * @vf: number of the VF
- * @pdev: the VF, holds a reference; NULL while there is no vGPU
- * @made: the provider has it
- * @id: by which the provider knows the vGPU
+ * @pdev: the VF, holds a reference; NULL without a vGPU
+ * @made: the vGPU exists in the RM
+ * @id: PCI name of the VF as text, which identifies the vGPU to the RM
  * @type: of the vGPU
- * @vgpu_id: the provider's number for it
- * @gpu_id: the provider's number for the GPU it is on
- * @is_driver_vm: as the provider says
- * @unanswered: the provider may yet answer a start that was given up
- * @wait: for the answer to a start
- * @status: the answer, or NVVGPU_RM_PENDING
- * @nr_areas: entries of @offsets and @sizes that count, known once started
+ * @vgpu_id: number that the RM has given it
+ * @unanswered: the RM may yet answer a start that has timed out
+ * @wait: woken by the RM when it has answered a start
+ * @status: the answer, or NVIDIA_VGPU_PENDING
+ * @vm_name: buffer for the name of the VM; the RM may write to it until the
+ *	vGPU is deleted
+ * @fb_bar_size: size of NVIDIA_VGPU_BAR_FB, known once started
+ * @nr_areas: entries of @offsets and @sizes, known once started
  * @offsets: of the areas of BAR 0 that may be mapped
- * @sizes: likewise
+ * @sizes: of these areas
  * @starts: vgpu_start calls
- * @timeouts: those that were given up
- * @interrupts: that the provider has injected
+ * @timeouts: starts that have timed out
+ * @interrupts: interrupts that the RM has injected
  */
 struct rm_vgpu {
 	struct rm_gpu *gpu;
 	unsigned int vf;
 	struct pci_dev *pdev;
 	bool made;
-	u8 id[NVVGPU_RM_ID_LEN];
+	u8 id[NVIDIA_VGPU_ID_LEN];
 	u32 type;
 	u16 vgpu_id;
-	u32 gpu_id;
-	bool is_driver_vm;
 	bool unanswered;
 	wait_queue_head_t wait;
-	u32 status;
+	s32 status;
+	u8 *vm_name;
+	u64 fb_bar_size;
 	u32 nr_areas;
-	u64 offsets[NVVGPU_RM_MAX_AREAS];
-	u64 sizes[NVVGPU_RM_MAX_AREAS];
+	u64 offsets[NVIDIA_VGPU_MAX_AREAS];
+	u64 sizes[NVIDIA_VGPU_MAX_AREAS];
 	u64 starts;
 	u64 timeouts;
 	atomic64_t interrupts;
 };
 
 /**
- * struct rm_gpu - a GPU that the provider has reported
+ * struct rm_type - a vGPU type of a GPU
+ * @known: @info is complete
+ * @info: what the type offers; only the id until @known
+ */
+struct rm_type {
+	bool known;
+	struct nvvgpu_type_info info;
+};
+
+/**
+ * struct rm_gpu - a GPU that the RM has reported
  * @node: entry in rm_gpus
  * @pf: holds a reference
- * @backend: the front-end's handle
- * @going: the provider has taken the GPU back; starts are not waited for
- * @nr_types: entries of @types
- * @types: what the provider offers, fixed
+ * @backend: handle of the front-end, NULL unless registered
+ * @mutex: held while the back-end is registered and unregistered
+ * @going: the GPU is being removed; no start is waited for
+ * @by_vf: the RM has reported VFs, whose types and instances are asked for
+ * @types_mutex: protects rm_type::known and the rest of rm_type::info
+ * @nr_types: entries of @types; only grows
+ * @types: types that the RM has reported
  * @nr_vfs: entries of @vgpus
- * @vgpus: by number of the VF; the front-end serializes calls for one
+ * @vgpus: by number of the VF; the front-end serializes calls for one VF
  */
 struct rm_gpu {
 	struct list_head node;
 	struct pci_dev *pf;
 	struct nvvgpu_backend *backend;
+	struct mutex mutex; /* protects registration */
 	bool going;
+	bool by_vf;
+	struct mutex types_mutex; /* protects the contents of types */
 	unsigned int nr_types;
-	struct nvvgpu_type_info *types;
+	struct rm_type types[NVIDIA_VGPU_MAX_TYPES];
 	unsigned int nr_vfs;
 	struct rm_vgpu vgpus[] __counted_by(nr_vfs);
 };
 
-/* main.c: the handshake, and GPUs that come and go */
-extern struct nvvgpu_rm_ops rm_ops;
+/* Weak, so that the module can be built without the driver that has these */
+extern typeof(nvidia_vgpu_vfio_get_ops) nvidia_vgpu_vfio_get_ops __weak;
+extern typeof(nvidia_vgpu_vfio_set_ops) nvidia_vgpu_vfio_set_ops __weak;
 
-/* call.c: the provider's functions, with a bound to what they write */
-int rm_get_text(struct pci_dev *pf, const char *op,
-		u32 (*get)(struct pci_dev *pf, u32 type, char *buf), u32 type,
-		char *text, size_t len);
-int rm_get_creatable(struct pci_dev *vf, u32 *ids);
+/* main.c: handshake, and GPUs that come and go */
+extern struct nvidia_vgpu_rm_ops rm_ops;
+
+/* call.c: functions of the RM, with bounds on time and on what they write */
+int rm_get_text(struct rm_gpu *gpu, struct pci_dev *pdev, const char *op,
+		u32 (*get)(struct pci_dev *pdev, u32 type, char *buf),
+		u32 type, char *text, size_t len);
+int rm_get_creatable(struct rm_gpu *gpu, struct pci_dev *vf, u32 *ids);
+u8 *rm_vm_name_alloc(void);
 int rm_start(struct rm_vgpu *vgpu, pid_t pid);
+int rm_get_fb_bar(struct rm_vgpu *vgpu);
 int rm_get_areas(struct rm_vgpu *vgpu);
 
-/* types.c: what the provider's types offer */
-int rm_types_load(struct rm_gpu *gpu, u32 nr, const u32 *ids);
-const struct nvvgpu_type_info *rm_type_find(struct rm_gpu *gpu, u32 id);
+/* types.c: vGPU types */
+void rm_types_add(struct rm_gpu *gpu, u32 nr, const u32 *ids);
+struct rm_type *rm_type_find(struct rm_gpu *gpu, u32 id);
+int rm_type_info(struct rm_gpu *gpu, u32 id, struct nvvgpu_type_info *info);
 
-/* status.c */
+/* status.c: status codes */
 int rm_errno(u32 status);
-int rm_check(struct pci_dev *pdev, const char *op, u32 status);
+int rm_check(struct rm_gpu *gpu, struct pci_dev *pdev, const char *op,
+	     u32 status);
 
 /* ops.c: the contract with the front-end */
 extern const struct nvvgpu_backend_ops rm_backend_ops;
+struct pci_dev *rm_unused_vf(struct rm_gpu *gpu);
 
 #endif /* NVVGPU_RM_H */

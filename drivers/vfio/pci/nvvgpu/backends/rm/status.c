@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-rm: the provider's status codes.
+ * nvvgpu-rm: the status codes of the RM.
  */
 #include <linux/errno.h>
 #include <linux/pci.h>
@@ -29,10 +29,10 @@ static const struct {
 };
 
 /**
- * rm_errno() - what a status code is in Linux
- * @status: from the provider
+ * rm_errno() - convert a status code to an errno
+ * @status: from the RM
  *
- * Return: 0 or a negative errno; -EIO for a code that is not known
+ * Return: 0 or a negative errno; -EIO for an unknown code
  */
 int rm_errno(u32 status)
 {
@@ -58,21 +58,42 @@ static const char *rm_status_name(u32 status)
 	return "unknown";
 }
 
+/* The interface has no callback for this. */
+static void rm_gpu_lost(struct rm_gpu *gpu)
+{
+	const struct nvvgpu_event_info info = {
+		.argsz = sizeof(info),
+		.event = NVVGPU_EVENT_CRASHED,
+		.flags = NVVGPU_EVENT_HAS_CODE,
+		.code = NV_ERR_GPU_IS_LOST,
+	};
+	unsigned int vf;
+
+	for (vf = 0; vf < gpu->nr_vfs; vf++)
+		if (READ_ONCE(gpu->vgpus[vf].made))
+			nvvgpu_backend_event(gpu->backend, vf, &info);
+}
+
 /**
- * rm_check() - turn a status code into an errno, and log it when it is an error
- * @pdev: the function it is about
- * @op: the provider's function, or what it was about
- * @status: from the provider
+ * rm_check() - convert a status code to an errno and log an error
+ * @gpu: the GPU; if the RM has lost it, its vGPUs have crashed
+ * @pdev: the PF or VF that the call was about
+ * @op: the function of the RM
+ * @status: from the RM
  *
- * Several codes are one errno, so the log knows more.
+ * Different codes become the same errno, so the log has the code.
  *
  * Return: 0 or a negative errno
  */
-int rm_check(struct pci_dev *pdev, const char *op, u32 status)
+int rm_check(struct rm_gpu *gpu, struct pci_dev *pdev, const char *op,
+	     u32 status)
 {
 	if (status != NV_OK)
-		dev_warn_ratelimited(&pdev->dev, "%s: NV_STATUS %#x (%s)\n", op,
+		dev_warn_ratelimited(&pdev->dev,
+				     "%s failed: NV_STATUS %#x (%s)\n", op,
 				     status, rm_status_name(status));
+	if (status == NV_ERR_GPU_IS_LOST)
+		rm_gpu_lost(gpu);
 
 	return rm_errno(status);
 }

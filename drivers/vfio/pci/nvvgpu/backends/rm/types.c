@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-rm: what the provider's types offer, read from the texts that it has
- * for people.
+ * nvvgpu-rm: vGPU types, as the RM describes them in text.
  */
 #include <linux/cleanup.h>
 #include <linux/ctype.h>
@@ -11,47 +10,78 @@
 
 #include "rm.h"
 
-static_assert(NVVGPU_RM_NAME_LEN <= NVVGPU_NAME_LEN);
+static_assert(NVIDIA_VGPU_NAME_LEN <= NVVGPU_NAME_LEN);
+static_assert(NVIDIA_VGPU_MAX_TYPES <= NVVGPU_MAX_TYPES);
 
 /**
- * rm_type_find() - look a type up
- * @gpu: whose
+ * rm_type_find() - find a type by its id
+ * @gpu: the GPU
  * @id: of the type
  *
- * Return: the type, or NULL where there is none with that id
+ * Return: the type, or NULL
  */
-const struct nvvgpu_type_info *rm_type_find(struct rm_gpu *gpu, u32 id)
+struct rm_type *rm_type_find(struct rm_gpu *gpu, u32 id)
 {
-	unsigned int i;
+	/* Pairs with rm_types_add(). */
+	unsigned int i, nr = smp_load_acquire(&gpu->nr_types);
 
-	for (i = 0; i < gpu->nr_types; i++)
-		if (gpu->types[i].id == id)
+	for (i = 0; i < nr; i++)
+		if (gpu->types[i].info.id == id)
 			return &gpu->types[i];
 
 	return NULL;
 }
 
-/* "<words>-<GB><class>"; a colon or two spaces would lead tools astray */
-static bool rm_name_valid(const char *name, size_t len)
+/**
+ * rm_types_add() - add the types that the RM has reported
+ * @gpu: the GPU, in a callback that excludes others that add types
+ * @nr: number of @ids
+ * @ids: of the types
+ *
+ * Does not call the RM, which may hold its locks around the callback.
+ */
+void rm_types_add(struct rm_gpu *gpu, u32 nr, const u32 *ids)
 {
-	size_t i;
+	u32 i;
 
-	if (len < 4 || !isupper(name[len - 1]) || !isdigit(name[len - 2]) ||
-	    name[0] == ' ')
-		return false;
-	for (i = 0; i < len; i++)
-		if (!isascii(name[i]) || !isprint(name[i]) ||
-		    strchr(":\"", name[i]) ||
-		    (name[i] == ' ' && name[i + 1] == ' '))
-			return false;
-
-	return true;
+	for (i = 0; i < nr; i++) {
+		if (!ids[i] || ids[i] > INT_MAX) {
+			pci_warn(gpu->pf, "type %u ignored: invalid id\n",
+				 ids[i]);
+			continue;
+		}
+		if (rm_type_find(gpu, ids[i]))
+			continue;
+		if (gpu->nr_types == NVIDIA_VGPU_MAX_TYPES) {
+			pci_warn(gpu->pf, "type %u ignored: more than %u types\n",
+				 ids[i], NVIDIA_VGPU_MAX_TYPES);
+			continue;
+		}
+		gpu->types[gpu->nr_types].info.id = ids[i];
+		/* Pairs with rm_type_find(). */
+		smp_store_release(&gpu->nr_types, gpu->nr_types + 1);
+	}
 }
 
-/* Of NVIDIA's names; there are more letters than these. */
-static enum nvvgpu_type_class rm_class(char letter)
+/*
+ * The letter behind the last number: 'Q' in "NVIDIA A40-4Q", 'C' in "NVIDIA
+ * A100-1-5CME".
+ */
+static char rm_class_letter(const char *name)
 {
-	switch (letter) {
+	const char *p = strrchr(name, '-');
+
+	if (!p || !isdigit(p[1]))
+		return 0;
+	for (p++; isdigit(*p); p++)
+		;
+
+	return *p;
+}
+
+static enum nvvgpu_type_class rm_class(const char *name)
+{
+	switch (rm_class_letter(name)) {
 	case 'Q':
 		return NVVGPU_CLASS_WORKSTATION;
 	case 'C':
@@ -65,7 +95,7 @@ static enum nvvgpu_type_class rm_class(char letter)
 	}
 }
 
-/* What the description does not tell remains 0. */
+/* Attributes that the description lacks remain 0. */
 static void rm_parse_description(char *text, struct nvvgpu_type_info *info)
 {
 	unsigned int width, height, number;
@@ -87,63 +117,75 @@ static void rm_parse_description(char *text, struct nvvgpu_type_info *info)
 	}
 }
 
-static int rm_type_load(struct rm_gpu *gpu, u32 id,
-			struct nvvgpu_type_info *info)
+/* The RM describes the types of a function that it has reported. */
+static struct pci_dev *rm_types_device(struct rm_gpu *gpu)
+{
+	struct pci_dev *vf = gpu->by_vf ? rm_unused_vf(gpu) : NULL;
+
+	return vf ?: pci_dev_get(gpu->pf);
+}
+
+/* Return 0, or 1 if the type has a name but no description. */
+static int rm_type_load(struct rm_gpu *gpu, struct nvvgpu_type_info *info)
 {
 	char *text __free(kfree) = NULL;
-	size_t len;
 	int ret;
 
-	text = kzalloc(NVVGPU_RM_DESCRIPTION_LEN, GFP_KERNEL);
+	text = kzalloc(NVIDIA_VGPU_DESCRIPTION_LEN, GFP_KERNEL);
 	if (!text)
 		return -ENOMEM;
 
-	memset(info, 0, sizeof(*info));
-	info->id = id;
-	ret = rm_get_text(gpu->pf, "get_name", rm_ops.get_name, id, info->name,
-			  NVVGPU_RM_NAME_LEN);
+	struct pci_dev *pdev __free(pci_dev_put) = rm_types_device(gpu);
+	ret = rm_get_text(gpu, pdev, "get_name", rm_ops.get_name, info->id,
+			  info->name, NVIDIA_VGPU_NAME_LEN);
 	if (ret)
-		return ret;
+		return ret == -ENOMEM ? ret : -ENOENT;
 
-	len = strlen(info->name);
-	if (!id || id > INT_MAX || !rm_name_valid(info->name, len)) {
-		pci_warn(gpu->pf, "type %u is left out, its name is not sound\n",
-			 id);
-		return -EPROTO;
+	if (!nvvgpu_type_name_valid(info->name)) {
+		dev_warn_ratelimited(&gpu->pf->dev,
+				     "type %u ignored: invalid name\n",
+				     info->id);
+		return -ENOENT;
 	}
-	info->class = rm_class(info->name[len - 1]);
+	info->class = rm_class(info->name);
 
-	ret = rm_get_text(gpu->pf, "get_description", rm_ops.get_description,
-			  id, text, NVVGPU_RM_DESCRIPTION_LEN);
-	if (ret)
-		return ret;
-	rm_parse_description(text, info);
+	ret = rm_get_text(gpu, pdev, "get_description", rm_ops.get_description,
+			  info->id, text, NVIDIA_VGPU_DESCRIPTION_LEN);
+	if (!ret)
+		rm_parse_description(text, info);
 
-	return 0;
+	return ret == -ENOMEM ? ret : !!ret;
 }
 
 /**
- * rm_types_load() - ask the provider what the types of a GPU offer
+ * rm_type_info() - describe a type
  * @gpu: the GPU
- * @nr: how many
- * @ids: of the types
+ * @id: of the type
+ * @to: filled in
  *
- * A type that cannot be used is left out, with a line in the log.
+ * A type without a description is listed, as in NVIDIA's own driver.
  *
- * Return: 0 or -ENOMEM
+ * Return: 0; -ENOENT if the RM has no such type or no valid name for it; -ENOMEM
  */
-int rm_types_load(struct rm_gpu *gpu, u32 nr, const u32 *ids)
+int rm_type_info(struct rm_gpu *gpu, u32 id, struct nvvgpu_type_info *to)
 {
-	u32 i;
+	struct rm_type *type = rm_type_find(gpu, id);
+	struct nvvgpu_type_info info = { .id = id };
+	int ret = 0;
 
-	gpu->types = kzalloc_objs(*gpu->types, nr, GFP_KERNEL);
-	if (!gpu->types)
-		return -ENOMEM;
+	if (!type)
+		return -ENOENT;
 
-	for (i = 0; i < nr; i++)
-		if (!rm_type_find(gpu, ids[i]) &&
-		    !rm_type_load(gpu, ids[i], &gpu->types[gpu->nr_types]))
-			gpu->nr_types++;
+	guard(mutex)(&gpu->types_mutex);
+
+	if (!type->known) {
+		ret = rm_type_load(gpu, &info);
+		if (ret < 0)
+			return ret;
+		type->info = info;
+		type->known = !ret;
+	}
+	nvvgpu_type_info_set(to, &type->info);
 
 	return 0;
 }
