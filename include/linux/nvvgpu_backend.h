@@ -176,11 +176,16 @@ struct nvvgpu_bar_info {
  * @argsz: bytes that the front-end knows; set by it
  * @pid: process that opens the device, in the initial PID namespace
  * @params: "key=value,key=value" as written to vgpu_params, or ""
+ * @vm_name: buffer for the name of the VM; a back-end that knows it may fill it
+ *	in, for nvvgpu/owner
+ * @vm_name_len: size of @vm_name
  */
 struct nvvgpu_vm_context {
 	u32 argsz;
 	pid_t pid;
 	const char *params;
+	char *vm_name;
+	size_t vm_name_len;
 };
 
 /**

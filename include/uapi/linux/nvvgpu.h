@@ -14,6 +14,7 @@
  * Lengths count the NUL.
  */
 #define NVVGPU_NAME_LEN			64	/* of a type or a back-end */
+#define NVVGPU_VM_NAME_LEN		128	/* of the name of a VM */
 #define NVVGPU_PARAMS_LEN		1024	/* of what vgpu_params holds */
 #define NVVGPU_MAX_TYPES		128	/* of one GPU */
 #define NVVGPU_MAX_BARS			6

@@ -196,6 +196,7 @@ struct nvvgpu_dmabufs {
  * @text_lock: protects everything below
  * @owner: process that opened the device, NULL while it is closed
  * @owner_comm: name of the process
+ * @owner_vm: name of its VM, "" if the back-end does not know it
  * @last_error: text of the last error, empty if the last action succeeded
  */
 struct nvvgpu {
@@ -240,6 +241,7 @@ struct nvvgpu {
 	spinlock_t text_lock; /* see above */
 	struct pid *owner;
 	char owner_comm[TASK_COMM_LEN];
+	char owner_vm[NVVGPU_VM_NAME_LEN];
 	char last_error[128];
 };
 

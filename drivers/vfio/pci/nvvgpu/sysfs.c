@@ -347,8 +347,8 @@ static ssize_t owner_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
-
 	bool ended;
+	int len;
 
 	guard(spinlock)(&vgpu->text_lock);
 
@@ -359,8 +359,12 @@ static ssize_t owner_show(struct device *dev, struct device_attribute *attr,
 	scoped_guard(rcu)
 		ended = !pid_task(vgpu->owner, PIDTYPE_TGID);
 
-	return sysfs_emit(buf, "%d %s%s\n", pid_nr(vgpu->owner),
-			  vgpu->owner_comm, ended ? " (ended)" : "");
+	len = sysfs_emit(buf, "%d %s%s", pid_nr(vgpu->owner),
+			 vgpu->owner_comm, ended ? " (ended)" : "");
+	if (vgpu->owner_vm[0])
+		len += sysfs_emit_at(buf, len, " vm=\"%s\"", vgpu->owner_vm);
+
+	return len + sysfs_emit_at(buf, len, "\n");
 }
 static DEVICE_ATTR_ADMIN_RO(owner);
 

@@ -2,6 +2,7 @@
 /*
  * The life of a vGPU: bound -> created -> open -> created -> bound, and error.
  */
+#include <linux/ctype.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pid.h>
@@ -367,12 +368,28 @@ int nvvgpu_may_open(struct nvvgpu *vgpu)
 	return nvvgpu_check_open(vgpu);
 }
 
+/* Keep the name of the VM in one line and in quotes. */
+static void nvvgpu_set_vm_name(struct nvvgpu *vgpu, const char *name)
+{
+	size_t i;
+
+	guard(spinlock)(&vgpu->text_lock);
+
+	strscpy_pad(vgpu->owner_vm, name);
+	for (i = 0; vgpu->owner_vm[i]; i++)
+		if (!isascii(name[i]) || !isprint(name[i]) || name[i] == '"')
+			vgpu->owner_vm[i] = '?';
+}
+
 static int nvvgpu_do_start(struct nvvgpu *vgpu)
 {
+	char vm_name[NVVGPU_VM_NAME_LEN] = "";
 	struct nvvgpu_vm_context ctx = {
 		.argsz = sizeof(ctx),
 		.pid = pid_nr(vgpu->owner),
 		.params = vgpu->start_params,
+		.vm_name = vm_name,
+		.vm_name_len = sizeof(vm_name),
 	};
 	int ret;
 
@@ -381,6 +398,8 @@ static int nvvgpu_do_start(struct nvvgpu *vgpu)
 
 	ret = nvvgpu_op_start(vgpu, &ctx);
 	vgpu->started = !ret;
+	if (!ret)
+		nvvgpu_set_vm_name(vgpu, vm_name);
 
 	return ret;
 }
@@ -432,6 +451,7 @@ static void nvvgpu_set_owner(struct nvvgpu *vgpu, struct pid *owner)
 	scoped_guard(spinlock, &vgpu->text_lock) {
 		last = vgpu->owner;
 		vgpu->owner = owner;
+		vgpu->owner_vm[0] = '\0';
 		if (owner)
 			strscpy(vgpu->owner_comm, current->group_leader->comm);
 	}

@@ -562,6 +562,32 @@ TEST_F(rm, sparse_areas_are_known_once_started)
 	EXPECT_EQ(0, vdev_try_mmap(&self->vdev, 3, 0, 4096));
 }
 
+#define EXPECT_OWNER(_vm) do {						\
+	char __want[256];						\
+									\
+	snprintf(__want, sizeof(__want), "%d nvvgpu_rm_test%s\n",	\
+		 getpid(), _vm);					\
+	EXPECT_FILE(self->vf, "nvvgpu/owner", __want);			\
+} while (0)
+
+TEST_F(rm, owner_is_shown_with_the_name_of_its_vm)
+{
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_OPEN();
+	EXPECT_OWNER(" vm=\"stand-in's VM\"");
+	vdev_close(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/owner", "\n");
+	ASSERT_EQ(0, put(STANDIN_DIR "/vm_name", "a\"b\nc\xc3\xa4 d"));
+	ASSERT_OPEN();
+	EXPECT_OWNER(" vm=\"a?b?c?? d\"");
+	vdev_close(&self->vdev);
+
+	/* The RM need not know a name. */
+	ASSERT_EQ(0, put(STANDIN_DIR "/vm_name", "none"));
+	ASSERT_OPEN();
+	EXPECT_OWNER("");
+}
+
 TEST_F(rm, framebuffer_bar_must_have_a_size)
 {
 	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));

@@ -275,6 +275,9 @@ static int rm_op_start(void *handle,
 		return ret;
 	}
 	rm_update(vgpu, NVIDIA_VGPU_IN_USE, NULL);
+	if (ctx->argsz >= offsetofend(typeof(*ctx), vm_name_len))
+		scnprintf(ctx->vm_name, ctx->vm_name_len, "%.*s",
+			  NVIDIA_VGPU_VM_NAME_LEN, vgpu->vm_name);
 
 	return 0;
 }

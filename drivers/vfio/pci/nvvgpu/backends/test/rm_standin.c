@@ -20,6 +20,7 @@
  *   overrun	function that writes more than it may, or "none"
  *   start_delay_ms  time until a start is answered; 4294967295 is never
  *   start_status    the answer
+ *   vm_name	name of the VM that goes with the answer, "none" for none
  *   answer	write: answer all pending starts now
  *   interrupt	write: inject an interrupt into the vGPU with this number
  *   bar1_size	size of BAR 1
@@ -153,6 +154,8 @@ static u32 standin_fail_status;
 static int standin_overrun = -1;
 static char standin_last[NVIDIA_VGPU_PARAMS_LEN + 64];
 
+static char standin_vm_name[NVIDIA_VGPU_VM_NAME_LEN] = "stand-in's VM";
+
 static u32 standin_reports;
 static u32 standin_start_delay_ms;
 static u32 standin_start_status;
@@ -262,7 +265,7 @@ static void standin_answer(struct work_struct *work)
 	if (!vgpu->wait)
 		return;
 	standin_put(OP_START, vgpu->vm_name, NVIDIA_VGPU_VM_NAME_LEN,
-		    "stand-in's VM");
+		    standin_vm_name);
 	vgpu->started = vgpu->opened && !standin_start_status;
 	WRITE_ONCE(*vgpu->status, standin_start_status);
 	wake_up_interruptible(vgpu->wait);
@@ -783,6 +786,22 @@ static ssize_t overrun_write(struct file *file, const char __user *buf,
 	return count;
 }
 
+static ssize_t vm_name_write(struct file *file, const char __user *buf,
+			     size_t count, loff_t *ppos)
+{
+	char name[NVIDIA_VGPU_VM_NAME_LEN];
+	int ret;
+
+	ret = standin_word(buf, count, name, sizeof(name));
+	if (ret)
+		return ret;
+
+	guard(mutex)(&standin_mutex);
+	strscpy(standin_vm_name, strcmp(name, "none") ? name : "");
+
+	return count;
+}
+
 static ssize_t answer_write(struct file *file, const char __user *buf,
 			    size_t count, loff_t *ppos)
 {
@@ -853,6 +872,7 @@ STANDIN_WRITE_FOPS(probe);
 STANDIN_WRITE_FOPS(remove);
 STANDIN_WRITE_FOPS(fail);
 STANDIN_WRITE_FOPS(overrun);
+STANDIN_WRITE_FOPS(vm_name);
 STANDIN_WRITE_FOPS(answer);
 STANDIN_WRITE_FOPS(interrupt);
 
@@ -866,6 +886,7 @@ static int __init standin_init(void)
 	debugfs_create_file("remove", 0200, dir, NULL, &remove_fops);
 	debugfs_create_file("fail", 0200, dir, NULL, &fail_fops);
 	debugfs_create_file("overrun", 0200, dir, NULL, &overrun_fops);
+	debugfs_create_file("vm_name", 0200, dir, NULL, &vm_name_fops);
 	debugfs_create_file("answer", 0200, dir, NULL, &answer_fops);
 	debugfs_create_file("interrupt", 0200, dir, NULL, &interrupt_fops);
 	debugfs_create_file("calls", 0400, dir, NULL, &calls_fops);
