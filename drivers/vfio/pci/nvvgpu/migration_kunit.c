@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of the migration states, with a back-end that writes down what it
- * is asked to do.
+ * KUnit tests of the migration states, with a back-end that records the
+ * operations that are called.
  */
 #include <linux/delay.h>
 #include <linux/file.h>
@@ -178,7 +178,7 @@ static void test_exit(struct kunit *test)
 	put_device(&tm->vgpu->core.vdev.device);
 }
 
-/* As the user does: 1 when that has given a data file, 0 when not, or an errno */
+/* Change the state like a user: 1 with a data file, 0 without, or an errno */
 static int test_go(struct test_mig *tm, enum vfio_device_mig_state state)
 {
 	struct vfio_device *vdev = &tm->vgpu->core.vdev;
@@ -204,7 +204,7 @@ static enum vfio_device_mig_state test_now(struct test_mig *tm)
 	       VFIO_DEVICE_STATE_ERROR : state;
 }
 
-/* Have the stream of a whole vGPU in the page. */
+/* Save the complete stream of a vGPU to the page. */
 static void test_take_stream(struct kunit *test)
 {
 	struct test_mig *tm = test->priv;
@@ -221,7 +221,7 @@ static void test_take_stream(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, test_go(tm, VFIO_DEVICE_STATE_RUNNING), 0);
 }
 
-/* Go to a state, and where it is one that loads, load. */
+/* Enter a state, and load the stream if it is a loading state. */
 static void test_enter(struct kunit *test, enum vfio_device_mig_state state)
 {
 	struct test_mig *tm = test->priv;
@@ -280,7 +280,7 @@ static void migration_flags(struct kunit *test)
 #define PRE_COPY	VFIO_DEVICE_STATE_PRE_COPY
 #define PRE_COPY_P2P	VFIO_DEVICE_STATE_PRE_COPY_P2P
 
-/* What the back-end does on each way, by the uAPI's arcs; NULL: there is no way */
+/* Operations on the path between two states of the uAPI; NULL without a path */
 static const char * const
 test_ways[VFIO_DEVICE_STATE_NR][VFIO_DEVICE_STATE_NR] = {
 	[STOP] = {
@@ -346,7 +346,7 @@ test_ways[VFIO_DEVICE_STATE_NR][VFIO_DEVICE_STATE_NR] = {
 	},
 };
 
-/* Likewise of a back-end that does not know NVVGPU_SUSPEND_P2P */
+/* The same for a back-end without NVVGPU_SUSPEND_P2P */
 static const char * const
 test_ways_without_p2p[VFIO_DEVICE_STATE_NR][VFIO_DEVICE_STATE_NR] = {
 	[STOP] = {
@@ -390,7 +390,7 @@ static bool test_is_precopy(enum vfio_device_mig_state state)
 	return state == PRE_COPY || state == PRE_COPY_P2P;
 }
 
-/* A file comes with a session that begins, which is the last thing on a way. */
+/* A path returns a file if its last operation begins a session. */
 static bool test_begins_session(const char *way)
 {
 	size_t len = strlen(way);
@@ -461,7 +461,7 @@ static bool test_is_p2p(enum vfio_device_mig_state state)
 	return state == RUNNING_P2P || state == PRE_COPY_P2P;
 }
 
-/* The uAPI's way goes round the states that are not there. */
+/* The paths of the uAPI avoid states that are not supported. */
 static void migration_ways_without_p2p(struct kunit *test)
 {
 	struct test_mig *tm = test->priv;
@@ -504,7 +504,7 @@ static void migration_state_comes_through(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, test_go(tm, RUNNING), 0);
 }
 
-/* The state is then the last that was reached, and there is no half session. */
+/* A failed operation leaves the last state reached, and no partial session. */
 static void migration_operation_fails(struct kunit *test)
 {
 	static const struct {
@@ -627,7 +627,7 @@ static void migration_reset_from_each_state(struct kunit *test)
 		KUNIT_EXPECT_NULL(test, tm->vgpu->data);
 	}
 
-	/* One that cannot be made to run is told of. */
+	/* A vGPU that cannot be resumed is reported. */
 	test_enter(test, STOP);
 	tm->fail = "run";
 	test_reset(test, -ENXIO);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of what of the front-end needs no device.
+ * KUnit tests of the parts of the front-end that need no device.
  */
 #include <linux/mman.h>
 #include <linux/module.h>
@@ -41,7 +41,7 @@ static void test_event_work(struct work_struct *work)
 {
 }
 
-/* A VF with three BARs, and a back-end that traps accesses when it is told to */
+/* A VF with three BARs, and a back-end that can trap accesses */
 struct nvvgpu *nvvgpu_test_vgpu(struct kunit *test)
 {
 	struct pci_dev *pdev;
@@ -247,7 +247,7 @@ static void bar_trapped(struct kunit *test)
 	info.nr_sparse = 1;
 	info.sparse[0] = (struct nvvgpu_range) { 0, SZ_8K };
 
-	/* Nobody who answers the trap */
+	/* The back-end has no operation for trapped accesses. */
 	KUNIT_EXPECT_FALSE(test, nvvgpu_bar_valid(vgpu, 0, &info, TEST_BAR_ALL));
 	vgpu->backend->table.bar_read = test_bar_read;
 	vgpu->backend->table.bar_write = test_bar_write;
@@ -314,7 +314,7 @@ static struct kunit_suite region_suite = {
 	.test_cases = region_cases,
 };
 
-/* A page of a user, filled with 0xff, which the overlays are to change */
+/* A page of user memory, filled with 0xff, which the overlays change */
 char __user *nvvgpu_test_user_page(struct kunit *test)
 {
 	unsigned long addr;
@@ -624,7 +624,7 @@ static void events_dropped(struct kunit *test)
 	expect_no_event(test, vgpu);
 	KUNIT_EXPECT_EQ(test, vgpu->events.dropped, 3);
 
-	/* About a VF that has no vGPU: handed out, for nobody to hear */
+	/* The VF has no vGPU: the event is returned, but counted as dropped. */
 	vgpu->state = NVVGPU_BOUND;
 	test_report(vgpu, NVVGPU_EVENT_FAULT);
 	expect_event(test, vgpu, NVVGPU_EVENT_FAULT, 1);
@@ -646,7 +646,7 @@ static struct kunit_suite events_suite = {
 	.test_cases = events_cases,
 };
 
-/* What the operations are does not matter here: none is called. */
+/* Stands for any operation, as none is called. */
 static void test_op(void)
 {
 }
@@ -747,7 +747,7 @@ struct test_op {
 
 #define TEST_OP_AT(op) { offsetof(struct nvvgpu_backend_ops, op), #op }
 
-/* The table of a back-end in which one operation is another than in test_ops */
+/* Check a table in which one operation differs from test_ops. */
 static int test_take_with(struct kunit *test, const struct test_op *which,
 			  void (*op)(void))
 {
@@ -794,7 +794,7 @@ static void ops_not_alone(struct kunit *test)
 				    -EINVAL, "%s alone", grouped[i].name);
 }
 
-/* What the numbers of the migration group say has to fit the operations. */
+/* The flags and versions of the migration group must match its operations. */
 static void ops_migration(struct kunit *test)
 {
 	struct nvvgpu_backend_ops ops = test_ops, good;

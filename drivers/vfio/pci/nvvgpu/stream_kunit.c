@@ -9,7 +9,7 @@
 
 #include "stream.h"
 
-/* Room for a header and records; the largest record comes by itself. */
+/* Room for a header and records, except for the largest record */
 #define TEST_LEN	1024
 #define TEST_RECORDS	4
 
@@ -99,7 +99,7 @@ static void test_send_all(struct test_stream *ts)
 	test_send_record(ts, NVVGPU_MIG_END, NULL, 0);
 }
 
-/* As data.c does: 0, or the errno that the stream is refused with */
+/* Receive like data.c: 0, or the errno of the refusal */
 static int test_write(struct test_stream *ts, const void *buf, size_t len,
 		      size_t slice)
 {
@@ -162,7 +162,7 @@ static void stream_records_are_as_sent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, memcmp(ts->received.data, "some data", 9), 0);
 }
 
-/* Of every other byte the back-end has to find out what it means. */
+/* All other bytes are only checked by the back-end. */
 static void stream_changed_head_is_refused(struct kunit *test)
 {
 	struct test_stream *ts = test->priv;
@@ -179,7 +179,7 @@ static void stream_changed_head_is_refused(struct kunit *test)
 					    -EBADMSG, "byte %zu", at);
 			KUNIT_EXPECT_FALSE(test, ts->end);
 			KUNIT_EXPECT_NOT_NULL(test, ts->stream.why);
-			/* No record at or behind the changed one */
+			/* Neither the changed record nor a later one was used. */
 			KUNIT_EXPECT_EQ_MSG(test, ts->states,
 					    (at >= ts->record[1]) +
 					    (at >= ts->record[3]),
@@ -329,7 +329,7 @@ static void stream_unknown_records(struct kunit *test)
 			offsetofend(struct nvvgpu_mig_record, type) - 1);
 }
 
-/* What becomes of the head of a record with this much behind it */
+/* Receive the head of a record of this type and length. */
 static int test_head(struct test_stream *ts, u32 type, u32 len)
 {
 	struct nvvgpu_mig_record record = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-emu: what the firmware offers, none of it taken on trust.
+ * nvvgpu-emu: the types of the firmware, which are checked and not trusted.
  */
 #include <kunit/visibility.h>
 #include <linux/cleanup.h>
@@ -13,7 +13,7 @@
 
 #include "emu.h"
 
-/* Beyond any display there is */
+/* Upper bounds of plausible displays */
 #define EMU_MAX_HEADS		16
 #define EMU_MAX_PIXELS		65536
 #define EMU_MAX_CLASS_CODE	0xffffff
@@ -41,12 +41,12 @@ static enum nvvgpu_type_class emu_class(const u8 *letter)
 
 /**
  * emu_type_parse() - check and translate one vGPU type
- * @raw: as the firmware tells it
- * @vram_bytes: all of the GPU's VRAM
- * @granule: in which it is handed out
- * @info: zeroed; receives the type, of use only when nothing is wrong
+ * @raw: type from the firmware
+ * @vram_bytes: size of VRAM
+ * @granule: unit of VRAM allocation in bytes
+ * @info: zeroed; receives the type if it is valid
  *
- * Return: NULL, or in words what is wrong with the type.
+ * Return: NULL, or a description of the error.
  */
 const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 			   u64 granule, struct nvvgpu_type_info *info)
@@ -76,7 +76,7 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 	if (info->fb_bytes > EMU_MAX_FB_BYTES)
 		return "framebuffer too large";
 
-	/* What is behind the framebuffer may be somebody else's. */
+	/* The aperture must not reach beyond the framebuffer. */
 	if (!is_power_of_2(bar0_bytes) || bar0_bytes < PAGE_SIZE ||
 	    bar0_bytes > NVVGPU_EMU_VF_FB_SIZE || bar0_bytes > info->fb_bytes)
 		return "impossible aperture";
@@ -103,11 +103,11 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 EXPORT_SYMBOL_IF_KUNIT(emu_type_parse);
 
 /**
- * emu_type_find() - look a vGPU type up
+ * emu_type_find() - find a vGPU type
  * @emu: the GPU
- * @id: of the type
+ * @id: id of the type
  *
- * Return: the type, or NULL where there is none with that id.
+ * Return: the type, or NULL if there is none with this id.
  */
 const struct nvvgpu_type_info *emu_type_find(struct emu_dev *emu, u32 id)
 {
@@ -139,7 +139,7 @@ static struct nvvgpu_emu_type *emu_types_fetch(struct emu_dev *emu,
 		return ERR_PTR(err);
 	if (cmd.res[0] != nr || cmd.len != cmd.out_len) {
 		dev_err(&emu->pdev->dev,
-			"firmware offers %u types, but tells of %llu in %u bytes\n",
+			"firmware has %u types, but returned %llu in %u bytes\n",
 			nr, cmd.res[0], cmd.len);
 		return ERR_PTR(-EPROTO);
 	}
@@ -171,7 +171,7 @@ static struct nvvgpu_type_info *emu_types_read(struct emu_dev *emu,
 			if (types[j].id == types[i].id)
 				wrong = "id used twice";
 		if (wrong) {
-			dev_err(dev, "firmware offers a bad type %u: %s\n",
+			dev_err(dev, "firmware has an invalid type %u: %s\n",
 				types[i].id, wrong);
 			return ERR_PTR(-EPROTO);
 		}
@@ -223,12 +223,12 @@ int emu_types_available(struct emu_dev *emu,
 }
 
 /**
- * emu_types_load() - ask the firmware what it has to offer
- * @emu: the GPU, whose firmware is booting
+ * emu_types_load() - read the resources and types of the firmware
+ * @emu: the GPU, its firmware is booting
  *
- * What is learnt at the first boot holds as long as the driver is bound: the
- * front-end and its users rely on it.  A firmware that offers something else
- * after a reset is refused.
+ * The values of the first boot must not change while the driver is bound, because
+ * the front-end and its users rely on them.  If they differ after a reset, the
+ * firmware is refused.
  *
  * Return: 0 or a negative errno.
  */
@@ -254,7 +254,7 @@ int emu_types_load(struct emu_dev *emu)
 	    total > vram_bytes || !nr_vfs || nr_vfs > NVVGPU_EMU_MAX_VFS ||
 	    !nr_types || nr_types > NVVGPU_MAX_TYPES) {
 		dev_err(dev,
-			"firmware tells of %#llx bytes of VRAM, %llu pieces of %#llx, %llu VFs, %llu types\n",
+			"invalid resources of the firmware: %#llx bytes of VRAM, %llu granules of %#llx, %llu VFs, %llu types\n",
 			vram_bytes, granules, granule, nr_vfs, nr_types);
 		return -EPROTO;
 	}
@@ -275,7 +275,7 @@ int emu_types_load(struct emu_dev *emu)
 	if (granule != emu->granule || nr_vfs != emu->nr_vfs ||
 	    nr_types != emu->nr_types ||
 	    memcmp(types, emu->types, nr_types * sizeof(*types))) {
-		dev_err(dev, "firmware offers something else than before, unbind and bind this driver\n");
+		dev_err(dev, "firmware types changed across reset; rebind the driver\n");
 		return -EPROTO;
 	}
 	return 0;

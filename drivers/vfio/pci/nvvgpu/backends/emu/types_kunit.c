@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-emu: KUnit tests of what is believed of the firmware's types.
+ * nvvgpu-emu: KUnit tests of the checks of the firmware's types.
  */
 #include <kunit/test.h>
 #include <linux/module.h>
