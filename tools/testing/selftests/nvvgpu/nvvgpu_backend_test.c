@@ -691,7 +691,7 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 		EXPECT_EQ(0, touch(self->vdev.bar[0]));
 		EXPECT_EQ(4, vdev_read(&self->vdev, 0, 0, &val, 4));
 
-		ASSERT_EQ(0, post(self->bdf, 0, "0"));
+		ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
 		EXPECT_EQ(1, irq_wait(self->err, 5000));
 		EXPECT_EQ(SIGBUS, touch(self->vdev.bar[0]));
 		EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 0, &val, 4));
@@ -700,7 +700,7 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 			EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 			EXPECT_EQ(0, touch(self->vdev.bar[0]));
 			EXPECT_EQ(4, vdev_read(&self->vdev, 0, 0, &val, 4));
-			ASSERT_EQ(0, post(self->bdf, 0, "0"));
+			ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
 			EXPECT_EQ(1, irq_wait(self->err, 5000));
 		}
 
@@ -852,7 +852,7 @@ TEST_F(backend, crash_is_told_and_a_reset_mends_it)
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
 	ASSERT_OPEN();
-	ASSERT_EQ(0, post(self->bdf, 0, "0"));
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
 	EXPECT_EQ(1, irq_wait(self->err, 5000));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_CRASHED, 5000));
@@ -979,7 +979,7 @@ TEST_F(backend, trapped_access_to_a_crashed_vgpu_returns_eio)
 	__u32 val = 0;
 
 	ASSERT_OPEN_TRAPPED();
-	ASSERT_EQ(0, post(self->bdf, 0, "0"));
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
 	EXPECT_EQ(1, irq_wait(self->err, 5000));
 	EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 4096, &val, 4));
 	EXPECT_EQ(-EIO, vdev_write(&self->vdev, 0, 4096, &val, 4));
@@ -1056,7 +1056,7 @@ TEST_F(backend, events_come_in_their_order)
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_CREATED, 5000));
-	ASSERT_EQ(0, post(self->bdf, 0, "4 2 1 3"));
+	ASSERT_EQ(0, post(self->bdf, 0, "display guest-up fault guest-down"));
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
 		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
 					 5000));
@@ -1079,12 +1079,13 @@ TEST_F(backend, events_that_repeat_are_counted)
 
 	/* While an operation is in progress events are queued. */
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_placement"));
-	ASSERT_EQ(0, post(self->bdf, 0, "5"));
+	ASSERT_EQ(0, post(self->bdf, 0, "placement"));
 	while (!mock_calls("get_placement"))
 		usleep(10000);
 	/* up, down, up, two faults, down, fault, up */
-	ASSERT_EQ(0, post(self->bdf, 0, "2 3 2 1 1"));
-	ASSERT_EQ(0, post(self->bdf, 0, "3 1 2"));
+	ASSERT_EQ(0, post(self->bdf, 0,
+			  "guest-up guest-down guest-up fault fault"));
+	ASSERT_EQ(0, post(self->bdf, 0, "guest-down fault guest-up"));
 	EXPECT_EQ(3, count(self->vf, NVVGPU_EVENT_NAME_GUEST_UP));
 	EXPECT_EQ(5, count(self->vf, "coalesced"));
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
@@ -1115,7 +1116,8 @@ TEST_F(backend, events_carry_their_code_and_address)
 	EXPECT_EQ(-ENOENT, count(self->vf, "fault-code"));
 
 	/* The last of two reports, one without, and a crash */
-	ASSERT_EQ(0, post(self->bdf, 0, "1,3,1000 1,4,3f00000000 2 0,79"));
+	ASSERT_EQ(0, post(self->bdf, 0,
+			  "fault,3,1000 fault,4,3f00000000 guest-up crashed,79"));
 	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
 	EXPECT_STREQ(NVVGPU_EVENT_NAME_FAULT, uevent.event);
 	EXPECT_EQ(2, uevent.count);
@@ -1149,7 +1151,8 @@ TEST_F(backend, a_storm_of_events_loses_none)
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_CREATED, 5000));
 	for (i = 0; i < rounds; i++)
-		ASSERT_EQ(0, post(self->bdf, 0, "1 4 1 4 1 4 1 4"));
+		ASSERT_EQ(0, post(self->bdf, 0,
+				  "fault display fault display fault display fault display"));
 	while (told < rounds * 8ULL) {
 		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
 					 10000));
@@ -1172,7 +1175,7 @@ TEST_F(backend, a_flood_of_events_is_told_in_strokes)
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_CREATED, 5000));
 	for (begin = now_ms(); now_ms() < begin + 1000; reported += 2)
-		ASSERT_EQ(0, post(self->bdf, 0, "2 3"));
+		ASSERT_EQ(0, post(self->bdf, 0, "guest-up guest-down"));
 	for (; told < reported; uevents++) {
 		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
 					 10000));
@@ -1201,9 +1204,9 @@ TEST_F(backend, a_crash_is_told_at_once_and_what_came_before_it_first)
 		EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 					 NVVGPU_EVENT_NAME_CREATED, 5000));
 		/* What is reported of another VF waits for twice as long. */
-		ASSERT_EQ(0, post(self->bdf, 1, "2"));
+		ASSERT_EQ(0, post(self->bdf, 1, "guest-up"));
 		usleep(50000);
-		ASSERT_EQ(0, post(self->bdf, 0, "1 0"));
+		ASSERT_EQ(0, post(self->bdf, 0, "fault crashed"));
 		for (j = 0, told = 0; j < 3; j++) {
 			ASSERT_EQ(0, uevent_next(self->uevents, "/", &uevent,
 						 5000));
@@ -1226,14 +1229,14 @@ TEST_F(backend, events_without_a_vgpu_are_dropped_and_counted)
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	while (!uevent_next(self->uevents, self->vf, &uevent, 200))
 		;
-	ASSERT_EQ(0, post(self->bdf, 0, "0 1"));
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed fault"));
 	while (count(self->vf, "dropped") < 2 && tries--)
 		usleep(10000);
 	EXPECT_EQ(2, count(self->vf, "dropped"));
 	EXPECT_EQ(-ETIMEDOUT, uevent_next(self->uevents, self->vf, &uevent, 200));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 	/* For a VF that is not there */
-	EXPECT_EQ(0, post(self->bdf, 60, "0"));
+	EXPECT_EQ(0, post(self->bdf, 60, "crashed"));
 }
 
 TEST_F(backend, events_of_a_vgpu_are_not_told_of_the_next)
@@ -1243,12 +1246,12 @@ TEST_F(backend, events_of_a_vgpu_are_not_told_of_the_next)
 
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
-	ASSERT_EQ(0, post(self->bdf, 0, "1"));
+	ASSERT_EQ(0, post(self->bdf, 0, "fault"));
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	ASSERT_CREATED(self->vf);
 
 	/* Nor where its back-end has taken it along */
-	ASSERT_EQ(0, post(self->bdf, 0, "2"));
+	ASSERT_EQ(0, post(self->bdf, 0, "guest-up"));
 	ASSERT_EQ(0, mock_del(self->bdf));
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
@@ -1285,7 +1288,7 @@ TEST_F(backend, events_wake_those_who_poll)
 		ASSERT_LT(0, read(pfd.fd, self->buf, sizeof(self->buf)));
 	} while (poll(&pfd, 1, 200) == 1);
 
-	ASSERT_EQ(0, post(self->bdf, 0, "4"));
+	ASSERT_EQ(0, post(self->bdf, 0, "display"));
 	EXPECT_EQ(1, poll(&pfd, 1, 5000));
 	close(pfd.fd);
 }
@@ -1296,14 +1299,14 @@ TEST_F(backend, moved_vgpu_tells_its_new_placement)
 	ASSERT_CREATED(self->vf);
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "0\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/placement", "11"));
-	ASSERT_EQ(0, post(self->bdf, 0, "5"));
+	ASSERT_EQ(0, post(self->bdf, 0, "placement"));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
 
 	/* Where nobody can say it is believed to be where it was. */
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_placement 5"));
-	ASSERT_EQ(0, post(self->bdf, 0, "5"));
+	ASSERT_EQ(0, post(self->bdf, 0, "placement"));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
 	EXPECT_FILE(self->vf, "nvvgpu/last_error",
@@ -1383,9 +1386,10 @@ TEST_F(backend, comes_and_goes_under_load)
 	for (end = time(NULL) + 9; time(NULL) < end; flips++) {
 		ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 		usleep(flips % 7 * 60000);
-		post(self->bdf, flips % TEST_VFS, "1 2 3 4 5");
+		post(self->bdf, flips % TEST_VFS,
+		     "fault guest-up guest-down display placement");
 		if (flips % 3 == 0)
-			post(self->bdf, flips % TEST_VFS, "0");
+			post(self->bdf, flips % TEST_VFS, "crashed");
 		ASSERT_EQ(0, mock_del(self->bdf));
 		usleep(flips % 3 * 10000);
 	}

@@ -20,17 +20,6 @@
 #define STANDIN_DIR	"/sys/kernel/debug/nvvgpu-rm-standin"
 #define GENERIC_DIR	"/sys/kernel/config/nvvgpu-generic"
 
-/* As enum nvvgpu_event in linux/nvvgpu_backend.h */
-enum backend_event {
-	EVENT_CRASHED,
-	EVENT_FAULT,
-	EVENT_GUEST_UP,
-	EVENT_GUEST_DOWN,
-	EVENT_DISPLAY,
-	EVENT_PLACEMENT,
-	NR_EVENTS,
-};
-
 /* Any files */
 int put(const char *path, const char *fmt, ...);
 int get(const char *path, char *buf, size_t size);

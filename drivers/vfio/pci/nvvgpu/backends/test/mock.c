@@ -9,7 +9,7 @@
  *   register	"<PF> <table>", see mock_tables
  *   unregister	"<PF>"
  *   event	"<PF> <VF> <event>...", reported together; an event is
- *		"<number>[,<code>[,<hexadecimal address>]]"
+ *		"<name>[,<code>[,<hexadecimal address>]]"
  *   fail	"<operation> <errno>" makes an operation fail, "none" ends that
  *   block	name of an operation that does not return until this is "none"
  *   bar	"<BAR> <size> <trapped from> <trapped bytes>", "none" ends that
@@ -833,18 +833,30 @@ static ssize_t unregister_write(struct file *file, const char __user *buf,
 	return count;
 }
 
-static int mock_event(struct mock *mock, unsigned int vf, const char *word)
+static int mock_event(struct mock *mock, unsigned int vf, char *word)
 {
+	static const char * const names[NVVGPU_NR_EVENTS] = {
+		[NVVGPU_EVENT_CRASHED] = NVVGPU_EVENT_NAME_CRASHED,
+		[NVVGPU_EVENT_FAULT] = NVVGPU_EVENT_NAME_FAULT,
+		[NVVGPU_EVENT_GUEST_UP] = NVVGPU_EVENT_NAME_GUEST_UP,
+		[NVVGPU_EVENT_GUEST_DOWN] = NVVGPU_EVENT_NAME_GUEST_DOWN,
+		[NVVGPU_EVENT_DISPLAY] = NVVGPU_EVENT_NAME_DISPLAY,
+		[NVVGPU_EVENT_PLACEMENT] = NVVGPU_EVENT_NAME_PLACEMENT,
+	};
 	struct nvvgpu_event_info info = { .argsz = sizeof(info) };
-	unsigned int event;
-	int nr;
+	int event, nr = 0;
 
-	nr = sscanf(word, "%u,%u,%llx", &event, &info.code, &info.address);
-	if (nr < 1)
-		return -EINVAL;
+	event = match_string(names, ARRAY_SIZE(names), strsep(&word, ","));
+	if (event < 0)
+		return event;
+	if (word) {
+		nr = sscanf(word, "%u,%llx", &info.code, &info.address);
+		if (nr < 1)
+			return -EINVAL;
+	}
 	info.event = event;
-	info.flags = (nr > 1 ? NVVGPU_EVENT_HAS_CODE : 0) |
-		     (nr > 2 ? NVVGPU_EVENT_HAS_ADDRESS : 0);
+	info.flags = (nr > 0 ? NVVGPU_EVENT_HAS_CODE : 0) |
+		     (nr > 1 ? NVVGPU_EVENT_HAS_ADDRESS : 0);
 	nvvgpu_backend_event(mock->backend, vf, &info);
 
 	return 0;
