@@ -754,7 +754,7 @@ TEST_F(backend, every_reset_is_prepared_before_and_done_after)
 	EXPECT_EQ(resets + 5, mock_calls("reset_done"));
 }
 
-/* Run an operation of the first VF in a child, until the mock is told to go on. */
+/* Run an operation of the first VF in a child, and let the mock block it. */
 static pid_t block_in(const char *op, struct vdev *vdev)
 {
 	long long before = mock_calls(op);
@@ -1164,7 +1164,7 @@ TEST_F(backend, a_storm_of_events_loses_none)
 	EXPECT_EQ(0, count(self->vf, "dropped"));
 }
 
-/* As from a guest's driver that comes and goes as fast as it can */
+/* Events of a guest driver that starts and stops as fast as it can */
 TEST_F(backend, a_flood_of_events_is_told_in_strokes)
 {
 	unsigned long long begin, reported = 0, told = 0, uevents = 0;
@@ -1304,7 +1304,7 @@ TEST_F(backend, moved_vgpu_tells_its_new_placement)
 				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
 
-	/* Where nobody can say it is believed to be where it was. */
+	/* Without get_placement the previous placement is kept. */
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_placement 5"));
 	ASSERT_EQ(0, post(self->bdf, 0, "placement"));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
@@ -1460,7 +1460,7 @@ TEST_F(departure, emu_departs_and_returns_while_its_engine_copies)
 	ASSERT_EQ(0, vdev_set_irq(&self->user.vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, unplug_soon, self->pf.bdf));
 
-	/* It copies until its user, who is asked to, lets go. */
+	/* The engine copies until the user has been asked and closes the device. */
 	desc = engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 0,
 			   user_addr(&self->user, user_buf(&self->user, 0)),
 			   MIB);
@@ -1475,7 +1475,7 @@ TEST_F(departure, emu_departs_and_returns_while_its_engine_copies)
 	pthread_join(thread, &ret);
 	EXPECT_EQ(NULL, ret);
 
-	/* It comes back, and everything works again. */
+	/* When the back-end has registered again, everything works. */
 	ASSERT_EQ(0, put("/sys/bus/pci/rescan", "1"));
 	ASSERT_GPU(&self->pf, TEST_VFS);
 	ASSERT_EQ(0, vf_set_type(self->vf, self->type->id));

@@ -111,7 +111,7 @@ TEST_F(device, open_without_a_reset_is_refused)
 		    "cannot open: the VF could not be reset\n");
 	EXPECT_STATE("created");
 
-	/* That has taken nothing that is missed afterwards. */
+	/* The refused open has leaked nothing. */
 	ASSERT_EQ(0, pci_write(self->vf, "reset_method", methods));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_STATE("open");
@@ -541,7 +541,7 @@ TEST_F(cdev, is_attached_to_what_can_be_attached_to)
 				      &attach));
 	EXPECT_EQ(-EINVAL, vdev_ioctl(vdev, VFIO_DEVICE_DETACH_IOMMUFD_PT,
 				      &detach));
-	/* Neither what is not there nor a device is an address space. */
+	/* Refuse an id that does not exist, and that of a device. */
 	EXPECT_EQ(-ENOENT, vdev_attach(vdev, 0));
 	EXPECT_EQ(-ENOENT, vdev_attach(vdev, ~0U));
 	EXPECT_EQ(-EINVAL, vdev_attach(vdev, vdev->id));
@@ -641,7 +641,7 @@ TEST_F(group, gives_its_device_to_one_user_with_a_container)
 	group = vdev_group_open(self->s.vf);
 	ASSERT_LE(0, group);
 	EXPECT_EQ(-EBUSY, vdev_group_open(self->s.vf));
-	/* Without a container, and with what is none */
+	/* Without a container, and with a file that is not a container */
 	EXPECT_EQ(-EINVAL, ioctl_err(group, VFIO_GROUP_GET_DEVICE_FD,
 				     (void *)self->s.vf));
 	EXPECT_GT(0, ioctl_err(group, VFIO_GROUP_SET_CONTAINER, &again));

@@ -23,10 +23,10 @@
 #include "lib/picture.h"
 
 #define PATIENCE_MS	90000
-/* How long the firmware is waited for once it is known to be silent */
+/* Time-out of commands while the firmware does not respond */
 #define SILENCE_MS	150
 
-/* What a vGPU is doing when the disaster comes */
+/* Activities of a vGPU when the disaster happens */
 enum state {
 	IDLE,
 	OPEN,
@@ -86,7 +86,7 @@ struct user_process {
 
 #define CHUNK		(256 * 1024UL)
 
-/* Keep the engine busy, in both directions, until told to stop. */
+/* Copy in both directions until the test ends. */
 static void *do_dma(void *arg)
 {
 	struct user_process *self = arg;
@@ -114,7 +114,7 @@ static void *do_dma(void *arg)
 	return NULL;
 }
 
-/* Reset the device in both ways until told to stop. */
+/* Reset the device in both ways until the test ends. */
 static void *do_resets(void *arg)
 {
 	struct user_process *self = arg;
@@ -249,7 +249,7 @@ static int do_work(struct user_process *self)
 	case RESET:
 		if (self->failure)
 			return self->failure;
-		/* It can be told only by its registers while it is lost. */
+		/* While the GPU is lost, only its registers show the state. */
 		ret = probe(&self->user.vdev);
 		return ret ?: user_back(&self->user);
 	default:
@@ -572,7 +572,7 @@ static long long crashes(const char *vf)
 	return get_value(path, "crashed");
 }
 
-/* The port above resets its link, and the GPU comes back by itself. */
+/* The port above resets its link, and the GPU recovers automatically. */
 static int break_link(const struct pf *pf)
 {
 	long long before = crashes(pf->vf[0]);
@@ -582,7 +582,7 @@ static int break_link(const struct pf *pf)
 	if (ret)
 		return ret;
 	for (tries = 0; tries < PATIENCE_MS / 50; tries++) {
-		/* First it is lost, then there is room for new vGPUs. */
+		/* First the GPU is lost, then new vGPUs can be created. */
 		if (crashes(pf->vf[0]) != before &&
 		    vf_creatable(pf->vf[2], 0) > 0) {
 			vfs_stay_awake(pf, false);
@@ -803,7 +803,7 @@ static int struck(struct scene *scene, int timeout_ms)
 	}
 }
 
-/* The user hears of it, and what it does comes to what is promised. */
+/* The user is notified, and its activity ends as promised. */
 static void expect_told(struct __test_metadata *_metadata, struct scene *scene)
 {
 	const struct plan *plan = scene->plan;
@@ -835,7 +835,7 @@ static void expect_errors(struct __test_metadata *_metadata,
 		EXPECT_EQ(plan->sight, ask(victim, ASK_LOOK));
 }
 
-/* Those who have nothing to do with it notice nothing. */
+/* Other users are not affected. */
 static void expect_other_goes_on(struct __test_metadata *_metadata,
 				 struct scene *scene)
 {
@@ -928,14 +928,14 @@ static void expect_back(struct __test_metadata *_metadata,
 	EXPECT_EQ(0, ask(agent, ASK_BACK));
 }
 
-/* What nobody waits for: the vGPU is lost, until it is made anew. */
+/* The vGPU is lost until it is recovered. */
 static void lost(struct __test_metadata *_metadata, struct scene *scene)
 {
 	const struct plan *plan = scene->plan;
 	const struct agent *victim = &scene->victim;
 	const struct agent *other = &scene->other;
 	bool silent = plan->strike == wedge_firmware;
-	/* Whoever is just resetting its vGPU has it made anew by that. */
+	/* A vGPU that is being reset is recovered by that reset. */
 	bool healed = scene->state == RESET && plan->work && !plan->recover;
 
 	ASSERT_EQ(0, strike(scene));
@@ -1219,7 +1219,7 @@ TEST_F(mishap, gpu_unplugged_while_open)
 	ASSERT_EQ(0, agent_start(&self->agent, self->vf, DMA));
 	ASSERT_EQ(0, qmp_execute("device_del", "{\"id\": \"gpu\"}", NULL, 0));
 
-	/* The VFs go first, and the vGPU works until its user lets go. */
+	/* The VFs are removed first, and the vGPU works until it is closed. */
 	EXPECT_LT(0, ask(&self->agent, ASK_REQ));
 	EXPECT_EQ(0, ask(&self->agent, ASK_WORK));
 	EXPECT_EQ(0, ask(&self->agent, ASK_CLOSE));

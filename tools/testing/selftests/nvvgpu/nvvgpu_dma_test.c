@@ -361,7 +361,7 @@ TEST_F(dma, scattered_pages_are_one_buffer)
 					    NOWHERE + at, len)));
 	EXPECT_EQ(0, memcmp(back, from, len));
 
-	/* A hole in the middle is found where it is. */
+	/* The error names the address of a hole in the middle. */
 	ASSERT_EQ(0, ioas_unmap(&a->own, NOWHERE + 50 * PAGE, PAGE));
 	EXPECT_EQ(-EIO, engine_run(&a->engine,
 				   engine_copy(TO_VRAM, 0, NOWHERE + at, len)));
@@ -410,7 +410,7 @@ TEST_F(dma, huge_pages_are_reached_to_their_ends)
 			    NOWHERE + 2 * huge);
 	ASSERT_EQ(0, user_restart(a));
 
-	/* A page beside them, of the usual size, is no part of them. */
+	/* An adjacent page of the usual size is not mapped with them. */
 	ASSERT_EQ(0, ioas_map(&a->own, from, NOWHERE - PAGE, PAGE,
 			      PROT_READ | PROT_WRITE));
 	ASSERT_EQ(0, ioas_unmap(&a->own, NOWHERE, 2 * huge));
@@ -576,7 +576,7 @@ TEST_F(dma, refused_access_does_not_disturb_the_other)
 
 	ASSERT_OPEN_B();
 	for (i = 0; i < 8; i++) {
-		/* Both are at work when one of them goes astray. */
+		/* Both engines are busy when one accesses an invalid address. */
 		struct nvvgpu_emu_desc work =
 			engine_copy(TO_VRAM, 0, user_addr(b, user_buf(b, 0)),
 				    MIB);
@@ -748,7 +748,7 @@ TEST_F(dma, bad_rings_are_refused)
 			  engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR));
 	}
 
-	/* A ring at an address that cannot be reached */
+	/* A ring at an unmapped address */
 	engine_start(&a->engine, a->mem, NOWHERE, USER_RING);
 	engine_submit(&a->engine, &nop, 1);
 	EXPECT_EQ(-EIO, engine_wait(&a->engine, ENGINE_TIMEOUT_MS));
@@ -1061,7 +1061,7 @@ TEST_F(vram, vram_ends_at_the_framebuffer)
 	__u8 *to = user_buf(a, 0);
 	unsigned int i;
 
-	/* The neighbour, whose framebuffer may begin where ours ends */
+	/* Another vGPU, whose framebuffer may be adjacent */
 	ASSERT_VRAM_B();
 	ASSERT_EQ(0, windows_fill(b, size, 0xbbbbbbbb));
 
@@ -1525,7 +1525,7 @@ TEST_F(dma_cdev, hwpt_of_another_vgpu_shares_what_that_sees)
 			      PROT_READ | PROT_WRITE));
 	memset(page, 0, PAGE);
 
-	/* Until it is attached to it, it sees nothing of it. */
+	/* Before the device is attached, it cannot access the memory. */
 	EXPECT_EQ(-EIO, engine_run(&b.engine, engine_fill(IN_MEMORY, NOWHERE,
 							  PAGE, ~0U)));
 	EXPECT_TRUE(all_bytes(page, PAGE, 0));

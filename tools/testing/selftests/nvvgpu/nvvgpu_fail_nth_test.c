@@ -77,14 +77,14 @@ FIXTURE(nth) {
 
 FIXTURE_VARIANT(nth) {
 	enum step step;
-	/* what the vGPU may be found in after a failure, next to what it was */
+	/* state of the vGPU that is also valid after a failure */
 	const char *or_state;
 	/* allocations are too many to let each fail every time */
 	unsigned int stride;
 };
 
 FIXTURE_VARIANT_ADD(nth, create) { CREATE, NULL, 1 };
-/* What the firmware was not told of may or may not be there. */
+/* If the firmware was not reached, the vGPU may or may not exist. */
 FIXTURE_VARIANT_ADD(nth, delete) { DELETE, "error", 1 };
 FIXTURE_VARIANT_ADD(nth, open) { OPEN, NULL, 9 };
 /* What could not be scrubbed is nobody's. */
@@ -314,7 +314,7 @@ static int save(struct vdev *vdev, struct stream *stream)
 	return ret ?: mig_set(vdev, VFIO_DEVICE_STATE_RUNNING, NULL);
 }
 
-/* What comes out is the same each time. */
+/* The state that is saved must be the same each time. */
 static int save_again(struct stage *stage)
 {
 	struct stream stream = {};
@@ -402,7 +402,7 @@ static bool needs_open(enum step step)
 	}
 }
 
-/* Bring everything to where the step begins, wherever it is. */
+/* Set up the initial state of a step. */
 static int prepare(struct stage *stage, enum step step)
 {
 	struct vdev *vdev = &stage->user.vdev;
@@ -473,7 +473,7 @@ TEST_F_TIMEOUT(nth, failure_is_clean, 600)
 	int ret;
 	bool hit;
 
-	/* Once for nothing: what is made only once is there then. */
+	/* Run it once without failures, for allocations that happen only once. */
 	ASSERT_EQ(0, prepare(stage, step));
 	ASSERT_EQ(0, do_step(stage, step));
 

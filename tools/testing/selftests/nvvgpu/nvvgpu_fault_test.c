@@ -43,7 +43,7 @@ FIXTURE_VARIANT(fault) {
 	/* state of the vGPU after the command has failed, or was not answered */
 	const char *failed;
 	const char *silent;
-	/* what the action returns then */
+	/* expected return value of the action */
 	int err;
 };
 
@@ -114,7 +114,7 @@ FIXTURE_SETUP(fault)
 	self->err_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ASSERT_LE(0, self->err_fd);
 
-	/* Somebody else, who is to go on */
+	/* Another user, who must not be affected */
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type->id));
 	ASSERT_EQ(0, user_open(&self->other, self->pf.vf[1], IOMMU_IOMMUFD));
 	ASSERT_EQ(0, user_work(&self->other));
@@ -210,7 +210,7 @@ TEST_F(fault, failure_is_clean)
 	ARM("fail");
 	EXPECT_EQ(variant->err, ACT());
 	EXPECT_STATE(variant->failed);
-	/* A vGPU that cannot be reset is made anew. */
+	/* A vGPU that cannot be reset is re-created. */
 	if (variant->action == ACT_RESET) {
 		EXPECT_EQ(0, user_back(&self->a));
 		EXPECT_EQ(0, irq_wait(self->err_fd, 0));
@@ -290,14 +290,14 @@ TEST_F(fault, crash_is_told_and_a_reset_of_the_pf_recovers)
 	ARM("crash");
 	EXPECT_EQ(variant->err, ACT());
 
-	/* All vGPUs went with it, and their users are told. */
+	/* All vGPUs are lost, and their users are notified. */
 	EXPECT_LT(0, irq_wait(fd, 10000));
 	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[1], "error"));
 	EXPECT_EQ(-ENODEV, user_work(&self->other));
 	if (variant->action != ACT_CREATE && variant->action != ACT_LIST)
 		EXPECT_STATE("error");
 
-	/* Nothing new comes to be until then. */
+	/* No vGPU can be created until then. */
 	EXPECT_NE(0, vf_set_type(self->pf.vf[2], self->type->id));
 	EXPECT_EQ(0, vf_creatable(self->pf.vf[2], 0));
 
@@ -305,7 +305,7 @@ TEST_F(fault, crash_is_told_and_a_reset_of_the_pf_recovers)
 	ASSERT_EQ(0, gpu_reset(&self->pf));
 	EXPECT_RECOVERS();
 
-	/* One that is open comes back with a reset of its own. */
+	/* A vGPU that is open is recovered by a reset of its VF. */
 	EXPECT_EQ(0, vdev_reset(&self->other.vdev));
 	EXPECT_STREQ("open", vf_wait_state(self->pf.vf[1], "open"));
 	EXPECT_EQ(0, user_back(&self->other));
@@ -533,7 +533,7 @@ TEST_F(removal, firmware_that_does_not_start_is_told)
 	EXPECT_GT(0, driver_bind(self->driver, self->pf.bdf));
 	ASSERT_EQ(0, fw_faults(""));
 	ASSERT_EQ(0, driver_bind(self->driver, self->pf.bdf));
-	/* The driver is told by an interrupt, which may come late. */
+	/* The driver is notified by an interrupt, which may be late. */
 	ASSERT_EQ(0, fw_faults("now:crash"));
 	for (i = 0; i < 100; i++) {
 		ret = pci_write(self->pf.bdf, "sriov_numvfs", "1");
@@ -631,7 +631,7 @@ TEST_F(removal, create_that_timed_out_is_tried_again_and_stays)
 	ASSERT_EQ(0, user_open(&user, vf, IOMMU_IOMMUFD));
 	EXPECT_EQ(0, user_work(&user));
 
-	/* Now the answer to the first one comes. */
+	/* Now the response to the first create arrives. */
 	usleep(1500 * late);
 	EXPECT_EQ(0, user_work(&user));
 	EXPECT_STREQ("open", vf_wait_state(vf, "open"));
@@ -694,7 +694,7 @@ TEST_F(removal, pf_itself_is_no_vgpu)
 
 TEST_F(removal, modules_unloaded_and_loaded)
 {
-	/* With the front-end goes every back-end, whoever has loaded it. */
+	/* Unloading the front-end requires that all back-ends are unloaded. */
 	ASSERT_EQ(0, mod_del_users("nvvgpu-vfio-pci"));
 	ASSERT_EQ(0, mod_del("nvvgpu-vfio-pci"));
 	EXPECT_TRUE(pci_exists(self->pf.bdf, "sriov_numvfs"));
@@ -746,7 +746,7 @@ TEST_F(busy_reset, is_over_when_it_returns)
 	char buf[4096];
 	int status;
 
-	/* One who reads the statistics has to wait for them, */
+	/* A reader of the statistics waits for the firmware, */
 	ASSERT_EQ(0, fw_faults("stats:1:slow=1500"));
 	self->reader = fork();
 	ASSERT_LE(0, self->reader);
@@ -755,7 +755,7 @@ TEST_F(busy_reset, is_over_when_it_returns)
 			       sizeof(buf)) < 0);
 	usleep(500000);
 
-	/* and what is set up after a reset meanwhile stays so. */
+	/* and settings made after a reset meanwhile are kept. */
 	ASSERT_EQ(0, variant->reset(&self->user.vdev));
 	EXPECT_EQ(0, user_back(&self->user));
 	engine_write(engine, NVVGPU_EMU_VF_REG_SCRATCH, 42);

@@ -262,7 +262,7 @@ TEST_F(generic, type_is_offered_when_enabled)
 	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
 	EXPECT_EQ(1, vf_creatable(self->vf, 2));
 
-	/* Names tell types apart. */
+	/* Names must differ. */
 	ASSERT_EQ(0, generic_type_add(self->dir, 3));
 	ASSERT_EQ(0, generic_type_put(self->dir, 3, "name", "Lab NIC-0C"));
 	EXPECT_EQ(-EEXIST, generic_type_put(self->dir, 3, "enable", "1"));
@@ -415,7 +415,7 @@ TEST_F(generic, guest_sees_the_ids_of_the_type)
 		  vdev_cfg_read32(&self->vdev, PCI_CLASS_REVISION) >> 8);
 }
 
-/* Its state cannot be read: nobody is told that it could be. */
+/* The state cannot be saved, so migration is not offered. */
 TEST_F(generic, migration_is_absent_and_says_so)
 {
 	static const __u32 features[] = {
@@ -686,7 +686,7 @@ TEST_F(generic, all_backends_at_once)
 	EXPECT_EQ(-EBUSY, mock_add(nvme.bdf, "sound"));
 	EXPECT_EQ(0, mod_del("nvvgpu-mock"));
 
-	/* Two of them go, the third goes on. */
+	/* Two back-ends unregister, the third remains. */
 	vdev_close(&vdev);
 	vdev_close(&self->vdev);
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));

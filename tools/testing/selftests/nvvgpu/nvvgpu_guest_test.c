@@ -406,7 +406,7 @@ static pid_t guest_start(const char *initramfs, const char *console,
 	_exit(127);
 }
 
-/* Wait for the guest to end, for as long as its console goes on. */
+/* Wait for the guest to end, as long as its console shows progress. */
 static int guest_wait(pid_t qemu, const char *console, int *status)
 {
 	unsigned int silent = 0;
@@ -427,7 +427,7 @@ static int guest_wait(pid_t qemu, const char *console, int *status)
 	return pid == qemu ? 0 : -errno;
 }
 
-/* The host's own view of the disk, which has what the guest has written. */
+/* Check the data that the guest has written from the host. */
 static int disk_compare(__u32 seed)
 {
 	__u8 *want = aligned_alloc(PAGE, DISK_CHUNK);

@@ -149,7 +149,7 @@ static int worker_add(struct crowd *crowd, worker_fn fn, unsigned int vf)
 	_exit(0);
 }
 
-/* Let all begin at once, and go on for some time. */
+/* Start all workers together, and let them run for some time. */
 static void workers_run(struct crowd *crowd, unsigned int ms)
 {
 	__u64 end;
@@ -378,7 +378,7 @@ static void admin_worker(struct shared *shared, struct report *report,
 	}
 }
 
-/* Something that a user might do; returns false when it is time to go. */
+/* Perform a random action of a user; return false to end. */
 static bool user_turn(struct report *report, struct user *user, __u32 *seed)
 {
 	struct nvvgpu_emu_desc desc;
@@ -413,7 +413,7 @@ static bool user_turn(struct report *report, struct user *user, __u32 *seed)
 	}
 }
 
-/* Opens the device whenever there is one, and lets go or dies at any time. */
+/* Opens the device when there is one, and closes it or exits at any time. */
 static void user_worker(struct shared *shared, struct report *report,
 			const char *vf, const struct vgpu_type *type,
 			__u32 seed)
@@ -488,7 +488,7 @@ TEST_F_TIMEOUT(race, anything_in_any_order, LOAD_TIMEOUT)
  * Events and readers against unbinding
  */
 
-/* Makes events as fast as it can: the guest's driver comes and goes, and faults. */
+/* Causes events as fast as possible: guest-up, guest-down and faults. */
 static void event_worker(struct shared *shared, struct report *report,
 			 const char *vf, const struct vgpu_type *type,
 			 __u32 seed)
@@ -532,7 +532,7 @@ static void event_worker(struct shared *shared, struct report *report,
 	}
 }
 
-/* Reads all that there is, also while it goes away. */
+/* Reads all files, also while they are being removed. */
 static void read_worker(struct shared *shared, struct report *report,
 			const char *vf, const struct vgpu_type *type,
 			__u32 seed)

@@ -25,7 +25,7 @@
 #define S(name)		VFIO_DEVICE_STATE_##name
 #define NR_STATES	8
 
-/* A vGPU that goes (a), and one of the same type on another VF that comes (b) */
+/* The source (a), and the destination (b) of the same type on another VF */
 FIXTURE(migration) {
 	struct pf pf;
 	struct vgpu_type types[MAX_TYPES];
@@ -298,7 +298,7 @@ TEST_F(migration, the_source_goes_on_when_it_is_called_off_midway)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 0, MIB));
 }
 
-/* The last of some work tells when it is done. */
+/* The last descriptor raises an interrupt. */
 static void submit(struct user *a, struct nvvgpu_emu_desc *desc,
 		   unsigned int nr)
 {
@@ -307,7 +307,7 @@ static void submit(struct user *a, struct nvvgpu_emu_desc *desc,
 	engine_submit(&a->engine, desc, nr);
 }
 
-/* Enough of it that the engine is still at work when it is told to stop */
+/* Enough work that the engine is still busy when it is suspended */
 #define WORK	60
 
 TEST_F(migration, work_in_flight_is_finished_at_the_destination)
@@ -327,7 +327,7 @@ TEST_F(migration, work_in_flight_is_finished_at_the_destination)
 	ASSERT_SAVED();
 	ASSERT_ARRIVED(MIB);
 
-	/* The interrupt comes here, whether or not it has come there too. */
+	/* The destination raises the interrupt, even if the source did so. */
 	ASSERT_EQ(0, engine_wait(&self->engine, ENGINE_TIMEOUT_MS));
 	EXPECT_EQ(0, irq_wait(self->b.irq[ENGINE_VECTOR_DONE], 500));
 	for (i = 0; i < WORK; i++)
@@ -402,7 +402,7 @@ TEST_F(migration, pre_copy_sends_what_has_changed_and_no_more)
 	EXPECT_LE(4 * VRAM_PAGE, self->stream.len - before);
 	EXPECT_GT(4 * VRAM_PAGE * 11 / 10, self->stream.len - before);
 
-	/* What comes in the last moment comes, too. */
+	/* Writes in the last moment are migrated, too. */
 	ASSERT_EQ(0, to_vram(&self->a, 20 * MIB, MIB, 8));
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), NULL));
 	EXPECT_EQ(0, stream_read(&self->stream, self->fd));
@@ -483,7 +483,7 @@ TEST_F(migration, what_changed_is_sent_though_the_gpu_could_not_tell)
 	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
 	ASSERT_EQ(0, to_vram(&self->a, MIB / 2, MIB, 15));
 
-	/* It has told, and forgotten, but nobody was waiting any more. */
+	/* The log was cleared, but the response came after the time-out. */
 	ASSERT_EQ(0, fw_set_timeout(SILENCE_MS));
 	ASSERT_EQ(0, fw_faults("dirty-read:1:late=20000"));
 	ret = mig_precopy_info(self->fd, &info);
@@ -549,7 +549,7 @@ TEST_F(migration, poll_tells_of_what_can_be_read)
 	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
 	EXPECT_EQ(0, poll(&p, 1, 0));
 
-	/* Who asks how much there is sees what has changed. */
+	/* The estimate includes the changes. */
 	ASSERT_EQ(0, mig_precopy_info(self->fd, &info));
 	EXPECT_EQ(0, poll(&p, 1, 0));
 	ASSERT_EQ(sizeof(val), vdev_write(&self->a.vdev, NVVGPU_EMU_VF_BAR_FB,
@@ -558,7 +558,7 @@ TEST_F(migration, poll_tells_of_what_can_be_read)
 	EXPECT_EQ(VRAM_PAGE, info.dirty_bytes);
 	EXPECT_EQ(1, poll(&p, 1, 0));
 	EXPECT_EQ(POLLIN, p.revents);
-	/* The GPU has nothing more, but the rest of it is still to be read. */
+	/* The GPU has no more data, but the rest is still buffered. */
 	ASSERT_EQ(1, read(self->fd, &val, 1));
 	EXPECT_EQ(1, poll(&p, 1, 0));
 	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
@@ -875,7 +875,7 @@ TEST_F(migration, the_size_of_the_data_is_told_in_every_state)
 		if (fd >= 0)
 			close(fd);
 	}
-	/* From ERROR there is no way to any of it. */
+	/* No state can be reached from ERROR. */
 	EXPECT_EQ(-ENODATA, mig_set(&self->a.vdev, S(STOP), NULL));
 	EXPECT_EQ(S(ERROR), mig_get(&self->a.vdev));
 	EXPECT_EQ(0, mig_data_size(&self->a.vdev, &bytes));
@@ -901,7 +901,7 @@ TEST_F(migration, the_size_of_a_stopped_vgpu_is_what_is_read)
 	EXPECT_EQ(0, bytes);
 }
 
-/* QEMU's buffer is as small as the size that is told before it begins. */
+/* QEMU sizes its buffer by the size that is reported before the migration. */
 TEST_F(migration, the_size_of_a_running_vgpu_is_a_record_at_least)
 {
 	__u64 bytes;
@@ -1095,7 +1095,7 @@ static int refused(struct vdev *b, const struct stream *stream, size_t step,
 	return ret;
 }
 
-/* In one piece, and byte by byte: then it is refused at the byte that shows it. */
+/* Written at once, and byte by byte: then the first wrong byte is refused. */
 static void expect_refused(struct __test_metadata *_metadata, struct vdev *b,
 			   const struct stream *stream, int err, size_t at)
 {
@@ -1160,7 +1160,7 @@ TEST_F(migration, a_header_that_is_not_for_it_is_refused_at_the_byte)
 		*header = good;
 	}
 
-	/* The versions of the state that can be loaded are told before. */
+	/* The state versions that can be loaded are readable in advance. */
 	ASSERT_LT(0, pci_read(self->pf.vf[1], "nvvgpu/state_versions",
 			      versions, sizeof(versions)));
 	oldest = strtoul(versions, &rest, 10);
@@ -1654,7 +1654,7 @@ TEST_F(dmalog, tells_the_first_and_the_last_page_of_a_request)
 	ASSERT_EQ(0, log_read(vdev, USER_IOVA + 40 * PAGE, 4 * PAGE, PAGE,
 			      &bits));
 	EXPECT_EQ(0xf, bits);
-	/* Its neighbours have been left for who asks for them. */
+	/* Adjacent pages are kept for a later request. */
 	bits = 0;
 	ASSERT_EQ(0, log_read(vdev, USER_IOVA + 39 * PAGE, PAGE, PAGE, &bits));
 	EXPECT_EQ(1, bits);
@@ -1716,7 +1716,7 @@ TEST_F(dmalog, a_page_that_is_asked_for_in_parts_is_told_in_each)
 		EXPECT_EQ(1, bits)
 			TH_LOG("page %u", i);
 	}
-	/* QEMU asks for what a table in a BAR leaves of a page. */
+	/* QEMU requests the rest of a page with a table in a BAR. */
 	bits = 0;
 	ASSERT_EQ(0, log_read(vdev, USER_IOVA + 16 * PAGE, 0xf80, PAGE, &bits));
 	EXPECT_EQ(1, bits);
@@ -1745,7 +1745,7 @@ static int ask_in_part(struct vdev *vdev)
 	return ret ?: bits == 1 ? 0 : -EILSEQ;
 }
 
-/* After that failed or not: all is told, or that it is not known. */
+/* Whether it failed or not, all pages are reported, or an error is. */
 #define EXPECT_NONE_LOST(failed) do {					\
 	__u64 __bits = 0;						\
 	int __err = (failed), __ret;					\
@@ -1966,7 +1966,7 @@ TEST_F(dmalog, ends_with_the_device_and_with_a_crash)
 
 	if (!qmp_available())
 		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
-	/* The firmware is told, and what it says to that is used up. */
+	/* After a failed stop, the next start ends the earlier log. */
 	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
 	ASSERT_EQ(0, fw_faults("dirty-stop:1:fail"));
 	EXPECT_EQ(-EIO, log_stop(vdev));
@@ -1982,13 +1982,13 @@ TEST_F(dmalog, ends_with_the_device_and_with_a_crash)
 	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
 	ASSERT_EQ(0, fw_faults("dirty-read:1:fail"));
 	EXPECT_EQ(-EIO, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
-	/* The GPU may have forgotten what it could not tell: for good. */
+	/* The GPU may have cleared its log, so later reports fail, too. */
 	EXPECT_EQ(-EIO, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
 	EXPECT_EQ(0, log_stop(vdev));
 	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
 	EXPECT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
 
-	/* What was written before the vGPU was made anew is not known. */
+	/* Pages written before the vGPU was re-created are unknown. */
 	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
 	ASSERT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
 	EXPECT_EQ(-EIO, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));

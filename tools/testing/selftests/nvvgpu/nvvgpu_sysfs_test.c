@@ -607,13 +607,13 @@ TEST_F(sysfs, wanted_placement_is_the_one_it_gets)
 	ASSERT_EQ(0, vf_set_type(self->vf2, self->small->id));
 	EXPECT_FILE(self->vf2, "nvidia/placement_id", place[0]);
 
-	/* A wish is for one vGPU: the next one is where there is room first. */
+	/* The request applies to one vGPU; the next gets the first free placement. */
 	ASSERT_EQ(0, vf_set_type(self->vf2, 0));
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", place[0]);
 
-	/* And stays for it when there is no room yet. */
+	/* It is kept if the create fails for lack of room. */
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", place[1]));
 	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
@@ -648,12 +648,12 @@ TEST_F(sysfs, placement_is_a_number)
 		EXPECT_EQ(forms[i].err, pci_write(self->vf, file,
 						  forms[i].text))
 			TH_LOG("'%s'", forms[i].text);
-		/* A wish is not yet a place. */
+		/* A requested placement is not shown. */
 		EXPECT_EQ(-ENXIO, pci_read(self->vf, file, self->buf,
 					   sizeof(self->buf)));
 	}
 
-	/* One that cannot be stays in the way until it is taken back. */
+	/* An invalid placement makes creates fail until it is reset. */
 	ASSERT_EQ(0, pci_write(self->vf, file, "2147483647\n"));
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, self->small->id));
 	EXPECT_EQ(-EINVAL, pci_write(self->vf, file, "x\n"));
@@ -804,7 +804,7 @@ TEST_F(sysfs, params_are_keys_and_values)
 					NVVGPU_PARAMS_LEN));
 	EXPECT_EQ(-E2BIG, pci_write_len(self->vf, file, want, sizeof(want)));
 	EXPECT_FILE(self->vf, file, text);
-	/* What all of it is given to takes it. */
+	/* A vGPU with the longest parameters can be created. */
 	EXPECT_EQ(0, vf_set_type(self->vf, self->small->id));
 }
 
@@ -952,7 +952,7 @@ TEST_F(sysfs, pollers_are_told_of_changes)
 		EXPECT_EQ(created, poll_changed(other[2], created ? 5000 : 0))
 			TH_LOG("the other VF's list, step %u", step);
 	}
-	/* A refusal is no change. */
+	/* A refused write is not a change. */
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, ~0U));
 	for (i = 0; i < NR_POLLED; i++) {
 		EXPECT_FALSE(poll_changed(fd[i], 0));

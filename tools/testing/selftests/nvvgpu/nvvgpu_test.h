@@ -18,7 +18,7 @@
 #include "lib/sysfs.h"
 #include "lib/vfio.h"
 
-/* An emulated machine with a debug kernel is slow; a hang is still found. */
+/* Long enough for an emulated machine with a debug kernel */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	900
 
@@ -28,14 +28,13 @@
 #define MIB		1048576UL
 
 /**
- * gpu_prepare() - the state that every test begins with
+ * gpu_prepare() - enable VFs and bind them to the front-end
  * @pf: to be filled in
- * @nr: VFs wanted at least
+ * @nr: minimum number of VFs
  *
- * The VFs are there, bound to the front-end, and hold no vGPU, whatever an
- * earlier test has left.
+ * Deletes vGPUs that an earlier test has left.
  *
- * Return: NULL, or what failed.
+ * Return: NULL, or a description of the failure.
  */
 static inline const char *gpu_prepare(struct pf *pf, unsigned int nr)
 {
@@ -56,9 +55,9 @@ static inline const char *gpu_prepare(struct pf *pf, unsigned int nr)
 }
 
 /**
- * gpu_missing() - whether there is an emulated GPU to test
+ * gpu_missing() - check whether there is an emulated GPU to test
  *
- * Return: NULL, or what is missing.
+ * Return: NULL, or a description of the missing part.
  */
 static inline const char *gpu_missing(void)
 {
@@ -69,12 +68,12 @@ static inline const char *gpu_missing(void)
 }
 
 /**
- * test_main() - run the tests of a program that not every machine can run
- * @argc: of main()
- * @argv: of main()
- * @missing: NULL, or what is missing here
+ * test_main() - run the tests of a program, or skip all of them
+ * @argc: argument of main()
+ * @argv: argument of main()
+ * @missing: NULL, or a description of a missing requirement
  *
- * Tests that are skipped one by one would make a program that has passed.
+ * A program all of whose tests skip would pass, so skip the program.
  *
  * Return: exit status.
  */
@@ -96,7 +95,7 @@ static inline int test_main(int argc, char **argv, const char *missing)
 } while (0)
 
 /**
- * gpu_reset() - bring a firmware that has gone back, whatever it did
+ * gpu_reset() - reset the GPU and restart its firmware
  * @pf: from pf_find()
  *
  * Return: 0 or a negative errno.
@@ -107,7 +106,7 @@ static inline int gpu_reset(const struct pf *pf)
 }
 
 /**
- * gpu_commands() - count the commands that the firmware has taken
+ * gpu_commands() - get the number of commands that the firmware has received
  * @pf: from pf_find()
  * @count: to be filled in
  *
@@ -136,9 +135,9 @@ static inline int gpu_commands(const struct pf *pf, __u32 *count)
 }
 
 /**
- * test_all() - shall sweeps be whole, and loads long?
+ * test_all() - check whether to run complete sweeps and long loads
  *
- * Return: true where NVVGPU_TEST_ALL says so.
+ * Return: true if NVVGPU_TEST_ALL is set.
  */
 static inline bool test_all(void)
 {
@@ -148,21 +147,21 @@ static inline bool test_all(void)
 }
 
 /**
- * test_slow() - is everything slow here?
+ * test_slow() - check whether this is a debug kernel, which is slow
  *
- * Return: true with a kernel that searches for its own faults.
+ * Return: true if so.
  */
 static inline bool test_slow(void)
 {
 	return !access("/sys/kernel/debug/kmemleak", F_OK);
 }
 
-/* The driver's own */
+/* Default of the driver */
 #define FW_TIMEOUT_MS	5000
 
 /**
- * fw_set_timeout() - how long the PF's driver waits for a plain command
- * @ms: FW_TIMEOUT_MS when done
+ * fw_set_timeout() - set the time-out of plain firmware commands
+ * @ms: time-out; restore FW_TIMEOUT_MS afterwards
  *
  * Return: 0 or a negative errno.
  */
@@ -176,7 +175,7 @@ static inline int fw_set_timeout(unsigned int ms)
 }
 
 /**
- * gpu_clean() - leave no vGPU behind
+ * gpu_clean() - delete all vGPUs
  * @pf: from gpu_prepare()
  */
 static inline void gpu_clean(struct pf *pf)
@@ -188,11 +187,11 @@ static inline void gpu_clean(struct pf *pf)
 }
 
 /**
- * type_smallest() - the type with the smallest framebuffer
+ * type_smallest() - find the type with the smallest framebuffer
  * @types: from vf_types()
- * @nr: how many
+ * @nr: number of types
  *
- * Return: a type that exists most often on one GPU.
+ * Return: the type.
  */
 static inline const struct vgpu_type *type_smallest(const struct vgpu_type *types,
 						    int nr)
@@ -208,11 +207,11 @@ static inline const struct vgpu_type *type_smallest(const struct vgpu_type *type
 }
 
 /**
- * type_largest() - the type with the largest framebuffer
+ * type_largest() - find the type with the largest framebuffer
  * @types: from vf_types()
- * @nr: how many
+ * @nr: number of types
  *
- * Return: a type that exists least often on one GPU.
+ * Return: the type.
  */
 static inline const struct vgpu_type *type_largest(const struct vgpu_type *types,
 						   int nr)
@@ -228,15 +227,15 @@ static inline const struct vgpu_type *type_largest(const struct vgpu_type *types
 }
 
 /**
- * struct user - one user of a vGPU: its device, its memory and its engine
+ * struct user - a user of a vGPU: its device, its memory and its engine
  * @vf: PCI name
- * @own: the IOAS, unless it is shared
- * @ioas: in use
+ * @own: IOAS of the user, unless it is shared
+ * @ioas: IOAS in use
  * @vdev: the device
- * @engine: of the device
- * @mem: memory that the engine can reach, the ring first
- * @iova: of @mem
- * @len: of @mem
+ * @engine: engine of the device
+ * @mem: memory that is mapped for DMA, starting with the ring
+ * @iova: DMA address of @mem
+ * @len: size of @mem
  */
 struct user {
 	const char *vf;
@@ -249,20 +248,20 @@ struct user {
 	size_t len;
 };
 
-/* Above 4 GiB, so that addresses that are cut to 32 bits are found */
+/* Above 4 GiB, to find addresses that are truncated to 32 bits */
 #define USER_IOVA	0x123400000ULL
 #define USER_LEN	(4 * MIB)
-/* The first page of the memory is the ring; tests have the rest. */
+/* The first page of the memory is the ring; tests use the rest. */
 #define USER_RING	(PAGE / sizeof(struct nvvgpu_emu_desc))
 
 /**
  * user_open_in() - open a vGPU, map memory and start the engine
- * @user: to be filled in; has no memory yet, or that of an earlier time
+ * @user: to be filled in; memory of an earlier call is reused
  * @vf: PCI name of a VF that has a vGPU
- * @ioas: to be used, open
- * @iova: where the memory shall be
+ * @ioas: open IOAS to use
+ * @iova: DMA address for the memory
  *
- * Return: 0 or a negative errno; user_close() is due in any case.
+ * Return: 0 or a negative errno; call user_close() in any case.
  */
 static inline int user_open_in(struct user *user, const char *vf,
 			       struct ioas *ioas, __u64 iova)
@@ -298,12 +297,12 @@ static inline int user_open_in(struct user *user, const char *vf,
 }
 
 /**
- * user_open() - user_open_in() an address space of its own
+ * user_open() - call user_open_in() with a new address space
  * @user: zeroed
  * @vf: PCI name of a VF that has a vGPU
- * @mode: how
+ * @mode: kind of address space
  *
- * Return: 0 or a negative errno; user_close() is due in any case.
+ * Return: 0 or a negative errno; call user_close() in any case.
  */
 static inline int user_open(struct user *user, const char *vf,
 			    enum iommu_mode mode)
@@ -320,8 +319,8 @@ static inline int user_open(struct user *user, const char *vf,
 }
 
 /**
- * user_close() - let go of everything
- * @user: zeroed or opened, fully or not
+ * user_close() - close the device and free all memory
+ * @user: zeroed, or completely or partly opened
  */
 static inline void user_close(struct user *user)
 {
@@ -335,7 +334,7 @@ static inline void user_close(struct user *user)
 }
 
 /**
- * user_restart() - leave an engine's error
+ * user_restart() - restart an engine after an error
  * @user: open
  *
  * Return: 0 or a negative errno.
@@ -346,9 +345,9 @@ static inline int user_restart(struct user *user)
 }
 
 /**
- * user_addr() - DMA address of something in a user's memory
+ * user_addr() - get a DMA address in the memory of a user
  * @user: open
- * @p: in user->mem
+ * @p: pointer into user->mem
  *
  * Return: the address.
  */
@@ -358,9 +357,9 @@ static inline __u64 user_addr(const struct user *user, const void *p)
 }
 
 /**
- * user_buf() - a buffer in a user's memory
+ * user_buf() - get a buffer in the memory of a user
  * @user: open
- * @offset: from the end of the ring
+ * @offset: offset from the end of the ring
  *
  * Return: the buffer.
  */
@@ -370,10 +369,10 @@ static inline void *user_buf(const struct user *user, size_t offset)
 }
 
 /**
- * pattern() - fill memory with bytes that depend on a seed and on their place
- * @buf: where
+ * pattern() - fill memory with bytes that depend on a seed and their offset
+ * @buf: memory
  * @len: bytes
- * @seed: any
+ * @seed: any number
  */
 static inline void pattern(void *buf, size_t len, __u32 seed)
 {
@@ -389,10 +388,10 @@ static inline void pattern(void *buf, size_t len, __u32 seed)
 }
 
 /**
- * user_work() - one turn of work: memory to VRAM and back, and compared
+ * user_work() - copy memory to VRAM and back, and compare
  * @user: open
  *
- * Return: 0 or a negative errno; -EILSEQ where the data has changed.
+ * Return: 0 or a negative errno; -EILSEQ if the data differs.
  */
 static inline int user_work(struct user *user)
 {
@@ -414,7 +413,7 @@ static inline int user_work(struct user *user)
 }
 
 /**
- * user_back() - what a user does when its device has been reset, and some work
+ * user_back() - set up a device after a reset, and do some work
  * @user: open
  *
  * Return: 0 or a negative errno, as user_work().
@@ -437,9 +436,9 @@ static inline int user_back(struct user *user)
 }
 
 /**
- * vgpu_life() - a whole life of a vGPU, with work in it
- * @vf: PCI name of a VF without one
- * @type: of the vGPU
+ * vgpu_life() - create, use and delete a vGPU
+ * @vf: PCI name of a VF without a vGPU
+ * @type: type of the vGPU
  *
  * Return: 0 or a negative errno.
  */
@@ -462,12 +461,12 @@ static inline int vgpu_life(const char *vf, const struct vgpu_type *type)
 }
 
 /**
- * all_bytes() - whether memory holds nothing but one value
- * @buf: where
+ * all_bytes() - check whether all bytes of memory have the same value
+ * @buf: memory
  * @len: bytes
  * @val: the value
  *
- * Return: true when it does.
+ * Return: true if so.
  */
 static inline bool all_bytes(const void *buf, size_t len, __u8 val)
 {

@@ -126,7 +126,7 @@ TEST_F(uapi, argsz_of_every_ioctl_is_checked)
 		    sizeof(region), 0);
 	check_argsz(_metadata, vdev, VFIO_DEVICE_GET_IRQ_INFO, &irq,
 		    sizeof(irq), 0);
-	/* Disabling what is not enabled: refused, but understood */
+	/* Disabling interrupts that are not enabled is refused. */
 	check_argsz(_metadata, vdev, VFIO_DEVICE_SET_IRQS, &set, sizeof(set),
 		    -EINVAL);
 	check_argsz(_metadata, vdev, VFIO_DEVICE_FEATURE, &feature,
@@ -347,7 +347,7 @@ TEST_F(uapi, info_read_write_and_mmap_agree_on_every_region)
 			EXPECT_EQ(self->s.bar_size, info.size);
 		mapped |= i == self->s.bar;
 
-		/* Both edges, and what reaches over the end is cut. */
+		/* Both edges; an access across the end is truncated. */
 		EXPECT_EQ(4, vdev_read(vdev, i, 0, &first, 4));
 		EXPECT_EQ(4, vdev_read(vdev, i, info.size - 4, &word, 4));
 		EXPECT_EQ(4, vdev_read(vdev, i, info.size - 4, &word, 8));
@@ -380,7 +380,7 @@ TEST_F(uapi, info_read_write_and_mmap_agree_on_every_region)
 	}
 	EXPECT_TRUE(mapped);
 
-	/* Past the last region, and as far as an offset goes */
+	/* Beyond the last region, and at the largest offset */
 	for (i = dinfo.num_regions; i < 1U << 23; i = i * 2 + 1) {
 		off_t pos = (off_t)i << 40;
 
@@ -448,7 +448,7 @@ TEST_F(uapi, odd_sizes_at_odd_offsets)
 	if (!self->s.emulated)
 		return;
 
-	/* The framebuffer holds what is written, and nothing beside it. */
+	/* Writes change the framebuffer only where they should. */
 	for (at = 0; at < 9; at++)
 		for (len = 1; len < 32; len += 1 + len / 4) {
 			memset(whole, 0xee, 64);
@@ -629,7 +629,7 @@ TEST_F(uapi, bars_size_as_region_info_says)
 		for (i = 0; i < ARRAY_SIZE(probes); i++) {
 			EXPECT_EQ(0, vdev_cfg_write32(vdev, reg, probes[i]));
 			low = vdev_cfg_read32(vdev, reg);
-			/* What it is stays. */
+			/* The type bits cannot be changed. */
 			EXPECT_EQ(old & 0xf, low & 0xf);
 		}
 		EXPECT_EQ(0, low & ~0xfU);
@@ -701,7 +701,7 @@ TEST_F(uapi, writes_to_all_of_config_space_do_no_harm)
 			ASSERT_EQ(4, vdev_write(vdev, CONFIG, at, &values[v],
 						4));
 		}
-		/* Across the borders of what is emulated */
+		/* Across the borders of emulated registers */
 		for (at = 1; at < CONFIG_SIZE; at += 7) {
 			ASSERT_EQ(3, vdev_write(vdev, CONFIG, at, &values[v],
 						3));

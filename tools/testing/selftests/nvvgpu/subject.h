@@ -11,22 +11,22 @@
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
 
-/* The type that poses as QEMU's bochs-display */
+/* A type with the PCI ids of QEMU's bochs-display */
 #define BOCHS_TYPE	"NVIDIA EMU-1B"
 
-/* The card that the generic back-end has in the lab, and a type with less of it */
+/* The card of the generic back-end in the lab, and a type with a smaller BAR */
 #define GENERIC_PF	"igb"
 #define GENERIC_CUT	2
 
 /**
- * enum subject_kind - what the vGPU is
+ * enum subject_kind - kinds of vGPUs
  * @SUBJECT_Q: the smallest type of the emulated GPU's class Q
  * @SUBJECT_C: of class C
  * @SUBJECT_B: of class B
  * @SUBJECT_A: of class A
- * @SUBJECT_BOCHS: its type with another vendor's ids
+ * @SUBJECT_BOCHS: the type with the ids of another vendor
  * @SUBJECT_WHOLE: a whole VF of another device
- * @SUBJECT_CUT: such a VF with less BAR and other ids
+ * @SUBJECT_CUT: such a VF with a smaller BAR and other ids
  */
 enum subject_kind {
 	SUBJECT_Q,
@@ -39,17 +39,17 @@ enum subject_kind {
 };
 
 /**
- * struct subject - a VF that can have a vGPU, and what it shall look like
- * @pf: its GPU
- * @vf: PCI name
- * @vf2: of another one
- * @dir: of the claim, with the generic back-end
+ * struct subject - a VF, and the expected properties of its vGPU
+ * @pf: the GPU
+ * @vf: PCI name of the VF
+ * @vf2: PCI name of another VF
+ * @dir: configfs directory, with the generic back-end
  * @emulated: it is the emulated GPU
- * @type: of the vGPU
+ * @type: type of the vGPU
  * @ids: PCI_VENDOR_ID of the vGPU, 32 bits
  * @subsystem: PCI_SUBSYSTEM_VENDOR_ID, 32 bits
  * @class: 24 bits
- * @bar: the first that has more than the MSI-X table in it
+ * @bar: the first BAR that has more than the MSI-X table
  * @bar_size: bytes
  */
 struct subject {
@@ -144,14 +144,14 @@ static inline int subject_read_ids(struct subject *s)
 }
 
 /**
- * subject_prepare() - find a VF and a type for it; nothing is created yet
+ * subject_prepare() - find a VF and a type, without creating the vGPU
  * @s: zeroed
- * @kind: what it shall be
+ * @kind: kind of the vGPU
  * @ioas: to be opened
- * @mode: of @ioas
+ * @mode: kind of @ioas
  *
- * Return: 0 or a negative errno; -EOPNOTSUPP, with everything undone, where this
- * machine has no such vGPU or no such address spaces.
+ * Return: 0 or a negative errno; -EOPNOTSUPP, with everything undone, if this
+ * machine has no such vGPU or address space.
  */
 static inline int subject_prepare(struct subject *s, enum subject_kind kind,
 				  struct ioas *ioas, enum iommu_mode mode)
@@ -198,7 +198,7 @@ static inline int subject_prepare(struct subject *s, enum subject_kind kind,
 
 /**
  * subject_drop() - undo subject_prepare()
- * @s: zeroed, or prepared, fully or not; its device is closed
+ * @s: zeroed, or completely or partly prepared; its device is closed
  */
 static inline void subject_drop(struct subject *s)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Back-ends that come and go: modules, debugfs and configfs files, uevents, and
+ * Control of back-ends: modules, debugfs and configfs files, uevents, and
  * the PFs of other drivers.
  */
 #include <dirent.h>
@@ -105,7 +105,7 @@ int child_status(pid_t pid)
 /**
  * get() - read a file
  * @path: of the file
- * @buf: where to; always terminated
+ * @buf: receives the content, always terminated
  * @size: of the buffer
  *
  * Return: the length or a negative errno.
@@ -137,7 +137,7 @@ int get(const char *path, char *buf, size_t size)
 }
 
 /**
- * get_value() - read the number behind a word at the beginning of a line
+ * get_value() - read the number of a line that begins with a word
  * @path: of a file with lines "word number"
  * @key: the word
  *
@@ -187,7 +187,7 @@ static int mod_modprobe(const char *name, const char *params)
  * @name: file name without .ko; from the folder NVVGPU_MODULES, or modprobe's
  * @params: its parameters, "" for none
  *
- * Return: 0, also when it is loaded already, or a negative errno.
+ * Return: 0, also if it is already loaded, or a negative errno.
  */
 int mod_add(const char *name, const char *params)
 {
@@ -215,7 +215,7 @@ int mod_add(const char *name, const char *params)
  * mod_del() - unload a module
  * @name: as for mod_add()
  *
- * Return: 0, also when it is not loaded, or a negative errno; -EWOULDBLOCK
+ * Return: 0, also if it is not loaded, or a negative errno; -EWOULDBLOCK
  * while it is in use.
  */
 int mod_del(const char *name)
@@ -256,10 +256,10 @@ int mod_del_users(const char *name)
 }
 
 /**
- * mod_refs() - how many references there are to a module
+ * mod_refs() - count the references to a module
  * @name: as for mod_add()
  *
- * Return: their number, or a negative errno when it is not loaded.
+ * Return: their number, or a negative errno if it is not loaded.
  */
 int mod_refs(const char *name)
 {
@@ -277,7 +277,7 @@ int mod_refs(const char *name)
  * @pf: to be filled in
  * @driver: name
  *
- * Return: 0 or a negative errno; -ENODEV where there is none.
+ * Return: 0 or a negative errno; -ENODEV if there is none.
  */
 int pf_find_driver(struct pf *pf, const char *driver)
 {
@@ -307,12 +307,12 @@ int pf_find_driver(struct pf *pf, const char *driver)
 }
 
 /**
- * pf_prepare() - give a PF of any driver VFs that are bound to the front-end
+ * pf_prepare() - enable VFs of any PF and bind them to the front-end
  * @pf: to be filled in
  * @driver: of the PF
- * @nr: VFs wanted
+ * @nr: number of VFs
  *
- * They are bound anew, so that nothing is left of an earlier test.
+ * VFs that are already bound are rebound, to discard the state of earlier tests.
  *
  * Return: 0 or a negative errno.
  */
@@ -322,7 +322,7 @@ int pf_prepare(struct pf *pf, const char *driver, unsigned int nr)
 	int ret;
 
 	ret = pf_find_driver(pf, driver);
-	/* The VFs' own driver would only be in the way. */
+	/* Keep the VFs' own driver from binding. */
 	if (!ret)
 		ret = pci_write(pf->bdf, "sriov_drivers_autoprobe", "0");
 	if (!ret && pf->nr_vfs != nr)
@@ -336,9 +336,9 @@ int pf_prepare(struct pf *pf, const char *driver, unsigned int nr)
 }
 
 /**
- * backend_missing() - whether a back-end can be tested here
- * @module: of the back-end, is loaded
- * @driver: of the PF that it is tried on
+ * backend_missing() - check whether a back-end can be tested
+ * @module: module of the back-end, which is loaded
+ * @driver: driver of the PF to be used
  *
  * Return: NULL, or what is missing.
  */
@@ -366,7 +366,7 @@ static int generic_put(const char *dir, const char *file, const char *val)
 }
 
 /**
- * generic_claim() - let the generic back-end have a PF
+ * generic_claim() - claim a PF for the generic back-end
  * @pf: PCI name of the PF
  * @dir: receives the claim's directory, GENERIC_DIR_LEN bytes
  *
@@ -380,8 +380,8 @@ int generic_claim(const char *pf, char *dir)
 }
 
 /**
- * generic_drop() - undo generic_claim(), types and all
- * @dir: of the claim, which may be gone
+ * generic_drop() - undo generic_claim(), including all types
+ * @dir: directory of the claim, which may not exist
  */
 void generic_drop(const char *dir)
 {
@@ -405,10 +405,10 @@ int generic_enable(const char *dir, const char *val)
 }
 
 /**
- * generic_enabled() - whether a claim offers its types
+ * generic_enabled() - check whether a claim offers its types
  * @dir: of the claim
  *
- * Return: true when it does.
+ * Return: true if so.
  */
 bool generic_enabled(const char *dir)
 {
@@ -420,7 +420,7 @@ bool generic_enabled(const char *dir)
 }
 
 /**
- * generic_type_add() - make a type, which is not offered yet
+ * generic_type_add() - create a type, which is not offered yet
  * @dir: of the claim
  * @id: of the type
  *
@@ -452,7 +452,7 @@ int generic_type_del(const char *dir, int id)
 }
 
 /**
- * generic_type_put() - describe a type
+ * generic_type_put() - set an attribute of a type
  * @dir: of the claim
  * @id: of the type
  * @attr: its file
@@ -472,9 +472,9 @@ int generic_type_put(const char *dir, int id, const char *attr, const char *val)
 /**
  * mock_add() - register the mock back-end
  * @pf: PCI name of the PF
- * @table: which of its tables
+ * @table: name of one of its tables
  *
- * Return: 0 or what the front-end says.
+ * Return: 0 or the error of the front-end.
  */
 int mock_add(const char *pf, const char *table)
 {
@@ -485,7 +485,7 @@ int mock_add(const char *pf, const char *table)
  * mock_del() - unregister the mock back-end
  * @pf: PCI name of the PF
  *
- * Return: 0 or a negative errno; -ENOENT when it is not registered.
+ * Return: 0 or a negative errno; -ENOENT if it is not registered.
  */
 int mock_del(const char *pf)
 {
@@ -493,7 +493,7 @@ int mock_del(const char *pf)
 }
 
 /**
- * mock_calls() - how often an operation of the mock back-end was called
+ * mock_calls() - count the calls of an operation of the mock back-end
  * @op: its name, or "violations"
  *
  * Return: the number or a negative errno.
@@ -527,7 +527,7 @@ int uevent_open(void)
 	return fd;
 }
 
-/* What is behind KEY= in a uevent, "" when it is not there */
+/* The value of KEY= in a uevent, "" if absent */
 static const char *uevent_value(const char *buf, size_t len, const char *key)
 {
 	size_t keylen = strlen(key);
@@ -540,7 +540,7 @@ static const char *uevent_value(const char *buf, size_t len, const char *key)
 	return "";
 }
 
-/* Likewise a number, -1 when it is not there */
+/* The number at KEY= in a uevent, -1 if absent */
 static long long uevent_number(const char *buf, size_t len, const char *key)
 {
 	const char *value = uevent_value(buf, len, key);
@@ -562,13 +562,13 @@ static bool uevent_parse(const char *buf, size_t len, struct uevent *uevent)
 }
 
 /**
- * uevent_next() - the next uevent of the front-end about a VF
+ * uevent_next() - read the next uevent of the front-end for a VF
  * @fd: from uevent_open()
  * @vf: PCI name
  * @uevent: to be filled in
- * @timeout_ms: how long to wait
+ * @timeout_ms: time-out
  *
- * Return: 0 or a negative errno; -ETIMEDOUT when there is none.
+ * Return: 0 or a negative errno; -ETIMEDOUT if there is none.
  */
 int uevent_next(int fd, const char *vf, struct uevent *uevent, int timeout_ms)
 {
@@ -594,13 +594,13 @@ int uevent_next(int fd, const char *vf, struct uevent *uevent, int timeout_ms)
 }
 
 /**
- * uevent_wait() - wait for a certain uevent of the front-end about a VF
+ * uevent_wait() - wait for a uevent of the front-end for a VF
  * @fd: from uevent_open()
  * @vf: PCI name
  * @event: NVVGPU_EVENT
- * @timeout_ms: how long to wait
+ * @timeout_ms: time-out
  *
- * Return: 0 or a negative errno; -ETIMEDOUT when it does not come.
+ * Return: 0 or a negative errno; -ETIMEDOUT without the uevent.
  */
 int uevent_wait(int fd, const char *vf, const char *event, int timeout_ms)
 {

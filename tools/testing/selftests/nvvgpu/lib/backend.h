@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Back-ends that come and go: modules, debugfs and configfs files, uevents, and
+ * Control of back-ends: modules, debugfs and configfs files, uevents, and
  * the PFs of other drivers.
  *
  * Every function returns 0, a length or a count, or a negative errno.
@@ -25,7 +25,7 @@ int put(const char *path, const char *fmt, ...);
 int get(const char *path, char *buf, size_t size);
 long long get_value(const char *path, const char *key);
 
-/* Children: what waits for a process cannot be done by itself */
+/* Children, for calls that wait for another process */
 pid_t child_begin(void);
 pid_t put_begin(const char *path, const char *text);
 int child_status(pid_t pid);
@@ -41,7 +41,7 @@ int pf_find_driver(struct pf *pf, const char *driver);
 int pf_prepare(struct pf *pf, const char *driver, unsigned int nr);
 const char *backend_missing(const char *module, const char *driver);
 
-/* The generic back-end; what is offered from the beginning is the whole VF */
+/* The generic back-end, and its default type, the whole VF */
 #define GENERIC_WHOLE	1
 #define GENERIC_DIR_LEN	128
 
@@ -60,12 +60,12 @@ int mock_del(const char *pf);
 long long mock_calls(const char *op);
 
 /**
- * struct uevent - a change that the front-end has announced
+ * struct uevent - a uevent of the front-end
  * @event: NVVGPU_EVENT
  * @type: NVVGPU_TYPE
  * @count: NVVGPU_COUNT
- * @code: NVVGPU_CODE, -1 when it is not there
- * @address: NVVGPU_ADDRESS, -1 when it is not there
+ * @code: NVVGPU_CODE, -1 if absent
+ * @address: NVVGPU_ADDRESS, -1 if absent
  */
 struct uevent {
 	char event[32];
@@ -89,7 +89,7 @@ int uevent_wait(int fd, const char *vf, const char *event, int timeout_ms);
 		TH_LOG("%s/%s", __vf, __file);				\
 } while (0)
 
-/* No back-end manages the VF: there is no VFIO device, and there are no files. */
+/* Expect a VF without a back-end, which has no VFIO device and no files. */
 #define EXPECT_UNMANAGED(vf) do {					\
 	const char *__name = (vf);					\
 									\

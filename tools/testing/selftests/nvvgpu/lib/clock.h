@@ -10,9 +10,9 @@
 #include <linux/types.h>
 
 /**
- * now_ms() - a clock that only goes forward
+ * now_ms() - read a monotonic clock
  *
- * Return: milliseconds since some time in the past.
+ * Return: milliseconds.
  */
 static inline __u64 now_ms(void)
 {

@@ -66,7 +66,7 @@ void engine_write64(const struct engine *engine, unsigned int reg, __u64 val)
  * @engine: to be filled in
  * @vdev: an open device; memory is enabled and the registers are mapped
  *
- * Return: 0 or a negative errno; -ENODEV where it is not such an engine.
+ * Return: 0 or a negative errno; -ENODEV if it is not such an engine.
  */
 int engine_init(struct engine *engine, struct vdev *vdev)
 {
@@ -93,7 +93,7 @@ int engine_init(struct engine *engine, struct vdev *vdev)
  * engine_reset() - abort all work and stop
  * @engine: initialised
  *
- * Return: 0 or -EBUSY where it goes on regardless.
+ * Return: 0, or -EBUSY if it does not stop.
  */
 int engine_reset(struct engine *engine)
 {
@@ -105,13 +105,13 @@ int engine_reset(struct engine *engine)
 }
 
 /**
- * engine_start() - reset the engine and give it a ring
+ * engine_start() - reset the engine and set up its ring
  * @engine: initialised
- * @ring: as the program sees it
- * @iova: of the ring as the engine sees it
+ * @ring: address of the ring in the program
+ * @iova: DMA address of the ring
  * @size: descriptors, a power of two
  *
- * Return: 0, or -EIO where the engine refuses the ring.
+ * Return: 0, or -EIO if the engine refuses the ring.
  */
 int engine_start(struct engine *engine, struct nvvgpu_emu_desc *ring,
 		 __u64 iova, __u32 size)
@@ -141,7 +141,7 @@ int engine_start(struct engine *engine, struct nvvgpu_emu_desc *ring,
 }
 
 /**
- * engine_copy() - a descriptor that copies
+ * engine_copy() - make a descriptor that copies
  * @flags: NVVGPU_EMU_DESC_*
  * @dst: VRAM offset or DMA address
  * @src: VRAM offset or DMA address
@@ -164,7 +164,7 @@ struct nvvgpu_emu_desc engine_copy(__u32 flags, __u64 dst, __u64 src,
 }
 
 /**
- * engine_fill() - a descriptor that fills
+ * engine_fill() - make a descriptor that fills
  * @flags: NVVGPU_EMU_DESC_*
  * @dst: VRAM offset or DMA address
  * @len: bytes
@@ -187,10 +187,10 @@ struct nvvgpu_emu_desc engine_fill(__u32 flags, __u64 dst, __u64 len,
 }
 
 /**
- * engine_semaphore() - a descriptor that stores 8 bytes
+ * engine_semaphore() - make a descriptor that stores 8 bytes
  * @flags: NVVGPU_EMU_DESC_*
  * @dst: VRAM offset or DMA address, 8 byte aligned
- * @value: what
+ * @value: value to store
  *
  * Return: the descriptor.
  */
@@ -210,7 +210,7 @@ struct nvvgpu_emu_desc engine_semaphore(__u32 flags, __u64 dst, __u64 value)
  * engine_submit() - put descriptors in the ring and ring the doorbell
  * @engine: started
  * @desc: descriptors
- * @nr: how many; the caller knows that there is room
+ * @nr: number of descriptors, for which the ring must have room
  */
 void engine_submit(struct engine *engine, const struct nvvgpu_emu_desc *desc,
 		   unsigned int nr)
@@ -222,7 +222,7 @@ void engine_submit(struct engine *engine, const struct nvvgpu_emu_desc *desc,
 	engine_write(engine, NVVGPU_EMU_VF_REG_DOORBELL, engine->tail);
 }
 
-/* Sleep until there is something to see, or for a short while. */
+/* Sleep until an interrupt arrives, or for a short time. */
 static int engine_sleep(struct engine *engine)
 {
 	struct vdev *vdev = engine->vdev;
@@ -242,13 +242,13 @@ static int engine_sleep(struct engine *engine)
 /**
  * engine_wait() - wait until all submitted work is done
  * @engine: started
- * @timeout_ms: for how long
+ * @timeout_ms: time-out
  *
- * Where vdev_msix_enable() has been called, the last descriptor is to ask for
- * ENGINE_VECTOR_DONE, and work without its interrupt is not done; else it polls.
+ * After vdev_msix_enable(), the last descriptor must request
+ * ENGINE_VECTOR_DONE, whose interrupt completes the wait; else this polls.
  *
- * Return: 0, -EIO where the engine has halted on an error, -ETIMEDOUT, -ENODEV
- * where there is no vGPU any more.
+ * Return: 0, -EIO if the engine has halted with an error, -ETIMEDOUT, -ENODEV
+ * without a vGPU.
  */
 int engine_wait(struct engine *engine, int timeout_ms)
 {
@@ -274,7 +274,7 @@ int engine_wait(struct engine *engine, int timeout_ms)
 }
 
 /**
- * engine_run() - do one piece of work and wait for it
+ * engine_run() - run one descriptor and wait for it
  * @engine: started
  * @desc: a descriptor
  *
@@ -292,7 +292,7 @@ int engine_run(struct engine *engine, struct nvvgpu_emu_desc desc)
 }
 
 /**
- * engine_error() - why the engine has halted
+ * engine_error() - get the cause of a halted engine
  * @engine: initialised
  * @error: to be filled in
  */
@@ -304,7 +304,7 @@ void engine_error(const struct engine *engine, struct engine_error *error)
 }
 
 /**
- * engine_error_name() - an error's name in the hardware manual
+ * engine_error_name() - get the name of an error in the hardware manual
  * @code: NVVGPU_EMU_VF_ERR_*
  *
  * Return: the name.
@@ -330,9 +330,9 @@ const char *engine_error_name(__u32 code)
 
 /**
  * crc32c() - Castagnoli's CRC
- * @crc: of what came before, 0 at first
- * @data: what
- * @len: how much
+ * @crc: CRC of the preceding data, 0 at first
+ * @data: the data
+ * @len: number of bytes
  *
  * Return: the CRC.
  */

@@ -13,7 +13,7 @@
 
 #include "vfio.h"
 
-/* Nothing takes that long unless it is broken. */
+/* Upper bound of all waits; only an error takes longer. */
 #define ENGINE_TIMEOUT_MS	20000
 
 /* The vectors that engine_start() uses */
@@ -22,12 +22,12 @@
 #define ENGINE_VECTORS		2
 
 /**
- * struct engine - one engine and the ring that feeds it
- * @vdev: its device
+ * struct engine - an engine and its ring
+ * @vdev: the device
  * @regs: BAR 2
- * @ring: as the program sees it
- * @size: of the ring in descriptors
- * @tail: as last written to the doorbell
+ * @ring: the ring in the memory of the program
+ * @size: descriptors in the ring
+ * @tail: value last written to the doorbell
  * @irqs: completion interrupts seen by engine_wait()
  */
 struct engine {
@@ -40,9 +40,9 @@ struct engine {
 };
 
 /**
- * struct engine_error - why an engine has halted
+ * struct engine_error - cause of a halted engine
  * @code: NVVGPU_EMU_VF_ERR_*
- * @index: of the descriptor that failed
+ * @index: index of the failed descriptor
  * @addr: first address that was refused, with ERR_DMA_*
  */
 struct engine_error {

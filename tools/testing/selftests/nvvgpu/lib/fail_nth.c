@@ -12,7 +12,7 @@
 #include "fail_nth.h"
 
 /**
- * nth_open() - have the kernel let allocations of this thread fail
+ * nth_open() - prepare failures of allocations of this thread
  *
  * Return: a file for nth_write() and nth_end(), which is to be closed; or a
  * negative errno, as from a kernel without fault injection.
@@ -40,7 +40,7 @@ int nth_open(void)
 }
 
 /**
- * nth_write() - let one allocation fail
+ * nth_write() - make one allocation fail
  * @fd: from nth_open()
  * @nth: the first from now on is 1; 0 for none
  *
@@ -55,10 +55,10 @@ int nth_write(int fd, unsigned int nth)
 }
 
 /**
- * nth_end() - nothing fails any more
+ * nth_end() - end the failures
  * @fd: from nth_open()
  *
- * Return: whether one has failed, or there was nothing left to fail
+ * Return: true if the allocation has failed, false if there were fewer
  */
 bool nth_end(int fd)
 {
@@ -66,7 +66,7 @@ bool nth_end(int fd)
 	bool hit;
 	int ret;
 
-	/* Even this may be what fails, or was about to. */
+	/* This read may be the call that fails. */
 	hit = pread(fd, text, sizeof(text) - 1, 0) > 0 && !atoi(text);
 	do {
 		ret = nth_write(fd, 0);
@@ -85,7 +85,7 @@ static int set_knob(const char *knob, int val)
 }
 
 /**
- * cache_fail() - let all allocations of this thread from a slab cache fail
+ * cache_fail() - make all allocations of this thread from a slab cache fail
  * @cache: its name
  *
  * Return: a file for cache_end() or a negative errno.
@@ -101,7 +101,7 @@ int cache_fail(const char *cache)
 	      set_knob("probability", 100);
 	if (ret)
 		return ret;
-	/* To have a page of the program read may need just what fails. */
+	/* A page fault of the program may need an allocation that fails. */
 	if (mlockall(MCL_CURRENT))
 		return -errno;
 	fd = open("/proc/self/make-it-fail", O_RDWR | O_CLOEXEC);
@@ -110,7 +110,7 @@ int cache_fail(const char *cache)
 }
 
 /**
- * cache_end() - nothing fails any more
+ * cache_end() - end the failures
  * @fd: from cache_fail()
  *
  * Return: 0 or a negative errno.
@@ -122,7 +122,7 @@ int cache_end(int fd)
 	close(fd);
 	munlockall();
 
-	/* First what the filters keep from everybody else */
+	/* Reset the filters last: they protect other processes. */
 	return set_knob("probability", 0) ?: set_knob("times", 1) ?:
 	       set_knob("task-filter", 0) ?: set_knob("cache-filter", 0);
 }

@@ -14,7 +14,7 @@
 #define CHUNK	0x100000
 
 /**
- * mig_flags() - what of migration a device offers
+ * mig_flags() - get the migration features of a device
  * @vdev: the device
  * @flags: VFIO_MIGRATION_*
  *
@@ -33,10 +33,10 @@ int mig_flags(const struct vdev *vdev, __u64 *flags)
 }
 
 /**
- * mig_set() - go to a migration state
+ * mig_set() - set the migration state
  * @vdev: the device
  * @state: enum vfio_device_mig_state
- * @data_fd: of a session that begins, else -1; may be NULL where none can
+ * @data_fd: set to the file of a new session, else -1; may be NULL
  *
  * Return: 0 or a negative errno
  */
@@ -58,7 +58,7 @@ int mig_set(const struct vdev *vdev, unsigned int state, int *data_fd)
 }
 
 /**
- * mig_get() - the migration state a device is in
+ * mig_get() - get the migration state
  * @vdev: the device
  *
  * Return: enum vfio_device_mig_state or a negative errno
@@ -76,7 +76,7 @@ int mig_get(const struct vdev *vdev)
 }
 
 /**
- * mig_data_size() - what is left to be sent, as the device thinks
+ * mig_data_size() - get the estimated size of the remaining data
  * @vdev: the device
  * @bytes: filled in
  *
@@ -96,7 +96,7 @@ int mig_data_size(const struct vdev *vdev, __u64 *bytes)
 }
 
 /**
- * mig_precopy_info() - how much there is to be read before the device stops
+ * mig_precopy_info() - get the estimated data before the device stops
  * @data_fd: of the session
  * @info: filled in
  *
@@ -111,7 +111,7 @@ int mig_precopy_info(int data_fd, struct vfio_precopy_info *info)
 }
 
 /**
- * mig_name() - a state in words
+ * mig_name() - get the name of a state
  * @state: enum vfio_device_mig_state
  *
  * Return: its name
@@ -127,7 +127,7 @@ const char *mig_name(unsigned int state)
 }
 
 /**
- * stream_add() - put bytes to the end of a stream
+ * stream_add() - append bytes to a stream
  * @stream: the stream
  * @data: the bytes
  * @len: how many
@@ -152,11 +152,11 @@ int stream_add(struct stream *stream, const void *data, size_t len)
 }
 
 /**
- * stream_read() - read what there is
- * @stream: gets what is read
+ * stream_read() - read all available data
+ * @stream: receives the data
  * @data_fd: of the session
  *
- * Return: 0 at the end, -ENOMSG when there is no more for now, or another
+ * Return: 0 at the end, -ENOMSG without more data for now, or another
  * negative errno
  */
 int stream_read(struct stream *stream, int data_fd)
@@ -179,10 +179,10 @@ int stream_read(struct stream *stream, int data_fd)
  * stream_write() - write a whole stream
  * @data_fd: of the session
  * @stream: the stream
- * @step: most bytes to write at once
- * @taken: bytes that were taken, may be NULL
+ * @step: maximum bytes of a write
+ * @taken: bytes that were accepted, may be NULL
  *
- * Return: 0, or why it is not taken
+ * Return: 0, or the errno of the refusal
  */
 int stream_write(int data_fd, const struct stream *stream, size_t step,
 		 size_t *taken)
@@ -207,8 +207,8 @@ int stream_write(int data_fd, const struct stream *stream, size_t step,
 }
 
 /**
- * stream_free() - forget a stream
- * @stream: empty from here on
+ * stream_free() - free a stream
+ * @stream: empty afterwards
  */
 void stream_free(struct stream *stream)
 {
@@ -218,10 +218,10 @@ void stream_free(struct stream *stream)
 
 /**
  * stream_record() - find a record
- * @stream: a stream that is whole
+ * @stream: a complete stream
  * @n: number of the record
  *
- * Return: where it is, or NULL
+ * Return: the record, or NULL
  */
 struct nvvgpu_mig_record *stream_record(const struct stream *stream,
 					unsigned int n)
@@ -240,11 +240,11 @@ struct nvvgpu_mig_record *stream_record(const struct stream *stream,
 }
 
 /**
- * log_start() - have a device log its DMA writes
+ * log_start() - start the DMA log of a device
  * @vdev: the device
  * @ranges: of IOVAs
  * @nr: how many
- * @page_size: wanted, becomes the one that is used
+ * @page_size: requested granularity, set to the actual one
  *
  * Return: 0 or a negative errno
  */
@@ -268,7 +268,7 @@ int log_start(const struct vdev *vdev,
 }
 
 /**
- * log_stop() - end of it
+ * log_stop() - stop the DMA log of a device
  * @vdev: the device
  *
  * Return: 0 or a negative errno
@@ -284,8 +284,8 @@ int log_stop(const struct vdev *vdev)
  * @vdev: the device
  * @iova: of the range
  * @length: of the range
- * @page_size: that a bit stands for
- * @bitmap: gets the bits
+ * @page_size: granularity of the bits
+ * @bitmap: receives the bits
  *
  * Return: 0 or a negative errno
  */

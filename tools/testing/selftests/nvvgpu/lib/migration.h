@@ -12,10 +12,10 @@
 #include "vfio.h"
 
 /**
- * struct stream - bytes that are or were on their way
+ * struct stream - a migration stream in memory
  * @data: the bytes
- * @len: how many
- * @room: how many there can be
+ * @len: number of bytes
+ * @room: size of @data
  */
 struct stream {
 	char *data;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a user does with a device through its PCI configuration space.
+ * Access to a device through its PCI configuration space.
  *
- * Needs no more than vdev_read() and vdev_write(), which a guest without an
- * operating system provides too.
+ * Requires only vdev_read() and vdev_write(), which a guest without an
+ * operating system provides as well.
  */
 #include <errno.h>
 #include <string.h>
@@ -78,11 +78,11 @@ int vdev_cfg_write32(const struct vdev *vdev, unsigned int offset, __u32 val)
 }
 
 /**
- * vdev_find_cap() - look for a capability in configuration space
+ * vdev_find_cap() - find a capability in configuration space
  * @vdev: an open device
  * @id: PCI_CAP_ID_*
  *
- * Return: its offset, 0 when it is not there.
+ * Return: its offset, 0 if absent.
  */
 unsigned int vdev_find_cap(const struct vdev *vdev, __u8 id)
 {
@@ -99,9 +99,9 @@ unsigned int vdev_find_cap(const struct vdev *vdev, __u8 id)
 }
 
 /**
- * vdev_enable() - let the BARs answer and the device do DMA
+ * vdev_enable() - enable the BARs and DMA of a device
  * @vdev: an open device
- * @master: whether to allow DMA, and with it interrupts
+ * @master: enable DMA, and thus interrupts
  *
  * Return: 0 or a negative errno.
  */
@@ -119,11 +119,11 @@ int vdev_enable(const struct vdev *vdev, bool master)
 }
 
 /**
- * vdev_set_power() - change the power state, as a guest does it
+ * vdev_set_power() - change the power state like a guest
  * @vdev: an open device
  * @state: VDEV_D0 or VDEV_D3HOT
  *
- * Return: 0 or a negative errno; -ENODEV where the device has no power states.
+ * Return: 0 or a negative errno; -ENODEV if the device has no power states.
  */
 int vdev_set_power(const struct vdev *vdev, unsigned int state)
 {
@@ -139,10 +139,10 @@ int vdev_set_power(const struct vdev *vdev, unsigned int state)
 }
 
 /**
- * vdev_flr() - reset a device through its configuration space, as a guest does
+ * vdev_flr() - reset a device through its configuration space like a guest
  * @vdev: an open device
  *
- * Return: 0 or a negative errno; -ENODEV where it cannot be reset so.
+ * Return: 0 or a negative errno; -ENODEV if it has no such reset.
  */
 int vdev_flr(const struct vdev *vdev)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What can be seen of a GPU and of those who use it.
+ * Snapshots of the state of a GPU and of its users, to find leaks.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -43,7 +43,7 @@ static unsigned int count_interrupts(const char *word)
 	return nr;
 }
 
-/* The content of a file, or the errno of reading it */
+/* Print the content of a file, or the errno of the read. */
 static void show(FILE *out, const char *bdf, const char *file)
 {
 	char buf[8192];
@@ -65,10 +65,10 @@ static void show_driver(FILE *out, const char *bdf)
 }
 
 /**
- * picture_take() - write down what can be seen of a GPU
+ * picture_take() - take a snapshot of the state of a GPU
  * @pf: from pf_find()
  *
- * The vGPUs and what is free, who uses modules, devices, interrupts and files.
+ * It has vGPUs, free types, and users of modules, devices, interrupts and files.
  *
  * Return: the text, to be given to free(), or NULL.
  */
@@ -132,11 +132,11 @@ static size_t line_length(const char *text)
 }
 
 /**
- * picture_change() - what was left behind
+ * picture_change() - find a leak
  * @before: from picture_take()
  * @after: likewise
  *
- * Return: NULL when nothing was, else the first line that differs.
+ * Return: NULL, or the first line that differs.
  */
 const char *picture_change(const char *before, const char *after)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Telling the emulated GPU's firmware to misbehave, through the monitor of the
+ * Fault injection in the firmware of the emulated GPU, through the monitor of the
  * machine that the tests run in.
  *
  * NVVGPU_QMP names a port of the machine that speaks QMP: one JSON object a
@@ -19,15 +19,15 @@
 
 #include "qmp.h"
 
-/* Whoever uses the port holds this; lab/machine/qmp does likewise. */
+/* Lock of the port, which lab/machine/qmp takes as well */
 #define QMP_LOCK	"/run/nvvgpu-qmp.lock"
 #define QMP_TIMEOUT_S	30
 #define QMP_LINE	65536
 
 /**
- * qmp_available() - is there a monitor to talk to
+ * qmp_available() - check whether the machine has a monitor
  *
- * Return: true when there is.
+ * Return: true if so.
  */
 bool qmp_available(void)
 {
@@ -52,7 +52,7 @@ static int write_all(int fd, const char *text)
 	return 0;
 }
 
-/* Read one line, without its end, before the time is up. */
+/* Read one line, without its end, with a time-out. */
 static int read_line(int fd, char *line, size_t size, time_t end)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
@@ -80,7 +80,7 @@ static int read_line(int fd, char *line, size_t size, time_t end)
 	return len;
 }
 
-/* Send one command and leave the line that answers it in @line. */
+/* Send one command and read the line of its response to @line. */
 static int exchange(int fd, const char *command, const char *arguments,
 		    char *line, size_t size)
 {
@@ -99,7 +99,7 @@ static int exchange(int fd, const char *command, const char *arguments,
 	if (ret)
 		return ret;
 
-	/* Greetings, events and answers to others are none of ours. */
+	/* Skip greetings, events and responses to other clients. */
 	do {
 		ret = read_line(fd, line, size, end);
 	} while (ret >= 0 && !strstr(line, id));
@@ -108,13 +108,13 @@ static int exchange(int fd, const char *command, const char *arguments,
 }
 
 /**
- * qmp_execute() - do one command of the machine's monitor
+ * qmp_execute() - run a command of the machine's monitor
  * @command: name
  * @arguments: a JSON object, or NULL
- * @reply: receives the whole answer, may be NULL
+ * @reply: receives the whole response, may be NULL
  * @size: of @reply
  *
- * Return: 0, -EREMOTEIO where the monitor refuses, or another negative errno.
+ * Return: 0, -EREMOTEIO if the monitor refuses, or another negative errno.
  */
 int qmp_execute(const char *command, const char *arguments, char *reply,
 		size_t size)
@@ -139,7 +139,7 @@ int qmp_execute(const char *command, const char *arguments, char *reply,
 		goto out_free;
 	}
 
-	/* Refused when it has been done before, which does not matter. */
+	/* This fails if the capabilities have already been negotiated. */
 	ret = exchange(fd, "qmp_capabilities", NULL, line, QMP_LINE);
 	if (!ret)
 		ret = exchange(fd, command, arguments, line, QMP_LINE);
@@ -204,10 +204,10 @@ static int gpu_path(char *path, size_t size)
 }
 
 /**
- * fw_faults() - tell the emulated GPU's firmware how to misbehave
- * @rules: "<command>:<nth>:<action>,...", "" for not at all
+ * fw_faults() - set the faults that the firmware of the emulated GPU injects
+ * @rules: "<command>:<nth>:<action>,...", "" for none
  *
- * Return: 0 or a negative errno; -EREMOTEIO where the device refuses the rules.
+ * Return: 0 or a negative errno; -EREMOTEIO if the device refuses the rules.
  */
 int fw_faults(const char *rules)
 {
@@ -242,8 +242,8 @@ static int gpu_property(const char *property, char *reply, size_t size)
 }
 
 /**
- * fw_params() - what the emulated GPU's firmware has started its vGPUs with
- * @reply: receives the monitor's answer, "<vf> <params>; ..." within
+ * fw_params() - get the parameters of the last start of each vGPU
+ * @reply: receives the response, which contains "<vf> <params>; ..."
  * @size: of @reply
  *
  * Return: 0 or a negative errno.
@@ -254,7 +254,7 @@ int fw_params(char *reply, size_t size)
 }
 
 /**
- * fw_delay() - how long the emulated GPU's firmware waits before each command
+ * fw_delay() - get the delay of the firmware before each command
  * @us: to be filled in
  *
  * Return: 0 or a negative errno.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Telling the emulated GPU's firmware to misbehave, through the monitor of the
+ * Fault injection in the firmware of the emulated GPU, through the monitor of the
  * machine that the tests run in.
  */
 #ifndef _NVVGPU_SELFTEST_QMP_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The host's view of an SR-IOV GPU and its vGPUs: sysfs.
+ * The sysfs files of an SR-IOV GPU and its vGPUs.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 #define PCI_DEVICES	"/sys/bus/pci/devices"
 #define PCI_DRIVERS	"/sys/bus/pci/drivers"
 
-/* What asks the firmware or shows a tenant's data is for the administrator. */
+/* Files that send firmware commands or show data of a tenant are for root only. */
 const struct vf_file vf_files[NR_VF_FILES] = {
 	{ "nvidia/creatable_vgpu_types", 0400 },
 	{ "nvidia/current_vgpu_type", 0644 },
@@ -92,7 +92,7 @@ static void pci_path(char *path, const char *bdf, const char *file)
  * pci_read() - read a file of a device
  * @bdf: PCI name
  * @file: in the device's directory
- * @buf: where to; always terminated
+ * @buf: receives the content, always terminated
  * @size: of the buffer
  *
  * Return: the length or a negative errno.
@@ -111,10 +111,10 @@ int pci_read(const char *bdf, const char *file, char *buf, size_t size)
  * pci_write_len() - write any bytes to a file of a device, in one write
  * @bdf: PCI name
  * @file: in the device's directory
- * @data: what
- * @len: how much of it
+ * @data: the data
+ * @len: number of bytes
  *
- * Return: 0 or a negative errno; -EIO also where less was taken.
+ * Return: 0 or a negative errno; -EIO also for a short write.
  */
 int pci_write_len(const char *bdf, const char *file, const void *data,
 		  size_t len)
@@ -127,7 +127,7 @@ int pci_write_len(const char *bdf, const char *file, const void *data,
 }
 
 /**
- * pci_write() - write text to a file of a device, as it stands
+ * pci_write() - write text to a file of a device, in one write
  * @bdf: PCI name
  * @file: in the device's directory
  * @text: no newline is added
@@ -161,7 +161,7 @@ int pci_read_u64(const char *bdf, const char *file, __u64 *val)
 }
 
 /**
- * pci_mode() - permission bits of a file of a device
+ * pci_mode() - get the permission bits of a file of a device
  * @bdf: PCI name
  * @file: in the device's directory
  *
@@ -180,11 +180,11 @@ int pci_mode(const char *bdf, const char *file)
 }
 
 /**
- * pci_exists() - is there such a file of a device
+ * pci_exists() - check whether a device has a file
  * @bdf: PCI name
  * @file: in the device's directory
  *
- * Return: true when it is there.
+ * Return: true if so.
  */
 bool pci_exists(const char *bdf, const char *file)
 {
@@ -211,12 +211,12 @@ static int pci_link(const char *bdf, const char *file, char *buf, size_t size)
 }
 
 /**
- * pci_driver() - name of the driver that a device is bound to
+ * pci_driver() - get the name of the driver of a device
  * @bdf: PCI name
  * @buf: where to
  * @size: of the buffer
  *
- * Return: 0 or a negative errno; -ENOENT where there is none.
+ * Return: 0 or a negative errno; -ENOENT if there is none.
  */
 int pci_driver(const char *bdf, char *buf, size_t size)
 {
@@ -224,10 +224,10 @@ int pci_driver(const char *bdf, char *buf, size_t size)
 }
 
 /**
- * pci_unbind() - take the driver from a device
+ * pci_unbind() - unbind a device from its driver
  * @bdf: PCI name
  *
- * Return: 0, also where it has none, or a negative errno.
+ * Return: 0, also if it has none, or a negative errno.
  */
 int pci_unbind(const char *bdf)
 {
@@ -241,7 +241,7 @@ int pci_unbind(const char *bdf)
  * @bdf: PCI name
  * @driver: name
  *
- * Return: 0, also where it is bound so already, or a negative errno.
+ * Return: 0, also if it is already bound, or a negative errno.
  */
 int pci_bind(const char *bdf, const char *driver)
 {
@@ -293,11 +293,11 @@ int driver_bind(const char *driver, const char *bdf)
 }
 
 /**
- * driver_unbind() - take a driver from a device
+ * driver_unbind() - unbind a driver from a device
  * @driver: name
  * @bdf: PCI name
  *
- * Return: 0 or a negative errno; -ENODEV where it is bound otherwise.
+ * Return: 0 or a negative errno; -ENODEV if it is bound to another driver.
  */
 int driver_unbind(const char *driver, const char *bdf)
 {
@@ -323,7 +323,7 @@ int module_param_set(const char *module, const char *param, const char *val)
 }
 
 /**
- * pf_scan() - look again at a PF's VFs
+ * pf_scan() - update the list of VFs of a PF
  * @pf: from pf_find()
  *
  * Return: 0 or a negative errno.
@@ -354,10 +354,10 @@ int pf_scan(struct pf *pf)
  * pf_find() - find the GPU to test
  * @pf: to be filled in
  *
- * It is the one that NVVGPU_PF names, else the first that the emulated GPU's
+ * It is the one in NVVGPU_PF, or the first one that the emulated GPU's
  * driver is bound to.
  *
- * Return: 0 or a negative errno; -ENODEV where there is none.
+ * Return: 0 or a negative errno; -ENODEV if there is none.
  */
 int pf_find(struct pf *pf)
 {
@@ -377,7 +377,7 @@ int pf_find(struct pf *pf)
 	while ((entry = readdir(dir))) {
 		char driver[64];
 
-		/* The driver core has it as the module's author wrote it. */
+		/* The driver core does not normalize the name. */
 		if (pf->bdf[0] ||
 		    pci_driver(entry->d_name, driver, sizeof(driver)) ||
 		    (strcmp(driver, "nvvgpu-emu") &&
@@ -391,7 +391,7 @@ int pf_find(struct pf *pf)
 }
 
 /**
- * pf_set_vfs() - give a PF this number of VFs
+ * pf_set_vfs() - set the number of VFs of a PF
  * @pf: from pf_find()
  * @nr: 0 disables SR-IOV
  *
@@ -470,7 +470,7 @@ __u64 type_number(const struct vgpu_type *type, const char *key)
 /**
  * vf_types() - read nvvgpu/supported_types
  * @vf: PCI name
- * @types: to be filled in
+ * @types: filled in
  * @capacity: of @types
  *
  * Return: number of types or a negative errno.
@@ -517,7 +517,7 @@ out:
 /**
  * vf_set_type() - write nvidia/current_vgpu_type
  * @vf: PCI name
- * @id: of the type, 0 removes
+ * @id: id of the type, 0 deletes
  *
  * Return: 0 or a negative errno.
  */
@@ -545,11 +545,11 @@ int vf_type(const char *vf)
 }
 
 /**
- * vf_creatable() - look for a type in nvidia/creatable_vgpu_types
+ * vf_creatable() - count the lines of a type in nvidia/creatable_vgpu_types
  * @vf: PCI name
  * @id: of the type, 0 counts all
  *
- * Return: how many lines there are for it, or a negative errno.
+ * Return: the number of lines, or a negative errno.
  */
 int vf_creatable(const char *vf, unsigned int id)
 {
@@ -613,11 +613,11 @@ const char *vf_backend(const char *vf, unsigned int *minor)
 }
 
 /**
- * vf_wait_state() - wait for a state that what the GPU reports leads to
+ * vf_wait_state() - wait for a state that an event of the GPU causes
  * @vf: PCI name
  * @want: the state
  *
- * Return: @want, or what it is after five seconds.
+ * Return: @want, or the state after five seconds.
  */
 const char *vf_wait_state(const char *vf, const char *want)
 {

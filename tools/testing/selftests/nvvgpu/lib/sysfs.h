@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The host's view of an SR-IOV GPU and its vGPUs: sysfs.
+ * The sysfs files of an SR-IOV GPU and its vGPUs.
  *
  * Every function returns 0, a length or a count, or a negative errno.
  */
@@ -32,7 +32,7 @@ int pci_bind(const char *bdf, const char *driver);
 int pci_unbind(const char *bdf);
 
 /**
- * struct vf_file - a file that the front-end gives to a VF
+ * struct vf_file - a file that the front-end adds to a VF
  * @name: relative to the VF's directory
  * @mode: permissions
  */
@@ -52,9 +52,9 @@ int module_param_set(const char *module, const char *param, const char *val);
 /**
  * struct pf - a physical function and its VFs
  * @bdf: PCI name
- * @total: VFs that it can have
- * @nr_vfs: VFs that it has
- * @vf: their PCI names
+ * @total: maximum number of VFs
+ * @nr_vfs: number of enabled VFs
+ * @vf: PCI names of the VFs
  */
 struct pf {
 	char bdf[BDF_LEN];
@@ -69,16 +69,16 @@ int pf_set_vfs(struct pf *pf, unsigned int nr);
 
 /**
  * struct vgpu_type - a line of nvvgpu/supported_types
- * @id: what current_vgpu_type takes
- * @name: for people
+ * @id: number for current_vgpu_type
+ * @name: name for users
  * @vgpu_class: a word, as "workstation"
  * @framebuffer: bytes
  * @bar0: bytes
  * @heads: displays
  * @max_resolution: "<width>x<height>"
- * @max_instances: the most that an empty GPU holds
+ * @max_instances: maximum number on an empty GPU
  * @available: instances that could be created now
- * @reason: why there are none
+ * @reason: reason if @available is 0
  * @line: the whole line, for type_number()
  */
 struct vgpu_type {

@@ -21,7 +21,7 @@
 #define VDEV_D3HOT		3
 
 /**
- * enum iommu_mode - how a device is opened and what its DMA goes through
+ * enum iommu_mode - ways to open a device and to map its DMA
  * @IOMMU_IOMMUFD: the device's cdev, and an IOAS of /dev/iommu
  * @IOMMU_COMPAT: the group, with /dev/iommu standing in for the container
  * @IOMMU_TYPE1: the group and the type 1 container of /dev/vfio/vfio
@@ -36,9 +36,9 @@ enum iommu_mode {
 
 /**
  * struct ioas - an I/O address space
- * @mode: what kind
- * @fd: of /dev/iommu or of the container
- * @id: of the IOAS, with IOMMU_IOMMUFD
+ * @mode: kind of address space
+ * @fd: file descriptor of /dev/iommu or of the container
+ * @id: id of the IOAS, with IOMMU_IOMMUFD
  * @sibling: the file belongs to another struct ioas
  * @groups: in the container, which gets its type with the first one
  */
@@ -61,10 +61,10 @@ int ioas_unmap(struct ioas *ioas, __u64 iova, __u64 len);
 /**
  * struct vdev - an opened VFIO PCI device
  * @bdf: PCI name
- * @ioas: what it was opened with
- * @fd: of the device, -1 while closed
- * @group: of its group, -1 with a cdev
- * @id: that iommufd gave it
+ * @ioas: address space used to open it
+ * @fd: file descriptor of the device, -1 while closed
+ * @group: file descriptor of its group, -1 with a cdev
+ * @id: id of the device in iommufd
  * @bar: BARs mapped by vdev_map_bar(), else NULL
  * @bar_len: bytes mapped
  * @irq: eventfds of the enabled MSI-X vectors
