@@ -156,7 +156,7 @@ static const struct {
 	{ "half-dma-log", -EINVAL },
 };
 
-TEST_F(backend, unsound_tables_are_refused)
+TEST_F(backend, invalid_tables_are_refused)
 {
 	unsigned int i;
 
@@ -207,7 +207,7 @@ TEST_F(backend, without_a_backend_there_is_no_vfio_device)
 	EXPECT_GT(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 }
 
-TEST_F(backend, what_is_no_pf_is_refused)
+TEST_F(backend, device_that_is_not_a_pf_is_refused)
 {
 	EXPECT_EQ(-EINVAL, mock_add(self->vf, "sound"));
 	/* The host bridge */
@@ -609,7 +609,7 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 	EXPECT_EQ(deletes + 2, mock_calls("delete"));
 }
 
-TEST_F(backend, delete_that_fails_at_unbind_is_made_up_for)
+TEST_F(backend, delete_that_failed_at_unbind_is_repeated)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
@@ -635,7 +635,7 @@ TEST_F(backend, malformed_types_are_refused)
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 }
 
-TEST_F(backend, stop_that_fails_is_an_error_until_deleted)
+TEST_F(backend, failed_stop_is_an_error_until_deleted)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
@@ -649,7 +649,7 @@ TEST_F(backend, stop_that_fails_is_an_error_until_deleted)
 	ASSERT_CREATED(self->vf);
 }
 
-TEST_F(backend, delete_that_fails_can_be_tried_again)
+TEST_F(backend, failed_delete_can_be_retried)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
@@ -847,7 +847,7 @@ TEST_F(backend, slow_vf_delays_no_other)
 	EXPECT_EQ(0, child_status(pid));
 }
 
-TEST_F(backend, crash_is_told_and_a_reset_mends_it)
+TEST_F(backend, crash_is_reported_and_a_reset_recovers)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
@@ -953,7 +953,7 @@ TEST_F(backend, bar_is_used_as_its_flags_allow)
 	}
 }
 
-TEST_F(backend, trapped_area_is_the_backends)
+TEST_F(backend, trapped_area_calls_the_backend)
 {
 	__u64 val = 0x1122334455667788ULL, got = 0;
 	struct vfio_region_info info;
@@ -1012,7 +1012,7 @@ TEST_F(backend, read_of_a_trapped_area_stops_when_its_process_is_killed)
 }
 
 /* igb's VFs have no power states, nvme's do. */
-TEST_F(backend, trapped_area_is_as_dead_in_d3hot_as_the_rest)
+TEST_F(backend, trapped_area_is_inaccessible_in_d3hot)
 {
 	struct pf nvme;
 	__u32 val = 0;
@@ -1043,7 +1043,7 @@ TEST_F(backend, trapped_area_is_as_dead_in_d3hot_as_the_rest)
 
 /* Events */
 
-TEST_F(backend, events_come_in_their_order)
+TEST_F(backend, events_are_delivered_in_order)
 {
 	static const char * const want[] = {
 		NVVGPU_EVENT_NAME_DISPLAY, NVVGPU_EVENT_NAME_GUEST_UP,
@@ -1139,7 +1139,7 @@ TEST_F(backend, events_carry_their_code_and_address)
 	EXPECT_EQ(-ENOENT, count(self->vf, "guest-up-code"));
 }
 
-TEST_F(backend, a_storm_of_events_loses_none)
+TEST_F(backend, storm_of_events_loses_none)
 {
 	unsigned long long told = 0;
 	struct uevent uevent;
@@ -1165,7 +1165,7 @@ TEST_F(backend, a_storm_of_events_loses_none)
 }
 
 /* Events of a guest driver that starts and stops as fast as it can */
-TEST_F(backend, a_flood_of_events_is_told_in_strokes)
+TEST_F(backend, flood_of_events_is_rate_limited)
 {
 	unsigned long long begin, reported = 0, told = 0, uevents = 0;
 	struct uevent uevent;
@@ -1187,7 +1187,7 @@ TEST_F(backend, a_flood_of_events_is_told_in_strokes)
 	EXPECT_GE(2 * ((now_ms() - begin) / 90 + 1), uevents);
 }
 
-TEST_F(backend, a_crash_is_told_at_once_and_what_came_before_it_first)
+TEST_F(backend, crash_is_reported_immediately_after_earlier_events)
 {
 	static const char * const order[] = {
 		NVVGPU_EVENT_NAME_FAULT,
@@ -1239,7 +1239,7 @@ TEST_F(backend, events_without_a_vgpu_are_dropped_and_counted)
 	EXPECT_EQ(0, post(self->bdf, 60, "crashed"));
 }
 
-TEST_F(backend, events_of_a_vgpu_are_not_told_of_the_next)
+TEST_F(backend, events_of_a_vgpu_are_not_reported_for_the_next)
 {
 	unsigned int lives = 0, told = 0;
 	struct uevent uevent;
@@ -1271,7 +1271,7 @@ TEST_F(backend, events_of_a_vgpu_are_not_told_of_the_next)
 	EXPECT_GE(2, told);
 }
 
-TEST_F(backend, events_wake_those_who_poll)
+TEST_F(backend, events_wake_pollers)
 {
 	struct pollfd pfd = { .events = POLLPRI };
 	char path[128];
@@ -1293,7 +1293,7 @@ TEST_F(backend, events_wake_those_who_poll)
 	close(pfd.fd);
 }
 
-TEST_F(backend, moved_vgpu_tells_its_new_placement)
+TEST_F(backend, moved_vgpu_shows_its_new_placement)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);

@@ -134,7 +134,7 @@ TEST_F(device, second_open_is_refused)
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 }
 
-TEST_F(device, exit_without_close_lets_go)
+TEST_F(device, exit_without_close_releases_the_device)
 {
 	int status;
 	pid_t pid;
@@ -206,7 +206,7 @@ TEST_F(device, mapping_keeps_it_open)
 	EXPECT_STATE("created");
 }
 
-TEST_F(device, unbinding_asks_for_the_device_back)
+TEST_F(device, unbinding_asks_the_user_to_close)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int status;
@@ -312,7 +312,7 @@ TEST_F(device, serves_the_process_that_it_is_passed_to)
 	close(sock[0]);
 }
 
-TEST_F(device, opens_or_says_again_while_the_host_resets_it)
+TEST_F(device, open_succeeds_or_returns_eagain_while_the_host_resets)
 {
 	int i, status, opened = 0, ret;
 	pid_t pid;
@@ -568,7 +568,7 @@ TEST_F(cdev, is_attached_to_what_can_be_attached_to)
 /*
  * Every type there is
  */
-TEST_F(cdev, every_type_tells_its_number_and_its_sizes)
+TEST_F(cdev, registers_show_the_id_and_sizes_of_the_type)
 {
 	struct vgpu_type types[MAX_TYPES];
 	struct vfio_region_info info;
@@ -836,7 +836,7 @@ TEST_F(device_engine, masked_vector_is_pending_until_unmasked)
 	}
 }
 
-TEST_F(device_engine, vector_is_taken_away_and_given_back)
+TEST_F(device_engine, vector_can_be_removed_and_restored)
 {
 	struct nvvgpu_emu_desc nop = {
 		.op = NVVGPU_EMU_OP_NOP,
@@ -968,17 +968,17 @@ static void check_reset(struct __test_metadata *_metadata, struct user *user,
 	EXPECT_EQ(2, engine->irqs);
 }
 
-TEST_F(device_engine, reset_leaves_nothing_behind)
+TEST_F(device_engine, reset_clears_all_state)
 {
 	check_reset(_metadata, &self->user, false);
 }
 
-TEST_F(device_engine, flr_by_config_space_leaves_nothing_behind)
+TEST_F(device_engine, flr_by_config_space_clears_all_state)
 {
 	check_reset(_metadata, &self->user, true);
 }
 
-TEST_F(device_engine, reset_leaves_an_engine_error)
+TEST_F(device_engine, reset_clears_an_engine_error)
 {
 	struct engine *engine = &self->user.engine;
 	struct nvvgpu_emu_desc bad = { .op = 0xdead };

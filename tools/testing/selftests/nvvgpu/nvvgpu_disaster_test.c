@@ -1116,7 +1116,7 @@ FIXTURE_TEARDOWN(disaster)
 		scene_clear(&self->scene);
 }
 
-TEST_F(disaster, is_told_and_survived)
+TEST_F(disaster, is_reported_and_survived)
 {
 	struct scene *scene = &self->scene;
 
@@ -1158,7 +1158,7 @@ FIXTURE_TEARDOWN(mishap)
 	gpu_clean(&self->pf);
 }
 
-TEST_F(mishap, an_error_that_is_not_fatal_is_told_and_changes_nothing)
+TEST_F(mishap, nonfatal_error_is_reported_and_changes_nothing)
 {
 	if (!qmp_available())
 		SKIP(return, "no machine that can report errors");
@@ -1171,7 +1171,7 @@ TEST_F(mishap, an_error_that_is_not_fatal_is_told_and_changes_nothing)
 	vfs_stay_awake(&self->pf, false);
 }
 
-TEST_F(mishap, a_vf_is_never_reset_with_the_gpu)
+TEST_F(mishap, vf_is_never_reset_with_the_gpu)
 {
 	char methods[64];
 

@@ -217,7 +217,7 @@ TEST_F(dma, fills_and_releases_semaphores)
 	EXPECT_EQ(0x0123456789abcdefULL, *sem);
 }
 
-TEST_F(dma, ring_goes_round)
+TEST_F(dma, ring_wraps_around)
 {
 	struct nvvgpu_emu_desc batch[USER_RING / 2];
 	struct user *a = &self->a;
@@ -706,7 +706,7 @@ TEST_F(dma, bad_descriptors_are_refused_by_number)
 	}
 }
 
-TEST_F(dma, the_ring_stays_where_it_is_while_it_runs)
+TEST_F(dma, ring_registers_are_read_only_while_it_runs)
 {
 	struct engine *engine = &self->a.engine;
 
@@ -1350,7 +1350,7 @@ TEST_F(dma_cdev, no_access_before_attach_and_after_detach)
 	EXPECT_EQ(3, *sem);
 }
 
-TEST_F(dma_cdev, attaching_elsewhere_changes_what_it_sees)
+TEST_F(dma_cdev, attaching_to_another_ioas_changes_visible_memory)
 {
 	struct user *a = &self->user;
 	__u8 *page = user_buf(a, MIB);

@@ -233,7 +233,7 @@ static int room(const char *vf, unsigned int id)
 	return nr < 0 ? nr : -ENOENT;
 }
 
-TEST_F(fault, late_answer_is_dropped)
+TEST_F(fault, late_response_is_dropped)
 {
 	const unsigned int late = 700;
 	int before = room(self->pf.vf[2], self->type->id);
@@ -253,7 +253,7 @@ TEST_F(fault, late_answer_is_dropped)
 	EXPECT_EQ(0, user_work(&self->other));
 }
 
-TEST_F(fault, answer_that_never_comes_is_survived)
+TEST_F(fault, missing_response_is_survived)
 {
 	ARM("hang");
 	EXPECT_EQ(variant->err ? -ETIMEDOUT : 0, ACT());
@@ -280,7 +280,7 @@ TEST_F(fault, hang_of_the_firmware_leaves_the_engines_alone)
 	EXPECT_EQ(0, vgpu_life(self->pf.vf[1], self->type));
 }
 
-TEST_F(fault, crash_is_told_and_a_reset_of_the_pf_recovers)
+TEST_F(fault, crash_is_reported_and_a_pf_reset_recovers)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
@@ -352,7 +352,7 @@ FIXTURE_TEARDOWN(vgpu_error)
 	gpu_clean(&self->pf);
 }
 
-TEST_F(vgpu_error, crash_of_one_vgpu_is_its_own)
+TEST_F(vgpu_error, crash_affects_only_its_vgpu)
 {
 	char events[128];
 
@@ -404,7 +404,7 @@ TEST_F(vgpu_error, open_is_eio)
 	EXPECT_EQ(0, user_work(&self->a));
 }
 
-TEST_F(vgpu_error, reset_that_cannot_bring_it_back_is_told)
+TEST_F(vgpu_error, failed_recovery_by_reset_is_reported)
 {
 	ASSERT_EQ(0, fw_faults("reset:*:fail,delete:*:fail,create:*:fail"));
 	vdev_reset(&self->a.vdev);
@@ -499,7 +499,7 @@ TEST_F(removal, vf_reset_by_the_host)
 	user_close(&user);
 }
 
-TEST_F(removal, firmware_that_does_not_start_is_told)
+TEST_F(removal, failed_firmware_start_is_reported)
 {
 	static const char * const faults[] = {
 		"hello:1:fail",
@@ -547,7 +547,7 @@ TEST_F(removal, firmware_that_does_not_start_is_told)
 	EXPECT_ALL_AGAIN();
 }
 
-TEST_F(removal, firmware_that_answers_nonsense_is_given_up)
+TEST_F(removal, malformed_responses_take_the_firmware_down)
 {
 	static const char * const faults[] = {
 		/* Another command's number, another command, more than asked for */
@@ -570,7 +570,7 @@ TEST_F(removal, firmware_that_answers_nonsense_is_given_up)
 	}
 }
 
-TEST_F(removal, vgpu_that_is_placed_wrongly_is_not_taken)
+TEST_F(removal, misplaced_vgpu_is_refused)
 {
 	static const struct {
 		const char *fault;
@@ -613,7 +613,7 @@ TEST_F(removal, vgpu_that_is_placed_wrongly_is_not_taken)
 	}
 }
 
-TEST_F(removal, create_that_timed_out_is_tried_again_and_stays)
+TEST_F(removal, create_that_timed_out_can_be_retried)
 {
 	const unsigned int late = 2000;
 	const char *vf = self->pf.vf[1];
@@ -669,7 +669,7 @@ static int mask_interrupts(const char *bdf, bool mask)
 	return ret;
 }
 
-TEST_F(removal, an_interrupt_that_is_lost_costs_no_vgpu)
+TEST_F(removal, lost_interrupt_does_not_crash_a_vgpu)
 {
 	const char *vf = self->pf.vf[1];
 	int ret;

@@ -67,7 +67,7 @@ FIXTURE_TEARDOWN(generic)
 
 /* Claims */
 
-TEST_F(generic, what_cannot_be_claimed)
+TEST_F(generic, invalid_claims_are_refused)
 {
 	char path[128];
 
@@ -282,7 +282,7 @@ TEST_F(generic, type_is_offered_when_enabled)
 }
 
 /* As many as there may be are more than a file of sysfs can hold. */
-TEST_F(generic, types_that_do_not_fit_are_left_out_by_whole_lines)
+TEST_F(generic, types_beyond_a_page_are_omitted_by_whole_lines)
 {
 	static const struct {
 		const char *file;

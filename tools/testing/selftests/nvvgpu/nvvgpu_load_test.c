@@ -463,7 +463,7 @@ FIXTURE_TEARDOWN(race)
 	crowd_clear(&self->crowd);
 }
 
-TEST_F_TIMEOUT(race, anything_in_any_order, LOAD_TIMEOUT)
+TEST_F_TIMEOUT(race, random_actions_in_random_order, LOAD_TIMEOUT)
 {
 	struct crowd *crowd = &self->crowd;
 	unsigned int i;

@@ -186,7 +186,7 @@ TEST_F(migration, moves_memory_registers_and_the_ring_to_another_vf)
 		  vram_crc(&self->a, &self->engine, 64 * MIB, VRAM_PAGE));
 }
 
-TEST_F(migration, every_type_moves)
+TEST_F(migration, every_type_migrates)
 {
 	const char *from = self->pf.vf[0], *to = self->pf.vf[1];
 	unsigned int moved = 0;
@@ -231,7 +231,7 @@ TEST_F(migration, every_type_moves)
 	EXPECT_LT(1, moved);
 }
 
-TEST_F(migration, a_halted_engine_is_halted_at_the_destination)
+TEST_F(migration, halted_engine_is_halted_at_the_destination)
 {
 	static const __u32 regs[] = {
 		NVVGPU_EMU_VF_REG_STATUS, NVVGPU_EMU_VF_REG_ERROR,
@@ -259,7 +259,7 @@ TEST_F(migration, a_halted_engine_is_halted_at_the_destination)
 			      ENGINE_TIMEOUT_MS));
 }
 
-TEST_F(migration, the_source_goes_on_when_it_is_called_off)
+TEST_F(migration, source_continues_after_cancellation)
 {
 	__u32 crc = pattern_crc(&self->a, MIB, 4);
 
@@ -275,7 +275,7 @@ TEST_F(migration, the_source_goes_on_when_it_is_called_off)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 0, MIB));
 }
 
-TEST_F(migration, the_source_goes_on_when_it_is_called_off_midway)
+TEST_F(migration, source_continues_after_cancellation_midway)
 {
 	__u32 crc = pattern_crc(&self->a, MIB, 4);
 	char head[sizeof(struct nvvgpu_mig_header) + 1];
@@ -336,7 +336,7 @@ TEST_F(migration, work_in_flight_is_finished_at_the_destination)
 }
 
 /* A monitor may hold it in its hands when it stops the guest, and lose it. */
-TEST_F(migration, an_interrupt_that_may_be_lost_comes_again)
+TEST_F(migration, possibly_lost_interrupt_is_raised_again)
 {
 	struct nvvgpu_emu_desc desc = engine_fill(TO_VRAM, 0, VRAM_PAGE, 6);
 
@@ -356,7 +356,7 @@ TEST_F(migration, pages_of_zeroes_are_not_sent)
 		TH_LOG("%zu bytes for an empty framebuffer", self->stream.len);
 }
 
-TEST_F(migration, an_unused_framebuffer_needs_no_command_to_be_sent)
+TEST_F(migration, unused_framebuffer_is_sent_without_commands)
 {
 	__u32 before = 0, after = 0;
 
@@ -368,7 +368,7 @@ TEST_F(migration, an_unused_framebuffer_needs_no_command_to_be_sent)
 	EXPECT_EQ(2, after - before);
 }
 
-TEST_F(migration, pre_copy_sends_what_has_changed_and_no_more)
+TEST_F(migration, pre_copy_sends_only_changed_pages)
 {
 	struct vfio_precopy_info info;
 	size_t before;
@@ -417,7 +417,7 @@ TEST_F(migration, pre_copy_sends_what_has_changed_and_no_more)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 20 * MIB, MIB));
 }
 
-TEST_F(migration, precopy_info_v2_tells_of_no_new_beginning)
+TEST_F(migration, precopy_info_v2_never_sets_reinit)
 {
 	struct vfio_precopy_info info = { .argsz = sizeof(info), .flags = ~0U };
 	int ret;
@@ -441,7 +441,7 @@ TEST_F(migration, precopy_info_v2_tells_of_no_new_beginning)
 	EXPECT_EQ(MIB, info.dirty_bytes);
 }
 
-TEST_F(migration, what_changes_once_it_is_read_ahead_is_sent_again)
+TEST_F(migration, page_changed_after_read_ahead_is_sent_again)
 {
 	char head[sizeof(struct nvvgpu_mig_header) + 1];
 	struct vfio_precopy_info info;
@@ -472,7 +472,7 @@ TEST_F(migration, what_changes_once_it_is_read_ahead_is_sent_again)
 /* As long as a plain command may take while one is not answered in time */
 #define SILENCE_MS	200
 
-TEST_F(migration, what_changed_is_sent_though_the_gpu_could_not_tell)
+TEST_F(migration, changed_pages_are_sent_if_the_log_fails)
 {
 	struct vfio_precopy_info info;
 	__u32 crc;
@@ -537,7 +537,7 @@ TEST_F(migration, memory_that_ends_midway_loses_nothing)
 	munmap(end + head - PAGE, PAGE);
 }
 
-TEST_F(migration, poll_tells_of_what_can_be_read)
+TEST_F(migration, poll_reports_available_data)
 {
 	struct pollfd p = { .events = POLLIN };
 	struct vfio_precopy_info info;
@@ -630,7 +630,7 @@ static bool ended(int fd)
 	       mig_precopy_info(fd, &info) == -EINVAL;
 }
 
-TEST_F(migration, a_reset_ends_a_session_that_saves)
+TEST_F(migration, reset_ends_a_saving_session)
 {
 	__u32 crc;
 
@@ -652,7 +652,7 @@ TEST_F(migration, a_reset_ends_a_session_that_saves)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->a.engine, 0, MIB));
 }
 
-TEST_F(migration, a_reset_ends_a_session_that_loads_and_leaves_nothing)
+TEST_F(migration, reset_ends_a_loading_session_and_discards_its_state)
 {
 	__u32 word = 0;
 
@@ -670,7 +670,7 @@ TEST_F(migration, a_reset_ends_a_session_that_loads_and_leaves_nothing)
 	EXPECT_TRUE(vram_is_zero(&self->b));
 }
 
-TEST_F(migration, a_receiver_that_is_killed_leaves_nothing)
+TEST_F(migration, killed_receiver_leaves_no_session)
 {
 	__u32 crc = pattern_crc(&self->a, MIB, 11);
 	struct stream half;
@@ -707,7 +707,7 @@ TEST_F(migration, a_receiver_that_is_killed_leaves_nothing)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 0, MIB));
 }
 
-TEST_F(migration, a_data_file_outlives_the_device)
+TEST_F(migration, data_file_outlives_the_device)
 {
 	int fds[2];
 	char c;
@@ -725,7 +725,7 @@ TEST_F(migration, a_data_file_outlives_the_device)
 	close(fds[1]);
 }
 
-TEST_F(migration, a_data_file_holds_no_memory_after_its_session)
+TEST_F(migration, data_file_has_no_memory_after_its_session)
 {
 	/* In KiB; a session has two buffers of 256 KiB. */
 	long long before, after;
@@ -784,7 +784,7 @@ TEST_F(migration, nothing_moves_in_p2p_and_stop)
 		TH_LOG("the engine was faster than its being stopped");
 }
 
-TEST_F(migration, a_doorbell_in_stop_is_heard_afterwards)
+TEST_F(migration, doorbell_in_stop_takes_effect_in_running)
 {
 	__u64 *value = user_buf(&self->a, 0);
 	struct nvvgpu_emu_desc desc =
@@ -800,7 +800,7 @@ TEST_F(migration, a_doorbell_in_stop_is_heard_afterwards)
 	EXPECT_EQ(77, *value);
 }
 
-TEST_F(migration, the_guest_is_told_to_be_up_where_it_is_now)
+TEST_F(migration, guest_up_is_reported_at_the_destination)
 {
 	int uevents = uevent_open();
 
@@ -826,7 +826,7 @@ static __u16 dispi_read(const struct vdev *vdev, unsigned int index)
 	return word;
 }
 
-TEST_F(migration, the_mode_of_the_display_moves)
+TEST_F(migration, display_mode_migrates)
 {
 	/* By index: 640x480 of 32 bits, enabled, and scrolled */
 	static const __u16 mode[] = { 0, 640, 480, 32, 0x41, 0, 0, 0, 0, 1 };
@@ -852,7 +852,7 @@ TEST_F(migration, the_mode_of_the_display_moves)
 		TH_LOG("%llu bytes for %llu", __is, __want);		\
 } while (0)
 
-TEST_F(migration, the_size_of_the_data_is_told_in_every_state)
+TEST_F(migration, size_is_reported_in_every_state)
 {
 	static const unsigned int states[] = {
 		S(RUNNING), S(RUNNING_P2P), S(STOP), S(STOP_COPY), S(PRE_COPY),
@@ -883,7 +883,7 @@ TEST_F(migration, the_size_of_the_data_is_told_in_every_state)
 }
 
 /* A paused virtual machine has no pre-copy, so its monitor has to believe this. */
-TEST_F(migration, the_size_of_a_stopped_vgpu_is_what_is_read)
+TEST_F(migration, size_of_a_stopped_vgpu_equals_the_bytes_read)
 {
 	static char some[300000];
 	__u64 bytes;
@@ -902,7 +902,7 @@ TEST_F(migration, the_size_of_a_stopped_vgpu_is_what_is_read)
 }
 
 /* QEMU sizes its buffer by the size that is reported before the migration. */
-TEST_F(migration, the_size_of_a_running_vgpu_is_a_record_at_least)
+TEST_F(migration, size_of_a_running_vgpu_is_at_least_one_record)
 {
 	__u64 bytes;
 
@@ -914,7 +914,7 @@ TEST_F(migration, the_size_of_a_running_vgpu_is_a_record_at_least)
 	EXPECT_GT(PAGE, bytes);
 }
 
-TEST_F(migration, the_size_includes_what_is_buffered)
+TEST_F(migration, size_includes_buffered_data)
 {
 	char head[sizeof(struct nvvgpu_mig_header) + 1];
 	__u64 bytes;
@@ -1126,7 +1126,7 @@ static size_t offset_of(const struct stream *stream, const void *p)
 	return (const char *)p - stream->data;
 }
 
-TEST_F(migration, a_header_that_is_not_for_it_is_refused_at_the_byte)
+TEST_F(migration, mismatched_header_is_refused_at_the_first_wrong_byte)
 {
 	static const struct {
 		size_t at;
@@ -1180,7 +1180,7 @@ TEST_F(migration, a_header_that_is_not_for_it_is_refused_at_the_byte)
 	ASSERT_LOADED(MIB);
 }
 
-TEST_F(migration, a_record_that_cannot_be_is_refused_before_it_is_used)
+TEST_F(migration, invalid_record_is_refused_before_it_is_used)
 {
 #define SAME 7
 	/* The format is checked with the head, the rest by the device. */
@@ -1239,7 +1239,7 @@ TEST_F(migration, a_record_that_cannot_be_is_refused_before_it_is_used)
 }
 
 /* Its payload is protected by the transport, or by the back-end itself. */
-TEST_F(migration, a_changed_head_of_a_record_is_refused)
+TEST_F(migration, changed_record_head_is_refused)
 {
 	struct nvvgpu_mig_record *record;
 	size_t i, step, heads, taken;
@@ -1266,7 +1266,7 @@ TEST_F(migration, a_changed_head_of_a_record_is_refused)
 	ASSERT_LOADED(MIB);
 }
 
-TEST_F(migration, of_two_faults_in_a_stream_the_first_is_reported)
+TEST_F(migration, first_error_of_a_stream_is_reported)
 {
 	struct nvvgpu_mig_record *record;
 	size_t taken;
@@ -1278,7 +1278,7 @@ TEST_F(migration, of_two_faults_in_a_stream_the_first_is_reported)
 	EXPECT_EQ(-EINVAL, refused(&self->b, &self->stream, MIB, &taken));
 }
 
-TEST_F(migration, a_stream_that_is_cut_off_or_goes_on_is_refused)
+TEST_F(migration, truncated_or_extended_stream_is_refused)
 {
 	struct stream cut = self->stream;
 	struct nvvgpu_mig_record *end;
@@ -1301,7 +1301,7 @@ TEST_F(migration, a_stream_that_is_cut_off_or_goes_on_is_refused)
 	expect_refused(_metadata, &self->b, &self->stream, -EINVAL, taken);
 }
 
-TEST_F(migration, a_state_with_a_piece_left_out_is_refused)
+TEST_F(migration, state_with_a_missing_chunk_is_refused)
 {
 	struct stream some = {};
 	struct nvvgpu_mig_record *record;
@@ -1328,7 +1328,7 @@ TEST_F(migration, a_state_with_a_piece_left_out_is_refused)
 	stream_free(&some);
 }
 
-TEST_F(migration, an_optional_record_is_skipped_and_a_mandatory_one_is_not)
+TEST_F(migration, optional_record_is_skipped_but_not_a_mandatory_one)
 {
 	struct nvvgpu_mig_record extra = {
 		.type = htole32(NVVGPU_MIG_OPTIONAL | 77),
@@ -1386,7 +1386,7 @@ TEST_F(migration, another_type_is_refused_and_the_source_unharmed)
  * A firmware that fails
  */
 
-TEST_F(migration, a_command_that_fails_leaves_a_state_that_is_true)
+TEST_F(migration, failed_command_leaves_the_reported_state)
 {
 	if (!qmp_available())
 		SKIP(return, "no NVVGPU_QMP: faults cannot be injected");
@@ -1440,7 +1440,7 @@ TEST_F(migration, firmware_that_miscounts_used_pages_is_refused)
 	EXPECT_EQ(0, mig_data_size(&self->a.vdev, &bytes));
 }
 
-TEST_F(migration, a_save_that_fails_ends_the_stream)
+TEST_F(migration, failed_save_ends_the_stream)
 {
 	char c[512];
 
@@ -1461,7 +1461,7 @@ TEST_F(migration, a_save_that_fails_ends_the_stream)
 	ASSERT_LOADED(MIB);
 }
 
-TEST_F(migration, a_load_that_fails_is_not_committed)
+TEST_F(migration, failed_load_is_not_committed)
 {
 	size_t taken;
 
@@ -1477,7 +1477,7 @@ TEST_F(migration, a_load_that_fails_is_not_committed)
 	ASSERT_LOADED(MIB);
 }
 
-TEST_F(migration, a_vgpu_that_crashes_ends_in_error_and_comes_back)
+TEST_F(migration, crashed_vgpu_is_in_error_until_recovered)
 {
 	struct vfio_precopy_info info;
 	char c;
@@ -1511,7 +1511,7 @@ TEST_F(migration, a_vgpu_that_crashes_ends_in_error_and_comes_back)
 	ASSERT_LOADED(MIB);
 }
 
-TEST_F(migration, a_vgpu_that_crashes_gives_nothing_that_is_buffered)
+TEST_F(migration, crashed_vgpu_returns_no_buffered_data)
 {
 	struct pollfd p = { .events = POLLIN };
 	char head[sizeof(struct nvvgpu_mig_header) + 1];
@@ -1532,7 +1532,7 @@ TEST_F(migration, a_vgpu_that_crashes_gives_nothing_that_is_buffered)
 	EXPECT_TRUE(ended(self->fd));
 }
 
-TEST_F(migration, a_vgpu_that_crashes_takes_no_more_state)
+TEST_F(migration, crashed_vgpu_loads_no_more_state)
 {
 	size_t taken;
 
@@ -1609,7 +1609,7 @@ static int write_to(struct user *a, size_t offset, size_t len)
 				      len, 0x1234));
 }
 
-TEST_F(dmalog, tells_each_page_that_was_written_and_no_other)
+TEST_F(dmalog, reports_exactly_the_written_pages)
 {
 	struct vdev *vdev = &self->a.vdev;
 	__u64 page_size = PAGE;
@@ -1641,7 +1641,7 @@ TEST_F(dmalog, tells_each_page_that_was_written_and_no_other)
 	ASSERT_EQ(0, log_stop(vdev));
 }
 
-TEST_F(dmalog, tells_the_first_and_the_last_page_of_a_request)
+TEST_F(dmalog, reports_the_first_and_last_page_of_a_request)
 {
 	struct vdev *vdev = &self->a.vdev;
 	__u64 page_size = PAGE;
@@ -1666,7 +1666,7 @@ TEST_F(dmalog, tells_the_first_and_the_last_page_of_a_request)
 	ASSERT_EQ(0, log_stop(vdev));
 }
 
-TEST_F(dmalog, tells_what_was_written_before_a_refusal)
+TEST_F(dmalog, reports_pages_written_before_a_refused_access)
 {
 	struct vdev *vdev = &self->a.vdev;
 	__u64 page_size = PAGE;
@@ -1700,7 +1700,7 @@ TEST_F(dmalog, reports_in_the_page_size_that_is_asked_for)
 	ASSERT_EQ(0, log_stop(vdev));
 }
 
-TEST_F(dmalog, a_page_that_is_asked_for_in_parts_is_told_in_each)
+TEST_F(dmalog, page_requested_in_parts_is_reported_in_each)
 {
 	struct vdev *vdev = &self->a.vdev;
 	__u64 page_size = 16 * PAGE;
@@ -1795,7 +1795,7 @@ TEST_F(dmalog, no_page_is_lost_when_memory_runs_out)
 	EXPECT_NONE_LOST(ret);
 }
 
-TEST_F(dmalog, what_is_kept_for_later_ends_with_the_log)
+TEST_F(dmalog, partly_reported_pages_end_with_the_log)
 {
 	struct vdev *vdev = &self->a.vdev;
 	__u64 page_size = 16 * PAGE;
@@ -1841,7 +1841,7 @@ TEST_F(dmalog, takes_arbitrary_requests)
 	EXPECT_FALSE(is_set(self->bits, 1));
 }
 
-TEST_F(dmalog, report_reads_no_more_of_the_log_than_there_is)
+TEST_F(dmalog, report_is_clipped_to_the_logged_ranges)
 {
 	struct vdev *vdev = &self->a.vdev;
 	__u32 before = 0, after = 0;
@@ -1894,7 +1894,7 @@ TEST_F(dmalog, report_stops_when_its_process_is_killed)
 	EXPECT_GT(HUGE_WINDOWS, after - before);
 }
 
-TEST_F(dmalog, refuses_ranges_and_pages_that_cannot_be)
+TEST_F(dmalog, refuses_invalid_ranges_and_page_sizes)
 {
 	static const struct {
 		struct vfio_device_feature_dma_logging_range range;
@@ -1936,7 +1936,7 @@ TEST_F(dmalog, refuses_ranges_and_pages_that_cannot_be)
 	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
 }
 
-TEST_F(dmalog, firmware_that_logs_in_pages_that_cannot_be_is_refused)
+TEST_F(dmalog, invalid_log_page_size_of_firmware_is_refused)
 {
 	struct vdev *vdev = &self->a.vdev;
 	__u64 page_size = PAGE;

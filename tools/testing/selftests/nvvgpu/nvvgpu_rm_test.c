@@ -378,7 +378,7 @@ TEST_F(rm, every_generation_has_its_number_of_types)
 	EXPECT_UNMANAGED(self->vf);
 }
 
-TEST_F(rm, unsound_types_are_left_out)
+TEST_F(rm, invalid_types_are_omitted)
 {
 	struct vgpu_type types[8];
 
@@ -866,7 +866,7 @@ TEST_F(rm, slow_start_is_not_interrupted_by_signals)
 	EXPECT_EQ(1, nr_calls("vgpu_start"));
 }
 
-TEST_F(rm, start_that_never_ends_is_given_up)
+TEST_F(rm, endless_start_times_out)
 {
 	EXPECT_LE(0, get(TIMEOUT_PARAM, self->buf, 64));
 	EXPECT_STREQ("25000\n", self->buf);

@@ -232,7 +232,7 @@ TEST_F(sysfs, newline_sign_and_zeroes_are_optional)
 	}
 }
 
-TEST_F(sysfs, files_that_only_tell_are_not_written)
+TEST_F(sysfs, read_only_files_cannot_be_written)
 {
 	unsigned int i;
 
@@ -527,7 +527,7 @@ TEST_F(sysfs, full_gpu_says_so_and_recovers)
 	EXPECT_EQ(0, vf_set_type(self->pf.vf[n], big->id));
 }
 
-TEST_F(sysfs, mixed_sizes_leave_and_give_back_room)
+TEST_F(sysfs, mixed_sizes_use_and_release_framebuffer)
 {
 	struct vgpu_type now[MAX_TYPES];
 	unsigned int i;
@@ -551,7 +551,7 @@ TEST_F(sysfs, mixed_sizes_leave_and_give_back_room)
 	EXPECT_EQ(0, diff);
 }
 
-TEST_F(sysfs, room_that_is_taken_in_part_is_not_free)
+TEST_F(sysfs, partly_used_placement_is_not_free)
 {
 	const struct vgpu_type *large = type_largest(self->types, self->nr_types);
 	struct vgpu_type now[MAX_TYPES];
@@ -582,7 +582,7 @@ TEST_F(sysfs, ids_are_enxio_without_a_vgpu)
 	EXPECT_EQ('\n', self->buf[strlen(self->buf) - 1]);
 }
 
-TEST_F(sysfs, wanted_placement_is_the_one_it_gets)
+TEST_F(sysfs, requested_placement_is_used)
 {
 	char place[2][32];
 
@@ -672,7 +672,7 @@ TEST_F(sysfs, placement_is_a_number)
 }
 
 /* The emulated GPU hands VRAM out in granules of half a GiB, and names those. */
-TEST_F(sysfs, room_in_pieces_is_no_room_for_a_large_one)
+TEST_F(sysfs, fragmented_framebuffer_has_no_room_for_a_large_type)
 {
 	const __u64 granule = 512 * MIB;
 	const struct vgpu_type *big = type_largest(self->types,
@@ -808,7 +808,7 @@ TEST_F(sysfs, params_are_keys_and_values)
 	EXPECT_EQ(0, vf_set_type(self->vf, self->small->id));
 }
 
-TEST_F(sysfs, unbinding_gives_the_framebuffer_back)
+TEST_F(sysfs, unbinding_frees_the_framebuffer)
 {
 	struct vgpu_type now[MAX_TYPES];
 	int i, diff = 0;
@@ -908,7 +908,7 @@ static bool poll_changed(int fd, int timeout_ms)
 	return changed;
 }
 
-TEST_F(sysfs, pollers_are_told_of_changes)
+TEST_F(sysfs, pollers_are_woken_by_changes)
 {
 	struct ioas ioas;
 	struct vdev vdev;

@@ -729,7 +729,7 @@ TEST_F(uapi, writes_to_all_of_config_space_do_no_harm)
 }
 
 /* Neither where the host has them, nor where the last user has put them */
-TEST_F(uapi, bars_are_nowhere_when_opened)
+TEST_F(uapi, bar_registers_are_zero_when_opened)
 {
 	unsigned int reg = PCI_BASE_ADDRESS_0 + 4 * self->s.bar;
 	struct vdev *vdev = &self->vdev;
@@ -977,7 +977,7 @@ TEST_F(uapi, error_and_request_interrupts_loop_back)
 
 /* Reset and power */
 
-TEST_F(uapi, hot_reset_tells_whom_it_would_hit_and_is_refused)
+TEST_F(uapi, hot_reset_lists_affected_devices_and_is_refused)
 {
 	struct {
 		struct vfio_pci_hot_reset_info info;
@@ -1156,7 +1156,7 @@ TEST_F(uapi, low_power_is_entered_and_left)
 	close(fd);
 }
 
-TEST_F(uapi, bars_are_dead_in_d3hot)
+TEST_F(uapi, bars_are_inaccessible_in_d3hot)
 {
 	struct vdev *vdev = &self->vdev;
 	__u32 val = 0;
