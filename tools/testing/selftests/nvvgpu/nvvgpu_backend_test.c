@@ -18,7 +18,7 @@
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
 
-/* Whose PF the mock takes; any SR-IOV device will do. */
+/* Driver of the PF for the mock; any SR-IOV device will do. */
 #define PF_DRIVER	"igb"
 #define OTHER_DRIVER	"nvme"
 
@@ -82,7 +82,7 @@ FIXTURE_TEARDOWN(backend)
 	EXPECT_FILE(__name, "nvvgpu/state", "created\n");		\
 } while (0)
 
-/* Likewise, with a BAR of which the back-end reads and writes the second page. */
+/* The same, with a BAR whose second page is trapped */
 #define ASSERT_OPEN_TRAPPED() do {					\
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));			\
 	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));	\
@@ -90,7 +90,7 @@ FIXTURE_TEARDOWN(backend)
 	ASSERT_OPEN();							\
 } while (0)
 
-/* The signal that a read of mapped memory is answered with, 0 when it works */
+/* The signal that a read of mapped memory raises, 0 for none */
 static int touch(const void *mem)
 {
 	pid_t pid = fork();
@@ -222,7 +222,7 @@ TEST_F(backend, two_claims_of_one_pf)
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(-EBUSY, mock_add(self->bdf, "sound"));
 
-	/* Another back-end is refused as well, and the first one still serves. */
+	/* Another back-end is refused as well, and the first one remains. */
 	if (!mod_add("nvvgpu-generic", "")) {
 		snprintf(dir, sizeof(dir), GENERIC_DIR "/%s", self->bdf);
 		ASSERT_EQ(0, mkdir(dir, 0755));
@@ -247,7 +247,7 @@ TEST_F(backend, one_backend_on_several_pfs)
 		    "create reset recover bar-shape bar-trap stats placement\n");
 	EXPECT_FILE(other.vf[0], "nvvgpu/capabilities", "create\n");
 
-	/* One leaves, the other does not notice. */
+	/* Unregistering one does not affect the other. */
 	ASSERT_EQ(0, mock_del(other.bdf));
 	EXPECT_UNMANAGED(other.vf[0]);
 	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
@@ -343,7 +343,7 @@ TEST_F(backend, departure_asks_the_user_and_waits)
 	ASSERT_LE(0, pid);
 	EXPECT_LE(1, irq_wait(req, 20000));
 
-	/* Until it has let go the user loses nothing, and is seen. */
+	/* Until it closes the device, the user can use it, and owner shows it. */
 	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
 	EXPECT_EQ(0, irq_wait(self->err, 0));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
@@ -451,7 +451,7 @@ TEST_F(backend, departure_waits_for_an_operation_at_work)
 	while (!mock_calls("get_stats"))
 		usleep(10000);
 
-	/* Another leaves while the first is in the mock: it has to wait. */
+	/* A second unregister has to wait for the first. */
 	if (!fork()) {
 		usleep(500000);
 		put(MOCK_DIR "/block", "none");
@@ -528,7 +528,7 @@ TEST_F(backend, module_references_are_exact)
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
 
-	/* One for each open vGPU, and it cannot be unloaded then. */
+	/* One reference per open vGPU, which prevents unloading. */
 	ASSERT_OPEN();
 	EXPECT_EQ(1, mod_refs("nvvgpu-mock"));
 	EXPECT_EQ(-EWOULDBLOCK, mod_del("nvvgpu-mock"));
@@ -537,7 +537,7 @@ TEST_F(backend, module_references_are_exact)
 	vdev_close(&self->vdev);
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
 
-	/* A start that fails leaves none. */
+	/* A failed start leaves no reference. */
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "start 12"));
 	EXPECT_EQ(-ENOMEM, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
@@ -600,12 +600,12 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 	EXPECT_FILE(self->vf, "nvvgpu/last_error", "\n");
 	vdev_close(&self->vdev);
 
-	/* A back-end that leaves is not kept by an operation that fails. */
+	/* A failed operation does not keep a back-end registered. */
 	deletes = mock_calls("delete");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "delete 110"));
 	ASSERT_EQ(0, mock_del(self->bdf));
 	EXPECT_UNMANAGED(self->vf);
-	/* It was asked twice: when the VF went, and at the very end. */
+	/* delete was called twice: when the VF was removed, and at the end. */
 	EXPECT_EQ(deletes + 2, mock_calls("delete"));
 }
 
@@ -676,7 +676,7 @@ TEST_F(backend, reset_that_fails_recovers_the_vgpu)
 	EXPECT_EQ(2, mock_calls("start"));
 }
 
-/* Whatever its back-end does with the memory of a crashed vGPU */
+/* The back-end may do anything with the memory of a crashed vGPU. */
 TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 {
 	static const char * const tables[] = { "sound", "minimal" };
@@ -714,7 +714,7 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 		EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 0, &val, 4));
 		EXPECT_EQ(-EIO, vdev_write(&self->vdev, 0, 0, &val, 4));
 
-		/* Its memory is its own until it is closed. */
+		/* The memory belongs to the vGPU until the device is closed. */
 		EXPECT_EQ(-EPERM, vf_set_type(self->vf, 0));
 		EXPECT_EQ(i, mock_calls("delete"));
 		vdev_close(&self->vdev);
@@ -735,7 +735,7 @@ TEST_F(backend, every_reset_is_prepared_before_and_done_after)
 	ASSERT_EQ(0, put(MOCK_DIR "/master", "0"));
 	resets = mock_calls("reset_done");
 
-	/* The mock sees whether the hardware has been reset before. */
+	/* The mock detects whether the hardware was reset before. */
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 	ASSERT_EQ(0, vdev_enable(&self->vdev, true));
 	EXPECT_EQ(0, vdev_flr(&self->vdev));
@@ -745,7 +745,7 @@ TEST_F(backend, every_reset_is_prepared_before_and_done_after)
 	EXPECT_EQ(resets + 3, mock_calls("reset_done"));
 	ASSERT_EQ(0, put(MOCK_DIR "/master", "4294967295"));
 
-	/* Those at close and at open are no exceptions. */
+	/* This includes the resets at close and at open. */
 	vdev_close(&self->vdev);
 	EXPECT_EQ(resets + 4, mock_calls("reset_prepare"));
 	EXPECT_EQ(resets + 4, mock_calls("reset_done"));
@@ -800,7 +800,7 @@ TEST_F(backend, reader_of_sysfs_delays_nobody)
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
 	EXPECT_EQ(0, child_status(pid));
 
-	/* Nor does an operation delay a reader. */
+	/* An operation does not delay a reader either. */
 	pid = block_in("bar_read", &self->vdev);
 	ASSERT_LT(0, pid);
 	for (i = 0; i < ARRAY_SIZE(files); i++)
@@ -967,7 +967,7 @@ TEST_F(backend, trapped_area_calls_the_backend)
 	EXPECT_EQ(8, vdev_write(&self->vdev, 0, 4096 + 8, &val, 8));
 	EXPECT_EQ(8, vdev_read(&self->vdev, 0, 4096 + 8, &got, 8));
 	EXPECT_EQ(val, got);
-	/* Cut into aligned pieces, and at the end of the area */
+	/* Split into aligned accesses, and at the end of the area */
 	EXPECT_EQ(11, vdev_read(&self->vdev, 0, 4096 + 7, bytes, 11));
 	EXPECT_EQ(0, memcmp(bytes + 1, &val, 8));
 	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 8192 - 4, bytes, 16));
@@ -1032,7 +1032,7 @@ TEST_F(backend, trapped_area_is_inaccessible_in_d3hot)
 	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 8192, &val, 4));
 	EXPECT_EQ(4, vdev_write(&self->vdev, 0, 8192, &val, 4));
 
-	/* Low power is another matter: an access wakes the device up. */
+	/* In low power mode an access wakes the device. */
 	ASSERT_EQ(0, vdev_feature(&self->vdev, VFIO_DEVICE_FEATURE_SET |
 				  VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, NULL, 0));
 	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 8192, &val, 4));
@@ -1092,7 +1092,7 @@ TEST_F(backend, events_that_repeat_are_counted)
 	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
 
-	/* Each once, in the order in which each came last */
+	/* Each event once, in the order of the last reports */
 	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
 	EXPECT_STREQ(NVVGPU_EVENT_NAME_GUEST_DOWN, uevent.event);
 	EXPECT_EQ(2, uevent.count);
@@ -1183,7 +1183,7 @@ TEST_F(backend, flood_of_events_is_rate_limited)
 	}
 	TH_LOG("%llu reports, %llu uevents", reported, uevents);
 	EXPECT_EQ(reported, told);
-	/* Of both kinds, ten times a second, and with jiffies of 10 ms */
+	/* Both events, ten times a second, with jiffies of 10 ms */
 	EXPECT_GE(2 * ((now_ms() - begin) / 90 + 1), uevents);
 }
 
@@ -1203,7 +1203,7 @@ TEST_F(backend, crash_is_reported_immediately_after_earlier_events)
 		ASSERT_CREATED(self->vf);
 		EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 					 NVVGPU_EVENT_NAME_CREATED, 5000));
-		/* What is reported of another VF waits for twice as long. */
+		/* Wait for twice the delay for the events of another VF. */
 		ASSERT_EQ(0, post(self->bdf, 1, "guest-up"));
 		usleep(50000);
 		ASSERT_EQ(0, post(self->bdf, 0, "fault crashed"));
@@ -1217,7 +1217,7 @@ TEST_F(backend, crash_is_reported_immediately_after_earlier_events)
 		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 		ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	}
-	/* A busy machine may let it be late, but not every time. */
+	/* On a busy machine it may be late, but not every time. */
 	EXPECT_LT(0, overtook);
 }
 
@@ -1235,7 +1235,7 @@ TEST_F(backend, events_without_a_vgpu_are_dropped_and_counted)
 	EXPECT_EQ(2, count(self->vf, "dropped"));
 	EXPECT_EQ(-ETIMEDOUT, uevent_next(self->uevents, self->vf, &uevent, 200));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
-	/* For a VF that is not there */
+	/* For a VF that does not exist */
 	EXPECT_EQ(0, post(self->bdf, 60, "crashed"));
 }
 
@@ -1250,7 +1250,7 @@ TEST_F(backend, events_of_a_vgpu_are_not_reported_for_the_next)
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	ASSERT_CREATED(self->vf);
 
-	/* Nor where its back-end has taken it along */
+	/* Nor for a vGPU that its back-end has deleted */
 	ASSERT_EQ(0, post(self->bdf, 0, "guest-up"));
 	ASSERT_EQ(0, mock_del(self->bdf));
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
@@ -1282,7 +1282,7 @@ TEST_F(backend, events_wake_pollers)
 		 "/sys/bus/pci/devices/%s/nvvgpu/events", self->vf);
 	pfd.fd = open(path, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, pfd.fd);
-	/* What the creation itself has announced */
+	/* The events of the create itself */
 	do {
 		lseek(pfd.fd, 0, SEEK_SET);
 		ASSERT_LT(0, read(pfd.fd, self->buf, sizeof(self->buf)));
@@ -1324,14 +1324,14 @@ struct load {
 	int unexpected;
 };
 
-/* What may fail because the back-end is away just now */
+/* Errors that are allowed while the back-end is not registered */
 static bool expected(int ret)
 {
 	return ret >= 0 || ret == -ENODEV || ret == -ENOENT || ret == -ENXIO ||
 	       ret == -EPERM || ret == -EIO || ret == -EAGAIN;
 }
 
-/* Create, open, use, reset, close and delete, whatever becomes of it. */
+/* Create, open, use, reset, close and delete, ignoring errors. */
 static void *load_vf(void *arg)
 {
 	struct load *load = arg;

@@ -78,7 +78,7 @@ TEST_F(device, open_without_a_type_is_enodev)
 	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_STATE("bound");
 
-	/* Also where there was one before */
+	/* Even if there was one before */
 	ASSERT_CREATED();
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
@@ -130,7 +130,7 @@ TEST_F(device, second_open_is_refused)
 	ioas_close(&ioas2);
 	EXPECT_STATE("open");
 
-	/* The first user has not noticed. */
+	/* The first user is not affected. */
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 }
 
@@ -218,13 +218,13 @@ TEST_F(device, unbinding_asks_the_user_to_close)
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		/* Only the parent is to hold the device. */
+		/* Only the parent must have the device open. */
 		vdev_close(&self->vdev);
 		_exit(-pci_unbind(self->vf));
 	}
 
 	EXPECT_LT(0, irq_wait(fd, 15000));
-	/* It is ours until we let go. */
+	/* It is in use until it is closed. */
 	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
 	EXPECT_EQ(0, vdev_enable(&self->vdev, false));
 	vdev_close(&self->vdev);
@@ -279,7 +279,7 @@ TEST_F(device, serves_the_process_that_it_is_passed_to)
 		__u32 val;
 		bool ok;
 
-		/* Nothing but the device's file has been given to it. */
+		/* The process has only received the file of the device. */
 		close(sock[0]);
 		vdev_init(&vdev, self->vf, NULL);
 		vdev.fd = pass_fd(sock[1], -1);
@@ -439,7 +439,7 @@ TEST_F(cdev, does_nothing_until_it_is_bound)
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0));
 	EXPECT_EQ(EINVAL, errno);
 
-	/* It is not in use either. */
+	/* The device is not in use either. */
 	EXPECT_LT(0, vf_state(self->s.vf, state, sizeof(state)));
 	EXPECT_STREQ("created", state);
 	EXPECT_EQ(0, vf_set_type(self->s.vf, 0));
@@ -482,7 +482,7 @@ TEST_F(cdev, is_bound_once_and_to_an_iommufd)
 	ASSERT_LE(0, bad);
 	EXPECT_EQ(-EINVAL, ioctl_err(bad, VFIO_DEVICE_BIND_IOMMUFD, &bind));
 	close(bad);
-	/* Nor by its group, now; and the cdev not while the group is open. */
+	/* Nor through its group now; nor the cdev while the group is open. */
 	ASSERT_EQ(0, ioas_open(&group_ioas, IOMMU_COMPAT));
 	EXPECT_EQ(-EBUSY, vdev_open(&group, self->s.vf, &group_ioas));
 	close(fd);
@@ -547,7 +547,7 @@ TEST_F(cdev, is_attached_to_what_can_be_attached_to)
 	EXPECT_EQ(-EINVAL, vdev_attach(vdev, vdev->id));
 	EXPECT_EQ(-EINVAL, vdev_attach(vdev, self->vdev2.id));
 
-	/* Once more is the same, another replaces it, detached twice is gone. */
+	/* Attach again, attach another one, and detach twice. */
 	EXPECT_EQ(0, vdev_attach(vdev, self->ioas.id));
 	EXPECT_EQ(0, vdev_attach(vdev, self->ioas.id));
 	EXPECT_EQ(-ENOENT, vdev_attach(vdev, ~0U));
@@ -661,7 +661,7 @@ TEST_F(group, gives_its_device_to_one_user_with_a_container)
 	EXPECT_EQ(variant->mode == IOMMU_COMPAT ? 0 : -EBUSY,
 		  ioctl_err(group, VFIO_GROUP_UNSET_CONTAINER, NULL));
 
-	/* What is a cdev's is none of a group's device. */
+	/* An operation of a cdev fails for a device opened through its group. */
 	EXPECT_EQ(-EINVAL, vdev_ioctl(&self->vdev, VFIO_DEVICE_BIND_IOMMUFD,
 				      &bind));
 	EXPECT_EQ(-ENOTTY, vdev_attach(&self->vdev, 1));
@@ -690,7 +690,7 @@ TEST_F(group, maps_whole_pages_once_and_nothing_else)
 	EXPECT_EQ(-EINVAL, ioas_map(ioas, mem, 2 * MIB, 0, PROT_READ));
 	EXPECT_GT(0, ioas_map(ioas, mem, -PAGE, 2 * PAGE, PROT_READ));
 	EXPECT_EQ(-EFAULT, ioas_map(ioas, NULL, 2 * MIB, PAGE, PROT_READ));
-	/* Half of a mapping is not given back. */
+	/* A part of a mapping cannot be unmapped. */
 	EXPECT_GT(0, ioas_unmap(ioas, MIB, PAGE));
 	EXPECT_EQ(0, ioas_unmap(ioas, MIB, 2 * PAGE));
 	munmap(mem, 4 * PAGE);
@@ -772,7 +772,7 @@ TEST_F(device_engine, interrupts_stop_and_start_again)
 		EXPECT_EQ(1, irq_wait(vdev->irq[0], ENGINE_TIMEOUT_MS));
 		ASSERT_EQ(0, vdev_msix_disable(vdev));
 
-		/* It works without them, too. */
+		/* It also works without interrupts. */
 		engine_submit(&self->user.engine, &nop, 1);
 		EXPECT_EQ(0, engine_wait(&self->user.engine,
 					 ENGINE_TIMEOUT_MS));
@@ -826,7 +826,7 @@ TEST_F(device_engine, masked_vector_is_pending_until_unmasked)
 			usleep(1000);
 		EXPECT_TRUE(vector_pending(vdev, 2));
 		EXPECT_EQ(0, irq_wait(vdev->irq[2], 20));
-		/* The others are as before. */
+		/* The other vectors are unchanged. */
 		EXPECT_EQ(0, engine_run(engine, (struct nvvgpu_emu_desc){}));
 		__atomic_store_n(mask, 0, __ATOMIC_SEQ_CST);
 		EXPECT_EQ(1, irq_wait(vdev->irq[2], ENGINE_TIMEOUT_MS));
@@ -913,7 +913,7 @@ TEST_F(device_engine, engine_stands_still_in_d3hot)
 	work[i] = engine_semaphore(0, user_addr(user, value), 42);
 	work[i].flags |= NVVGPU_EMU_DESC_IRQ;
 
-	/* Once without, to know how long it takes */
+	/* First without resets, to measure the time */
 	begin = now_ms();
 	engine_submit(&user->engine, work, ARRAY_SIZE(work));
 	ASSERT_EQ(0, engine_wait(&user->engine, ENGINE_TIMEOUT_MS));
@@ -958,7 +958,7 @@ static void check_reset(struct __test_metadata *_metadata, struct user *user,
 	EXPECT_EQ(0, engine_read(engine, NVVGPU_EMU_VF_REG_RING_SIZE));
 	EXPECT_EQ(0, engine_read(engine, NVVGPU_EMU_VF_REG_STATUS));
 
-	/* It works again, with its interrupts, too. */
+	/* It works again, including its interrupts. */
 	if (user->vdev.nr_irqs)
 		vdev_msix_disable(&user->vdev);
 	ASSERT_EQ(0, vdev_msix_enable(&user->vdev, ENGINE_VECTORS));

@@ -39,16 +39,16 @@ enum state {
  * Users
  */
 enum question {
-	ASK_ERR,	/* how often ERR has come, waiting for it */
-	ASK_NO_ERR,	/* how often it has come, not waiting */
+	ASK_ERR,	/* number of ERR interrupts, after waiting for one */
+	ASK_NO_ERR,	/* number of ERR interrupts, without waiting */
 	ASK_REQ,	/* the same of REQ */
 	ASK_NO_REQ,
-	ASK_WORK,	/* what it was doing ends; does its device work? */
-	ASK_UAPI,	/* does what needs no vGPU still answer? */
+	ASK_WORK,	/* its activity ends; check its device */
+	ASK_UAPI,	/* check accesses that need no vGPU */
 	ASK_LOOK,	/* enum sight */
-	ASK_QUIET,	/* is its memory left alone? */
+	ASK_QUIET,	/* check that its memory is not written */
 	ASK_RESET,	/* VFIO_DEVICE_RESET */
-	ASK_BACK,	/* after one: set up anew, and work */
+	ASK_BACK,	/* after a reset: set up again, and work */
 	ASK_CLOSE_FILE,	/* but not the mappings */
 	ASK_CLOSE,
 };
@@ -124,7 +124,7 @@ static void *do_resets(void *arg)
 	for (n = 0; !self->stop; n++) {
 		ret = n & 1 ? vdev_flr(&self->user.vdev) :
 			      vdev_reset(&self->user.vdev);
-		/* Whoever takes the device away may hold its lock. */
+		/* The process that removes the device may hold its lock. */
 		if (ret && ret != -EAGAIN)
 			self->failure = ret;
 	}
@@ -193,7 +193,7 @@ static int user_begin(struct user_process *self, const char *vf)
 	}
 }
 
-/* What the registers say of the vGPU, read in the way that needs no mapping */
+/* Read the registers of the vGPU, without a mapping. */
 static int probe(const struct vdev *vdev)
 {
 	__u32 magic = 0, error = 0;
@@ -268,7 +268,7 @@ static int do_back(struct user_process *self)
 	return ret ?: probe(&self->user.vdev);
 }
 
-/* All that a user may do with a device at any time */
+/* Accesses that a user may perform at any time */
 static int do_uapi(const struct vdev *vdev)
 {
 	struct vfio_device_info info;
@@ -391,7 +391,7 @@ static int agent_answer(const struct agent *agent)
 	struct pollfd pfd = { .fd = agent->fd, .events = POLLIN };
 	int answer;
 
-	/* A question may itself wait that long. */
+	/* A request may take that long itself. */
 	if (poll(&pfd, 1, 2 * PATIENCE_MS) != 1)
 		return -ETIME;
 	if (read(agent->fd, &answer, sizeof(answer)) != sizeof(answer))
@@ -424,7 +424,7 @@ static void agent_main(const char *vf, enum state state, int fd)
 	_exit(0);
 }
 
-/* Have a vGPU opened by a process of its own. */
+/* Open a vGPU in a new process. */
 static int agent_start(struct agent *agent, const char *vf, enum state state)
 {
 	int fd[2];
@@ -763,7 +763,7 @@ static void scene_clear(struct scene *scene)
 		waitpid(scene->striker, NULL, 0);
 	if (qmp_available())
 		fw_faults("");
-	/* Only a test that has failed leaves it so. */
+	/* Only a failed test leaves this state. */
 	if (!is_there(&scene->pf) && scene->plan->recover)
 		scene->plan->recover(&scene->pf);
 	fw_set_timeout(FW_TIMEOUT_MS);
@@ -774,7 +774,7 @@ static void scene_clear(struct scene *scene)
 	free(scene->picture);
 }
 
-/* Let it happen, in a process that holds nothing of the GPU. */
+/* Cause the disaster in a process that has no file of the GPU. */
 static int strike(struct scene *scene)
 {
 	scene->striker = fork();
@@ -786,7 +786,7 @@ static int strike(struct scene *scene)
 	return scene->striker < 0 ? -errno : 0;
 }
 
-/* How it has ended, -ETIMEDOUT when it has not */
+/* The result, or -ETIMEDOUT */
 static int struck(struct scene *scene, int timeout_ms)
 {
 	int status, tries;
@@ -812,7 +812,7 @@ static void expect_told(struct __test_metadata *_metadata, struct scene *scene)
 	if (plan->err)
 		EXPECT_LT(0, ask(victim, ASK_ERR));
 	EXPECT_EQ(plan->waits, ask(victim, plan->waits ? ASK_REQ : ASK_NO_REQ) > 0);
-	/* Resets of its own find out that the firmware is silent. */
+	/* Resets by the user detect that the firmware does not respond. */
 	if (!plan->err && !(plan->strike == wedge_firmware &&
 			    scene->state == RESET))
 		EXPECT_EQ(0, ask(victim, ASK_NO_ERR));
@@ -847,7 +847,7 @@ static void expect_other_goes_on(struct __test_metadata *_metadata,
 	EXPECT_EQ(0, ask(other, ASK_NO_REQ));
 }
 
-/* Set up everything as it was, and see it work and nothing left behind. */
+/* Restore the initial state; check that it works and nothing has leaked. */
 static void expect_as_before(struct __test_metadata *_metadata,
 			     struct scene *scene)
 {
@@ -883,14 +883,14 @@ static void taken_away(struct __test_metadata *_metadata, struct scene *scene,
 					 plan->idle_event, PATIENCE_MS));
 	} else {
 		expect_told(_metadata, scene);
-		/* One that is killed is so in the midst of it. */
+		/* A user is killed during its activity. */
 		if (!killed)
 			expect_errors(_metadata, scene);
 		if (!plan->all)
 			expect_other_goes_on(_metadata, scene);
 		EXPECT_EQ(-ETIMEDOUT, struck(scene, 100));
 
-		/* A mapping is as good as a file. */
+		/* A mapping keeps the device open like a file. */
 		if (!killed && scene->state == MMAPPED) {
 			EXPECT_EQ(0, ask(victim, ASK_CLOSE_FILE));
 			EXPECT_EQ(-ETIMEDOUT, struck(scene, 300));
@@ -946,7 +946,7 @@ static void lost(struct __test_metadata *_metadata, struct scene *scene)
 		EXPECT_EQ(0, uevent_wait(scene->uevents, scene->vf,
 					 plan->event, PATIENCE_MS));
 
-	/* Nobody has noticed yet that the firmware is silent. */
+	/* Nobody has detected yet that the firmware does not respond. */
 	if (silent && scene->state == IDLE) {
 		EXPECT_STREQ("created", vf_wait_state(scene->vf, "created"));
 		EXPECT_EQ(-ETIMEDOUT, vf_set_type(scene->vf, 0));
@@ -971,7 +971,7 @@ static void lost(struct __test_metadata *_metadata, struct scene *scene)
 	}
 
 	if (plan->recover) {
-		/* Before that a reset does not help, nor does another VF. */
+		/* Before that, neither a reset nor another VF helps. */
 		if (scene->state != IDLE) {
 			EXPECT_EQ(0, ask(victim, ASK_RESET));
 			EXPECT_LT(0, ask(victim, ASK_ERR));
@@ -995,7 +995,7 @@ static void lost(struct __test_metadata *_metadata, struct scene *scene)
 		expect_other_goes_on(_metadata, scene);
 }
 
-/* What is in use is not given away, and nobody notices the attempt. */
+/* A device in use is not removed, and the attempt has no effect. */
 static void refused(struct __test_metadata *_metadata, struct scene *scene)
 {
 	const struct plan *plan = scene->plan;
@@ -1016,7 +1016,7 @@ static void refused(struct __test_metadata *_metadata, struct scene *scene)
 	expect_other_goes_on(_metadata, scene);
 }
 
-/* Is this one of those that are left for when there is time for all? */
+/* Check whether to skip this combination in short runs. */
 static bool left_out(enum disaster disaster, enum state state)
 {
 	bool busy = state == DMA || state == RESET;
@@ -1239,7 +1239,7 @@ TEST_F(mishap, gpu_unplugged_while_open)
 }
 
 /*
- * A user that does not care for REQ
+ * A user that ignores REQ
  */
 FIXTURE(deaf_user) {
 	struct scene scene;

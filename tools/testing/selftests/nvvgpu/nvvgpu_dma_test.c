@@ -61,7 +61,7 @@ FIXTURE_TEARDOWN(dma)
 	gpu_clean(&self->pf);
 }
 
-/* Make and open a second vGPU. */
+/* Create and open a second vGPU. */
 #define ASSERT_OPEN_B() do {						\
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type->id));	\
 	ASSERT_EQ(0, user_open(&self->b, self->pf.vf[1],		\
@@ -91,7 +91,7 @@ static void check_copy(struct __test_metadata *_metadata, struct user *user,
 	EXPECT_TRUE(all_bytes(to + len, 16, 0xa5));
 }
 
-/* Some windows all over the framebuffer, among them the first and the last */
+/* Windows across the framebuffer, including the first and the last */
 #define WINDOWS	33
 #define WINDOW	(16 * PAGE)
 
@@ -100,7 +100,7 @@ static __u64 window_pos(__u64 size, unsigned int i)
 	return (size - WINDOW) / (WINDOWS - 1) * i;
 }
 
-/* Fill the windows, where all would be too much memory. */
+/* Fill the windows only, as the whole framebuffer is too large. */
 static int windows_fill(struct user *user, __u64 size, __u32 val)
 {
 	unsigned int i;
@@ -114,7 +114,7 @@ static int windows_fill(struct user *user, __u64 size, __u32 val)
 	return ret;
 }
 
-/* How many of the windows do not hold @val. */
+/* Count the windows that do not contain @val. */
 static int windows_differ(struct user *user, __u64 size, __u8 val)
 {
 	__u8 *to = user_buf(user, 0);
@@ -249,7 +249,7 @@ TEST_F(dma, unmapped_read_is_refused_and_named)
 			    NOWHERE + 0x40);
 	EXPECT_EQ(1, irq_wait(a->vdev.irq[ENGINE_VECTOR_ERROR], 5000));
 
-	/* A reset of the engine leaves the error. */
+	/* A reset of the engine clears the error. */
 	ASSERT_EQ(0, user_restart(a));
 	check_copy(_metadata, a, 0, MIB, 0, PAGE);
 }
@@ -350,7 +350,7 @@ TEST_F(dma, scattered_pages_are_one_buffer)
 	ASSERT_EQ(0, engine_run(&a->engine,
 				engine_copy(IN_MEMORY, NOWHERE + at,
 					    user_addr(a, from), len)));
-	/* Every page is where its mapping says. */
+	/* Each page is at the address of its mapping. */
 	for (i = 1; i < nr - 1; i++) {
 		EXPECT_EQ(0, memcmp(mem + i * step % nr * PAGE,
 				    from + i * PAGE - at, PAGE))
@@ -457,7 +457,7 @@ TEST_F(dma, access_is_gone_after_unmap)
 
 	ASSERT_EQ(0, ioas_map(&a->own, page, NOWHERE, PAGE,
 			      PROT_READ | PROT_WRITE));
-	/* Every cache on the way knows the translation now. */
+	/* All caches have the translation now. */
 	ASSERT_EQ(0, engine_run(&a->engine,
 				engine_fill(IN_MEMORY, NOWHERE, PAGE, 0)));
 	ASSERT_EQ(0, engine_run(&a->engine,
@@ -594,7 +594,7 @@ TEST_F(dma, refused_access_does_not_disturb_the_other)
 	}
 	check_copy(_metadata, b, 0, MIB, PAGE, 100000);
 
-	/* The counters name the culprit. */
+	/* The counters show which vGPU caused it. */
 	for (i = 0; i < 2; i++) {
 		const char *p;
 
@@ -651,7 +651,7 @@ TEST_F(dma, statistics_are_of_the_vgpus_own_work)
 	EXPECT_EQ(0, stat_of(other, "descriptors"));
 	EXPECT_EQ(0, stat_of(other, "busy_ns"));
 
-	/* They are gone with it. */
+	/* They are removed together with it. */
 	user_close(a);
 	ASSERT_EQ(0, vf_set_type(vf, 0));
 	ASSERT_EQ(0, vf_set_type(vf, self->type->id));
@@ -755,7 +755,7 @@ TEST_F(dma, bad_rings_are_refused)
 	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ, NOWHERE);
 }
 
-/* Submit more work than is done soon: writes to all of the second MiB. */
+/* Submit long work: writes to all of the second MiB. */
 static void submit_much(struct user *user)
 {
 	struct nvvgpu_emu_desc batch[USER_RING / 2];
@@ -961,7 +961,7 @@ TEST_F(vram, framebuffer_of_a_new_vgpu_reads_zero)
 	user_close(a);
 	ASSERT_EQ(0, vf_set_type(self->s.vf, 0));
 
-	/* Another VF gets the same piece of VRAM. */
+	/* Another VF gets the same part of VRAM. */
 	ASSERT_EQ(0, pci_write(self->s.vf2, "nvidia/placement_id", place));
 	ASSERT_VRAM_B();
 	EXPECT_EQ(0, vram_dirt(b, size));
@@ -1011,7 +1011,7 @@ TEST_F(vram, framebuffer_and_aperture_are_the_same_memory)
 	same_memory(_metadata, &self->a, self->s.type.bar0);
 	if (vf_creatable(self->s.vf2, self->s.type.id) <= 0)
 		return;
-	/* Where VRAM begins is the first, and the next is somewhere else. */
+	/* The first framebuffer is at offset 0 of VRAM, the next at another offset. */
 	ASSERT_VRAM_B();
 	same_memory(_metadata, &self->b, self->s.type.bar0);
 }
@@ -1085,7 +1085,7 @@ TEST_F(vram, vram_ends_at_the_framebuffer)
 						       user_addr(a, to),
 						       bad[i].offset,
 						       bad[i].len)));
-		/* A length that wraps the other side is as wrong. */
+		/* A length that wraps around is refused, too. */
 		EXPECT_TRUE(engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR) ==
 			    NVVGPU_EMU_VF_ERR_VRAM ||
 			    -bad[i].len <= user_addr(a, to));
@@ -1123,7 +1123,7 @@ TEST_F(vram, vram_ends_at_the_framebuffer)
 				   engine_semaphore(TO_VRAM, -8, 1)));
 	ASSERT_EQ(0, user_restart(a));
 
-	/* All of the aperture is ours as well. */
+	/* The whole aperture is accessible as well. */
 	ASSERT_EQ(0, vdev_map_bar(&a->vdev, NVVGPU_EMU_VF_BAR_FB));
 	memset(a->vdev.bar[NVVGPU_EMU_VF_BAR_FB], 0xa5,
 	       a->vdev.bar_len[NVVGPU_EMU_VF_BAR_FB]);
@@ -1177,7 +1177,7 @@ static void read_regs(const struct engine *engine, __u32 *regs)
 			engine_read(engine, NVVGPU_EMU_VF_REG_DISPI + 4 * i);
 }
 
-/* Use everything, and leave it in disorder. */
+/* Change all state, and do not clean up. */
 static void leave_a_mess(struct __test_metadata *_metadata, struct user *user)
 {
 	struct engine *engine = &user->engine;
@@ -1200,7 +1200,7 @@ static void leave_a_mess(struct __test_metadata *_metadata, struct user *user)
 		ASSERT_EQ(2, vdev_write(&user->vdev, NVVGPU_EMU_VF_BAR_REGS,
 					NVVGPU_EMU_VF_REG_DISPI + 2 * i,
 					&mode[i], 2));
-	/* An interrupt that nobody has enabled stays pending. */
+	/* An interrupt that is not enabled stays pending. */
 	engine_submit(engine, &nop, 1);
 	EXPECT_EQ(-EIO, engine_run(engine,
 				   engine_copy(TO_VRAM, ~0ULL, 0, 1)));
@@ -1470,7 +1470,7 @@ TEST_F(dma_cdev, hwpt_changes_under_load)
 				     engine_fill(IN_MEMORY, NOWHERE, PAGE,
 						 val));
 
-		/* It may be at work just when there is nothing attached. */
+		/* The engine may run while no IOAS is attached. */
 		if (ret) {
 			EXPECT_EQ(-EIO, ret);
 			ASSERT_EQ(0, user_restart(a));
@@ -1487,7 +1487,7 @@ TEST_F(dma_cdev, hwpt_changes_under_load)
 	for (i = 0; i < 4; i++)
 		EXPECT_TRUE(all_bytes(guard + 2 * i * PAGE, PAGE, 0));
 
-	/* And then each of them is the only one. */
+	/* Then each of them is attached alone. */
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0, vdev_attach(&a->vdev, at.pt[i]));
 		ASSERT_EQ(0, user_restart(a));

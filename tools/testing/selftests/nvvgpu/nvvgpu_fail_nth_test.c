@@ -20,7 +20,7 @@
 #include "lib/migration.h"
 #include "lib/picture.h"
 
-/* More than any step has */
+/* More than the allocations of any step */
 #define NTH_MAX		3000
 
 /*
@@ -87,7 +87,7 @@ FIXTURE_VARIANT_ADD(nth, create) { CREATE, NULL, 1 };
 /* If the firmware was not reached, the vGPU may or may not exist. */
 FIXTURE_VARIANT_ADD(nth, delete) { DELETE, "error", 1 };
 FIXTURE_VARIANT_ADD(nth, open) { OPEN, NULL, 9 };
-/* What could not be scrubbed is nobody's. */
+/* A vGPU that was not scrubbed must not be used. */
 FIXTURE_VARIANT_ADD(nth, close) { CLOSE, "error", 3 };
 FIXTURE_VARIANT_ADD(nth, reset) { IOCTL_RESET, NULL, 2 };
 FIXTURE_VARIANT_ADD(nth, flr) { FLR, NULL, 2 };
@@ -247,7 +247,7 @@ static int map_bars(struct vdev *vdev)
 	return ret;
 }
 
-/* Words in VRAM, far enough from each other to be several pieces of state */
+/* Words in VRAM, far enough apart to be in several chunks of state */
 #define MARKS		8
 #define MARK_STRIDE	MIB
 
@@ -283,7 +283,7 @@ static int check_marks(const struct vdev *vdev, __u32 mark)
 	return 0;
 }
 
-/* What has failed midway is called off; half a state can only be thrown away. */
+/* A failed migration is cancelled; incomplete state can only be discarded. */
 static int mig_home(struct vdev *vdev)
 {
 	int state = mig_get(vdev);
@@ -386,7 +386,7 @@ static int do_step(struct stage *stage, enum step step)
 	return -EINVAL;
 }
 
-/* Is the device open when the step begins? */
+/* Check whether the device is open at the start of the step. */
 static bool needs_open(enum step step)
 {
 	switch (step) {
@@ -501,7 +501,7 @@ TEST_F_TIMEOUT(nth, failure_is_clean, 600)
 		EXPECT_STREQ(want, state)
 			TH_LOG("allocation %u: errno %d", nth, -ret);
 
-		/* Once more, with all the memory there is */
+		/* Again, without failures */
 		if (ret) {
 			EXPECT_EQ(0, do_step(stage, step))
 				TH_LOG("after allocation %u", nth);
@@ -511,7 +511,7 @@ TEST_F_TIMEOUT(nth, failure_is_clean, 600)
 		/* A vGPU in error can always be deleted. */
 		if (!strcmp(state, "error") && step != DELETE)
 			EXPECT_EQ(0, set_type(stage->type_fd, 0));
-		/* One is enough to know. */
+		/* One result is sufficient. */
 		if (_metadata->exit_code != KSFT_PASS)
 			break;
 	}
@@ -520,7 +520,7 @@ TEST_F_TIMEOUT(nth, failure_is_clean, 600)
 	TH_LOG("%u of %u allocations failed, %u of them were told", hits,
 	       nth - 1, failures);
 
-	/* Nothing of all this is left, and the vGPU works. */
+	/* Nothing has leaked, and the vGPU works. */
 	if (step == BIND)
 		ASSERT_EQ(0, pci_bind(stage->vf, FRONT_END_DRIVER));
 	stage_close(stage);

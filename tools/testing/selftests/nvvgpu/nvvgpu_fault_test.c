@@ -11,10 +11,10 @@
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
 
-/* Quick enough to wait for, long enough for a slow machine that is well */
+/* Short enough to wait for, long enough for a slow machine */
 #define TIMEOUT_MS	500
 
-/* What is done when the firmware misbehaves; each needs the one command. */
+/* The action while the firmware misbehaves; each needs one command. */
 enum action {
 	ACT_CREATE,
 	ACT_DELETE,
@@ -37,10 +37,10 @@ FIXTURE(fault) {
 
 FIXTURE_VARIANT(fault) {
 	const char *command;
-	/* how long the driver waits for it, in units of its time-out */
+	/* time-out of the command, in units of the plain one */
 	unsigned int units;
 	enum action action;
-	/* state of the vGPU after the command has failed, or was not answered */
+	/* state of the vGPU after the command has failed or timed out */
 	const char *failed;
 	const char *silent;
 	/* expected return value of the action */
@@ -119,7 +119,7 @@ FIXTURE_SETUP(fault)
 	ASSERT_EQ(0, user_open(&self->other, self->pf.vf[1], IOMMU_IOMMUFD));
 	ASSERT_EQ(0, user_work(&self->other));
 
-	/* What the action needs to begin with */
+	/* Prepare the action. */
 	if (variant->action == ACT_CREATE || variant->action == ACT_LIST)
 		return;
 	ASSERT_EQ(0, vf_set_type(self->vf, self->type->id));
@@ -196,7 +196,7 @@ static void expect_state(struct __test_metadata *_metadata, const char *vf,
 
 #define EXPECT_STATE(want)	expect_state(_metadata, self->vf, want)
 
-/* Whatever has happened, letting go and deleting make the VF as new. */
+/* After close and delete, the VF works as before. */
 #define EXPECT_RECOVERS() do {						\
 	ASSERT_EQ(0, fw_faults(""));					\
 	user_close(&self->a);						\
@@ -220,7 +220,7 @@ TEST_F(fault, failure_is_clean)
 	EXPECT_EQ(0, user_work(&self->other));
 }
 
-/* How many more vGPUs of that type are there room for? */
+/* The number of further vGPUs of this type that can be created */
 static int room(const char *vf, unsigned int id)
 {
 	struct vgpu_type types[MAX_TYPES];
@@ -246,7 +246,7 @@ TEST_F(fault, late_response_is_dropped)
 	EXPECT_STATE(variant->silent);
 	EXPECT_EQ(0, user_work(&self->other));
 	usleep(2 * late * 1000);
-	/* What was created after all has gone again. */
+	/* The vGPU that was created after the time-out was deleted. */
 	if (variant->action == ACT_CREATE)
 		EXPECT_EQ(before, room(self->pf.vf[2], self->type->id));
 	EXPECT_RECOVERS();
@@ -269,7 +269,7 @@ TEST_F(fault, hang_of_the_firmware_leaves_the_engines_alone)
 	EXPECT_EQ(variant->err ? -ETIMEDOUT : 0, ACT());
 	EXPECT_STATE(variant->action == ACT_RESET ? "error" : variant->silent);
 
-	/* The engines need no firmware to go on. */
+	/* The engines run without the firmware. */
 	EXPECT_EQ(0, user_work(&self->other));
 	user_close(&self->other);
 
@@ -418,7 +418,7 @@ TEST_F(vgpu_error, failed_recovery_by_reset_is_reported)
 	EXPECT_EQ(0, user_back(&self->a));
 }
 
-/* Its user may have mapped its framebuffer, which is therefore nobody else's. */
+/* No other vGPU gets the framebuffer, as the user may have it mapped. */
 TEST_F(vgpu_error, placement_of_a_crashed_vgpu_stays_its_own)
 {
 	char mine[16], other[16];
@@ -432,13 +432,13 @@ TEST_F(vgpu_error, placement_of_a_crashed_vgpu_stays_its_own)
 	ASSERT_EQ(0, gpu_reset(&self->pf));
 	EXPECT_STATE("error");
 
-	/* Not before it is recovered, */
+	/* Not before the recovery, */
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[2], self->type.id));
 	ASSERT_LT(0, pci_read(self->pf.vf[2], "nvidia/placement_id", other,
 			      sizeof(other)));
 	EXPECT_STRNE(mine, other);
 
-	/* and not while it is. */
+	/* and not during it. */
 	ASSERT_EQ(0, fw_faults("delete:1:slow=500"));
 	pid = fork();
 	ASSERT_LE(0, pid);
@@ -481,7 +481,7 @@ FIXTURE_TEARDOWN(removal)
 	fw_set_timeout(FW_TIMEOUT_MS);
 }
 
-/* Set up everything again, and see it work. */
+/* Set up everything again, and check that it works. */
 #define EXPECT_ALL_AGAIN() do {						\
 	ASSERT_GPU(&self->pf, TEST_VFS);				\
 	EXPECT_EQ(0, vgpu_life(self->pf.vf[0], &self->type));		\
@@ -527,7 +527,7 @@ TEST_F(removal, failed_firmware_start_is_reported)
 		ASSERT_EQ(0, vf_set_type(self->pf.vf[0], self->type.id));
 	}
 
-	/* Without it the driver does not bind, and there are no VFs. */
+	/* Without firmware the driver does not bind, and there are no VFs. */
 	ASSERT_EQ(0, pci_unbind(self->pf.bdf));
 	ASSERT_EQ(0, fw_faults("hello:1:fail"));
 	EXPECT_GT(0, driver_bind(self->driver, self->pf.bdf));
@@ -550,7 +550,7 @@ TEST_F(removal, failed_firmware_start_is_reported)
 TEST_F(removal, malformed_responses_take_the_firmware_down)
 {
 	static const char * const faults[] = {
-		/* Another command's number, another command, more than asked for */
+		/* Wrong sequence number, wrong command, too much data */
 		"create:1:lie=0", "create:1:lie=1", "create:1:lie=3",
 	};
 	unsigned int i;
@@ -638,7 +638,7 @@ TEST_F(removal, create_that_timed_out_can_be_retried)
 	user_close(&user);
 }
 
-/* All interrupts of a device, behind the back of its driver */
+/* Mask all interrupts of a device, without its driver. */
 static int mask_interrupts(const char *bdf, bool mask)
 {
 	char path[128];
@@ -781,7 +781,7 @@ FIXTURE_VARIANT(sweep) {
 	const char *action;
 	/* which takes all vGPUs with it, until the GPU is reset */
 	bool all;
-	/* takes time, as somebody waits for each */
+	/* takes time, because each command times out */
 	bool slow;
 };
 
@@ -820,7 +820,7 @@ FIXTURE_TEARDOWN(sweep)
 	fw_set_timeout(FW_TIMEOUT_MS);
 }
 
-/* Every step that has the firmware do something, until one fails */
+/* Run all steps that send commands, until one fails. */
 static int all_steps(struct user *user, const char *vf, unsigned int type)
 {
 	char buf[4096];
@@ -862,7 +862,7 @@ TEST_F_TIMEOUT(sweep, each_command_in_turn, 600)
 		snprintf(rule, sizeof(rule), "any:%u:%s", n, variant->action);
 		ASSERT_EQ(0, fw_faults(rule));
 		ret = all_steps(&self->a, self->vf, self->type.id);
-		/* Of a vGPU that has crashed START and the engine say so. */
+		/* START and the engine report that a vGPU has crashed. */
 		EXPECT_TRUE(!ret || ret == -EIO || ret == -ETIMEDOUT ||
 			    ret == -EBADFD || ret == -EBUSY)
 			TH_LOG("command %u: errno %d", n, -ret);
@@ -875,7 +875,7 @@ TEST_F_TIMEOUT(sweep, each_command_in_turn, 600)
 		} else {
 			EXPECT_EQ(0, user_work(&self->other));
 		}
-		/* It may take one more turn to get rid of it, not two. */
+		/* At most one more attempt may be needed. */
 		EXPECT_EQ(0, vf_set_type(self->vf, 0))
 			TH_LOG("after command %u", n);
 		EXPECT_STREQ("bound", vf_wait_state(self->vf, "bound"));

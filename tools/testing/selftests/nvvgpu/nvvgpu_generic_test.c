@@ -19,7 +19,7 @@
 #define PF_DRIVER	"igb"
 #define OTHER_DRIVER	"nvme"
 
-/* The type that is always there */
+/* The default type */
 #define WHOLE		GENERIC_WHOLE
 
 FIXTURE(generic) {
@@ -78,13 +78,13 @@ TEST_F(generic, invalid_claims_are_refused)
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, mkdir(GENERIC_DIR "/0000:fe:1f.7", 0755));
 	EXPECT_EQ(ENODEV, errno);
-	/* The host bridge has no VFs, and a VF has none either. */
+	/* Neither the host bridge nor a VF has VFs. */
 	EXPECT_EQ(-1, mkdir(GENERIC_DIR "/0000:00:00.0", 0755));
 	EXPECT_EQ(EOPNOTSUPP, errno);
 	snprintf(path, sizeof(path), GENERIC_DIR "/%s", self->vf);
 	EXPECT_EQ(-1, mkdir(path, 0755));
 	EXPECT_EQ(EOPNOTSUPP, errno);
-	/* The same PF by another spelling, and once more by its own */
+	/* The same PF with another spelling, and again with its own */
 	snprintf(path, sizeof(path), GENERIC_DIR "/%s", self->bdf + 3);
 	EXPECT_EQ(-1, mkdir(path, 0755));
 	EXPECT_EQ(EINVAL, errno);
@@ -252,7 +252,7 @@ TEST_F(generic, type_is_offered_when_enabled)
 	EXPECT_EQ(0, vf_creatable(self->vf, 2));
 	ASSERT_EQ(0, generic_type_put(self->dir, 2, "name", "Lab NIC-0C"));
 
-	/* One that makes no sense is not. */
+	/* Invalid ids are refused. */
 	ASSERT_EQ(0, generic_type_put(self->dir, 2, "device", "0x10ca"));
 	EXPECT_EQ(-EINVAL, generic_type_put(self->dir, 2, "enable", "1"));
 	ASSERT_EQ(0, generic_type_put(self->dir, 2, "vendor", "0x8086"));
@@ -267,7 +267,7 @@ TEST_F(generic, type_is_offered_when_enabled)
 	ASSERT_EQ(0, generic_type_put(self->dir, 3, "name", "Lab NIC-0C"));
 	EXPECT_EQ(-EEXIST, generic_type_put(self->dir, 3, "enable", "1"));
 
-	/* What is offered is not changed. */
+	/* A type that is offered cannot be changed. */
 	EXPECT_EQ(-EBUSY, generic_type_put(self->dir, 2, "name", "Other NIC-0C"));
 	EXPECT_EQ(-EBUSY, generic_type_put(self->dir, 2, "bar0", "4096"));
 	EXPECT_EQ(-EBUSY, generic_type_put(self->dir, 2, "vendor", "1"));
@@ -281,7 +281,7 @@ TEST_F(generic, type_is_offered_when_enabled)
 	EXPECT_EQ(0, vf_creatable(self->vf, 0));
 }
 
-/* As many as there may be are more than a file of sysfs can hold. */
+/* The maximum number of types exceeds the size of a sysfs file. */
 TEST_F(generic, types_beyond_a_page_are_omitted_by_whole_lines)
 {
 	static const struct {
@@ -329,7 +329,7 @@ TEST_F(generic, types_beyond_a_page_are_omitted_by_whole_lines)
 		EXPECT_LT(4096 - 200, line - self->buf);
 		EXPECT_GT(NVVGPU_MAX_TYPES - 1, nr);
 	}
-	/* What is not shown can be created all the same. */
+	/* Types that are not shown can still be created. */
 	EXPECT_EQ(0, vf_set_type(self->vf, NVVGPU_MAX_TYPES));
 }
 
@@ -344,7 +344,7 @@ TEST_F(generic, withdrawn_type_stays_with_its_vgpus)
 	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "0"));
 	EXPECT_EQ(-EBUSY, generic_type_put(self->dir, 2, "bar0", "4096"));
 
-	/* Even when its directory has gone */
+	/* Even after its directory was removed */
 	ASSERT_EQ(0, generic_type_del(self->dir, 2));
 	EXPECT_EQ(2, vf_type(self->vf));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
@@ -392,7 +392,7 @@ TEST_F(generic, bars_are_hidden_and_cut)
 	vdev_close(&self->vdev);
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 
-	/* What the MSI-X table is in can only be whole. */
+	/* The BAR with the MSI-X table must be whole. */
 	EXPECT_EQ(-EOPNOTSUPP, vf_set_type(self->vf, 4));
 }
 
@@ -488,7 +488,7 @@ TEST_F(generic, vf_is_its_own_placement)
 	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
 }
 
-/* PFs and VFs that go */
+/* Removal of PFs and VFs */
 
 TEST_F(generic, disabling_waits_for_the_user)
 {
@@ -510,7 +510,7 @@ TEST_F(generic, disabling_waits_for_the_user)
 	EXPECT_UNMANAGED(self->vf);
 	EXPECT_ATTR(WHOLE, "instances", "0\n");
 
-	/* Then the claim may go, and the module. */
+	/* Now the claim can be removed, and the module unloaded. */
 	ASSERT_EQ(0, rmdir(self->dir));
 	EXPECT_EQ(0, mod_del("nvvgpu-generic"));
 	ASSERT_EQ(0, mod_add("nvvgpu-generic", ""));
@@ -543,7 +543,7 @@ TEST_F(generic, vfs_are_removed_with_vgpus)
 	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
 }
 
-/* nvme leaves its VFs where they are; igb would remove them. */
+/* nvme keeps its VFs; igb would remove them. */
 TEST_F(generic, driver_of_the_pf_leaves_and_returns)
 {
 	struct pf nvme;
@@ -570,7 +570,7 @@ TEST_F(generic, driver_of_the_pf_leaves_and_returns)
 	EXPECT_UNMANAGED(nvme.vf[1]);
 	EXPECT_EQ(-ENODEV, generic_enable(dir, "1"));
 
-	/* It is not enabled by itself. */
+	/* It is not enabled automatically. */
 	ASSERT_EQ(0, driver_bind(OTHER_DRIVER, nvme.bdf));
 	EXPECT_FALSE(generic_enabled(dir));
 	ASSERT_EQ(0, generic_enable(dir, "1"));
@@ -679,7 +679,7 @@ TEST_F(generic, all_backends_at_once)
 	EXPECT_STREQ("generic", vf_backend(self->vf, NULL));
 	EXPECT_STREQ("rm", vf_backend(nvme.vf[0], NULL));
 	EXPECT_EQ(1, mod_refs("nvvgpu-rm"));
-	/* A fourth finds no PF that is free. */
+	/* A fourth back-end finds no free PF. */
 	ASSERT_EQ(0, mod_add("nvvgpu-mock", ""));
 	EXPECT_EQ(-EBUSY, mock_add(gpu.bdf, "sound"));
 	EXPECT_EQ(-EBUSY, mock_add(self->bdf, "sound"));

@@ -112,7 +112,7 @@ static int nvme_wait_live(void)
 	return -ETIMEDOUT;
 }
 
-/* Give the first VF queues and interrupts, and switch it on. */
+/* Assign queues and interrupts to the first VF, and enable it. */
 static const char *nvme_prepare(struct pf *pf)
 {
 	__u16 cntlid;
@@ -199,7 +199,7 @@ static void *echo_run(void *arg)
 			expected++;
 			echo->packets++;
 		} else {
-			/* The one before once more, when its answer was lost */
+			/* The previous one again, if its response was lost */
 			io_fill(want, sizeof(want), expected - 1);
 			if (len != PACKET_LEN || memcmp(buf, want, PACKET_LEN)) {
 				echo->bad++;
@@ -389,7 +389,7 @@ static pid_t guest_start(const char *initramfs, const char *console,
 		 "vfio-pci,host=%s,iommufd=iommufd0", net);
 	snprintf(host[1], sizeof(host[1]),
 		 "vfio-pci,host=%s,iommufd=iommufd0", disk);
-	/* It warns of every BAR, which one VF cannot reach of the other. */
+	/* It warns about each BAR, as one VF cannot access that of the other. */
 	snprintf(log, sizeof(log), "%s.qemu", console);
 	null = open("/dev/null", O_RDONLY);
 	err = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);

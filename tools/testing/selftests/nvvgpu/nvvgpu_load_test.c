@@ -17,7 +17,7 @@
 #include "lib/backend.h"
 #include "lib/picture.h"
 
-/* With a debug kernel that is emulated, 64 VFs take their time. */
+/* 64 VFs take long with an emulated debug kernel. */
 #define LOAD_TIMEOUT	600
 #define CHUNK		PAGE
 /* With two workers for each, as many as a small machine can do */
@@ -196,7 +196,7 @@ static void expect_as_before(struct __test_metadata *_metadata,
 	free(now);
 }
 
-/* A whole life of a vGPU, with data that nobody else has. */
+/* Create, use and delete a vGPU, with unique data. */
 static int load_turn(struct report *report, const char *vf,
 		     const struct vgpu_type *type, __u32 seed)
 {
@@ -219,7 +219,7 @@ static int load_turn(struct report *report, const char *vf,
 	from = user_buf(&user, 0);
 	to = user_buf(&user, MIB);
 
-	/* It is clean at both ends, and then one's own. */
+	/* The framebuffer is zero at both ends, then filled with own data. */
 	for (i = 0; !ret && i < ARRAY_SIZE(vram); i++) {
 		memset(to, 0xaa, CHUNK);
 		ret = engine_run(&user.engine,
@@ -283,7 +283,7 @@ FIXTURE(load) {
 };
 
 FIXTURE_VARIANT(load) {
-	/* VFs, 0 for as many as there can be */
+	/* number of VFs, 0 for the maximum */
 	unsigned int vfs;
 };
 
@@ -313,7 +313,7 @@ TEST_F_TIMEOUT(load, all_live_in_parallel_and_go_at_once, LOAD_TIMEOUT)
 	expect_well(_metadata, crowd);
 	expect_as_before(_metadata, crowd);
 
-	/* Taken away with SR-IOV, with a vGPU on each */
+	/* Disable SR-IOV while each VF has a vGPU. */
 	for (i = 0; i < nr; i++)
 		ASSERT_EQ(0, vf_set_type(crowd->pf.vf[i], crowd->type->id));
 	ASSERT_EQ(0, pf_set_vfs(&crowd->pf, 0));
@@ -345,7 +345,7 @@ static void admin_worker(struct shared *shared, struct report *report,
 		switch (chance(&seed) % 5) {
 		case 0:
 			ret = vf_set_type(vf, type->id);
-			/* There is one, or the GPU is full. */
+			/* The VF has a vGPU, or the GPU is full. */
 			if (ret && ret != -EPERM && ret != -EIO)
 				fail(report, ret, "create on %s", vf);
 			break;
@@ -367,7 +367,7 @@ static void admin_worker(struct shared *shared, struct report *report,
 			break;
 		default:
 			ret = pci_read(vf, file, buf, sizeof(buf));
-			/* No vGPU to tell of, or a file that is only written */
+			/* The VF has no vGPU, or the file is write-only. */
 			if (ret < 0 && ret != -ENXIO && ret != -EACCES)
 				fail(report, ret, "%s of %s", file, vf);
 			break;
@@ -437,7 +437,7 @@ static void user_worker(struct shared *shared, struct report *report,
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		ret = user_open(&user, vf, IOMMU_IOMMUFD);
-		/* Nothing is there: nothing is wrong. */
+		/* Without a vGPU, these errors are allowed. */
 		if (ret && ret != -ENODEV)
 			fail(report, ret, "open of %s", vf);
 		while (!ret && n++ < 4 && user_turn(report, &user, &seed))
@@ -474,7 +474,7 @@ TEST_F_TIMEOUT(race, random_actions_in_random_order, LOAD_TIMEOUT)
 	}
 	workers_run(crowd, test_all() ? 60000 : 4000);
 	expect_well(_metadata, crowd);
-	/* They have written these last. */
+	/* These are the last values that were written. */
 	for (i = 0; i < crowd->pf.nr_vfs; i++) {
 		EXPECT_EQ(0, vf_set_type(crowd->pf.vf[i], 0));
 		EXPECT_EQ(0, pci_write(crowd->pf.vf[i], "nvidia/vgpu_params",
@@ -502,7 +502,7 @@ static void event_worker(struct shared *shared, struct report *report,
 
 		req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		ret = user_open(&user, vf, IOMMU_IOMMUFD);
-		/* It is unbound, or has no vGPU yet. */
+		/* The VF is unbound, or has no vGPU yet. */
 		if (ret == -ENODEV || ret == -ENOENT || ret == -ENXIO) {
 			user_close(&user);
 			close(req);
@@ -570,7 +570,7 @@ TEST_F_TIMEOUT(race, events_and_readers_against_unbinding, LOAD_TIMEOUT)
 	for (turn = 0; turn < turns; turn++) {
 		ASSERT_EQ(0, pci_bind(vf, FRONT_END_DRIVER));
 		ASSERT_EQ(0, vf_set_type(vf, crowd->type->id));
-		/* Until it is in use, and some more */
+		/* Wait until the device is in use. */
 		for (n = 0; n < 1000; n++) {
 			char state[32] = "";
 

@@ -68,7 +68,7 @@ FIXTURE_TEARDOWN(migration)
 	gpu_clean(&self->pf);
 }
 
-/* Stop @a and have its whole state in the stream. */
+/* Stop @a and save its complete state to the stream. */
 #define ASSERT_SAVED() do {						\
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), &self->fd));	\
 	ASSERT_EQ(0, stream_read(&self->stream, self->fd));		\
@@ -76,7 +76,7 @@ FIXTURE_TEARDOWN(migration)
 	self->fd = -1;							\
 } while (0)
 
-/* Give the stream to @b. */
+/* Load the stream to @b. */
 #define ASSERT_LOADED(step) do {					\
 	size_t __taken;							\
 									\
@@ -88,7 +88,7 @@ FIXTURE_TEARDOWN(migration)
 	self->fd = -1;							\
 } while (0)
 
-/* And let it go on there: its memory is where it was, and its engine is @b's. */
+/* Continue at @b, with the memory at the same address and the engine of @b. */
 #define ASSERT_ARRIVED(step) do {					\
 	ASSERT_LOADED(step);						\
 	ASSERT_EQ(0, ioas_map(&self->to, self->a.mem, USER_IOVA,	\
@@ -110,7 +110,7 @@ static int to_vram(struct user *a, __u64 vram, size_t len, __u32 seed)
 			  user_addr(a, user_buf(a, 0)), len));
 }
 
-/* CRC of a piece of VRAM, by way of the second half of the memory */
+/* CRC of a part of VRAM, copied to the second half of the memory */
 static __u32 vram_crc(struct user *a, struct engine *engine, __u64 vram,
 		      size_t len)
 {
@@ -268,7 +268,7 @@ TEST_F(migration, source_continues_after_cancellation)
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->a.engine, 0, MIB));
 
-	/* And it can be tried again. */
+	/* The migration can be repeated. */
 	stream_free(&self->stream);
 	ASSERT_SAVED();
 	ASSERT_ARRIVED(4096);
@@ -282,7 +282,7 @@ TEST_F(migration, source_continues_after_cancellation_midway)
 	unsigned int i;
 
 	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 4));
-	/* With the first piece in hand the next one is on its way. */
+	/* After the first chunk was read, the next one is in flight. */
 	for (i = 0; i < 20; i++) {
 		ASSERT_EQ(0, mig_set(&self->a.vdev, i % 2 ? S(STOP_COPY) :
 						    S(PRE_COPY), &self->fd));
@@ -335,7 +335,7 @@ TEST_F(migration, work_in_flight_is_finished_at_the_destination)
 					len));
 }
 
-/* A monitor may hold it in its hands when it stops the guest, and lose it. */
+/* A VMM may have received the interrupt when it stops the guest, and lose it. */
 TEST_F(migration, possibly_lost_interrupt_is_raised_again)
 {
 	struct nvvgpu_emu_desc desc = engine_fill(TO_VRAM, 0, VRAM_PAGE, 6);
@@ -447,12 +447,12 @@ TEST_F(migration, page_changed_after_read_ahead_is_sent_again)
 	struct vfio_precopy_info info;
 	__u64 vram;
 
-	/* With the first byte of a piece in hand the next one is on its way... */
+	/* After the first byte of a chunk was read, the next chunk is in flight... */
 	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 9));
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
 	ASSERT_EQ(sizeof(head), read(self->fd, head, sizeof(head)));
 	ASSERT_EQ(0, stream_add(&self->stream, head, sizeof(head)));
-	/* ...and has been read once the firmware has done what it is asked then. */
+	/* ...and has arrived once the firmware has completed a later command. */
 	ASSERT_EQ(0, mig_precopy_info(self->fd, &info));
 	for (vram = 0; vram < MIB; vram += VRAM_PAGE)
 		ASSERT_EQ(0, to_vram(&self->a, vram, 4096, 10));
@@ -469,7 +469,7 @@ TEST_F(migration, page_changed_after_read_ahead_is_sent_again)
 			TH_LOG("at %#llx", vram);
 }
 
-/* As long as a plain command may take while one is not answered in time */
+/* Time-out of plain commands in these tests */
 #define SILENCE_MS	200
 
 TEST_F(migration, changed_pages_are_sent_if_the_log_fails)
@@ -620,7 +620,7 @@ TEST_F(migration, data_files_refuse_what_they_are_not_for)
 	close(load);
 }
 
-/* Whether a session is over for its file */
+/* Check whether the session of a file has ended. */
 static bool ended(int fd)
 {
 	struct vfio_precopy_info info;
@@ -769,7 +769,7 @@ TEST_F(migration, nothing_moves_in_p2p_and_stop)
 		EXPECT_TRUE(all_bytes(user_buf(&self->a, 2 * MIB), len, 0x11));
 		EXPECT_EQ(head, engine_read(&self->a.engine,
 					    NVVGPU_EMU_VF_REG_RING_HEAD));
-		/* The rest of the function answers. */
+		/* The rest of the function responds. */
 		EXPECT_NE(0xffff, vdev_cfg_read16(&self->a.vdev, 0));
 		ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
 		ASSERT_EQ(0, engine_wait(&self->a.engine, ENGINE_TIMEOUT_MS));
@@ -844,7 +844,7 @@ TEST_F(migration, display_mode_migrates)
 			TH_LOG("register %u", i);
 }
 
-/* Whether an estimate is right but for the heads of records, which are not counted */
+/* Check an estimate, which does not include the heads of records. */
 #define EXPECT_ESTIMATE(is, want) do {					\
 	unsigned long long __is = (is), __want = (want);		\
 									\
@@ -882,7 +882,7 @@ TEST_F(migration, size_is_reported_in_every_state)
 	EXPECT_GT(PAGE, bytes);
 }
 
-/* A paused virtual machine has no pre-copy, so its monitor has to believe this. */
+/* Without pre-copy, as for a paused VM, the VMM has to rely on this. */
 TEST_F(migration, size_of_a_stopped_vgpu_equals_the_bytes_read)
 {
 	static char some[300000];
@@ -1012,7 +1012,7 @@ static bool in_session(unsigned int state)
 	       state == S(STOP_COPY) || state == S(RESUMING);
 }
 
-/* What the uAPI wants of an arc between two states, and where it ends */
+/* The arcs between two states according to the uAPI, and their end */
 static int arc_wants(unsigned int from, unsigned int to, unsigned int *end,
 		     bool *begins)
 {
@@ -1068,7 +1068,7 @@ TEST_F(arc, goes_where_the_uapi_says)
  * Streams that are not to be taken
  */
 
-/* Offer a stream to @b: where and why it was refused. */
+/* Write a stream to @b: return the error and the refused byte. */
 static int refused(struct vdev *b, const struct stream *stream, size_t step,
 		   size_t *taken)
 {
@@ -1078,7 +1078,7 @@ static int refused(struct vdev *b, const struct stream *stream, size_t step,
 	if (ret)
 		return ret;
 	ret = stream_write(fd, stream, step, taken);
-	/* What was refused once stays so. */
+	/* A refused session remains refused. */
 	if (ret && write(fd, stream->data, 1) != -1)
 		ret = 0;
 	end = mig_set(b, S(STOP), NULL);
@@ -1175,7 +1175,7 @@ TEST_F(migration, mismatched_header_is_refused_at_the_first_wrong_byte)
 		       sizeof(*header) - 1);
 	*header = good;
 
-	/* A newer minor has nothing that must be understood. */
+	/* A newer minor version only adds optional records. */
 	header->minor++;
 	ASSERT_LOADED(MIB);
 }
@@ -1416,7 +1416,7 @@ TEST_F(migration, failed_command_leaves_the_reported_state)
 	EXPECT_EQ(S(STOP), mig_get(&self->a.vdev));
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
 
-	/* The end of a log that does not get through is made up for. */
+	/* A failed end of a log is repeated. */
 	ASSERT_EQ(0, fw_faults("dirty-stop:1:fail"));
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
 	close(self->fd);
@@ -1490,7 +1490,7 @@ TEST_F(migration, crashed_vgpu_is_in_error_until_recovered)
 	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
 	while (stream_read(&self->stream, self->fd) == -ENOMSG)
 		usleep(10000);
-	/* A read may fail before the news of the crash are here. */
+	/* A read may fail before the crash is reported. */
 	ASSERT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
 	EXPECT_EQ(-EIO, mig_precopy_info(self->fd, &info));
 	EXPECT_EQ(-1, read(self->fd, &c, 1));
@@ -1631,7 +1631,7 @@ TEST_F(dmalog, reports_exactly_the_written_pages)
 	EXPECT_TRUE(is_set(self->bits, 21));
 	EXPECT_TRUE(is_set(self->bits, 22));
 
-	/* Read is cleared, and bits are set but never cleared. */
+	/* A read clears the log; bits are set but never cleared. */
 	self->bits[0] |= 1;
 	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
 	EXPECT_EQ(4, count(self->bits, LOG_PAGES));
@@ -1763,7 +1763,7 @@ static int ask_in_part(struct vdev *vdev)
 
 TEST_F(dmalog, no_page_is_lost_when_memory_runs_out)
 {
-	/* Which holds what is kept */
+	/* The slab cache of the pages that are kept */
 	static const char cache[] = "radix_tree_node";
 	struct vdev *vdev = &self->a.vdev;
 	__u64 page_size = 16 * PAGE;
@@ -1855,7 +1855,7 @@ TEST_F(dmalog, report_is_clipped_to_the_logged_ranges)
 	EXPECT_EQ(1, count(self->bits, LOG_PAGES));
 	EXPECT_EQ(1, after - before);
 
-	/* Beside the ranges there is nothing to read. */
+	/* There is nothing to read outside of the ranges. */
 	ASSERT_EQ(0, log_read(vdev, USER_IOVA + USER_LEN, 1ULL << 62, PAGE,
 			      self->bits));
 	ASSERT_EQ(0, log_read(vdev, 0, USER_IOVA, PAGE, self->bits));
@@ -1927,7 +1927,7 @@ TEST_F(dmalog, refuses_invalid_ranges_and_page_sizes)
 	}
 	page_size = PAGE;
 	EXPECT_EQ(-EINVAL, log_start(vdev, two, ARRAY_SIZE(two), &page_size));
-	/* The back-end has not been troubled with them. */
+	/* The back-end was not called for them. */
 	ASSERT_EQ(0, gpu_commands(&self->pf, &after));
 	EXPECT_EQ(before, after);
 

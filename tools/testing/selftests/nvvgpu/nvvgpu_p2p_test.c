@@ -43,7 +43,7 @@ static int export_range(const struct vdev *vdev, unsigned int bar, __u64 offset,
 	return vdev_export(vdev, bar, &range, 1);
 }
 
-/* As export_range(), and let go of the dma-buf. */
+/* Like export_range(), but close the dma-buf. */
 static int try_export(const struct vdev *vdev, unsigned int bar, __u64 offset,
 		      __u64 length)
 {
@@ -438,7 +438,7 @@ TEST_F(p2p, crashed_vgpu_is_not_exported_until_it_is_recovered)
 	EXPECT_EQ(-EIO, try_export(vdev, FB, 0, PAGE));
 	EXPECT_EQ(-ENODEV, ioas_map_file(&s->ioas, s->fb, 0, PEER_FB,
 					 s->type.bar0, PROT_READ));
-	/* The user cannot undo that, and the config space still responds. */
+	/* The user cannot undo this, and the config space still responds. */
 	EXPECT_EQ(0, vdev_feature(vdev, set | VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
 				  NULL, 0));
 	EXPECT_EQ(-EINVAL, vdev_feature(vdev, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
@@ -489,7 +489,7 @@ TEST_F(p2p, crash_in_low_power_mode_revokes)
 	EXPECT_EQ(-ENODEV, ioas_map_file(&s->ioas, s->fb, 0, PEER_FB,
 					 s->type.bar0, PROT_READ));
 
-	/* Nothing is left of that after a close. */
+	/* All of this ends at close. */
 	user_close(&s->b);
 	ASSERT_EQ(0, pci_write(s->pf.vf[1], "reset", "1"));
 	EXPECT_STREQ("created", vf_wait_state(s->pf.vf[1], "created"));
@@ -498,7 +498,7 @@ TEST_F(p2p, crash_in_low_power_mode_revokes)
 	EXPECT_EQ(0, user_work(&s->b));
 }
 
-/* The least number of rounds of each thread of the race */
+/* Minimum rounds of each thread of the race */
 #define RACE_ROUNDS	40
 
 struct race {

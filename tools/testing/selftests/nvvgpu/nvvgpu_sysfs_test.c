@@ -440,7 +440,7 @@ TEST_F(sysfs, owner_is_named_while_open)
 	vdev_close(&vdev);
 	EXPECT_FILE(self->vf, "nvvgpu/owner", "\n");
 
-	/* Whichever thread has opened it, the process owns it. */
+	/* The owner is the process, whichever thread has opened the device. */
 	opening = (struct opening){ &vdev, self->vf, &ioas, -1 };
 	ASSERT_EQ(0, pthread_create(&thread, NULL, open_elsewhere, &opening));
 	ASSERT_EQ(0, pthread_join(thread, NULL));
@@ -455,7 +455,7 @@ TEST_F(sysfs, backend_and_stats)
 	char *line, *save = NULL;
 	int n = 0;
 
-	/* "name major.minor" of the contract that it speaks */
+	/* "name major.minor" with the version of the contract */
 	ASSERT_EQ(8, pci_read(self->vf, "nvvgpu/backend", self->buf,
 			      sizeof(self->buf)));
 	EXPECT_EQ(0, strncmp(self->buf, "emu 2.", 6));
@@ -510,7 +510,7 @@ TEST_F(sysfs, full_gpu_says_so_and_recovers)
 		ASSERT_EQ(0, vf_set_type(self->pf.vf[i], big->id));
 	}
 
-	/* Not one more, and the list, the attributes and the error say so. */
+	/* No further vGPU can be created; the list, the attributes and the error say so. */
 	EXPECT_EQ(0, vf_creatable(self->pf.vf[n], big->id));
 	EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[n], big->id));
 	EXPECT_EQ(0, vf_type(self->pf.vf[n]));
@@ -521,7 +521,7 @@ TEST_F(sysfs, full_gpu_says_so_and_recovers)
 	EXPECT_EQ(0, now[i].available);
 	EXPECT_STRNE("", now[i].reason);
 
-	/* With one less there is room again. */
+	/* After a delete there is room again. */
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 0));
 	EXPECT_EQ(1, vf_creatable(self->pf.vf[n], big->id));
 	EXPECT_EQ(0, vf_set_type(self->pf.vf[n], big->id));
@@ -557,7 +557,7 @@ TEST_F(sysfs, partly_used_placement_is_not_free)
 	struct vgpu_type now[MAX_TYPES];
 	int t = large - self->types;
 
-	/* The first place is free again, but not the one beside it. */
+	/* The first placement is free again, but not the adjacent one. */
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], self->small->id));
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->small->id));
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 0));
@@ -599,7 +599,7 @@ TEST_F(sysfs, requested_placement_is_used)
 	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", place[1]);
 
-	/* One that is taken is refused, and the first free one is still there. */
+	/* A placement that is taken is refused, and the first free one is still free. */
 	ASSERT_EQ(0, pci_write(self->vf2, "nvidia/placement_id", place[1]));
 	EXPECT_EQ(-EIO, vf_set_type(self->vf2, self->small->id));
 	EXPECT_EQ(0, vf_type(self->vf2));
@@ -662,7 +662,7 @@ TEST_F(sysfs, placement_is_a_number)
 	ASSERT_EQ(0, pci_write(self->vf, file, "-1\n"));
 	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
 
-	/* A vGPU does not move. */
+	/* The placement of a vGPU cannot be changed. */
 	ASSERT_LT(0, pci_read(self->vf, file, place, sizeof(place)));
 	EXPECT_STREQ("0\n", place);
 	EXPECT_EQ(-EPERM, pci_write(self->vf, file, "1\n"));
@@ -685,7 +685,7 @@ TEST_F(sysfs, fragmented_framebuffer_has_no_room_for_a_large_type)
 	if (big->max_instances + 1 > self->pf.total)
 		SKIP(return, "%u VFs are too few", self->pf.total);
 	ASSERT_EQ(0, more_vfs(&self->pf, big->max_instances + 1));
-	/* One small one in the middle of each piece that a large one would take */
+	/* A small vGPU in the middle of each placement of a large one */
 	for (i = 0; i < big->max_instances; i++) {
 		snprintf(place, sizeof(place), "%u\n",
 			 i * per_big + per_big / 2);
@@ -745,7 +745,7 @@ TEST_F(sysfs, params_reach_the_firmware_at_the_next_start)
 	EXPECT_NE(NULL, strstr(reply, "\"0 one=1,two=2; 1 \""))
 		TH_LOG("%s", reply);
 
-	/* Not those of a vGPU that runs */
+	/* The parameters of a running vGPU do not change. */
 	EXPECT_EQ(0, pci_write(self->vf, file, "three=3"));
 	ASSERT_EQ(0, fw_params(reply, sizeof(reply)));
 	EXPECT_EQ(NULL, strstr(reply, "three=3"));
@@ -788,7 +788,7 @@ TEST_F(sysfs, params_are_keys_and_values)
 	EXPECT_EQ(-EINVAL, pci_write_len(self->vf, file, "a=\0", 3));
 	EXPECT_FILE(self->vf, file, want);
 
-	/* As long as it can be, with and without its newline; one more is not. */
+	/* The maximum length, with and without a newline; one byte more is refused. */
 	memset(text, 'a', sizeof(text));
 	text[1] = '=';
 	text[NVVGPU_PARAMS_LEN - 1] = '\n';
@@ -938,7 +938,7 @@ TEST_F(sysfs, pollers_are_woken_by_changes)
 			ASSERT_EQ(0, vf_set_type(self->vf, 0));
 			break;
 		}
-		/* Opening and closing changes nothing that can be created. */
+		/* Open and close do not change the types that can be created. */
 		created = step == 0 || step == 3;
 		for (i = 0; i < NR_POLLED; i++) {
 			if (i == 2 && !created)
@@ -948,7 +948,7 @@ TEST_F(sysfs, pollers_are_woken_by_changes)
 		}
 		EXPECT_FALSE(poll_changed(other[0], 0));
 		EXPECT_FALSE(poll_changed(other[1], 0));
-		/* A vGPU takes room that no other VF can use. */
+		/* A vGPU reduces the types that other VFs can create. */
 		EXPECT_EQ(created, poll_changed(other[2], created ? 5000 : 0))
 			TH_LOG("the other VF's list, step %u", step);
 	}
@@ -1019,7 +1019,7 @@ TEST_F(sysfs, uevents_announce_each_change_once)
 	close(fd);
 }
 
-/* Several writers on one VF, each of them creating and deleting */
+/* Several processes create and delete on one VF. */
 TEST_F(sysfs, creators_and_deleters_of_one_vf_leave_it_whole)
 {
 	struct vgpu_type now[MAX_TYPES];
@@ -1256,7 +1256,7 @@ TEST_F(commands, idle_vgpu_wakes_nobody)
 	user_close(&user);
 }
 
-/* One for all types, and none as long as nothing has changed */
+/* One command for all types, and none without a change */
 TEST_F(commands, lists_of_types_send_one_command_after_a_change)
 {
 	struct vgpu_type types[MAX_TYPES];

@@ -59,7 +59,7 @@ FIXTURE_TEARDOWN(uapi)
 	subject_drop(&self->s);
 }
 
-/* The vGPU is as it should be: it has its identity, and its BARs answer. */
+/* Check that the vGPU has its ids, and that its BARs respond. */
 static void check_alive(struct __test_metadata *_metadata,
 			const struct subject *s, const struct vdev *vdev)
 {
@@ -80,7 +80,7 @@ static void check_alive(struct __test_metadata *_metadata,
 
 /* ioctls */
 
-/* Every length below the least that an ioctl takes is refused, and that is not. */
+/* All sizes below the minimum of an ioctl are refused, and the minimum is not. */
 static void check_argsz(struct __test_metadata *_metadata,
 			const struct vdev *vdev, unsigned long request,
 			void *arg, __u32 min, int ok)
@@ -181,7 +181,7 @@ TEST_F(uapi, flags_and_indexes_of_every_ioctl_are_checked)
 
 	EXPECT_EQ(-EINVAL, vdev_ioctl(&self->vdev, VFIO_DEVICE_PCI_HOT_RESET,
 				      &hot_reset));
-	/* Groups are for groups, none for a cdev. */
+	/* A cdev has no group ioctls. */
 	hot_reset.flags = 0;
 	hot_reset.count = !hot_reset.count;
 	EXPECT_EQ(-EINVAL, vdev_ioctl(&self->vdev, VFIO_DEVICE_PCI_HOT_RESET,
@@ -244,7 +244,7 @@ TEST_F(uapi, every_feature_answers_every_flag)
 		int both = vdev_feature(&self->vdev, i | probe | get | set,
 					NULL, 0);
 
-		/* What the device has not is not there for any flag. */
+		/* A feature that the device lacks is refused for all flags. */
 		if (any) {
 			EXPECT_TRUE(any == -ENOTTY || any == -EOPNOTSUPP ||
 				    any == -EINVAL)
@@ -275,7 +275,7 @@ TEST_F(uapi, every_feature_answers_every_flag)
 		EXPECT_EQ(-EINVAL, vdev_feature(&self->vdev, i, NULL, 0));
 		EXPECT_EQ(-EINVAL, vdev_feature(&self->vdev, i | get | set,
 						NULL, 0));
-		/* What gives something needs room for it. */
+		/* A feature that returns data needs a buffer. */
 		if (!can_get) {
 			EXPECT_EQ(-EINVAL, vdev_feature(&self->vdev, i | get,
 							NULL, 0))
@@ -405,7 +405,7 @@ TEST_F(uapi, capabilities_of_a_region_need_room)
 	unsigned int msix = vdev_find_cap(vdev, PCI_CAP_ID_MSIX);
 	__u32 room, i;
 
-	/* The BAR of the MSI-X table says that it can be mapped all the same. */
+	/* The BAR with the MSI-X table can be mapped nevertheless. */
 	ASSERT_NE(0, msix);
 	r.info.index = vdev_cfg_read32(vdev, msix + PCI_MSIX_TABLE) &
 		       PCI_MSIX_TABLE_BIR;
@@ -437,7 +437,7 @@ TEST_F(uapi, odd_sizes_at_odd_offsets)
 	unsigned int at, len;
 	const __u64 far = self->s.bar_size - 64;
 
-	/* Configuration space is the same in all its pieces. */
+	/* Configuration space reads the same with all access sizes. */
 	ASSERT_EQ(64, vdev_read(vdev, CONFIG, 0, whole, 64));
 	for (at = 0; at < 16; at++)
 		for (len = 1; len < 48; len += 1 + len / 4) {
@@ -467,7 +467,7 @@ TEST_F(uapi, odd_sizes_at_odd_offsets)
 			EXPECT_EQ(0, memcmp(piece, out, len));
 		}
 
-	/* Registers are words: whole ones are written, any piece is read. */
+	/* Registers have 32 bits: write whole ones, read any part. */
 	pattern(out, 16, 1);
 	ASSERT_EQ(16, vdev_write(vdev, NVVGPU_EMU_VF_BAR_REGS,
 				 NVVGPU_EMU_VF_REG_SCRATCH, out, 16));
@@ -658,13 +658,13 @@ TEST_F(uapi, bars_size_as_region_info_says)
 	}
 	EXPECT_LT(1, sized);
 
-	/* Where the guest puts them is its own affair. */
+	/* The guest may set any address. */
 	ASSERT_EQ(0, vdev_cfg_write32(vdev, PCI_BASE_ADDRESS_0 + 4 *
 				      self->s.bar, 0));
 	check_alive(_metadata, &self->s, vdev);
 }
 
-/* What the hardware itself says, in the eyes of the host */
+/* The registers of the hardware, as read by the host */
 static int host_config(const char *bdf, __u8 *buf)
 {
 	int ret = pci_read(bdf, "config", (char *)buf, 65);
@@ -719,7 +719,7 @@ TEST_F(uapi, writes_to_all_of_config_space_do_no_harm)
 	EXPECT_EQ(64, host_config(self->s.vf2, now));
 	EXPECT_EQ(0, memcmp(vf2, now, 64));
 
-	/* The next user finds nothing of it. */
+	/* The next user does not see these values. */
 	vdev_close(vdev);
 	EXPECT_EQ(64, host_config(self->s.vf, now));
 	EXPECT_EQ(0, memcmp(vf, now, 64));
@@ -728,7 +728,7 @@ TEST_F(uapi, writes_to_all_of_config_space_do_no_harm)
 	check_alive(_metadata, &self->s, vdev);
 }
 
-/* Neither where the host has them, nor where the last user has put them */
+/* Neither the addresses of the host, nor those of the last user */
 TEST_F(uapi, bar_registers_are_zero_when_opened)
 {
 	unsigned int reg = PCI_BASE_ADDRESS_0 + 4 * self->s.bar;
@@ -826,7 +826,7 @@ TEST_F(uapi, msix_vectors_are_eventfds)
 	for (i = 0; i < n; i++)
 		EXPECT_EQ(i == 1, irq_wait(vdev->irq[i], 0));
 
-	/* One is taken away and given back; the others stay. */
+	/* Remove and restore one vector; the others are unchanged. */
 	ASSERT_EQ(0, irqs_set(vdev, TRIGGER | VFIO_IRQ_SET_DATA_EVENTFD, MSIX,
 			      1, 1, &none, 4));
 	ASSERT_EQ(0, irqs_set(vdev, TRIGGER | VFIO_IRQ_SET_DATA_NONE, MSIX, 0,
@@ -847,7 +847,7 @@ TEST_F(uapi, msix_vectors_are_eventfds)
 	EXPECT_EQ(0, vdev_msix_disable(vdev));
 	EXPECT_EQ(-EINVAL, irqs_set(vdev, TRIGGER | VFIO_IRQ_SET_DATA_NONE,
 				    MSIX, 0, 1, NULL, 0));
-	/* Left enabled, they go with the user. */
+	/* Interrupts that are still enabled are disabled at close. */
 	ASSERT_EQ(0, vdev_msix_enable(vdev, n));
 }
 
@@ -1024,7 +1024,7 @@ TEST_F(uapi, hot_reset_lists_affected_devices_and_is_refused)
 	}
 	EXPECT_EQ(2, seen);
 
-	/* The PF is not ours to be reset. */
+	/* A user of the VF must not reset the PF. */
 	EXPECT_EQ(-EINVAL, vdev_ioctl(vdev, VFIO_DEVICE_PCI_HOT_RESET,
 				      &reset));
 	check_alive(_metadata, &self->s, vdev);
@@ -1072,7 +1072,7 @@ TEST_F(uapi, flr_by_bytes_words_and_dwords)
 				       NVVGPU_EMU_VF_REG_SCRATCH, &val, 4));
 		EXPECT_EQ(0, val);
 	}
-	/* The low byte alone has nothing of it. */
+	/* The low byte does not contain the bit. */
 	val = mark;
 	if (self->s.emulated) {
 		ASSERT_EQ(4, vdev_write(vdev, NVVGPU_EMU_VF_BAR_REGS,
@@ -1108,7 +1108,7 @@ TEST_F(uapi, low_power_is_entered_and_left)
 	__u32 val;
 	int fd;
 
-	/* Leaving without having entered is harmless, entering twice refused. */
+	/* Exit without entry succeeds, a second entry is refused. */
 	EXPECT_EQ(0, vdev_feature(vdev, set | VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
 				  NULL, 0));
 	ASSERT_EQ(0, vdev_feature(vdev, set |
@@ -1117,7 +1117,7 @@ TEST_F(uapi, low_power_is_entered_and_left)
 					VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY,
 					NULL, 0));
 	EXPECT_TRUE(falls_asleep(self->s.vf));
-	/* An access wakes it up for as long as it takes. */
+	/* An access wakes the device temporarily. */
 	EXPECT_EQ(4, vdev_read(vdev, self->s.bar, 0, &val, 4));
 	EXPECT_EQ(self->s.ids, vdev_cfg_read32(vdev, PCI_VENDOR_ID));
 	EXPECT_TRUE(falls_asleep(self->s.vf));
@@ -1162,7 +1162,7 @@ TEST_F(uapi, bars_are_inaccessible_in_d3hot)
 	__u32 val = 0;
 
 	if (vdev_set_power(vdev, VDEV_D3HOT)) {
-		/* Not every VF has power states; the emulated GPU's have. */
+		/* Not all VFs have power states, but those of the emulated GPU do. */
 		EXPECT_FALSE(self->s.emulated);
 		return;
 	}
@@ -1172,7 +1172,7 @@ TEST_F(uapi, bars_are_inaccessible_in_d3hot)
 	ASSERT_EQ(0, vdev_set_power(vdev, VDEV_D0));
 	check_alive(_metadata, &self->s, vdev);
 
-	/* A reset and a close leave it, too. */
+	/* A reset and a close also leave low power mode. */
 	ASSERT_EQ(0, vdev_set_power(vdev, VDEV_D3HOT));
 	EXPECT_EQ(0, vdev_reset(vdev));
 	check_alive(_metadata, &self->s, vdev);
