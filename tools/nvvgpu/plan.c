@@ -223,6 +223,28 @@ static void plan_config(struct plan *plan, struct host *host,
 	}
 }
 
+static bool is_about(const struct action *action, const struct vf *vf)
+{
+	return !strcmp(action->config->pf, vf->gpu->bdf) && action->vf == vf->number;
+}
+
+/* A name that another vGPU has, and keeps, cannot be given again. */
+static void check_name(const struct plan *plan, struct host *host, struct action *action)
+{
+	struct vf *vf;
+	unsigned int i;
+
+	if (!action->entry || !action->entry->name[0] ||
+	    (action->kind != ACTION_CREATE && action->kind != ACTION_NAME) ||
+	    find_vf(host, action->entry->name, &vf) || is_about(action, vf))
+		return;
+	for (i = 0; i < plan->nr; i++)
+		if ((plan->actions[i].kind == ACTION_DELETE ||
+		     plan->actions[i].kind == ACTION_NAME) && is_about(&plan->actions[i], vf))
+			return;
+	conflict(action, STATUS_IN_USE, "%s has that name", vf->bdf);
+}
+
 /*
  * Room is made before it is taken, and large vGPUs are created before small ones,
  * wanted placements before all, so that framebuffer is not fragmented.
@@ -255,6 +277,8 @@ void plan_make(struct plan *plan, struct host *host, const struct configs *confi
 	memset(plan, 0, sizeof(*plan));
 	for (i = 0; i < configs->nr; i++)
 		plan_config(plan, host, &configs->list[i]);
+	for (i = 0; i < plan->nr; i++)
+		check_name(plan, host, &plan->actions[i]);
 	if (plan->nr)
 		qsort(plan->actions, plan->nr, sizeof(*plan->actions), action_compare);
 }
