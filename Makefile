@@ -74,7 +74,7 @@ check-upstream:
 	@lab/gates/upstream-selftests
 
 tools:
-	@echo "$$(lab/build/nvvgpuctl)/nvvgpuctl"
+	@dir=$$(lab/build/nvvgpuctl) && echo "$$dir/nvvgpuctl"
 
 docs:
 	@lab/build/html
