@@ -115,7 +115,7 @@ extern struct options opt;
  * struct type - a vGPU type that a GPU offers
  * @id: what nvidia/current_vgpu_type takes
  * @name: whole name
- * @vgpu_class: "Q", "C", "B" or "A"
+ * @vgpu_class: what it is made for, as "workstation"
  * @framebuffer: bytes
  * @bar: sizes of the BARs that differ from the VF's own, else 0
  * @heads: displays
@@ -128,7 +128,7 @@ extern struct options opt;
 struct type {
 	unsigned int id;
 	char name[NAME_LEN];
-	char vgpu_class[8];
+	char vgpu_class[24];
 	__u64 framebuffer;
 	__u64 bar[MAX_BARS];
 	unsigned int heads;

@@ -191,17 +191,29 @@ static void vgpu_framebuffer(FILE *file, const struct vf *vf, const char *arg)
 	fprintf(file, "} %llu\n", type->framebuffer);
 }
 
-/* A line "name value" of a file; @line moves on. */
+/* The next line "name number" of a file; @line moves on. */
 static bool next_pair(char **line, char *name, __u64 *val)
 {
-	int used;
+	while (**line) {
+		const char *text = *line;
+		int used = 0;
 
-	if (!**line || sscanf(*line, "%63s %llu%n", name, val, &used) != 2)
-		return false;
-	*line += used;
-	*line += strspn(*line, "\n");
+		*line += strcspn(*line, "\n");
+		*line += strspn(*line, "\n");
+		if (sscanf(text, "%63s %llu%n", name, val, &used) == 2 &&
+		    (text[used] == '\n' || !text[used]))
+			return true;
+	}
 
-	return true;
+	return false;
+}
+
+/* The last code or address of an event is not a count. */
+static bool is_count(const char *event)
+{
+	const char *dash = strrchr(event, '-');
+
+	return !dash || (strcmp(dash, "-code") && strcmp(dash, "-address"));
 }
 
 /* Prometheus counts time in seconds. */
@@ -246,6 +258,8 @@ static void vgpu_events(FILE *file, const struct vf *vf, const char *arg)
 	(void)arg;
 	file_read(buf, sizeof(buf), PCI_DEVICES "/%s/nvvgpu/events", vf->bdf);
 	while (next_pair(&line, name, &val)) {
+		if (!is_count(name))
+			continue;
 		fputs("nvvgpu_vgpu_events_total", file);
 		vgpu_labels(file, vf);
 		label(file, "event", name, ",");

@@ -3,8 +3,7 @@
  * nvvgpuctl migrate-check: describe a vGPU as migration sees it, or compare one
  * here with the description of one elsewhere
  *
- * The driver compares the same when a stream arrives.  It also compares the version
- * of the back-end's state, which sysfs does not show.
+ * The driver compares the same when a stream arrives.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,14 +25,27 @@ static bool can(const struct vf *vf, const char *word)
 	return false;
 }
 
+/* The versions of the state that can be loaded; 0 if it cannot migrate */
+static void read_versions(const struct vf *vf, unsigned int *oldest, unsigned int *newest)
+{
+	char buf[NAME_LEN];
+
+	file_read(buf, sizeof(buf), PCI_DEVICES "/%s/nvvgpu/state_versions", vf->bdf);
+	if (sscanf(buf, "%u-%u", oldest, newest) != 2) {
+		*oldest = 0;
+		*newest = 0;
+	}
+}
+
 static struct json_object *describe(const struct vf *vf)
 {
 	const struct type *type = type_by_id(vf->gpu, vf->type);
 	struct json_object *object = json_answer("migrate-check");
 	struct json_object *bars = json_object_new_array();
+	unsigned int i, oldest, newest;
 	char backend[NAME_LEN];
-	unsigned int i;
 
+	read_versions(vf, &oldest, &newest);
 	snprintf(backend, sizeof(backend), "%.*s", (int)strcspn(vf->backend, " "), vf->backend);
 	json_text(object, "vf", vf->bdf);
 	json_text(object, "state", vf->state);
@@ -42,6 +54,8 @@ static struct json_object *describe(const struct vf *vf)
 	json_flag(object, "pre_copy", can(vf, "pre-copy"));
 	json_flag(object, "dma_log", can(vf, "dma-log"));
 	json_number(object, "format_major", NVVGPU_MIG_MAJOR);
+	json_number(object, "state_version_min", oldest);
+	json_number(object, "state_version", newest);
 	json_number(object, "type", vf->type);
 	json_number(object, "framebuffer", type ? type->framebuffer : 0);
 	for (i = 0; i < MAX_BARS; i++)
@@ -76,6 +90,25 @@ static void check_able(struct json_object *findings, struct json_object *side, c
 		"the back-end %s %s migrate", where, able ? "can" : "cannot");
 }
 
+static int number_of(struct json_object *side, const char *key)
+{
+	return json_object_get_int(json_object_object_get(side, key));
+}
+
+/* What is saved there must be what can be loaded here. */
+static void check_versions(struct json_object *findings, struct json_object *here,
+			   struct json_object *there)
+{
+	int oldest = number_of(here, "state_version_min");
+	int newest = number_of(here, "state_version");
+	int saved = number_of(there, "state_version");
+	bool good = saved >= oldest && saved <= newest;
+
+	finding(findings, good, "state_version", "update the back-end of the older side",
+		"version of the state: %d is saved there, %d to %d can be loaded here", saved,
+		oldest, newest);
+}
+
 static void check_target(struct json_object *findings, const struct vf *vf)
 {
 	bool good = !strcmp(vf->state, "created");
@@ -100,6 +133,7 @@ static enum status compare_all(const struct vf *vf, const char *file)
 	check_able(findings, here, "here");
 	check_able(findings, there, "there");
 	check_target(findings, vf);
+	check_versions(findings, here, there);
 	compare(findings, here, there, "backend", "back-end", "both need the same back-end");
 	compare(findings, here, there, "format_major", "format of the stream",
 		"update the older driver");

@@ -6,8 +6,8 @@ tree - files as sysfs and others have them, for tests without a GPU.
 import os
 
 PF = "0000:01:00.0"
-TYPES = [(1000, "NVIDIA EMU-0B", "B", 512, 64), (1001, "NVIDIA EMU-1Q", "Q", 1024, 32),
-         (1304, "NVIDIA EMU-4C", "C", 4096, 8)]
+TYPES = [(1000, "NVIDIA EMU-0B", "desktop", 512, 64), (1001, "NVIDIA EMU-1Q", "workstation", 1024, 32),
+         (1304, "NVIDIA EMU-4C", "compute", 4096, 8)]
 
 
 class Tree:
@@ -77,13 +77,15 @@ class Tree:
         for name, text in {"nvvgpu/state": "bound", "nvvgpu/backend": "emu 2.0",
                            "nvvgpu/capabilities": "create reset recover migration stats",
                            "nvvgpu/generation": "0", "nvvgpu/owner": "", "nvvgpu/last_error": "",
-                           "nvvgpu/events": "crashed 0\nfault 3", "nvvgpu/delete": "",
+                           "nvvgpu/state_versions": "2-4",
+                           "nvvgpu/events": "crashed 0\nfault 3\nfault-code 5\n"
+                                            "fault-address 0x1000\nlate 7", "nvvgpu/delete": "",
                            "nvidia/current_vgpu_type": "0", "nvidia/vgpu_params": "", "nvidia/placement_id": "",
                            "vfio-dev/vfio0/dev": "511:0"}.items():
             self.vf_file(vf, name, text)
         lines = []
-        for number, name, letter, size, most in TYPES:
-            line = (f'id={number} name="{name}" class={letter} framebuffer={size << 20} '
+        for number, name, kind, size, most in TYPES:
+            line = (f'id={number} name="{name}" class={kind} framebuffer={size << 20} '
                     f"bar0=268435456 heads=4 max_resolution=5120x2880 max_instances={most} "
                     f"weight=1 available={most if available else 0}")
             lines.append(line + ("" if available else ' reason="no room, sorry"'))
