@@ -81,7 +81,7 @@ static int set_name(struct vf *vf, const char *name)
 	return ret;
 }
 
-/* Remember what is there, for the roll-back. */
+/* Save the present state for a roll-back. */
 static void action_save(struct action *action, const struct gpu *gpu, const struct vf *vf)
 {
 	action->old_vfs = gpu->nr_vfs;
@@ -173,7 +173,7 @@ static const char *why_failed(const struct action *action, struct host *host, in
 	return vf ? vf_why(vf, err) : strerror(-err);
 }
 
-/* Undo what an action has done before it failed. */
+/* Undo the steps of an action that has failed. */
 static void action_abort(struct action *action, struct host *host)
 {
 	struct vf *vf = action->kind == ACTION_VFS ? NULL : vf_of(host, action);
@@ -258,7 +258,7 @@ enum status plan_run(struct plan *plan, struct host *host)
 	return status;
 }
 
-/* What happened last, for nvvgpuctl status */
+/* Keep the result for nvvgpuctl status. */
 static void save_result(const struct config *config, const struct plan *plan)
 {
 	struct json_object *object = json_object_new_object();

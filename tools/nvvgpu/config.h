@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The files in /etc/nvvgpu.d, and what they take to come true.
+ * The files in /etc/nvvgpu.d, and the actions that they require.
  */
 #ifndef NVVGPUCTL_CONFIG_H
 #define NVVGPUCTL_CONFIG_H
@@ -61,7 +61,7 @@ struct json_object *config_load(const char *path);
 enum status configs_read(struct configs *configs, const char *path);
 void configs_free(struct configs *configs);
 
-/* What an action does, in the order in which actions are done */
+/* Kinds of actions, in the order in which they are done */
 enum action_kind {
 	ACTION_VFS,
 	ACTION_BIND,
@@ -73,8 +73,8 @@ enum action_kind {
 };
 
 /**
- * struct action - a step from what is there to what is defined
- * @kind: what to do
+ * struct action - a step from the present to the defined state
+ * @kind: kind of action
  * @config: file that wants it
  * @entry: vGPU that wants it, or NULL
  * @vf: number of the VF, or of VFs with ACTION_VFS

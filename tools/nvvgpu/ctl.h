@@ -59,13 +59,13 @@ enum status {
  * struct options - the command line
  * @root: put before every path, "" by default
  * @json: print JSON
- * @quiet: print nothing but errors and what was asked for
+ * @quiet: print only errors and results
  * @colour: the output is a terminal
- * @force: also end the processes that are in the way
- * @dry_run: only show what would be done
- * @all: also what is defined as manual
+ * @force: also end processes that have a vGPU open
+ * @dry_run: only show the actions
+ * @all: include vGPUs that are defined as manual
  * @manual: define as manual
- * @keep_going: do what can be done instead of rolling back
+ * @keep_going: go on after a failure instead of rolling back
  * @textfile: print metrics in the older Prometheus format
  * @http: answer one HTTP request on standard input
  * @gpu: --gpu, or NULL
@@ -113,17 +113,17 @@ extern struct options opt;
 
 /**
  * struct type - a vGPU type that a GPU offers
- * @id: what nvidia/current_vgpu_type takes
+ * @id: value for nvidia/current_vgpu_type
  * @name: whole name
- * @vgpu_class: what it is made for, as "workstation"
+ * @vgpu_class: class of the type, for example "workstation"
  * @framebuffer: bytes
  * @bar: sizes of the BARs that differ from the VF's own, else 0
  * @heads: displays
  * @resolution: "<width>x<height>"
  * @max_instances: on an empty GPU
  * @weight: share of engine time
- * @available: how many more can be created
- * @reason: why none
+ * @available: number that can still be created
+ * @reason: why @available is 0
  */
 struct type {
 	unsigned int id;
@@ -310,7 +310,7 @@ enum status findings_end(const char *command, struct json_object *findings);
 
 /**
  * struct command - a command of nvvgpuctl
- * @name: what is typed
+ * @name: word on the command line
  * @run: runs it
  * @options: letters of the options that it takes, besides those of all
  * @min: arguments at least

@@ -140,7 +140,7 @@ static struct json_object *entry_from_options(unsigned int number)
 	return entry;
 }
 
-/* Without --type, what the VF has now is defined. */
+/* Without --type, define the present vGPU of the VF. */
 static enum status take_present(const char *pf, unsigned int number)
 {
 	static char type[NAME_LEN], name[NAME_LEN], params[PARAMS_LEN];

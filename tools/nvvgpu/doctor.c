@@ -161,7 +161,7 @@ static void check_hugepages(struct json_object *findings)
 			"%lld of %lld huge pages are free", left, total);
 }
 
-/* libvirt lets QEMU open what this list has, if it is set. */
+/* If this list is set, libvirt lets QEMU open only the devices in it. */
 static void check_libvirt(struct json_object *findings)
 {
 	char buf[65536], *line, *save = NULL;
@@ -183,8 +183,8 @@ static void check_libvirt(struct json_object *findings)
 	}
 	finding(findings, !set || has_iommu, "libvirt",
 		"add \"/dev/iommu\" to cgroup_device_acl in /etc/libvirt/qemu.conf",
-		!set || has_iommu ? "libvirt's list of devices is no obstacle" :
-		"libvirt keeps QEMU from /dev/iommu");
+		!set || has_iommu ? "libvirt lets QEMU open /dev/iommu" :
+		"libvirt does not let QEMU open /dev/iommu");
 }
 
 enum status cmd_doctor(int argc, char **argv)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpuctl explain: why a VF is not usable, and what to do
+ * nvvgpuctl explain: find out why a VF is not usable
  */
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What doctor, explain, status and migrate-check have found: what is well and what
- * is not, with what to do about it.
+ * The results of the checks of doctor, explain, status and migrate-check.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,11 +15,11 @@ struct json_object *findings_new(void)
 
 /**
  * finding() - add a finding
- * @findings: to be added to
- * @good: whether it is well
+ * @findings: array of findings
+ * @good: the check has passed
  * @id: word for programs, part of the interface
- * @advice: what to do when it is not, or NULL
- * @fmt: what was found
+ * @advice: advice for a check that has failed, or NULL
+ * @fmt: text of the finding
  */
 void finding(struct json_object *findings, bool good, const char *id,
 	     const char *advice, const char *fmt, ...)

@@ -12,7 +12,7 @@
 
 #define CLASS_DISPLAY	0x03
 
-/* Read what changes in the life of a VF. */
+/* Read the properties of a VF that can change. */
 void vf_scan(struct vf *vf)
 {
 	const char *bdf = vf->bdf;
@@ -71,7 +71,7 @@ static bool any_vf_is_ours(const char *pf)
 	return false;
 }
 
-/* A display adapter with SR-IOV, or any device whose VFs the driver has */
+/* A display adapter with SR-IOV, or a device whose VFs are bound to the driver */
 static bool is_gpu(const char *bdf)
 {
 	if (file_number(0, PCI_DEVICES "/%s/sriov_totalvfs", bdf) <= 0)
@@ -159,7 +159,7 @@ struct gpu *host_gpu(struct host *host, const char *bdf)
 }
 
 /**
- * find_gpu() - find a GPU by what a user has typed
+ * find_gpu() - find a GPU by an argument of the user
  * @host: all GPUs
  * @text: its PCI address
  * @gpu: receives the GPU
@@ -235,7 +235,7 @@ static int find_vf_by_name(struct host *host, const char *name, struct vf **vf)
 }
 
 /**
- * find_vf() - find a VF by what a user has typed
+ * find_vf() - find a VF by an argument of the user
  * @host: all GPUs
  * @text: PCI address, address of the PF and "/" and number, or name of a vGPU
  * @vf: receives the VF
@@ -256,7 +256,7 @@ int find_vf(struct host *host, const char *text, struct vf **vf)
 	return -EINVAL;
 }
 
-/* What all instances of the type that fills the GPU best have; 0 if unknown */
+/* Calculate from the type whose instances use most of it; 0 if unknown. */
 __u64 gpu_framebuffer(const struct gpu *gpu)
 {
 	__u64 bytes = 0;

@@ -25,14 +25,14 @@ const struct command commands[] = {
 	{ "types", cmd_types, "", 0, 1, "[GPU]", "show the types of vGPUs that can be created" },
 	{ "create", cmd_create, "gvNpPU", 1, 1, "TYPE", "create a vGPU" },
 	{ "delete", cmd_delete, "ef", 1, 64, "VGPU...", "delete vGPUs" },
-	{ "define", cmd_define, "tNpPmV", 1, 1, "VF", "have a vGPU created at boot" },
-	{ "undefine", cmd_undefine, "", 1, 1, "VF", "take a definition back" },
-	{ "apply", cmd_apply, "nafkg", 0, 1, "[FILE|DIR]", "create what is defined" },
-	{ "diff", cmd_diff, "ag", 0, 1, "[FILE|DIR]", "show what apply would do" },
-	{ "status", cmd_status, "g", 0, 1, "[FILE|DIR]", "compare definitions with what is there" },
-	{ "explain", cmd_explain, "", 1, 1, "VF", "say why a VF is not usable" },
-	{ "doctor", cmd_doctor, "", 0, 0, "", "check the host for what vGPUs need" },
-	{ "watch", cmd_watch, "cT", 0, 1, "[VF]", "show events as they come" },
+	{ "define", cmd_define, "tNpPmV", 1, 1, "VF", "define a vGPU to create at boot" },
+	{ "undefine", cmd_undefine, "", 1, 1, "VF", "remove a definition" },
+	{ "apply", cmd_apply, "nafkg", 0, 1, "[FILE|DIR]", "create the vGPUs that are defined" },
+	{ "diff", cmd_diff, "ag", 0, 1, "[FILE|DIR]", "show the actions of apply" },
+	{ "status", cmd_status, "g", 0, 1, "[FILE|DIR]", "compare vGPUs with their definitions" },
+	{ "explain", cmd_explain, "", 1, 1, "VF", "find out why a VF is not usable" },
+	{ "doctor", cmd_doctor, "", 0, 0, "", "check the prerequisites of vGPUs" },
+	{ "watch", cmd_watch, "cT", 0, 1, "[VF]", "show events of vGPUs" },
 	{ "top", cmd_top, "ci", 0, 1, "[GPU]", "show counters and rates" },
 	{ "metrics", cmd_metrics, "oxh", 0, 0, "", "print metrics for Prometheus" },
 	{ "migrate-check", cmd_migrate_check, "", 1, 2, "VF [FILE]",
@@ -236,7 +236,7 @@ static bool option_take(int letter)
 	return true;
 }
 
-/* Return: STATUS_OK to go on, or what to exit with; @help if that was asked for */
+/* Return: STATUS_OK to go on, or an exit status; @help if there is --help */
 static enum status parse(int argc, char **argv, const struct command *command,
 			 bool *help)
 {
@@ -315,7 +315,7 @@ int main(int argc, char **argv)
 		error("%s: no such command; see nvvgpuctl --help", name);
 		return STATUS_USAGE;
 	}
-	/* What a shell wants to complete may look like an option. */
+	/* The words that a shell completes may look like options. */
 	if (command->run == cmd_complete)
 		return cmd_complete(argc - 2, argv + 2);
 

@@ -288,7 +288,7 @@ static void families_add(struct families *families, const char *name)
 		strcpy(families->names[families->nr++], name);
 }
 
-/* Back-ends differ in what they count. */
+/* Back-ends have different counters. */
 static void stat_names(struct output *out, struct families *families)
 {
 	char buf[FILE_LEN], *line, name[NAME_LEN];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpuctl migrate-check: describe a vGPU as migration sees it, or compare one
- * here with the description of one elsewhere
+ * nvvgpuctl migrate-check: print the properties of a vGPU that matter to migration,
+ * or compare them with those of a vGPU on another host
  *
  * The driver compares the same when a stream arrives.
  */
@@ -65,7 +65,7 @@ static struct json_object *describe(const struct vf *vf)
 	return object;
 }
 
-/* What both sides must have alike; arrays are compared as text. */
+/* Compare a property that must be the same on both sides. */
 static void compare(struct json_object *findings, struct json_object *here,
 		    struct json_object *there, const char *key, const char *what,
 		    const char *advice)
@@ -95,7 +95,7 @@ static int number_of(struct json_object *side, const char *key)
 	return json_object_get_int(json_object_object_get(side, key));
 }
 
-/* What is saved there must be what can be loaded here. */
+/* The version that is saved there must be loadable here. */
 static void check_versions(struct json_object *findings, struct json_object *here,
 			   struct json_object *there)
 {

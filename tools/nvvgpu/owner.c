@@ -36,7 +36,7 @@ static void vm_read(struct vf *vf)
 	}
 }
 
-/* Only root may read who it is. */
+/* Only root can read the owner. */
 void owner_read(struct vf *vf)
 {
 	char buf[TEXT_LEN], *end;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The difference between what is there and what is defined.
+ * The actions that lead from the present to the defined state.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -85,7 +85,7 @@ int file_write(const char *text, const char *fmt, ...)
 	return ret;
 }
 
-/* The last part of what a symbolic link refers to */
+/* The last part of the target of a symbolic link */
 int file_link(char *buf, size_t size, const char *fmt, ...)
 {
 	char path[PATH_LEN], target[PATH_LEN];

@@ -28,7 +28,7 @@ void vf_error(const struct vf *vf, char *buf, size_t size)
 /**
  * vf_why() - say why a change of a VF has failed
  * @vf: the VF
- * @err: what the function that was to change it has returned
+ * @err: return value of vf_create() or vf_delete()
  *
  * Return: a text, valid until the next call
  */
@@ -154,7 +154,7 @@ int vf_delete(struct vf *vf)
  * vf_release() - have the process that uses a vGPU end
  * @vf: its device is open
  *
- * QEMU shuts down on this signal. What does not is left alone.
+ * QEMU shuts down on this signal. A process that ignores it is left alone.
  *
  * Return: 0; -EBUSY if it does not let go
  */
