@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What runs in a guest that has been given VFs of a network card and of a disk,
- * which Linux's own drivers serve: the first and only process.
+ * The first and only process of a guest with VFs of a network card and of a disk,
+ * whose drivers are those of Linux.
  *
- * It sends packets and does disk I/O, checks all of it, and says on the console
- * what it has seen, in lines that begin with "GUEST ".
+ * It sends packets and performs disk I/O, checks the data, and prints the results
+ * on the console, in lines that begin with "GUEST ".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +48,7 @@ static void set_addr(struct ifreq *ifr, const char *text)
 	inet_pton(AF_INET, text, &addr->sin_addr);
 }
 
-/* Bring the first network card up, once its driver has come and has a link. */
+/* Bring the first network card up, once its driver is bound and has a link. */
 static int net_up(int fd)
 {
 	struct ifreq ifr = { .ifr_name = "eth0" };
@@ -81,7 +81,7 @@ static int net_up(int fd)
 	return 0;
 }
 
-/* Send one packet until its answer comes, and compare that. */
+/* Send one packet until it is answered, and compare the answer. */
 static int net_packet(int fd, __u32 seed, unsigned int *lost)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
@@ -138,7 +138,7 @@ static int net_run(unsigned int *lost)
 
 static int disk_run(__u32 seed)
 {
-	/* Direct I/O wants memory that is aligned. */
+	/* Direct I/O requires aligned memory. */
 	__u8 *wrote = aligned_alloc(4096, DISK_CHUNK);
 	__u8 *got = aligned_alloc(4096, DISK_CHUNK);
 	unsigned long at;
@@ -191,10 +191,10 @@ int main(void)
 		dup2(fd, 2);
 	}
 
-	/* From here on the kernel's messages would come between these. */
+	/* Keep the messages of the kernel from mixing with these lines. */
 	klogctl(8 /* SYSLOG_ACTION_CONSOLE_LEVEL */, NULL, 1);
 
-	/* The kernel passes on what it does not know of its command line. */
+	/* The kernel passes unknown parameters of its command line to init. */
 	seed = getenv("seed") ?: "1";
 	say("up, seed %s", seed);
 	ret = guest_modules_load();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The contract between the front-end and its back-ends, and back-ends that come
- * and go at any time.  A mock back-end on the PF of an ordinary SR-IOV device
- * watches whether the front-end keeps the contract's rules.
+ * The contract between the front-end and its back-ends, and back-ends that register
+ * and unregister at any time.  A mock back-end on the PF of an ordinary SR-IOV
+ * device checks whether the front-end follows the rules of the contract.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -1408,8 +1408,9 @@ TEST_F(backend, comes_and_goes_under_load)
 }
 
 /*
- * The emulated GPU goes and comes back while its engine copies.  It is unplugged,
- * as Linux 7.3 warns of any driver that is unbound from a PF and removes its VFs.
+ * The emulated GPU is removed and plugged in again while its engine copies.  It is
+ * unplugged, as Linux 7.3 warns of any driver that is unbound from a PF and removes
+ * its VFs.
  */
 FIXTURE(departure) {
 	struct pf pf;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The GPU, its drivers and its firmware are taken away while a vGPU is idle, open,
- * mapped, in DMA and in reset: the machine survives, the user is told and gets
- * errors it can understand, other vGPUs go on, and afterwards everything can be set
- * up again with nothing left behind.
+ * The GPU, its drivers and its firmware are removed while a vGPU is idle, open,
+ * mapped, in DMA and in reset: the machine survives, the user is notified and gets
+ * meaningful errors, other vGPUs are not affected, and afterwards everything can be
+ * set up again without a leak.
  *
- * A user is a process of its own that does what it is asked, so that it can also
- * be killed in the midst of its work.
+ * A user is a separate process that acts on request, so that it can also be killed
+ * during its activity.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -867,8 +867,8 @@ static void expect_as_before(struct __test_metadata *_metadata,
 }
 
 /*
- * What is taken away belongs to its user until that lets go, be it by itself or
- * because it is killed.
+ * A device that is removed belongs to its user until it is closed, or the user is
+ * killed.
  */
 static void taken_away(struct __test_metadata *_metadata, struct scene *scene,
 		       bool killed)

@@ -1131,7 +1131,7 @@ TEST_F(vram, vram_ends_at_the_framebuffer)
 }
 
 /*
- * What is used again by another, with and without a console
+ * Reuse of a VF, a vGPU or memory by another user
  */
 FIXTURE(reuse) {
 	struct subject s;

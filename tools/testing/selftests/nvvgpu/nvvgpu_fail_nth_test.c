@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory that runs out: in each step of a vGPU's life the first allocation fails,
- * then the second and so on, until the step no longer gets that far.  Each failure
- * is told by an errno that says so, leaves everything as it was, and the same step
- * done again succeeds.
+ * Failed allocations: in each step of a vGPU's life the first allocation fails, then
+ * the second and so on, until the step has no more allocations.  Each failure returns
+ * the right errno and changes nothing, and the step succeeds when it is repeated.
  *
  * Needs a kernel with fault injection.  Without NVVGPU_TEST_ALL some allocations are
  * left out.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What happens when the GPU's firmware fails, is late, hangs or crashes while it is
- * needed: the right errno, the right state, other vGPUs go on, and everything can be
+ * The firmware of the GPU fails, is late, hangs or crashes during each command: the
+ * errno and the state are right, other vGPUs are not affected, and everything can be
  * set up again.
  */
 #include <sys/eventfd.h>
@@ -704,7 +704,7 @@ TEST_F(removal, modules_unloaded_and_loaded)
 }
 
 /*
- * A reset while somebody else keeps the vGPU busy
+ * A reset while another process keeps the vGPU busy
  */
 FIXTURE(busy_reset) {
 	struct pf pf;
@@ -767,7 +767,7 @@ TEST_F(busy_reset, is_over_when_it_returns)
 }
 
 /*
- * Each command of a whole life, one after the other, goes wrong
+ * Each command in the life of a vGPU fails, one after the other
  */
 FIXTURE(sweep) {
 	struct pf pf;

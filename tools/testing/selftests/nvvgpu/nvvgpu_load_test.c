@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Many vGPUs at once: all VFs created, opened, exercised and closed in parallel, and
- * everybody doing anything in any order.
+ * Many vGPUs: all VFs are created, opened, used and closed in parallel, and several
+ * processes perform random actions.
  *
- * NVVGPU_TEST_SEED repeats a run whose order was chosen by chance; the seed of each
- * is printed.  NVVGPU_TEST_ALL makes everything take longer.
+ * NVVGPU_TEST_SEED repeats a random run; each run prints its seed.
+ * NVVGPU_TEST_ALL makes all runs longer.
  */
 #include <signal.h>
 #include <stdarg.h>
@@ -326,11 +326,11 @@ TEST_F_TIMEOUT(load, all_live_in_parallel_and_go_at_once, LOAD_TIMEOUT)
 }
 
 /*
- * Anything in any order.  What may be refused because of what others do is
- * refused with the errno that says so; what is done is done right.
+ * Random actions in random order.  An action may conflict with those of other
+ * processes, but then it must fail with the errno for that conflict.
  */
 
-/* Writes what an administrator might, and reads everything. */
+/* Performs the actions of an administrator, and reads all files. */
 static void admin_worker(struct shared *shared, struct report *report,
 			 const char *vf, const struct vgpu_type *type,
 			 __u32 seed)

@@ -1065,7 +1065,7 @@ TEST_F(arc, goes_where_the_uapi_says)
 }
 
 /*
- * Streams that are not to be taken
+ * Streams that must be refused
  */
 
 /* Write a stream to @b: return the error and the refused byte. */
@@ -1383,7 +1383,7 @@ TEST_F(migration, another_type_is_refused_and_the_source_unharmed)
 }
 
 /*
- * A firmware that fails
+ * Failures of the firmware
  */
 
 TEST_F(migration, failed_command_leaves_the_reported_state)
@@ -1732,8 +1732,8 @@ TEST_F(dmalog, page_requested_in_parts_is_reported_in_each)
 }
 
 /*
- * Ask for a part of what the GPU has as one, once that has been written, so that the
- * rest is to be kept.
+ * Request a part of a page that was written, so that the rest has to be kept for a
+ * later request.
  */
 static int ask_in_part(struct vdev *vdev)
 {

@@ -243,7 +243,7 @@ struct nvvgpu_mig_record *stream_record(const struct stream *stream,
  * log_start() - start the DMA log of a device
  * @vdev: the device
  * @ranges: of IOVAs
- * @nr: how many
+ * @nr: number of entries
  * @page_size: requested granularity, set to the actual one
  *
  * Return: 0 or a negative errno

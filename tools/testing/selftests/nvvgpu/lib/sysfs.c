@@ -213,7 +213,7 @@ static int pci_link(const char *bdf, const char *file, char *buf, size_t size)
 /**
  * pci_driver() - get the name of the driver of a device
  * @bdf: PCI name
- * @buf: where to
+ * @buf: destination
  * @size: of the buffer
  *
  * Return: 0 or a negative errno; -ENOENT if there is none.
@@ -573,7 +573,7 @@ int vf_creatable(const char *vf, unsigned int id)
 /**
  * vf_state() - read nvvgpu/state without its newline
  * @vf: PCI name
- * @buf: where to
+ * @buf: destination
  * @size: of the buffer
  *
  * Return: the length or a negative errno.

@@ -37,7 +37,7 @@ static int do_open(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Is this, whatever its name, a file of iommufd? */
+/* Check whether a file is one of iommufd, whatever its name. */
 static bool is_iommufd(int fd)
 {
 	struct iommu_vfio_ioas cmd = {
@@ -49,11 +49,11 @@ static bool is_iommufd(int fd)
 }
 
 /**
- * ioas_open() - make a new I/O address space
+ * ioas_open() - create an I/O address space
  * @ioas: to be filled in
- * @mode: what kind
+ * @mode: kind of address space
  *
- * Return: 0 or a negative errno; -EOPNOTSUPP where iommufd serves as the
+ * Return: 0 or a negative errno; -EOPNOTSUPP if iommufd serves as the
  * container of this kernel, so that there is no type 1.
  */
 int ioas_open(struct ioas *ioas, enum iommu_mode mode)
@@ -82,7 +82,7 @@ int ioas_open(struct ioas *ioas, enum iommu_mode mode)
 }
 
 /**
- * ioas_open_sibling() - make another IOAS in the same iommufd context
+ * ioas_open_sibling() - create another IOAS in the same iommufd context
  * @ioas: to be filled in
  * @other: an open one with IOMMU_IOMMUFD, which must be closed last
  *
@@ -110,7 +110,7 @@ int ioas_open_sibling(struct ioas *ioas, const struct ioas *other)
 }
 
 /**
- * ioas_close() - give an I/O address space back
+ * ioas_close() - free an I/O address space
  * @ioas: may have failed to open
  */
 void ioas_close(struct ioas *ioas)
@@ -130,10 +130,10 @@ void ioas_close(struct ioas *ioas)
 }
 
 /**
- * ioas_map() - let devices reach memory
- * @ioas: where
+ * ioas_map() - map memory for DMA
+ * @ioas: the address space
  * @vaddr: the memory, page aligned
- * @iova: the address that devices use
+ * @iova: DMA address
  * @len: bytes
  * @prot: PROT_READ and PROT_WRITE, from the device's point of view
  *
@@ -188,11 +188,11 @@ struct map_file {
 #define MAP_FILE_IOCTL	_IO(IOMMUFD_TYPE, 0x8f)
 
 /**
- * ioas_map_file() - let devices reach a dma-buf or a memfd
- * @ioas: where, with IOMMU_IOMMUFD
+ * ioas_map_file() - map a dma-buf or a memfd for DMA
+ * @ioas: the address space, with IOMMU_IOMMUFD
  * @fd: the file
  * @start: offset in the file
- * @iova: the address that devices use
+ * @iova: DMA address
  * @len: bytes
  * @prot: PROT_READ and PROT_WRITE, from the device's point of view
  *
@@ -220,8 +220,8 @@ int ioas_map_file(struct ioas *ioas, int fd, __u64 start, __u64 iova, __u64 len,
 }
 
 /**
- * ioas_unmap() - take memory away from devices
- * @ioas: where
+ * ioas_unmap() - unmap memory
+ * @ioas: the address space
  * @iova: first address of a mapping
  * @len: bytes
  *
@@ -253,13 +253,13 @@ int ioas_unmap(struct ioas *ioas, __u64 iova, __u64 len)
  * vdev_init() - prepare for vdev_bind()
  * @vdev: to be filled in
  * @bdf: PCI name, such as 0000:01:00.2
- * @ioas: what to open it with
+ * @ioas: address space of the device
  */
 void vdev_init(struct vdev *vdev, const char *bdf, struct ioas *ioas)
 {
 	char name[sizeof(vdev->bdf)];
 
-	/* @bdf may be the one of an earlier time. */
+	/* @bdf may point to @vdev->bdf. */
 	snprintf(name, sizeof(name), "%s", bdf);
 	memset(vdev, 0, sizeof(*vdev));
 	memcpy(vdev->bdf, name, sizeof(name));
@@ -269,10 +269,10 @@ void vdev_init(struct vdev *vdev, const char *bdf, struct ioas *ioas)
 }
 
 /**
- * vdev_cdev_open() - open a device's character device and nothing else
+ * vdev_cdev_open() - open only the character device of a device
  * @bdf: PCI name
  *
- * Return: a file descriptor or a negative errno; -ENOENT where the device is
+ * Return: a file descriptor or a negative errno; -ENOENT if the device is
  * not bound to a VFIO driver.
  */
 int vdev_cdev_open(const char *bdf)
@@ -319,7 +319,7 @@ static int group_open(const char *bdf, bool noiommu)
 }
 
 /**
- * vdev_group_open() - open a device's group and nothing else
+ * vdev_group_open() - open only the group of a device
  * @bdf: PCI name
  *
  * Return: a file descriptor or a negative errno.
@@ -367,11 +367,11 @@ static int group_bind(struct vdev *vdev)
 }
 
 /**
- * vdev_bind() - open a device without giving it any memory
+ * vdev_bind() - open a device without an address space
  * @vdev: from vdev_init()
  *
  * With a group this includes the container, which is attached from then on.
- * After a failure vdev_close() is still to be called.
+ * Call vdev_close() even after a failure.
  *
  * Return: 0 or a negative errno.
  */
@@ -399,7 +399,7 @@ int vdev_bind(struct vdev *vdev)
 }
 
 /**
- * vdev_attach() - let a device do DMA in an IOAS; a second time replaces the first
+ * vdev_attach() - attach a device to an IOAS, or replace the current one
  * @vdev: bound, with IOMMU_IOMMUFD
  * @pt_id: of an IOAS or a HWPT
  *
@@ -416,7 +416,7 @@ int vdev_attach(struct vdev *vdev, __u32 pt_id)
 }
 
 /**
- * vdev_detach() - take all memory away from a device
+ * vdev_detach() - detach a device from its IOAS
  * @vdev: attached, with IOMMU_IOMMUFD
  *
  * Return: 0 or a negative errno.
@@ -431,10 +431,10 @@ int vdev_detach(struct vdev *vdev)
 }
 
 /**
- * vdev_open() - open a device and let it do DMA
+ * vdev_open() - open a device and attach it to an address space
  * @vdev: to be filled in
  * @bdf: PCI name
- * @ioas: what to open it with
+ * @ioas: address space of the device
  *
  * Return: 0 or a negative errno; everything is closed again after a failure.
  */
@@ -478,12 +478,12 @@ void vdev_close(struct vdev *vdev)
 }
 
 /**
- * vdev_ioctl() - any ioctl of a device
+ * vdev_ioctl() - call an ioctl of a device
  * @vdev: a bound device
  * @request: VFIO_DEVICE_*
  * @arg: of the request
  *
- * Return: what the ioctl returns, or a negative errno.
+ * Return: the result of the ioctl, or a negative errno.
  */
 int vdev_ioctl(const struct vdev *vdev, unsigned long request, void *arg)
 {
@@ -493,7 +493,7 @@ int vdev_ioctl(const struct vdev *vdev, unsigned long request, void *arg)
 /**
  * vdev_feature() - VFIO_DEVICE_FEATURE
  * @vdev: an open device
- * @flags: VFIO_DEVICE_FEATURE_*, the feature and what to do with it
+ * @flags: VFIO_DEVICE_FEATURE_*, the feature and the operation
  * @data: of the feature, in and out
  * @len: of @data
  *
@@ -584,7 +584,7 @@ static int region_pos(const struct vdev *vdev, unsigned int region,
  * @vdev: an open device
  * @region: index
  * @offset: in the region, not checked here
- * @buf: where to
+ * @buf: destination
  * @len: bytes
  *
  * Return: bytes read or a negative errno.
@@ -609,7 +609,7 @@ int vdev_read(const struct vdev *vdev, unsigned int region, __u64 offset,
  * @vdev: an open device
  * @region: index
  * @offset: in the region, not checked here
- * @buf: where from
+ * @buf: source
  * @len: bytes
  *
  * Return: bytes written or a negative errno.
@@ -708,7 +708,7 @@ int vdev_map_bar(struct vdev *vdev, unsigned int bar)
 }
 
 /**
- * vdev_try_mmap() - map a piece of a region and unmap it again
+ * vdev_try_mmap() - map a range of a region and unmap it again
  * @vdev: an open device
  * @region: index
  * @offset: in the region, not checked here
@@ -752,7 +752,7 @@ struct feature_dma_buf {
  * @vdev: an open device
  * @region: index
  * @ranges: of the region, not checked here
- * @nr: how many
+ * @nr: number of entries
  *
  * Return: a file descriptor or a negative errno.
  */
@@ -845,7 +845,7 @@ int vdev_set_irq(const struct vdev *vdev, unsigned int index, int eventfd)
 }
 
 /**
- * vdev_msix_enable() - make eventfds for the first MSI-X vectors
+ * vdev_msix_enable() - connect eventfds to the first MSI-X vectors
  * @vdev: an open device
  * @nr: number of vectors, at most VDEV_MAX_IRQS
  *
@@ -900,10 +900,10 @@ int vdev_msix_disable(struct vdev *vdev)
 }
 
 /**
- * irq_wait_any() - wait for one of several eventfds, and leave all as they are
+ * irq_wait_any() - wait for one of several eventfds, without clearing it
  * @eventfds: not blocking
  * @nr: number of @eventfds, at most VDEV_MAX_IRQS
- * @timeout_ms: 0 only looks, negative waits for ever
+ * @timeout_ms: 0 does not wait, negative waits forever
  *
  * Return: true if one of them is signalled.
  */
@@ -923,9 +923,9 @@ bool irq_wait_any(const int *eventfds, unsigned int nr, int timeout_ms)
 /**
  * irq_wait() - wait for an eventfd and clear it
  * @eventfd: not blocking
- * @timeout_ms: 0 only looks, negative waits for ever
+ * @timeout_ms: 0 does not wait, negative waits forever
  *
- * Return: how often it was signalled, 0 after the time.
+ * Return: the number of signals, 0 after the time-out.
  */
 int irq_wait(int eventfd, int timeout_ms)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Counting what the driver does without being asked: work items, timers and
+ * Count the activity of an idle driver: work items, timers and
  * interrupts, as the kernel traces them.
  */
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #include "wakeups.h"
 
-/* Of its own, so that it disturbs no other trace */
+/* A separate instance, to keep other traces unchanged */
 #define TRACE	"/sys/kernel/tracing/instances/nvvgpu_wakeups"
 
 static const char * const events[] = {
@@ -37,7 +37,7 @@ static int write_file(const char *path, const char *text)
 }
 
 /**
- * wakeups_begin() - begin to count
+ * wakeups_begin() - start to count
  *
  * Return: 0, undone by wakeups_end(); -ENOENT if the kernel cannot trace; or
  * another negative errno.
@@ -58,9 +58,9 @@ int wakeups_begin(void)
 }
 
 /**
- * wakeups_end() - end counting
+ * wakeups_end() - stop to count
  *
- * Return: how often the project's modules have run, and the interrupts of VFIO
+ * Return: number of times that the project's modules ran, and of interrupts of VFIO
  * devices; or a negative errno.
  */
 int wakeups_end(void)

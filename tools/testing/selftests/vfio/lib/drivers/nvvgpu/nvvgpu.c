@@ -14,14 +14,14 @@
 
 #include <libvfio.h>
 
-/* What a vGPU whose type poses as QEMU's bochs-display shows */
+/* Device id of the type with the PCI ids of QEMU's bochs-display */
 #define NVVGPU_BOCHS_DEVICE_ID	0x1111
 
 /* One descriptor is one copy. */
 #define NVVGPU_RING_SIZE	512
 /*
- * A descriptor may be of any length.  This bounds the time of a storm of
- * NVVGPU_RING_SIZE of them on an engine made of software.
+ * A descriptor may have any length.  This limits the time of NVVGPU_RING_SIZE
+ * descriptors, as the emulated engine is slow.
  */
 #define NVVGPU_MAX_COPY		SZ_1M
 
