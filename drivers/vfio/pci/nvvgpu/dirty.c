@@ -255,7 +255,7 @@ static int nvvgpu_dirty_fetch(struct nvvgpu *vgpu, u64 at, u64 iova, u64 last,
 	if (ret) {
 		/* The back-end may have cleared it, so later reports are wrong. */
 		log->lost = true;
-		return nvvgpu_fail(vgpu, ret, "cannot read the log of DMA");
+		return nvvgpu_fail(vgpu, ret, "cannot read the DMA log");
 	}
 
 	return 1;

@@ -194,7 +194,7 @@ int nvvgpu_op_create(struct nvvgpu *vgpu, u32 type, u32 *placement)
 	if (ret)
 		return ret;
 	if (!vgpu->handle) {
-		dev_err(nvvgpu_dev(vgpu), "back-end %s: a vGPU without a handle\n",
+		dev_err(nvvgpu_dev(vgpu), "back-end %s: create returned no handle\n",
 			vgpu->backend->table.name);
 		return -EPROTO;
 	}

@@ -193,7 +193,7 @@ static ssize_t placement_id_store(struct device *dev,
 
 	if (vgpu->type.id)
 		return nvvgpu_fail(vgpu, -EPERM,
-				   "cannot place: the VF has a vGPU of type %u",
+				   "cannot set the placement: the VF has a vGPU of type %u",
 				   vgpu->type.id);
 	vgpu->settings->placement = placement < 0 ? NVVGPU_PLACEMENT_ANY :
 						    placement;

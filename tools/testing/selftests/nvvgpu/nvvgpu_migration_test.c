@@ -1553,7 +1553,7 @@ TEST_F(migration, crashed_vgpu_loads_no_more_state)
 }
 
 /*
- * The log of DMA
+ * The DMA log
  */
 
 #define LOG_PAGES	(USER_LEN / PAGE)

@@ -20,7 +20,7 @@ static int emu_identify(struct emu_dev *emu)
 				     "not a physical function with SR-IOV\n");
 	if (pci_sriov_get_totalvfs(pdev) > NVVGPU_EMU_MAX_VFS)
 		return dev_err_probe(&pdev->dev, -ENODEV,
-				     "more than %u VFs\n", NVVGPU_EMU_MAX_VFS);
+				     "device supports more than %u VFs\n", NVVGPU_EMU_MAX_VFS);
 	if (pci_resource_len(pdev, NVVGPU_EMU_PF_BAR_REGS) <
 	    NVVGPU_EMU_PF_REGS_SIZE)
 		return dev_err_probe(&pdev->dev, -ENODEV,
@@ -88,7 +88,7 @@ static int emu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	err = emu_fw_init(emu);
 	if (err)
 		return dev_err_probe(dev, err,
-				     "no rings or interrupts for the firmware\n");
+				     "failed to set up rings and interrupts of the firmware\n");
 
 	err = emu_fw_start(emu);
 	if (err)

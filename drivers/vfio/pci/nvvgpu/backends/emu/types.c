@@ -60,11 +60,11 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 
 	info->class = emu_class(raw->vgpu_class);
 	if (info->class == NVVGPU_NR_CLASSES)
-		return "unknown class";
+		return "invalid class";
 
 	memcpy(info->name, raw->name, sizeof(info->name));
 	if (!nvvgpu_type_name_valid(info->name))
-		return "bad name";
+		return "invalid name";
 
 	info->fb_bytes = le64_to_cpu(raw->fb_bytes);
 	info->max_instances = le32_to_cpu(raw->max_instances);
@@ -72,14 +72,14 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 	if (!info->fb_bytes || rest || !info->max_instances ||
 	    check_mul_overflow(info->fb_bytes, info->max_instances, &total) ||
 	    total > vram_bytes)
-		return "impossible framebuffer";
+		return "invalid framebuffer";
 	if (info->fb_bytes > EMU_MAX_FB_BYTES)
 		return "framebuffer too large";
 
 	/* The aperture must not reach beyond the framebuffer. */
 	if (!is_power_of_2(bar0_bytes) || bar0_bytes < PAGE_SIZE ||
 	    bar0_bytes > NVVGPU_EMU_VF_FB_SIZE || bar0_bytes > info->fb_bytes)
-		return "impossible aperture";
+		return "invalid aperture";
 	info->bar_bytes[NVVGPU_EMU_VF_BAR_FB] = bar0_bytes;
 
 	info->heads = le32_to_cpu(raw->heads);
@@ -87,11 +87,11 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 	info->max_height = le32_to_cpu(raw->max_height);
 	if (info->heads > EMU_MAX_HEADS || info->max_width > EMU_MAX_PIXELS ||
 	    info->max_height > EMU_MAX_PIXELS)
-		return "impossible display";
+		return "invalid display";
 
 	info->class_code = le32_to_cpu(raw->class_code);
 	if (info->class_code > EMU_MAX_CLASS_CODE)
-		return "impossible PCI class";
+		return "invalid PCI class";
 
 	info->weight = le32_to_cpu(raw->weight);
 	info->vendor = le16_to_cpu(raw->vendor);

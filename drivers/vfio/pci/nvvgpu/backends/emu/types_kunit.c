@@ -68,12 +68,12 @@ static void types_names(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		memset(raw.name, 0, sizeof(raw.name));
 		strscpy(raw.name, bad[i], sizeof(raw.name));
-		KUNIT_EXPECT_STREQ_MSG(test, parse(&raw), "bad name", "'%s'",
+		KUNIT_EXPECT_STREQ_MSG(test, parse(&raw), "invalid name", "'%s'",
 				       bad[i]);
 	}
 
 	memset(raw.name, 'x', sizeof(raw.name));
-	KUNIT_EXPECT_STREQ(test, parse(&raw), "bad name");
+	KUNIT_EXPECT_STREQ(test, parse(&raw), "invalid name");
 	raw.name[sizeof(raw.name) - 1] = '\0';
 	KUNIT_EXPECT_NULL(test, parse(&raw));
 }
@@ -89,35 +89,35 @@ static void types_refused(struct kunit *test)
 {
 	expect_refused(test, "id 0", id, 0);
 
-	expect_refused(test, "unknown class", vgpu_class[0], 'X');
-	expect_refused(test, "unknown class", vgpu_class[0], 0);
-	expect_refused(test, "unknown class", vgpu_class[1], 'Q');
+	expect_refused(test, "invalid class", vgpu_class[0], 'X');
+	expect_refused(test, "invalid class", vgpu_class[0], 0);
+	expect_refused(test, "invalid class", vgpu_class[1], 'Q');
 
-	expect_refused(test, "impossible framebuffer", fb_bytes, 0);
-	expect_refused(test, "impossible framebuffer", fb_bytes,
+	expect_refused(test, "invalid framebuffer", fb_bytes, 0);
+	expect_refused(test, "invalid framebuffer", fb_bytes,
 		       cpu_to_le64(SZ_2G + 1));
-	expect_refused(test, "impossible framebuffer", fb_bytes,
+	expect_refused(test, "invalid framebuffer", fb_bytes,
 		       cpu_to_le64(SZ_2G + TEST_GRANULE));
-	expect_refused(test, "impossible framebuffer", fb_bytes,
+	expect_refused(test, "invalid framebuffer", fb_bytes,
 		       cpu_to_le64(1ULL << 63));
-	expect_refused(test, "impossible framebuffer", max_instances, 0);
-	expect_refused(test, "impossible framebuffer", max_instances,
+	expect_refused(test, "invalid framebuffer", max_instances, 0);
+	expect_refused(test, "invalid framebuffer", max_instances,
 		       cpu_to_le32(3));
 
-	expect_refused(test, "impossible aperture", bar0_bytes, 0);
-	expect_refused(test, "impossible aperture", bar0_bytes,
+	expect_refused(test, "invalid aperture", bar0_bytes, 0);
+	expect_refused(test, "invalid aperture", bar0_bytes,
 		       cpu_to_le64(SZ_64M + PAGE_SIZE));
-	expect_refused(test, "impossible aperture", bar0_bytes,
+	expect_refused(test, "invalid aperture", bar0_bytes,
 		       cpu_to_le64(PAGE_SIZE / 2));
-	expect_refused(test, "impossible aperture", bar0_bytes,
+	expect_refused(test, "invalid aperture", bar0_bytes,
 		       cpu_to_le64(2ULL * NVVGPU_EMU_VF_FB_SIZE));
-	expect_refused(test, "impossible aperture", fb_bytes,
+	expect_refused(test, "invalid aperture", fb_bytes,
 		       cpu_to_le64(TEST_GRANULE));
 
-	expect_refused(test, "impossible display", heads, cpu_to_le32(~0));
-	expect_refused(test, "impossible display", max_width, cpu_to_le32(~0));
-	expect_refused(test, "impossible display", max_height, cpu_to_le32(~0));
-	expect_refused(test, "impossible PCI class", class_code,
+	expect_refused(test, "invalid display", heads, cpu_to_le32(~0));
+	expect_refused(test, "invalid display", max_width, cpu_to_le32(~0));
+	expect_refused(test, "invalid display", max_height, cpu_to_le32(~0));
+	expect_refused(test, "invalid PCI class", class_code,
 		       cpu_to_le32(0x1000000));
 }
 

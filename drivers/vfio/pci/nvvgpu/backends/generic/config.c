@@ -505,7 +505,7 @@ static struct config_group *types_make_group(struct config_group *group,
 	if (kstrtou32(name, 10, &id) || !id || id > INT_MAX ||
 	    snprintf(spelt, sizeof(spelt), "%u", id) != strlen(name))
 		return ERR_PTR(generic_refuse(generic_pf_name(pf), -EINVAL,
-					      "types/%s is no number from 1 to %d",
+					      "types/%s is not a number from 1 to %d",
 					      name, INT_MAX));
 
 	type = type_add(pf, name, id, false);

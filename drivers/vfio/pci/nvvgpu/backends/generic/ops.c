@@ -99,7 +99,7 @@ static int generic_check_vf(struct generic_type *type, struct pci_dev *pdev)
 	u32 table;
 
 	if (pcie_reset_flr(pdev, PCI_RESET_PROBE)) {
-		pci_warn(pdev, "cannot be reset between two users\n");
+		pci_warn(pdev, "VF cannot be reset, which is required between two users\n");
 		return -EOPNOTSUPP;
 	}
 
@@ -110,7 +110,7 @@ static int generic_check_vf(struct generic_type *type, struct pci_dev *pdev)
 	if (bar < NVVGPU_MAX_BARS &&
 	    (type->hidden & BIT(bar) || type->info.bar_bytes[bar])) {
 		pci_warn(pdev,
-			 "type %u: BAR %u holds the MSI-X table and can only be whole\n",
+			 "type %u: BAR %u has the MSI-X table and must be whole\n",
 			 type->info.id, bar);
 		return -EOPNOTSUPP;
 	}

@@ -42,7 +42,7 @@ static struct pci_dev *generic_find_pf(const char *name)
 	if (sscanf(name, "%x:%x:%x.%x", &domain, &bus, &slot, &func) != 4 ||
 	    bus > 0xff || slot > 0x1f || func > 7)
 		return ERR_PTR(generic_refuse(name, -EINVAL,
-					      "is no PCI name such as 0000:01:00.0"));
+					      "is not a PCI name such as 0000:01:00.0"));
 
 	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, func));
 	if (!pdev)
@@ -55,7 +55,7 @@ static struct pci_dev *generic_find_pf(const char *name)
 	if (!pdev->is_physfn) {
 		pci_dev_put(pdev);
 		return ERR_PTR(generic_refuse(name, -EOPNOTSUPP,
-					      "is no SR-IOV physical function"));
+					      "is not an SR-IOV physical function"));
 	}
 
 	return pdev;
