@@ -36,6 +36,18 @@ static void vm_read(struct vf *vf)
 	}
 }
 
+/* Cut off ' vm="name"', which a back-end that knows the name adds. */
+static void vm_cut(char *owner, struct vf *vf)
+{
+	char *vm = strstr(owner, " vm=\"");
+
+	if (!vm)
+		return;
+	*vm = '\0';
+	vm += strlen(" vm=\"");
+	snprintf(vf->vm, sizeof(vf->vm), "%.*s", (int)strcspn(vm, "\""), vm);
+}
+
 /* Only root can read the owner. */
 void owner_read(struct vf *vf)
 {
@@ -47,10 +59,11 @@ void owner_read(struct vf *vf)
 	if (file_read(buf, sizeof(buf), PCI_DEVICES "/%s/nvvgpu/owner",
 		      vf->bdf) <= 0)
 		return;
+	vm_cut(buf, vf);
 	vf->pid = strtol(buf, &end, 10);
 	snprintf(vf->command, sizeof(vf->command), "%.*s", NAME_LEN - 1,
 		 *end == ' ' ? end + 1 : end);
 	/* The number of a process that has ended may be somebody else's by now. */
-	if (!strstr(vf->command, " (ended)"))
+	if (!vf->vm[0] && !strstr(vf->command, " (ended)"))
 		vm_read(vf);
 }
