@@ -4,7 +4,6 @@
  * differ from the headers that the device was compiled with.
  */
 #include "qemu/osdep.h"
-#include "qemu/error-report.h"
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "hw/pci/pci_device.h"
@@ -57,9 +56,10 @@ static void check_size(const char *type, size_t expected)
     const size_t size = instance_size(type);
 
     if (size != expected) {
-        error_report("nvvgpu-emu: %s has %zu bytes in this QEMU, but %zu in "
-                     "the headers the device was built with; rebuild the "
-                     "device for this QEMU", type, size, expected);
+        /* error_report() needs the monitor, which is not initialized yet. */
+        fprintf(stderr, "nvvgpu-emu: %s has %zu bytes in this QEMU, but %zu "
+                "in the headers the device was built with; rebuild the "
+                "device for this QEMU\n", type, size, expected);
         exit(EXIT_FAILURE);
     }
 }
