@@ -6,6 +6,44 @@
 
 set -euo pipefail
 
+# watch_run PID...: wait until one of the processes ends. Then end all processes that have
+# this NVVGPU_RUN in their environment: TERM lets them remove their files, KILL ends those
+# that have not ended after five seconds.
+watch_run() {
+	local pid stat nap pids signal=TERM run=$NVVGPU_RUN i
+	unset NVVGPU_RUN # for grep
+	exec {nap}<> <(:)
+	while :; do
+		for pid; do
+			# The state follows the name, which may have blanks.
+			read -r stat <"/proc/$pid/stat" && [[ ${stat##*) } != Z* ]] || break 2
+		done
+		read -rt 1 -u "$nap" || true
+	done
+	for ((i = 0; i < 100; i++)); do
+		mapfile -t pids < <(grep -lzsxF "NVVGPU_RUN=$run" /proc/[0-9]*/environ | grep -o '[0-9]*')
+		((${#pids[@]})) || break
+		((i < 25)) || signal=KILL
+		((i > 0 && i < 25)) || kill -"$signal" "${pids[@]}" || true
+		read -rt 0.2 -u "$nap" || true
+	done
+}
+
+# The first script of a run leaves no process behind, however it ends: it starts
+# watch_run() in a process group of its own. A run that make has started also ends with
+# make, which may have started the script through a shell. Start the script again, so that
+# its own forks have NVVGPU_RUN in their environment, too.
+if [[ -z ${NVVGPU_RUN-} ]]; then
+	export NVVGPU_RUN=$$-$EPOCHSECONDS
+	watched=($$ ${MAKELEVEL:+$PPID})
+	[[ -z ${MAKELEVEL-} || $(</proc/$PPID/comm) == *make ]] ||
+		watched+=("$(awk '/^PPid:/ { print $2 }' "/proc/$PPID/status")")
+	set -m
+	watch_run "${watched[@]}" </dev/null >/dev/null 2>&1 &
+	set +m
+	exec "$BASH" "$0" "$@"
+fi
+
 LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 TOP=$(dirname "$LAB")
 CACHE=${NVVGPU_CACHE:-${XDG_CACHE_HOME:-${HOME:?"set HOME or NVVGPU_CACHE"}/.cache}/nvvgpu}
