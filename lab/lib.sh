@@ -193,14 +193,17 @@ prune() {
 # explain LOG: die with one line if the cause of a failure is known, or with the tail of
 # the log
 explain() {
-	if grep -q 'No space left on device' "$1"; then
+	# The log may be incomplete if the disk is full.
+	if grep -q 'No space left on device' "$1" || (($(df -Pk "$CACHE" | awk 'NR == 2 { print $4 }') < 1024)); then
 		die "the disk of $CACHE is full; make room or set NVVGPU_CACHE to another disk (log: $1)"
-	elif grep -qE 'NO_PUBKEY|not signed|unable to find keyring' "$1"; then
+	elif grep -qE 'NO_PUBKEY|unable to find keyring' "$1"; then
 		die "the mirror's signature cannot be checked; install a newer debian-archive-keyring (log: $1)"
 	elif grep -q '404 *Not Found' "$1"; then
-		die "the Debian mirror lacks a file that its index lists, $(grep -oE '[^/]+\.(deb|dsc|xz) +404' "$1" | cut -d' ' -f1 | head -n 1): wait until it is up to date, or set NVVGPU_MIRROR to another (log: $1)"
+		die "the Debian mirror lacks a file that its index lists, $(grep -oE '[^/]+\.(deb|dsc|xz) +404' "$1" | sed -n '1{s/ .*//;s/%2b/+/g;s/%7e/~/g;p}'): wait until it is up to date, or set NVVGPU_MIRROR to another (log: $1)"
 	elif grep -qE 'Could not (resolve|connect)|Temporary failure resolving|Failed to fetch|Connection (failed|timed out|refused)|Unable to connect|Network is unreachable' "$1"; then
 		die "the Debian mirror cannot be reached: $(grep -oE '(https?|ftp)://[^/ ]+' "$1" | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }'); check the network or set NVVGPU_MIRROR (log: $1)"
+	elif grep -q 'is not signed' "$1"; then
+		die "the mirror does not have all suites, or their signature cannot be checked; set NVVGPU_MIRROR to another (log: $1)"
 	fi
 	tail -n 25 "$1" >&2
 	die "failed; see the log: $1"
