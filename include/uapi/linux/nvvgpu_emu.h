@@ -205,7 +205,13 @@ struct nvvgpu_emu_msg {
  *       receives one bit per page, set for those pages, bit 0 of byte 0 first.
  */
 #define NVVGPU_EMU_CMD_USED		21
-#define NVVGPU_EMU_CMD_LAST		21
+/*
+ * SET_EDID, since 1.2: buffer = EDID block of the monitor on the first display, a
+ *       multiple of 128 bytes up to EDID_SIZE; the rest of the EDID window reads as
+ *       zero.  An empty buffer unplugs the monitor.  START restores the type's own.
+ */
+#define NVVGPU_EMU_CMD_SET_EDID		22
+#define NVVGPU_EMU_CMD_LAST		22
 
 /* Events */
 #define NVVGPU_EMU_EVENT_CRASHED	0x100	/* res[0] = error code; DELETE the vGPU */
@@ -213,6 +219,7 @@ struct nvvgpu_emu_msg {
 #define NVVGPU_EMU_EVENT_GUEST_UP	0x102	/* GUEST has changed to 1 */
 #define NVVGPU_EMU_EVENT_GUEST_DOWN	0x103	/* GUEST has changed to 0 */
 #define NVVGPU_EMU_EVENT_DISPLAY	0x104	/* the display mode has changed */
+#define NVVGPU_EMU_EVENT_FLIP		0x105	/* since 1.2: only the plane's offset has */
 
 /**
  * struct nvvgpu_emu_type - properties of a vGPU type

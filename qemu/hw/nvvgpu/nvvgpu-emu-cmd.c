@@ -628,6 +628,29 @@ static uint32_t nvvgpu_cmd_display(NvvgpuState *s, NvvgpuVgpu *v,
     return nvvgpu_fw_write(s, sizeof(raw), v->edid, sizeof(v->edid));
 }
 
+static uint32_t nvvgpu_cmd_set_edid(NvvgpuState *s, NvvgpuVgpu *v,
+                                    const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    uint8_t edid[NVVGPU_EMU_EDID_SIZE] = {};
+    uint32_t status;
+
+    if (!v->type->heads) {
+        return NVVGPU_EMU_ERR_UNSUPPORTED;
+    }
+    if (v->state != NVVGPU_STARTED) {
+        return NVVGPU_EMU_ERR_STATE;
+    }
+    if (cmd->len > sizeof(edid) || cmd->len % 128) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+    status = nvvgpu_fw_read(s, 0, edid, cmd->len);
+    if (!status) {
+        memcpy(v->edid, edid, sizeof(edid));
+    }
+
+    return status;
+}
+
 /*
  * Dispatch
  */
@@ -667,6 +690,7 @@ static const struct {
     CMD(STATS, stats, VGPU | NVVGPU_CMD_CRASHED),
     CMD(DISPLAY, display, VGPU),
     CMD(USED, used, VGPU),
+    CMD_DASH(SET_EDID, "set-edid", set_edid, VGPU),
 #undef VGPU
 #undef CMD_DASH
 #undef CMD

@@ -16,16 +16,14 @@
 #define NVVGPU_QEXT_LITTLE      0x1e1e1e1e
 #define NVVGPU_DISPLAY_MIN      64
 
-void nvvgpu_display_init(NvvgpuVgpu *v)
+void nvvgpu_display_default_edid(NvvgpuVgpu *v)
 {
     const NvvgpuType *type = v->type;
 
-    memset(v->dispi, 0, sizeof(v->dispi));
-    memset(&v->plane, 0, sizeof(v->plane));
     memset(v->edid, 0, sizeof(v->edid));
 
     if (type->heads) {
-        /* Depends on the type only: the EDID must not change in a migration */
+        /* Depends on the type only: migration does not move the EDID */
         qemu_edid_info info = {
             .vendor = "NVE",
             /* without the "NVIDIA " prefix */
@@ -38,6 +36,13 @@ void nvvgpu_display_init(NvvgpuVgpu *v)
 
         qemu_edid_generate(v->edid, sizeof(v->edid), &info);
     }
+}
+
+void nvvgpu_display_init(NvvgpuVgpu *v)
+{
+    memset(v->dispi, 0, sizeof(v->dispi));
+    memset(&v->plane, 0, sizeof(v->plane));
+    nvvgpu_display_default_edid(v);
 }
 
 void nvvgpu_display_reset(NvvgpuVgpu *v)
@@ -83,12 +88,13 @@ void nvvgpu_display_update(NvvgpuVgpu *v)
 
     nvvgpu_display_plane(v, &v->plane);
 
-    /* A change of the offset alone is a page flip, not a mode change */
     if (v->plane.enabled != old.enabled || v->plane.width != old.width ||
         v->plane.height != old.height || v->plane.stride != old.stride ||
         v->plane.bpp != old.bpp) {
         nvvgpu_fw_event(v, NVVGPU_PENDING_DISPLAY, NVVGPU_EMU_EVENT_DISPLAY,
                         0, 0);
+    } else if (v->plane.offset != old.offset) {
+        nvvgpu_fw_event(v, NVVGPU_PENDING_FLIP, NVVGPU_EMU_EVENT_FLIP, 0, 0);
     }
 }
 

@@ -70,6 +70,7 @@ void nvvgpu_vgpu_start(NvvgpuVgpu *v, char *params)
     v->params = params;
     v->state = NVVGPU_STARTED;
     v->suspended = 0;
+    nvvgpu_display_default_edid(v);
 }
 
 void nvvgpu_vgpu_stop(NvvgpuVgpu *v)

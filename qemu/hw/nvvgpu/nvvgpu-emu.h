@@ -171,6 +171,7 @@ enum {
     NVVGPU_PENDING_FAULT,
     NVVGPU_PENDING_GUEST,
     NVVGPU_PENDING_DISPLAY,
+    NVVGPU_PENDING_FLIP,
     NVVGPU_PENDING_NUM,
 };
 
@@ -422,6 +423,7 @@ uint32_t nvvgpu_engine_check(const NvvgpuDesc *d);
 
 void nvvgpu_display_init(NvvgpuVgpu *v);
 void nvvgpu_display_reset(NvvgpuVgpu *v);
+void nvvgpu_display_default_edid(NvvgpuVgpu *v);
 /* Recompute the plane after a change of dispi[] */
 void nvvgpu_display_update(NvvgpuVgpu *v);
 uint64_t nvvgpu_display_read(NvvgpuVgpu *v, hwaddr addr, unsigned int size);

@@ -1780,6 +1780,9 @@ static void test_display(void)
 
     /* A page flip is no mode change; a plane that does not fit is disabled */
     dispi(g, 0, 9, 768);
+    g_assert_cmpuint(fw_events(g), ==, 1);
+    g_assert_cmphex(le16_to_cpu(g->event.opcode), ==, NVVGPU_EMU_EVENT_FLIP);
+    dispi(g, 0, 9, 768);
     g_assert_cmpuint(fw_events(g), ==, 0);
     dispi(g, 0, 9, 65535);
     fw_ok(g, NVVGPU_EMU_CMD_DISPLAY, 0, 0, 0, 0, len);
@@ -1795,6 +1798,54 @@ static void test_display(void)
     fw_create(g, 1, 1304);
     fw_expect(g, ERR_UNSUPPORTED, NVVGPU_EMU_CMD_DISPLAY, 1, 0, 0, 0, len);
     g_assert_cmphex(qtest_readw(g->qts, VF_REGS(1) + 0x500), ==, 0);
+    fw_ok(g, NVVGPU_EMU_CMD_START, 1, 0, 0, 0, 0);
+    fw_expect(g, ERR_UNSUPPORTED, NVVGPU_EMU_CMD_SET_EDID, 1, 0, 0, 0, 0);
+    gpu_free(g);
+}
+
+/* Whether the guest sees this EDID, and zeroes behind it */
+static bool sees_edid(Gpu *g, const uint8_t *edid, size_t len)
+{
+    for (unsigned int i = 0; i < NVVGPU_EMU_EDID_SIZE; i++) {
+        if (qtest_readb(g->qts, VF_REGS(0) + i) != (i < len ? edid[i] : 0)) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+static void test_monitor(void)
+{
+    Gpu *g = gpu_up("", 4);
+    uint8_t edid[NVVGPU_EMU_EDID_SIZE], first[NVVGPU_EMU_EDID_SIZE];
+
+    fw_create(g, 0, 1401);
+    for (unsigned int i = 0; i < sizeof(edid); i++) {
+        edid[i] = i + 1;
+        first[i] = qtest_readb(g->qts, VF_REGS(0) + i);
+    }
+    qtest_memwrite(g->qts, BUF, edid, sizeof(edid));
+    fw_expect(g, ERR_STATE, NVVGPU_EMU_CMD_SET_EDID, 0, 0, 0, 0, 128);
+    fw_ok(g, NVVGPU_EMU_CMD_START, 0, 0, 0, 0, 0);
+
+    fw_ok(g, NVVGPU_EMU_CMD_SET_EDID, 0, 0, 0, 0, 256);
+    g_assert_true(sees_edid(g, edid, 256));
+    fw_ok(g, NVVGPU_EMU_CMD_SET_EDID, 0, 0, 0, 0, 128);
+    g_assert_true(sees_edid(g, edid, 128));
+    fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_SET_EDID, 0, 0, 0, 0, 127);
+    fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_SET_EDID, 0, 0, 0, 0, 384);
+    g_assert_true(sees_edid(g, edid, 128));
+
+    /* It stays over resets, and goes with the user */
+    flr(g, VF(0));
+    fw_ok(g, NVVGPU_EMU_CMD_RESET, 0, 0, 0, 0, 0);
+    g_assert_true(sees_edid(g, edid, 128));
+    fw_ok(g, NVVGPU_EMU_CMD_SET_EDID, 0, 0, 0, 0, 0);
+    g_assert_true(sees_edid(g, edid, 0));
+    fw_ok(g, NVVGPU_EMU_CMD_STOP, 0, 0, 0, 0, 0);
+    fw_ok(g, NVVGPU_EMU_CMD_START, 0, 0, 0, 0, 0);
+    g_assert_true(sees_edid(g, first, 256));
     gpu_free(g);
 }
 
@@ -1977,6 +2028,7 @@ int main(int argc, char **argv)
     qtest_add_func("/nvvgpu-emu/used", test_used);
     qtest_add_func("/nvvgpu-emu/dirty", test_dirty);
     qtest_add_func("/nvvgpu-emu/display", test_display);
+    qtest_add_func("/nvvgpu-emu/monitor", test_monitor);
     qtest_add_func("/nvvgpu-emu/hostile", test_hostile);
     qtest_add_func("/nvvgpu-emu/unplug", test_unplug);
     return g_test_run();
