@@ -231,6 +231,31 @@ struct nvvgpu_stat {
 };
 
 /**
+ * struct nvvgpu_plane - the picture that a vGPU displays
+ * @argsz: bytes that the front-end knows; set by it
+ * @drm_format: DRM_FORMAT_* of <drm/drm_fourcc.h>, linear
+ * @width: visible pixels of a line, at most the type's; 0 while the display is
+ *	   off, and then nothing else matters
+ * @height: visible lines, at most the type's
+ * @stride: bytes from one line to the next
+ * @bar: number of the BAR that holds the picture
+ * @offset: of the first pixel in this BAR, page aligned.  All lines lie in a
+ *	    piece of the BAR that the user may map
+ */
+struct nvvgpu_plane {
+	u32 argsz;
+	u32 drm_format;
+	u32 width;
+	u32 height;
+	u32 stride;
+	u32 bar;
+	u64 offset;
+};
+
+/* The longest EDID: a base block and one extension */
+#define NVVGPU_EDID_LEN			256
+
+/**
  * struct nvvgpu_backend_ops - operations of a back-end
  *
  * The table is constant and is checked when it is registered.  Operations marked
@@ -452,6 +477,26 @@ struct nvvgpu_backend_ops {
 	 * stays in error until it is deleted.
 	 */
 	int (*recover)(void *vgpu);
+
+	/**
+	 * @get_plane: optional, the display group begins here.  Fill in the
+	 * zeroed @plane with the picture on the first display of a started
+	 * vGPU.  Asked after NVVGPU_EVENT_DISPLAY and nvvgpu_backend_flip(),
+	 * some sixty times a second at most.
+	 */
+	int (*get_plane)(void *vgpu, struct nvvgpu_plane *plane);
+	/**
+	 * @get_edid: display group; copy the EDID of the monitor that a vGPU
+	 * has when it is started, at most @capacity bytes, which are
+	 * NVVGPU_EDID_LEN.  Returns its length.
+	 */
+	int (*get_edid)(void *vgpu, u8 *edid, size_t capacity);
+	/**
+	 * @set_edid: display group; replace the monitor of a started vGPU by
+	 * one with this EDID, which is well-formed and has no mode beyond the
+	 * type's, or unplug it if @length is 0.  Lasts until @stop.
+	 */
+	int (*set_edid)(void *vgpu, const u8 *edid, size_t length);
 };
 
 /**
@@ -462,7 +507,7 @@ struct nvvgpu_backend_ops {
  * @NVVGPU_EVENT_FAULT: a DMA of the vGPU was refused, or other work has failed
  * @NVVGPU_EVENT_GUEST_UP: the driver in the guest has started
  * @NVVGPU_EVENT_GUEST_DOWN: the driver in the guest has stopped
- * @NVVGPU_EVENT_DISPLAY: the mode of a display has changed
+ * @NVVGPU_EVENT_DISPLAY: the mode of a display has changed; @get_plane is called
  * @NVVGPU_EVENT_PLACEMENT: the placement of the vGPU has changed
  * @NVVGPU_NR_EVENTS: number of events, not one itself
  */
@@ -505,6 +550,7 @@ int nvvgpu_backend_unregister(struct nvvgpu_backend *backend);
 void nvvgpu_backend_free(struct nvvgpu_backend *backend);
 void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 			  const struct nvvgpu_event_info *info);
+void nvvgpu_backend_flip(struct nvvgpu_backend *backend, unsigned int vf);
 struct pci_dev *nvvgpu_backend_get_vf(struct pci_dev *pf, unsigned int vf);
 
 #endif /* _LINUX_NVVGPU_BACKEND_H */

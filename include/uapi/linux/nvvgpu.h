@@ -22,9 +22,12 @@
 /*
  * Device-specific regions
  *
- * There are none.  A vGPU has the regions of a PCI device, as reported by
- * VFIO_DEVICE_GET_REGION_INFO, and no region with a VFIO_REGION_TYPE.
+ * A vGPU has the regions of a PCI device, as reported by
+ * VFIO_DEVICE_GET_REGION_INFO.  A vGPU with a display has two more, of
+ * VFIO_REGION_TYPE_GFX: VFIO_REGION_SUBTYPE_GFX_EDID, and the plane, whose index
+ * VFIO_DEVICE_QUERY_GFX_PLANE returns.
  */
+#define NVVGPU_REGION_SUBTYPE_GFX_PLANE	0
 
 /*
  * Event records

@@ -389,6 +389,8 @@ static const char *nvvgpu_ops_flaw(const struct nvvgpu_backend_ops *ops)
 	if (!nvvgpu_whole(ops->dma_log_start, ops->dma_log_stop,
 			  ops->dma_log_read))
 		return "a DMA log operation is missing";
+	if (!nvvgpu_whole(ops->get_plane, ops->get_edid, ops->set_edid))
+		return "a display operation is missing";
 
 	return NULL;
 }
@@ -634,3 +636,28 @@ void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 	spin_unlock_irqrestore(&backend->pf->lock, flags);
 }
 EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_event, "NVVGPU");
+
+/**
+ * nvvgpu_backend_flip() - report that a display shows another piece of memory
+ * @backend: from nvvgpu_backend_register()
+ * @vf: number of the VF
+ *
+ * To be called when what get_plane fills in has changed, but for the mode, which
+ * has an event of its own.  It may be the guest that decides how often: reports
+ * that come faster than a viewer can show them are merged.  User space is not
+ * notified.
+ *
+ * Context: any but NMI, also from within an operation.
+ */
+void nvvgpu_backend_flip(struct nvvgpu_backend *backend, unsigned int vf)
+{
+	struct nvvgpu *vgpu;
+	unsigned long flags;
+
+	spin_lock_irqsave(&backend->pf->lock, flags);
+	list_for_each_entry(vgpu, &backend->pf->vgpus, node)
+		if (vgpu->vf == vf && vgpu->backend == backend)
+			nvvgpu_display_update(vgpu);
+	spin_unlock_irqrestore(&backend->pf->lock, flags);
+}
+EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_flip, "NVVGPU");

@@ -65,6 +65,8 @@ void nvvgpu_event_add(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
 	events->queue[events->nr++] = event;
 	events->last[event] = *info;
 
+	if (event == NVVGPU_EVENT_DISPLAY)
+		nvvgpu_display_update(vgpu);
 	if (event == NVVGPU_EVENT_CRASHED) {
 		cancel_delayed_work(&vgpu->event_work);
 		schedule_delayed_work(&vgpu->event_work, 0);

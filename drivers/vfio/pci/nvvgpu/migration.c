@@ -198,6 +198,7 @@ static struct file *nvvgpu_mig_set_state(struct vfio_device *core_vdev,
 			return ERR_PTR(-EINVAL);
 		}
 	}
+	nvvgpu_display_update(vgpu);
 
 	return file;
 }

@@ -31,6 +31,7 @@
  *                 nvvgpu_pfs_mutex
  *                   nvvgpu_pf::lock (leaf, also taken in interrupts)
  *                 nvvgpu::text_lock (leaf)
+ *               nvvgpu_display::lock (leaf)
  *
  * User memory is never touched under state_mutex: VFIO resets the device with
  * memory_lock held, which nests inside mmap_lock.
@@ -154,6 +155,43 @@ struct nvvgpu_dmabufs {
 };
 
 /**
+ * struct nvvgpu_display - the first display of a vGPU, as its user sees it
+ * @offered: the device has the regions of a display, stable while it is open
+ * @plane_region: index of the region that shows the plane
+ * @region_bytes: size of that region
+ * @watched: the user has looked at the display since it has opened the device;
+ *	until then the back-end is not asked for the plane
+ * @edid_known: the following are valid, protected by nvvgpu::state_mutex like
+ *	them
+ * @link_up: a monitor is plugged in
+ * @edid_len: bytes of @edid, as the user has set them
+ * @edid: of the monitor
+ * @edid_changed: the user has replaced the monitor that the back-end had
+ * @lock: protects @plane and @stale
+ * @plane: that the user may see, checked; zeroed while the display is blank
+ * @stale: mappings may show something else than the plane
+ * @work: asks the back-end for the plane
+ */
+struct nvvgpu_display {
+	bool offered;
+	u32 plane_region;
+	u64 region_bytes;
+	bool watched;
+
+	bool edid_known;
+	bool link_up;
+	u32 edid_len;
+	u8 edid[NVVGPU_EDID_LEN];
+	bool edid_changed;
+
+	spinlock_t lock; /* see above */
+	struct nvvgpu_plane plane;
+	bool stale;
+
+	struct delayed_work work;
+};
+
+/**
  * struct nvvgpu - the VFIO device of a VF that a back-end manages
  * @core: must be first, vfio-pci-core finds it through drvdata
  * @pf: PF of the VF, valid while the device is registered
@@ -184,6 +222,7 @@ struct nvvgpu_dmabufs {
  *	state_mutex, cleared without it
  * @log: DMA log of the vGPU, NULL while logging is inactive
  * @dmabufs: see there
+ * @display: of the vGPU
  * @event_work: handles @events
  * @events: protected by nvvgpu_pf::lock
  * @log_limit: limits the messages of the VF in the kernel's log
@@ -227,6 +266,7 @@ struct nvvgpu {
 	struct nvvgpu_log *log;
 
 	struct nvvgpu_dmabufs dmabufs;
+	struct nvvgpu_display display;
 
 	struct delayed_work event_work;
 	struct nvvgpu_events events;
@@ -274,6 +314,7 @@ void nvvgpu_notify_types(struct nvvgpu_pf *pf);
 #define NVVGPU_CAN_PLACEMENT	BIT(8)
 #define NVVGPU_CAN_RECOVER	BIT(9)
 #define NVVGPU_CAN_P2P		BIT(10)
+#define NVVGPU_CAN_DISPLAY	BIT(11)
 u32 nvvgpu_can(const struct nvvgpu_backend *backend);
 
 int nvvgpu_op_get_types(struct nvvgpu_backend *backend, u32 *ids);
@@ -312,6 +353,9 @@ int nvvgpu_op_dma_log_stop(struct nvvgpu *vgpu);
 int nvvgpu_op_dma_log_read(struct nvvgpu *vgpu, u64 iova, u64 length, u8 *bits);
 int nvvgpu_op_get_stats(struct nvvgpu *vgpu, struct nvvgpu_stat *stats);
 int nvvgpu_op_get_placement(struct nvvgpu *vgpu, u32 *placement);
+int nvvgpu_op_get_plane(struct nvvgpu *vgpu, struct nvvgpu_plane *plane);
+int nvvgpu_op_get_edid(struct nvvgpu *vgpu, u8 *edid);
+int nvvgpu_op_set_edid(struct nvvgpu *vgpu, const u8 *edid, size_t length);
 
 DEFINE_GUARD(nvvgpu, struct nvvgpu *, mutex_lock(&_T->state_mutex),
 	     mutex_unlock(&_T->state_mutex))
@@ -413,6 +457,19 @@ int nvvgpu_data_loaded(struct nvvgpu *vgpu);
 void nvvgpu_data_wake(struct nvvgpu *vgpu);
 unsigned long nvvgpu_data_size(struct nvvgpu *vgpu, u64 bytes);
 
+/* display.c: what a viewer sees */
+void nvvgpu_display_init(struct nvvgpu *vgpu);
+int nvvgpu_display_param(const char *params, bool *wanted);
+int nvvgpu_display_open(struct nvvgpu *vgpu);
+void nvvgpu_display_close(struct nvvgpu *vgpu);
+void nvvgpu_display_update(struct nvvgpu *vgpu);
+void nvvgpu_display_blank(struct nvvgpu *vgpu);
+long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg);
+
+/* edid.c: its monitor */
+int nvvgpu_edid_open(struct nvvgpu *vgpu);
+int nvvgpu_edid_restart(struct nvvgpu *vgpu);
+
 /* dirty.c: the log of DMA writes */
 void nvvgpu_dirty_init(struct nvvgpu *vgpu);
 int nvvgpu_dirty_end(struct nvvgpu *vgpu);
@@ -450,6 +507,9 @@ int nvvgpu_config_overlay_bar(struct nvvgpu *vgpu, unsigned int bar,
 			      char __user *buf, loff_t pos, size_t count);
 void nvvgpu_nvidia_name(const struct nvvgpu_type_info *info, char *buf);
 bool nvvgpu_params_valid(const char *params, size_t len);
+bool nvvgpu_plane_valid(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane);
+bool nvvgpu_edid_valid(const u8 *edid, size_t length, u32 max_width,
+		       u32 max_height);
 #endif
 
 #endif /* NVVGPU_H */

@@ -785,6 +785,8 @@ static void ops_not_alone(struct kunit *test)
 		TEST_OP_AT(load_end), TEST_OP_AT(precopy_estimate),
 		TEST_OP_AT(dma_log_start), TEST_OP_AT(dma_log_stop),
 		TEST_OP_AT(dma_log_read), TEST_OP_AT(save_ahead),
+		TEST_OP_AT(get_plane), TEST_OP_AT(get_edid),
+		TEST_OP_AT(set_edid),
 	};
 	unsigned int i;
 

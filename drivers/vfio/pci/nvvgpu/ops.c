@@ -53,7 +53,8 @@ u32 nvvgpu_can(const struct nvvgpu_backend *backend)
 	       (ops->dma_log_start ? NVVGPU_CAN_LOG_DMA : 0) |
 	       (ops->get_stats ? NVVGPU_CAN_STATS : 0) |
 	       (ops->get_placement ? NVVGPU_CAN_PLACEMENT : 0) |
-	       (ops->recover ? NVVGPU_CAN_RECOVER : 0);
+	       (ops->recover ? NVVGPU_CAN_RECOVER : 0) |
+	       (ops->get_plane ? NVVGPU_CAN_DISPLAY : 0);
 }
 
 /**
@@ -582,4 +583,52 @@ int nvvgpu_op_get_placement(struct nvvgpu *vgpu, u32 *placement)
 	return nvvgpu_traced(vgpu, "get_placement",
 			     nvvgpu_ops(vgpu)->get_placement(vgpu->handle,
 							     placement));
+}
+
+/**
+ * nvvgpu_op_get_plane() - ask for the picture on the first display
+ * @vgpu: the VF
+ * @plane: filled in, not checked
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_get_plane(struct nvvgpu *vgpu, struct nvvgpu_plane *plane)
+{
+	memset(plane, 0, sizeof(*plane));
+	plane->argsz = sizeof(*plane);
+
+	return nvvgpu_traced(vgpu, "get_plane",
+			     nvvgpu_ops(vgpu)->get_plane(vgpu->handle, plane));
+}
+
+/**
+ * nvvgpu_op_get_edid() - ask for the EDID of the first display
+ * @vgpu: the VF
+ * @edid: room for NVVGPU_EDID_LEN bytes, not checked
+ *
+ * Return: its length; -EPROTO if that violates the contract; or the error of
+ * the back-end
+ */
+int nvvgpu_op_get_edid(struct nvvgpu *vgpu, u8 *edid)
+{
+	int ret = nvvgpu_traced(vgpu, "get_edid",
+				nvvgpu_ops(vgpu)->get_edid(vgpu->handle, edid,
+							   NVVGPU_EDID_LEN));
+
+	return ret > NVVGPU_EDID_LEN ? -EPROTO : ret;
+}
+
+/**
+ * nvvgpu_op_set_edid() - replace the monitor of the first display
+ * @vgpu: the VF
+ * @edid: of the monitor, valid
+ * @length: of @edid, 0 to unplug the monitor
+ *
+ * Return: 0 or the error of the back-end
+ */
+int nvvgpu_op_set_edid(struct nvvgpu *vgpu, const u8 *edid, size_t length)
+{
+	return nvvgpu_traced(vgpu, "set_edid",
+			     nvvgpu_ops(vgpu)->set_edid(vgpu->handle, edid,
+							length));
 }

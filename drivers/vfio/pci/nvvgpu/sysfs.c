@@ -262,6 +262,8 @@ static ssize_t vgpu_params_store(struct device *dev,
 {
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 	size_t len = count;
+	bool display;
+	int ret;
 
 	if (len && buf[len - 1] == '\n')
 		len--;
@@ -269,6 +271,9 @@ static ssize_t vgpu_params_store(struct device *dev,
 		return -E2BIG;
 	if (!nvvgpu_params_valid(buf, len))
 		return -EINVAL;
+	ret = nvvgpu_display_param(buf, &display);
+	if (ret)
+		return ret;
 
 	guard(spinlock)(&vgpu->text_lock);
 
@@ -485,7 +490,7 @@ static ssize_t capabilities_show(struct device *dev,
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 	u32 can = nvvgpu_can(vgpu->backend);
 
-	return sysfs_emit(buf, "create%s%s%s%s%s%s%s%s%s%s\n",
+	return sysfs_emit(buf, "create%s%s%s%s%s%s%s%s%s%s%s\n",
 			  can & NVVGPU_CAN_RESET ? " reset" : "",
 			  can & NVVGPU_CAN_RECOVER ? " recover" : "",
 			  can & NVVGPU_CAN_SHAPE ? " bar-shape" : "",
@@ -495,7 +500,8 @@ static ssize_t capabilities_show(struct device *dev,
 			  can & NVVGPU_CAN_PRECOPY ? " pre-copy" : "",
 			  can & NVVGPU_CAN_LOG_DMA ? " dma-log" : "",
 			  can & NVVGPU_CAN_STATS ? " stats" : "",
-			  can & NVVGPU_CAN_PLACEMENT ? " placement" : "");
+			  can & NVVGPU_CAN_PLACEMENT ? " placement" : "",
+			  can & NVVGPU_CAN_DISPLAY ? " display" : "");
 }
 static DEVICE_ATTR_RO(capabilities);
 

@@ -27,6 +27,7 @@ static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 	ratelimit_set_flags(&vgpu->query_limit, RATELIMIT_MSG_ON_RELEASE);
 	INIT_DELAYED_WORK(&vgpu->event_work, nvvgpu_event_work);
 	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
+	nvvgpu_display_init(vgpu);
 
 	return vfio_pci_core_init_dev(core_vdev);
 }
@@ -122,6 +123,8 @@ static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 	case VFIO_DEVICE_IOEVENTFD:
 		/* vfio-pci-core does not know the shape of the BARs. */
 		return -ENOTTY;
+	case VFIO_DEVICE_QUERY_GFX_PLANE:
+		return nvvgpu_display_query(vgpu, arg);
 	case VFIO_DEVICE_RESET:
 		nvvgpu_reset_begin(vgpu);
 		ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
@@ -223,6 +226,7 @@ out_unregister:
 out_del:
 	nvvgpu_pf_del(pf, vgpu);
 	cancel_delayed_work_sync(&vgpu->event_work);
+	cancel_delayed_work_sync(&vgpu->display.work);
 	dev_set_drvdata(&pdev->dev, NULL);
 	vfio_put_device(&vgpu->core.vdev);
 	return ERR_PTR(ret);
@@ -246,6 +250,7 @@ void nvvgpu_unregister(struct nvvgpu *vgpu)
 		nvvgpu_retire(vgpu);
 	nvvgpu_pf_del(vgpu->pf, vgpu);
 	cancel_delayed_work_sync(&vgpu->event_work);
+	cancel_delayed_work_sync(&vgpu->display.work);
 	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND, 1, NULL);
 	dev_set_drvdata(dev, NULL);
 	vfio_put_device(&vgpu->core.vdev);

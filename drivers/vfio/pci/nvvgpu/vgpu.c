@@ -55,6 +55,7 @@ void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 void nvvgpu_set_error(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
 {
 	WRITE_ONCE(vgpu->accessible, false);
+	nvvgpu_display_blank(vgpu);
 	nvvgpu_change_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED,
 			    info);
 	nvvgpu_data_wake(vgpu);
@@ -129,8 +130,10 @@ void nvvgpu_event_work(struct work_struct *work)
 	/* Nobody sees a vGPU in error whose BARs can still be reached. */
 	scoped_guard(nvvgpu, vgpu) {
 		crashed = nvvgpu_event_pending(vgpu, NVVGPU_EVENT_CRASHED);
-		if (crashed)
+		if (crashed) {
 			WRITE_ONCE(vgpu->accessible, false);
+			nvvgpu_display_blank(vgpu);
+		}
 	}
 	if (crashed)
 		nvvgpu_region_zap(vgpu);
@@ -434,7 +437,7 @@ int nvvgpu_restart(struct nvvgpu *vgpu)
 	if (ret)
 		return ret;
 
-	ret = nvvgpu_region_same(vgpu);
+	ret = nvvgpu_region_same(vgpu) ?: nvvgpu_edid_restart(vgpu);
 	if (ret) {
 		nvvgpu_stop_started(vgpu);
 		return ret;
@@ -485,7 +488,7 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 	nvvgpu_set_owner(vgpu, get_pid(task_tgid(current)));
 	ret = nvvgpu_do_start(vgpu);
 	if (!ret) {
-		ret = nvvgpu_region_shape(vgpu);
+		ret = nvvgpu_region_shape(vgpu) ?: nvvgpu_display_open(vgpu);
 		if (ret)
 			nvvgpu_stop_started(vgpu);
 	}
@@ -517,6 +520,7 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 
 	nvvgpu_migration_abort(vgpu);
 	nvvgpu_dirty_end(vgpu);
+	nvvgpu_display_close(vgpu);
 	ret = nvvgpu_stop_started(vgpu);
 	vgpu->opened = false;
 	WRITE_ONCE(vgpu->accessible, false);

@@ -14,6 +14,9 @@
  *   block	name of an operation that does not return until this is "none"
  *   bar	"<BAR> <size> <trapped from> <trapped bytes>", "none" ends that
  *   placement	placement that get_placement returns
+ *   plane	"<format> <width> <height> <stride> <BAR> <offset>" that get_plane
+ *		returns, with the table "display"
+ *   flip	"<PF> <VF>", reports that the plane has moved
  *   master	number of a VF that is a bus master at every reset_prepare
  *   calls	number of calls of each operation, and of violations
  */
@@ -37,6 +40,8 @@
 #define MOCK_TYPE	7
 #define MOCK_INSTANCES	3
 #define MOCK_TRAPPED	4096
+#define MOCK_WIDTH	256
+#define MOCK_HEIGHT	256
 
 enum mock_op {
 	OP_GET_TYPES,
@@ -54,6 +59,9 @@ enum mock_op {
 	OP_GET_STATS,
 	OP_GET_PLACEMENT,
 	OP_RECOVER,
+	OP_GET_PLANE,
+	OP_GET_EDID,
+	OP_SET_EDID,
 	NR_OPS,
 };
 
@@ -73,6 +81,9 @@ static const char * const mock_op_names[NR_OPS] = {
 	[OP_GET_STATS] = "get_stats",
 	[OP_GET_PLACEMENT] = "get_placement",
 	[OP_RECOVER] = "recover",
+	[OP_GET_PLANE] = "get_plane",
+	[OP_GET_EDID] = "get_edid",
+	[OP_SET_EDID] = "set_edid",
 };
 
 struct mock;
@@ -136,6 +147,9 @@ static int mock_bar = -1;
 static u64 mock_bar_size;
 static u32 mock_bar_denied;
 static struct nvvgpu_range mock_bar_trapped;
+
+/* What get_plane answers */
+static struct nvvgpu_plane mock_plane;
 
 static void mock_expect(bool kept, const char *rule)
 {
@@ -438,6 +452,56 @@ static int mock_get_placement(void *handle, u32 *placement)
 	return mock_leave_vf(vgpu, ret);
 }
 
+static int mock_get_plane(void *handle, struct nvvgpu_plane *plane)
+{
+	struct mock_vgpu *vgpu;
+	u32 argsz = plane->argsz;
+	int ret;
+
+	vgpu = mock_enter_vf(handle, OP_GET_PLANE, &ret);
+	mock_expect(vgpu->started && !vgpu->prepared,
+		    "get_plane of what is not started, or being reset");
+	*plane = mock_plane;
+	plane->argsz = argsz;
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+/* There is no monitor; a negative errno to fail with makes an EDID too long. */
+static int mock_get_edid(void *handle, u8 *edid, size_t capacity)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(handle, OP_GET_EDID, &ret);
+	mock_expect(vgpu->started, "get_edid of what is not started");
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_set_edid(void *handle, const u8 *edid, size_t length)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(handle, OP_SET_EDID, &ret);
+	mock_expect(vgpu->started, "set_edid of what is not started");
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_get_type_with_display(void *priv, u32 type,
+				      struct nvvgpu_type_info *info)
+{
+	int ret = mock_get_type_info(priv, type, info);
+
+	info->heads = 1;
+	info->max_width = MOCK_WIDTH;
+	info->max_height = MOCK_HEIGHT;
+
+	return ret;
+}
+
 /* Never called: they complete groups of operations, or leave them incomplete. */
 static int mock_vf_op(void *handle)
 {
@@ -632,6 +696,20 @@ static void mock_half_dma_log(struct nvvgpu_backend_ops *ops)
 	ops->dma_log_stop = mock_vf_op;
 }
 
+static void mock_display(struct nvvgpu_backend_ops *ops)
+{
+	ops->get_type_info = mock_get_type_with_display;
+	ops->get_plane = mock_get_plane;
+	ops->get_edid = mock_get_edid;
+	ops->set_edid = mock_set_edid;
+}
+
+static void mock_half_display(struct nvvgpu_backend_ops *ops)
+{
+	mock_display(ops);
+	ops->set_edid = NULL;
+}
+
 #define MOCK_TABLE(_name, _change)	{ _name, .change = mock_##_change }
 #define MOCK_WITHOUT(_op) \
 	{ "no-" #_op, .hole = offsetof(struct nvvgpu_backend_ops, _op) }
@@ -674,6 +752,8 @@ static const struct {
 	MOCK_TABLE("flags-alone", flags_alone),
 	MOCK_TABLE("no-versions", no_versions),
 	MOCK_TABLE("half-dma-log", half_dma_log),
+	MOCK_TABLE("display", display),
+	MOCK_TABLE("half-display", half_display),
 };
 
 static int mock_fill_table(struct mock *mock, const char *name)
@@ -964,6 +1044,49 @@ static ssize_t bar_write(struct file *file, const char __user *buf,
 	return count;
 }
 
+static ssize_t plane_write(struct file *file, const char __user *buf,
+			   size_t count, loff_t *ppos)
+{
+	struct nvvgpu_plane plane = {};
+	char line[96];
+	int ret;
+
+	ret = mock_line(buf, count, line, sizeof(line));
+	if (ret)
+		return ret;
+	if (sscanf(line, "%u %u %u %u %u %llu", &plane.drm_format, &plane.width,
+		   &plane.height, &plane.stride, &plane.bar,
+		   &plane.offset) != 6)
+		return -EINVAL;
+	mock_plane = plane;
+
+	return count;
+}
+
+static ssize_t flip_write(struct file *file, const char __user *buf,
+			  size_t count, loff_t *ppos)
+{
+	unsigned int vf;
+	struct mock *mock;
+	char line[64], pf[32];
+	int ret;
+
+	ret = mock_line(buf, count, line, sizeof(line));
+	if (ret)
+		return ret;
+	if (sscanf(line, "%31s %u", pf, &vf) != 2)
+		return -EINVAL;
+
+	guard(mutex)(&mock_mutex);
+
+	mock = mock_find(pf);
+	if (!mock)
+		return -ENOENT;
+	nvvgpu_backend_flip(mock->backend, vf);
+
+	return count;
+}
+
 static int calls_show(struct seq_file *m, void *unused)
 {
 	int op;
@@ -990,6 +1113,8 @@ MOCK_WRITE_FOPS(event);
 MOCK_WRITE_FOPS(fail);
 MOCK_WRITE_FOPS(block);
 MOCK_WRITE_FOPS(bar);
+MOCK_WRITE_FOPS(plane);
+MOCK_WRITE_FOPS(flip);
 
 static int __init mock_init(void)
 {
@@ -1002,6 +1127,8 @@ static int __init mock_init(void)
 	debugfs_create_file("fail", 0200, dir, NULL, &fail_fops);
 	debugfs_create_file("block", 0200, dir, NULL, &block_fops);
 	debugfs_create_file("bar", 0200, dir, NULL, &bar_fops);
+	debugfs_create_file("plane", 0200, dir, NULL, &plane_fops);
+	debugfs_create_file("flip", 0200, dir, NULL, &flip_fops);
 	debugfs_create_u32("placement", 0600, dir, &mock_placement);
 	debugfs_create_u32("master", 0600, dir, &mock_master);
 	debugfs_create_file("calls", 0400, dir, NULL, &calls_fops);
