@@ -257,4 +257,9 @@ int emu_dma_log_stop(void *handle);
 int emu_dma_log_read(void *handle, u64 iova, u64 length,
 		     u8 *bits);
 
+/* display.c: what a vGPU displays, and its monitor */
+int emu_get_plane(void *handle, struct nvvgpu_plane *plane);
+int emu_get_edid(void *handle, u8 *edid, size_t capacity);
+int emu_set_edid(void *handle, const u8 *edid, size_t length);
+
 #endif /* NVVGPU_EMU_PRIVATE_H */

@@ -98,6 +98,10 @@ void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event, u32 code,
 	case NVVGPU_EMU_EVENT_DISPLAY:
 		info.event = NVVGPU_EVENT_DISPLAY;
 		break;
+	case NVVGPU_EMU_EVENT_FLIP:
+		if (test_bit(vf, emu->alive) && emu->backend)
+			nvvgpu_backend_flip(emu->backend, vf);
+		return;
 	default:
 		return;
 	}
@@ -575,6 +579,9 @@ const struct nvvgpu_backend_ops emu_backend_ops = {
 	.dma_log_start = emu_dma_log_start,
 	.dma_log_stop = emu_dma_log_stop,
 	.dma_log_read = emu_dma_log_read,
+	.get_plane = emu_get_plane,
+	.get_edid = emu_get_edid,
+	.set_edid = emu_set_edid,
 };
 
 /**
