@@ -154,6 +154,7 @@ static const struct {
 	{ "flags-alone", -EINVAL },
 	{ "no-versions", -EINVAL },
 	{ "half-dma-log", -EINVAL },
+	{ "half-display", -EINVAL },
 };
 
 TEST_F(backend, invalid_tables_are_refused)
