@@ -173,7 +173,7 @@ await() {
 }
 tell() { printf '%s\n' "$2" >&"${ins[$1]}"; }
 
-# start_guest GUEST QEMU-ARG...: start a guest with its VF from ${vfs[]}
+# start_guest GUEST QEMU-ARG...: start a guest with its VF from ${vfs[]}, as $options say
 start_guest() {
 	local i=$1 pipe=$work/${names[$1]} in out
 	shift
@@ -188,7 +188,7 @@ start_guest() {
 		-serial chardev:console \
 		"${boot[@]}" \
 		-object iommufd,id=iommufd0 \
-		-device "vfio-pci,host=${vfs[i]},iommufd=iommufd0" \
+		-device "vfio-pci,host=${vfs[i]},iommufd=iommufd0${options-}" \
 		-chardev "pipe,id=qmp,path=$pipe.qmp" -mon chardev=qmp,mode=control "$@" \
 		>"$pipe.qemu" 2>&1 </dev/null &
 	pids[i]=$!

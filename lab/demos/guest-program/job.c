@@ -11,6 +11,10 @@
  *   copy ROUNDS BYTES  fill VRAM, copy memory to VRAM and back, compare
  *   steady BYTES       repeat this until the next line arrives, display a frame
  *                      in each round, and check that a timer ticks
+ *   mode WIDTH HEIGHT  set a mode of the display
+ *   draw FRAME         draw a frame into the hidden half of the framebuffer, and flip
+ *   move               draw one frame after another until the next line arrives
+ *   describe FRAME     print every pixel of a frame
  *   reset              reset the vGPU and restart its engine
  *   bad read|write     DMA outside of the guest's memory, which must be refused
  *   log                print the platform's log
@@ -30,6 +34,7 @@
 #include "job.h"
 #include "lib/clock.h"
 #include "lib/engine.h"
+#include "screen.h"
 
 #define RING		(PAGE / sizeof(struct nvvgpu_emu_desc))
 #define BATCH		(RING / 2)
@@ -49,17 +54,6 @@
 #define FRAME_HEIGHT	64
 #define FRAME_STRIDE	2048
 #define FRAMES		(SLOTS * MAX_BYTES)
-
-/* Indices of the display registers */
-#define DISPI_ID		0
-#define   DISPI_ID_HEADS	0xb0c5
-#define DISPI_XRES		1
-#define DISPI_YRES		2
-#define DISPI_BPP		3
-#define DISPI_ENABLE		4
-#define DISPI_VIRT_WIDTH	6
-#define DISPI_X_OFFSET		8
-#define DISPI_Y_OFFSET		9
 
 #define TICKS_LATE_MS	2000
 
@@ -143,12 +137,23 @@ static __u16 *dispi(unsigned int index)
 	return (__u16 *)&engine.regs[NVVGPU_EMU_VF_REG_DISPI / 4] + index;
 }
 
-static __u16 dispi_read(unsigned int index)
+/**
+ * dispi_read() - read a register of the display
+ * @index: DISPI_*
+ *
+ * Return: the value.
+ */
+__u16 dispi_read(unsigned int index)
 {
 	return le16toh(__atomic_load_n(dispi(index), __ATOMIC_RELAXED));
 }
 
-static void dispi_write(unsigned int index, __u16 val)
+/**
+ * dispi_write() - write to a register of the display
+ * @index: DISPI_*
+ * @val: the value
+ */
+void dispi_write(unsigned int index, __u16 val)
 {
 	__atomic_store_n(dispi(index), htole16(val), __ATOMIC_RELEASE);
 }
@@ -188,6 +193,8 @@ static int set_up(void)
 		say("setup result=failed what=\"error %d\"", -ret);
 		return ret;
 	}
+	screen_init(vdev.bar[NVVGPU_EMU_VF_BAR_FB],
+		    vdev.bar_len[NVVGPU_EMU_VF_BAR_FB], GUEST_NAME);
 	engine_write(&engine, NVVGPU_EMU_VF_REG_GUEST, 1);
 	say("setup result=ok device=%s type=%u framebuffer=%llu", vdev.bdf,
 	    engine_read(&engine, NVVGPU_EMU_VF_REG_TYPE),
@@ -560,6 +567,26 @@ static bool run_bad(char **arg)
 	return true;
 }
 
+static bool run_mode(char **arg)
+{
+	return has_display() && screen_mode(number(arg[0]), number(arg[1]));
+}
+
+static bool run_draw(char **arg)
+{
+	return screen_draw(number(arg[0]));
+}
+
+static bool run_move(char **arg)
+{
+	return screen_move();
+}
+
+static bool run_describe(char **arg)
+{
+	return screen_describe(number(arg[0]));
+}
+
 static bool run_reset(char **arg)
 {
 	do_reset();
@@ -583,6 +610,10 @@ static const struct command commands[] = {
 	{ "copy", 2, run_copy },
 	{ "steady", 1, run_steady },
 	{ "bad", 1, run_bad },
+	{ "mode", 2, run_mode },
+	{ "draw", 1, run_draw },
+	{ "move", 0, run_move },
+	{ "describe", 1, run_describe },
 	{ "reset", 0, run_reset },
 };
 

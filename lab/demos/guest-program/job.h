@@ -31,6 +31,13 @@ struct area {
 	__u64 *phys;
 };
 
+/* What the picture says of the guest */
+#if __STDC_HOSTED__
+#define GUEST_NAME	"drawn by a program on Linux"
+#else
+#define GUEST_NAME	"drawn by a guest without an operating system"
+#endif
+
 /* The job */
 void job_run(void);
 void job_tick(__u64 count);

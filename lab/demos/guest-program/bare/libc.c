@@ -30,6 +30,17 @@ void *memcpy(void *to, const void *from, size_t len)
 	return to;
 }
 
+int memcmp(const void *a, const void *b, size_t len)
+{
+	const unsigned char *p = a, *q = b;
+
+	for (; len; len--, p++, q++)
+		if (*p != *q)
+			return *p < *q ? -1 : 1;
+
+	return 0;
+}
+
 size_t strlen(const char *s)
 {
 	size_t len = 0;

@@ -21,6 +21,8 @@
 #define   CONFIG_ENABLE		0x80000000
 #define CONFIG_DATA		0xcfc
 
+#define BOCHS_DEVICE_ID		0x1111
+
 #define DEVFNS			256
 #define FLR_MS			100
 
@@ -68,10 +70,13 @@ int vdev_write(const struct vdev *vdev, unsigned int region, __u64 offset,
 	return len;
 }
 
+/* A type of vGPU poses as QEMU's display adapter, which the guest does not have. */
 static bool is_vgpu(const struct vdev *vdev)
 {
+	const __u16 device = vdev_cfg_read16(vdev, PCI_DEVICE_ID);
+
 	return vdev_cfg_read16(vdev, PCI_VENDOR_ID) == NVVGPU_EMU_VENDOR_ID &&
-	       vdev_cfg_read16(vdev, PCI_DEVICE_ID) == NVVGPU_EMU_VF_DEVICE_ID;
+	       (device == NVVGPU_EMU_VF_DEVICE_ID || device == BOCHS_DEVICE_ID);
 }
 
 /*
