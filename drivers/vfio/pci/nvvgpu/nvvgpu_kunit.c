@@ -457,7 +457,7 @@ static void params_good(struct kunit *test)
 {
 	static const char * const good[] = {
 		"", "a=1", "a=", "a=1,b=2", "a=,b=", "a=b=c", "a==",
-		"frame_rate_limiter=0,disable_vnc=1",
+		"frame_rate_limiter=0, disable_vnc=1", " a=1",
 	};
 	unsigned int i;
 
@@ -471,7 +471,8 @@ static void params_bad(struct kunit *test)
 {
 	static const char * const bad[] = {
 		"a", "=", "=1", ",", "a=1,", ",a=1", "a=1,,b=2", "a=1,b",
-		"a,b=2", "a=1,=2", "a= 1", "a=1 ", "a=\t", "a=1\nb=2",
+		"a,b=2", "a=1,=2", "a= 1", "a =1", "a=1 ,b=2", "a=1 b=2",
+		"a=1, ", "a=1, ,b=2", "a=1,\tb=2", "a=\t", "a=1\nb=2",
 		"a=\x7f", "a=\xc4",
 	};
 	unsigned int i;

@@ -230,7 +230,10 @@ static ssize_t vgpu_params_show(struct device *dev,
 	return sysfs_emit(buf, "%s\n", vgpu->settings->params);
 }
 
-/* key=value, separated by commas; a value may be empty, a key must not */
+/*
+ * key=value, separated by commas and, as in NVIDIA's guide, blanks; a value may
+ * be empty, a key must not
+ */
 VISIBLE_IF_KUNIT
 bool nvvgpu_params_valid(const char *params, size_t len)
 {
@@ -238,6 +241,10 @@ bool nvvgpu_params_valid(const char *params, size_t len)
 	bool in_value = false;
 
 	for (i = 0; i < len; i++) {
+		if (params[i] == ' ' && i == key) {
+			key++;
+			continue;
+		}
 		if (!isascii(params[i]) || !isgraph(params[i]))
 			return false;
 		if (params[i] == ',') {
@@ -256,10 +263,22 @@ bool nvvgpu_params_valid(const char *params, size_t len)
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_params_valid);
 
+/* Copy valid parameters without the blanks between them. */
+static void nvvgpu_params_copy(char *to, const char *from, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (from[i] != ' ')
+			*to++ = from[i];
+	*to = '\0';
+}
+
 static ssize_t vgpu_params_store(struct device *dev,
 				 struct device_attribute *attr,
 				 const char *buf, size_t count)
 {
+	char *params __free(kfree) = NULL;
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 	size_t len = count;
 	bool display;
@@ -267,18 +286,24 @@ static ssize_t vgpu_params_store(struct device *dev,
 
 	if (len && buf[len - 1] == '\n')
 		len--;
+	while (len && buf[len - 1] == ' ')
+		len--;
 	if (len >= NVVGPU_PARAMS_LEN)
 		return -E2BIG;
 	if (!nvvgpu_params_valid(buf, len))
 		return -EINVAL;
-	ret = nvvgpu_display_param(buf, &display);
+
+	params = kmalloc(NVVGPU_PARAMS_LEN, GFP_KERNEL);
+	if (!params)
+		return -ENOMEM;
+	nvvgpu_params_copy(params, buf, len);
+	ret = nvvgpu_display_param(params, &display);
 	if (ret)
 		return ret;
 
 	guard(spinlock)(&vgpu->text_lock);
 
-	memcpy(vgpu->settings->params, buf, len);
-	vgpu->settings->params[len] = '\0';
+	strscpy(vgpu->settings->params, params);
 
 	return count;
 }

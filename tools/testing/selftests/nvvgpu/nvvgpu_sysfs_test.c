@@ -718,6 +718,18 @@ TEST_F(sysfs, params_keep_every_byte)
 	EXPECT_FILE(self->vf, file, "\n");
 }
 
+/* As NVIDIA's guide writes them, and removes them */
+TEST_F(sysfs, params_may_have_blanks_around_them)
+{
+	const char *file = "nvidia/vgpu_params";
+
+	EXPECT_EQ(0, pci_write(self->vf, file,
+			       " frame_rate_limiter=0,  disable_vnc=1 "));
+	EXPECT_FILE(self->vf, file, "frame_rate_limiter=0,disable_vnc=1\n");
+	EXPECT_EQ(0, pci_write(self->vf, file, " "));
+	EXPECT_FILE(self->vf, file, "\n");
+}
+
 TEST_F(sysfs, params_outlive_a_vgpu_of_the_same_vf)
 {
 	const char *file = "nvidia/vgpu_params";
@@ -768,7 +780,7 @@ TEST_F(sysfs, params_are_keys_and_values)
 	};
 	static const char * const bad[] = {
 		"a", "=", "=1", ",", "a=1,", ",a=1", "a=1,,b=2", "a=1,b",
-		"a=1,=2", "a=1 ", " a=1", "a=1 b=2", "a=\t", "a=1\n\n",
+		"a=1,=2", "a =1", "a= 1", "a=1 b=2", "a=1, ", "a=\t", "a=1\n\n",
 		"a=1\nb=2", "a=\x7f", "a=\xc3\xa4", "\n\n",
 	};
 	const char *file = "nvidia/vgpu_params";
