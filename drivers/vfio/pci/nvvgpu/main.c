@@ -79,15 +79,32 @@ static const struct pci_device_id nvvgpu_table[] = {
 };
 MODULE_DEVICE_TABLE(pci, nvvgpu_table);
 
+/* Some programs take only a VF whose driver has the name that they know. */
+static char *driver_name = "nvvgpu-vfio-pci";
+module_param(driver_name, charp, 0444);
+MODULE_PARM_DESC(driver_name, "name of the PCI driver, for clients that expect another, e.g. nvidia");
+
 static struct pci_driver nvvgpu_driver = {
-	.name = "nvvgpu-vfio-pci",
 	.id_table = nvvgpu_table,
 	.probe = nvvgpu_probe,
 	.remove = nvvgpu_remove,
 	.err_handler = &nvvgpu_err_handlers,
 	.driver_managed_dma = true,
 };
-module_pci_driver(nvvgpu_driver);
+
+static int __init nvvgpu_init(void)
+{
+	nvvgpu_driver.name = driver_name;
+
+	return pci_register_driver(&nvvgpu_driver);
+}
+module_init(nvvgpu_init);
+
+static void __exit nvvgpu_exit(void)
+{
+	pci_unregister_driver(&nvvgpu_driver);
+}
+module_exit(nvvgpu_exit);
 
 MODULE_IMPORT_NS("IOMMUFD");
 MODULE_LICENSE("GPL");

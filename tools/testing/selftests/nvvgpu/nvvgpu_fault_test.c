@@ -703,6 +703,33 @@ TEST_F(removal, modules_unloaded_and_loaded)
 	EXPECT_ALL_AGAIN();
 }
 
+TEST_F(removal, drivers_go_by_the_name_that_a_client_expects)
+{
+	char driver[64];
+
+	/* The front-end's */
+	ASSERT_EQ(0, mod_del_users("nvvgpu-vfio-pci"));
+	ASSERT_EQ(0, mod_del("nvvgpu-vfio-pci"));
+	ASSERT_EQ(0, mod_add("nvvgpu-vfio-pci", "driver_name=nvidia"));
+	ASSERT_EQ(0, mod_add("nvvgpu-emu", ""));
+	ASSERT_EQ(0, pf_set_vfs(&self->pf, TEST_VFS));
+	EXPECT_EQ(0, pci_bind(self->pf.vf[0], "nvidia"));
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[0], self->type.id));
+	EXPECT_EQ(0, pci_unbind(self->pf.vf[0]));
+
+	/* The back-end's */
+	ASSERT_EQ(0, mod_del("nvvgpu-emu"));
+	ASSERT_EQ(0, mod_del("nvvgpu-vfio-pci"));
+	ASSERT_EQ(0, mod_add("nvvgpu-vfio-pci", ""));
+	ASSERT_EQ(0, mod_add("nvvgpu-emu", "driver_name=nvidia"));
+	EXPECT_EQ(0, pci_driver(self->pf.bdf, driver, sizeof(driver)));
+	EXPECT_STREQ("nvidia", driver);
+
+	ASSERT_EQ(0, mod_del("nvvgpu-emu"));
+	ASSERT_EQ(0, mod_add("nvvgpu-emu", ""));
+	EXPECT_ALL_AGAIN();
+}
+
 /*
  * A reset while another process keeps the vGPU busy
  */

@@ -227,15 +227,32 @@ static const struct pci_device_id emu_pci_ids[] = {
 };
 MODULE_DEVICE_TABLE(pci, emu_pci_ids);
 
+/* Some programs look for a GPU whose driver has the name that they know. */
+static char *driver_name = "nvvgpu-emu";
+module_param(driver_name, charp, 0444);
+MODULE_PARM_DESC(driver_name, "name of the PCI driver, for clients that expect another, e.g. nvidia");
+
 static struct pci_driver emu_pci_driver = {
-	.name = "nvvgpu-emu",
 	.id_table = emu_pci_ids,
 	.probe = emu_probe,
 	.remove = emu_remove,
 	.sriov_configure = emu_sriov_configure,
 	.err_handler = &emu_err_handler,
 };
-module_pci_driver(emu_pci_driver);
+
+static int __init emu_init(void)
+{
+	emu_pci_driver.name = driver_name;
+
+	return pci_register_driver(&emu_pci_driver);
+}
+module_init(emu_init);
+
+static void __exit emu_exit(void)
+{
+	pci_unregister_driver(&emu_pci_driver);
+}
+module_exit(emu_exit);
 
 MODULE_IMPORT_NS("NVVGPU");
 MODULE_LICENSE("GPL");
