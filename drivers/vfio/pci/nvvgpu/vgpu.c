@@ -213,8 +213,14 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, int err)
 				   "cannot create type %u at placement %d: %s",
 				   type, (int)vgpu->settings->placement,
 				   err == -EBUSY ? "taken" : "not possible");
+	case -ETIMEDOUT:
+		return nvvgpu_fail(vgpu, err,
+				   "cannot create type %u: the GPU does not answer",
+				   type);
 	default:
-		return nvvgpu_fail(vgpu, err, "cannot create type %u", type);
+		nvvgpu_op_get_available(vgpu->backend, type, reason);
+		return nvvgpu_fail(vgpu, err, "cannot create type %u: %s", type,
+				   reason[0] ? reason : "the back-end failed");
 	}
 }
 

@@ -703,6 +703,33 @@ TEST_F(removal, modules_unloaded_and_loaded)
 	EXPECT_ALL_AGAIN();
 }
 
+TEST_F(removal, create_without_firmware_says_so)
+{
+	const char *vf = self->pf.vf[1];
+	char why[128];
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");
+
+	ASSERT_EQ(0, fw_faults("create:1:hang"));
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+	EXPECT_EQ(-ETIMEDOUT, vf_set_type(vf, self->type.id));
+	snprintf(why, sizeof(why),
+		 "cannot create type %u: the GPU does not answer\n",
+		 self->type.id);
+	EXPECT_FILE(vf, "nvvgpu/last_error", why);
+	ASSERT_EQ(0, fw_faults("now:crash"));
+	/* The interrupt tells of it, which may come late. */
+	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
+	EXPECT_GT(0, vf_set_type(vf, self->type.id));
+	snprintf(why, sizeof(why),
+		 "cannot create type %u: the firmware is down, reset the GPU\n",
+		 self->type.id);
+	EXPECT_FILE(vf, "nvvgpu/last_error", why);
+	ASSERT_EQ(0, gpu_reset(&self->pf));
+	EXPECT_ALL_AGAIN();
+}
+
 TEST_F(removal, drivers_go_by_the_name_that_a_client_expects)
 {
 	char driver[64];

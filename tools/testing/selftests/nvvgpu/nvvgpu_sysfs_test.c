@@ -569,6 +569,25 @@ TEST_F(sysfs, partly_used_placement_is_not_free)
 	EXPECT_EQ(large->available, now[t].available);
 }
 
+/* There is framebuffer left, but no VF. */
+TEST_F(sysfs, no_more_is_available_than_vfs_are_free)
+{
+	struct vgpu_type now[MAX_TYPES];
+	int t = self->small - self->types;
+	unsigned int i;
+	char why[64];
+
+	ASSERT_EQ(self->nr_types, vf_types(self->vf, now, MAX_TYPES));
+	EXPECT_EQ(self->pf.nr_vfs, now[t].available);
+	for (i = 0; i < self->pf.nr_vfs; i++)
+		ASSERT_EQ(0, vf_set_type(self->pf.vf[i], self->small->id));
+	ASSERT_EQ(self->nr_types, vf_types(self->vf, now, MAX_TYPES));
+	EXPECT_EQ(0, now[t].available);
+	snprintf(why, sizeof(why), "all %u enabled VFs have vGPUs",
+		 self->pf.nr_vfs);
+	EXPECT_STREQ(why, now[t].reason);
+}
+
 TEST_F(sysfs, ids_are_enxio_without_a_vgpu)
 {
 	EXPECT_EQ(-ENXIO, pci_read(self->vf, "nvidia/placement_id", self->buf,

@@ -132,6 +132,7 @@ struct emu_vgpu {
  *	and only while the back-end is registered.
  * @backend: NULL unless registered with the front-end
  * @state: state of the firmware
+ * @resetting: the GPU is being reset; the firmware boots afterwards
  * @down_err: error of commands while @state is EMU_FW_DOWN
  * @epoch: incremented each time the firmware goes down
  * @cmd_tail: commands written
@@ -178,6 +179,7 @@ struct emu_dev {
 	spinlock_t lock;	/* see above */
 	struct nvvgpu_backend *backend;
 	enum emu_fw_state state;
+	bool resetting;
 	int down_err;
 	unsigned int epoch;
 	u32 cmd_tail;
@@ -202,6 +204,7 @@ int emu_fw_start(struct emu_dev *emu);
 void emu_fw_stop(struct emu_dev *emu);
 void emu_fw_down(struct emu_dev *emu, int err, const char *why);
 bool emu_fw_is_up(struct emu_dev *emu);
+bool emu_fw_is_starting(struct emu_dev *emu);
 int emu_fw_cmd(struct emu_dev *emu, struct emu_cmd *cmd);
 struct emu_req *emu_fw_begin(struct emu_dev *emu, const struct emu_cmd *cmd);
 int emu_fw_end(struct emu_dev *emu, struct emu_cmd *cmd, struct emu_req *req);

@@ -348,6 +348,19 @@ bool emu_fw_is_up(struct emu_dev *emu)
 	return up;
 }
 
+/**
+ * emu_fw_is_starting() - will the firmware soon be up
+ * @emu: the GPU
+ *
+ * Return: true during a reset of the GPU and while the firmware boots.
+ */
+bool emu_fw_is_starting(struct emu_dev *emu)
+{
+	guard(spinlock)(&emu->lock);
+
+	return emu->state == EMU_FW_BOOTING || emu->resetting;
+}
+
 /*
  * Mark the firmware of that epoch as not responding.  Commands fail immediately,
  * but vGPUs that run are not reported as crashed.

@@ -163,14 +163,26 @@ static void emu_restart(struct emu_dev *emu)
 		emu_vgpus_reserve(emu);
 }
 
+static void emu_set_resetting(struct emu_dev *emu, bool resetting)
+{
+	guard(spinlock)(&emu->lock);
+	emu->resetting = resetting;
+}
+
 static void emu_pf_reset_prepare(struct pci_dev *pdev)
 {
-	emu_fw_stop(pci_get_drvdata(pdev));
+	struct emu_dev *emu = pci_get_drvdata(pdev);
+
+	emu_set_resetting(emu, true);
+	emu_fw_stop(emu);
 }
 
 static void emu_pf_reset_done(struct pci_dev *pdev)
 {
-	emu_restart(pci_get_drvdata(pdev));
+	struct emu_dev *emu = pci_get_drvdata(pdev);
+
+	emu_restart(emu);
+	emu_set_resetting(emu, false);
 }
 
 static pci_ers_result_t emu_error_detected(struct pci_dev *pdev,

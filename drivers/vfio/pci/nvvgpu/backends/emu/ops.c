@@ -135,32 +135,92 @@ static int emu_get_type_info(void *priv, u32 type,
 	return 0;
 }
 
+/* VRAM that no vGPU has, and the largest piece of it */
+static u64 emu_vram_free(struct emu_dev *emu, u64 *largest)
+{
+	const struct emu_vgpu *vgpu, *end = emu->vgpus + ARRAY_SIZE(emu->vgpus);
+	u64 from = 0, to, length, next, sum = 0;
+
+	lockdep_assert_held(&emu->lock);
+
+	for (*largest = 0; from < emu->vram_bytes; from = next) {
+		to = emu->vram_bytes;
+		next = emu->vram_bytes;
+		for (vgpu = emu->vgpus; vgpu < end; vgpu++) {
+			if (!vgpu->type || vgpu->fb_offset < from ||
+			    vgpu->fb_offset > to)
+				continue;
+			to = vgpu->fb_offset;
+			next = to + vgpu->type->fb_bytes;
+		}
+		length = to - from;
+		sum += length;
+		*largest = max(*largest, length);
+	}
+
+	return sum;
+}
+
+/* How many of the VFs that are enabled have no vGPU? */
+static unsigned int emu_vfs_free(struct emu_dev *emu)
+{
+	unsigned int vf, nr = 0;
+
+	lockdep_assert_held(&emu->lock);
+
+	for (vf = 0; vf < pci_num_vf(emu->pdev); vf++)
+		nr += !emu->vgpus[vf].type;
+
+	return nr;
+}
+
+static void emu_why_unavailable(struct emu_dev *emu,
+				const struct nvvgpu_type_info *info,
+				char *reason, size_t len)
+{
+	u64 sum, largest;
+
+	lockdep_assert_held(&emu->lock);
+
+	if (!emu_vfs_free(emu)) {
+		snprintf(reason, len, "all %u enabled VFs have vGPUs",
+			 pci_num_vf(emu->pdev));
+		return;
+	}
+
+	sum = emu_vram_free(emu, &largest);
+	snprintf(reason, len,
+		 "no contiguous %llu MiB of framebuffer free: %llu MiB in all, at most %llu contiguous",
+		 info->fb_bytes / SZ_1M, sum / SZ_1M, largest / SZ_1M);
+}
+
 static int emu_get_available(void *priv, u32 type, char *reason, size_t len)
 {
 	const struct nvvgpu_type_info *info = emu_type_find(priv, type);
 	struct emu_dev *emu = priv;
-	unsigned int others;
 	int nr;
 
 	if (!info)
 		return -ENOENT;
 
 	if (!emu_fw_is_up(emu)) {
-		strscpy(reason, "the firmware is down, reset the GPU", len);
+		strscpy(reason, emu_fw_is_starting(emu) ?
+			"the firmware is starting" :
+			"the firmware is down, reset the GPU", len);
 		return 0;
 	}
 
 	nr = emu_types_available(emu, info);
-	if (nr)
+	if (nr < 0)
 		return nr;
 
-	spin_lock(&emu->lock);
-	others = bitmap_weight(emu->alive, NVVGPU_EMU_MAX_VFS);
-	spin_unlock(&emu->lock);
-	snprintf(reason, len,
-		 "no contiguous %llu MiB of framebuffer free beside %u other vGPUs",
-		 info->fb_bytes / SZ_1M, others);
-	return 0;
+	guard(spinlock)(&emu->lock);
+
+	nr = min(nr, emu_vfs_free(emu));
+	if (!nr)
+		emu_why_unavailable(emu, info, reason, len);
+
+	return nr;
 }
 
 /* Delete a vGPU that the firmware may have on this VF. */
