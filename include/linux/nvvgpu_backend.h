@@ -57,6 +57,7 @@ struct pci_dev;
 #define NVVGPU_REASON_LEN		96
 #define NVVGPU_MAX_AREAS		16
 #define NVVGPU_MAX_STATS		32
+#define NVVGPU_MAX_PLACEMENTS		512
 
 /* Requested placement: the back-end uses the first one that is free. */
 #define NVVGPU_PLACEMENT_ANY		U32_MAX
@@ -290,6 +291,14 @@ struct nvvgpu_backend_ops {
 	 * unknown type.
 	 */
 	int (*get_available)(void *priv, u32 type, char *reason, size_t len);
+	/**
+	 * @get_placements: optional; fill in at most @capacity of the placements
+	 * that a vGPU of this type can have on an empty GPU, in ascending order;
+	 * returns how many there are.  More than @capacity is -EOVERFLOW;
+	 * -ENOENT for an unknown type.
+	 */
+	int (*get_placements)(void *priv, u32 type, u32 *placements,
+			      size_t capacity);
 
 	/**
 	 * @create: create a vGPU on this VF and reserve its framebuffer, which

@@ -315,6 +315,7 @@ void nvvgpu_notify_types(struct nvvgpu_pf *pf);
 #define NVVGPU_CAN_RECOVER	BIT(9)
 #define NVVGPU_CAN_P2P		BIT(10)
 #define NVVGPU_CAN_DISPLAY	BIT(11)
+#define NVVGPU_CAN_LIST_PLACES	BIT(12)
 u32 nvvgpu_can(const struct nvvgpu_backend *backend);
 
 int nvvgpu_op_get_types(struct nvvgpu_backend *backend, u32 *ids);
@@ -322,6 +323,8 @@ int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
 			    struct nvvgpu_type_info *info);
 int nvvgpu_op_get_available(struct nvvgpu_backend *backend, u32 type,
 			    char *reason);
+int nvvgpu_op_get_placements(struct nvvgpu_backend *backend, u32 type,
+			     u32 *placements);
 int nvvgpu_op_create(struct nvvgpu *vgpu, u32 type, u32 *placement);
 int nvvgpu_op_delete(struct nvvgpu *vgpu);
 int nvvgpu_op_delete_stale(struct nvvgpu_backend *backend, void *handle);

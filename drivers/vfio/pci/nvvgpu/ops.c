@@ -54,7 +54,8 @@ u32 nvvgpu_can(const struct nvvgpu_backend *backend)
 	       (ops->get_stats ? NVVGPU_CAN_STATS : 0) |
 	       (ops->get_placement ? NVVGPU_CAN_PLACEMENT : 0) |
 	       (ops->recover ? NVVGPU_CAN_RECOVER : 0) |
-	       (ops->get_plane ? NVVGPU_CAN_DISPLAY : 0);
+	       (ops->get_plane ? NVVGPU_CAN_DISPLAY : 0) |
+	       (ops->get_placements ? NVVGPU_CAN_LIST_PLACES : 0);
 }
 
 /**
@@ -172,6 +173,27 @@ int nvvgpu_op_get_available(struct nvvgpu_backend *backend, u32 type,
 	trace_nvvgpu_pf_op(backend->pf, "get_available", nr);
 
 	return nr;
+}
+
+/**
+ * nvvgpu_op_get_placements() - list the placements that a type can have
+ * @backend: the back-end
+ * @type: id of the type
+ * @placements: room for NVVGPU_MAX_PLACEMENTS
+ *
+ * Return: how many; -ENOENT for an unknown type; -EOVERFLOW when the back-end
+ * reports too many, or the error of the back-end
+ */
+int nvvgpu_op_get_placements(struct nvvgpu_backend *backend, u32 type,
+			     u32 *placements)
+{
+	int nr;
+
+	nr = backend->ops->get_placements(backend->priv, type, placements,
+					  NVVGPU_MAX_PLACEMENTS);
+	trace_nvvgpu_pf_op(backend->pf, "get_placements", nr);
+
+	return nr > NVVGPU_MAX_PLACEMENTS ? -EOVERFLOW : nr;
 }
 
 /**

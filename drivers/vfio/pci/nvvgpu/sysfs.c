@@ -363,6 +363,41 @@ static ssize_t supported_types_show(struct device *dev,
 }
 static DEVICE_ATTR_ADMIN_RO(supported_types);
 
+static int nvvgpu_emit_placements(struct nvvgpu_backend *backend, char *buf,
+				  int len, const struct nvvgpu_type_info *info)
+{
+	u32 *placements __free(kfree) = NULL;
+	int nr, i, start = len;
+
+	placements = kzalloc_objs(*placements, NVVGPU_MAX_PLACEMENTS,
+				  GFP_KERNEL);
+	if (!placements)
+		return -ENOMEM;
+
+	nr = nvvgpu_op_get_placements(backend, info->id, placements);
+	if (nr < 0)
+		return nr;
+
+	len += sysfs_emit_at(buf, len, "%u", info->id);
+	for (i = 0; i < nr; i++)
+		len += sysfs_emit_at(buf, len, " %u", placements[i]);
+	len += sysfs_emit_at(buf, len, "\n");
+
+	return len - start;
+}
+
+static ssize_t placements_show(struct device *dev,
+			       struct device_attribute *attr, char *buf)
+{
+	struct nvvgpu_backend *backend = nvvgpu_from_dev(dev)->backend;
+
+	if (!(nvvgpu_can(backend) & NVVGPU_CAN_LIST_PLACES))
+		return -ENXIO;
+
+	return nvvgpu_emit_types(backend, buf, 0, nvvgpu_emit_placements);
+}
+static DEVICE_ATTR_ADMIN_RO(placements);
+
 static ssize_t state_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
@@ -538,6 +573,7 @@ static struct attribute *nvvgpu_attrs[] = {
 	&dev_attr_generation.attr,
 	&dev_attr_last_error.attr,
 	&dev_attr_owner.attr,
+	&dev_attr_placements.attr,
 	&dev_attr_state.attr,
 	&dev_attr_state_versions.attr,
 	&dev_attr_stats.attr,

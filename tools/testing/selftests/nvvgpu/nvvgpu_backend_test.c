@@ -178,6 +178,7 @@ TEST_F(backend, newer_minor_is_accepted)
 	EXPECT_STREQ("mock", vf_backend(self->vf, &minor));
 	ASSERT_EQ(0, mock_del(self->bdf));
 	ASSERT_EQ(0, mock_add(self->bdf, "new"));
+	EXPECT_FILE(self->vf, "nvvgpu/placements", "7 0 63\n");
 	EXPECT_STREQ("mock", vf_backend(self->vf, &newer));
 	EXPECT_EQ(minor + 1, newer);
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
@@ -193,6 +194,8 @@ TEST_F(backend, minimal_table_serves)
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create\n");
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(-ENXIO, pci_read(self->vf, "nvvgpu/stats", self->buf, 64));
+	EXPECT_EQ(-ENXIO, pci_read(self->vf, "nvvgpu/placements", self->buf,
+				   64));
 	ASSERT_OPEN();
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 	vdev_close(&self->vdev);

@@ -643,6 +643,52 @@ TEST_F(sysfs, requested_placement_is_used)
 	EXPECT_FILE(self->vf2, "nvidia/placement_id", place[1]);
 }
 
+/* The line of a type in nvvgpu/placements, without the id; NULL when not there */
+static char *placements_of(char *text, unsigned int id)
+{
+	char *line, *rest, *save = NULL;
+
+	for (line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save))
+		if (strtoul(line, &rest, 10) == id)
+			return rest;
+
+	return NULL;
+}
+
+/* Every listed placement can be had, and none beside the listed ones. */
+TEST_F(sysfs, placements_of_a_type_are_listed)
+{
+	const struct vgpu_type *large = &self->types[0];
+	char place[16], *list, *rest;
+	unsigned long at, next = 0;
+	unsigned int nr = 0;
+	int i;
+
+	for (i = 0; i < self->nr_types; i++)
+		if (self->types[i].framebuffer > large->framebuffer)
+			large = &self->types[i];
+	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/placements", self->buf,
+			      sizeof(self->buf)));
+	list = placements_of(self->buf, large->id);
+	ASSERT_NE(NULL, list);
+	while (*list) {
+		at = strtoul(list, &rest, 10);
+		for (; next <= at; next++) {
+			snprintf(place, sizeof(place), "%lu\n", next);
+			ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id",
+					       place));
+			EXPECT_EQ(next == at ? 0 : -EIO,
+				  vf_set_type(self->vf, large->id));
+		}
+		EXPECT_FILE(self->vf, "nvidia/placement_id", place);
+		ASSERT_EQ(0, vf_set_type(self->vf, 0));
+		list = rest;
+		nr++;
+	}
+	EXPECT_EQ(large->max_instances, nr);
+}
+
 TEST_F(sysfs, placement_is_a_number)
 {
 	static const struct {

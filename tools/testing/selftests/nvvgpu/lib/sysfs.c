@@ -34,6 +34,7 @@ const struct vf_file vf_files[NR_VF_FILES] = {
 	{ "nvvgpu/generation", 0444 },
 	{ "nvvgpu/last_error", 0400 },
 	{ "nvvgpu/owner", 0400 },
+	{ "nvvgpu/placements", 0400 },
 	{ "nvvgpu/state", 0444 },
 	{ "nvvgpu/state_versions", 0444 },
 	{ "nvvgpu/stats", 0400 },

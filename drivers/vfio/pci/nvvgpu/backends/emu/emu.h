@@ -119,6 +119,7 @@ struct emu_vgpu {
  *
  * @vram_bytes: size of VRAM; constant after probe, as all down to @types
  * @granule: unit of VRAM allocation in bytes
+ * @granules: number of such units
  * @nr_vfs: VFs that the firmware supports
  * @nr_types: entries of @types
  * @types: types of the firmware, already checked
@@ -169,6 +170,7 @@ struct emu_dev {
 
 	u64 vram_bytes;
 	u64 granule;
+	u64 granules;
 	unsigned int nr_vfs;
 	unsigned int nr_types;
 	struct nvvgpu_type_info *types;

@@ -4,6 +4,8 @@
  */
 #include <linux/bitmap.h>
 #include <linux/cleanup.h>
+#include <linux/log2.h>
+#include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/sizes.h>
 #include <linux/string.h>
@@ -219,6 +221,29 @@ static int emu_get_available(void *priv, u32 type, char *reason, size_t len)
 	nr = min(nr, emu_vfs_free(emu));
 	if (!nr)
 		emu_why_unavailable(emu, info, reason, len);
+
+	return nr;
+}
+
+/* A framebuffer begins at a multiple of its size, rounded up to a power of two. */
+static int emu_get_placements(void *priv, u32 type, u32 *placements,
+			      size_t capacity)
+{
+	const struct nvvgpu_type_info *info = emu_type_find(priv, type);
+	struct emu_dev *emu = priv;
+	u64 size, at;
+	size_t nr = 0;
+
+	if (!info)
+		return -ENOENT;
+
+	size = div64_u64(info->fb_bytes, emu->granule);
+	for (at = 0; at + size <= emu->granules;
+	     at += roundup_pow_of_two(size)) {
+		if (nr == capacity)
+			return -EOVERFLOW;
+		placements[nr++] = at;
+	}
 
 	return nr;
 }
@@ -613,6 +638,7 @@ const struct nvvgpu_backend_ops emu_backend_ops = {
 	.get_types = emu_get_types,
 	.get_type_info = emu_get_type_info,
 	.get_available = emu_get_available,
+	.get_placements = emu_get_placements,
 	.create = emu_create,
 	.delete = emu_delete,
 	.start = emu_start,

@@ -265,6 +265,7 @@ int emu_types_load(struct emu_dev *emu)
 
 	if (!emu->types) {
 		emu->granule = granule;
+		emu->granules = granules;
 		emu->nr_vfs = nr_vfs;
 		emu->nr_types = nr_types;
 		emu->types = devm_kmemdup(dev, types, nr_types * sizeof(*types),
@@ -272,7 +273,8 @@ int emu_types_load(struct emu_dev *emu)
 		return emu->types ? 0 : -ENOMEM;
 	}
 
-	if (granule != emu->granule || nr_vfs != emu->nr_vfs ||
+	if (granule != emu->granule || granules != emu->granules ||
+	    nr_vfs != emu->nr_vfs ||
 	    nr_types != emu->nr_types ||
 	    memcmp(types, emu->types, nr_types * sizeof(*types))) {
 		dev_err(dev, "firmware types changed across reset; rebind the driver\n");

@@ -47,6 +47,7 @@ enum mock_op {
 	OP_GET_TYPES,
 	OP_GET_TYPE_INFO,
 	OP_GET_AVAILABLE,
+	OP_GET_PLACEMENTS,
 	OP_CREATE,
 	OP_DELETE,
 	OP_START,
@@ -69,6 +70,7 @@ static const char * const mock_op_names[NR_OPS] = {
 	[OP_GET_TYPES] = "get_types",
 	[OP_GET_TYPE_INFO] = "get_type_info",
 	[OP_GET_AVAILABLE] = "get_available",
+	[OP_GET_PLACEMENTS] = "get_placements",
 	[OP_CREATE] = "create",
 	[OP_DELETE] = "delete",
 	[OP_START] = "start",
@@ -251,6 +253,17 @@ static int mock_get_available(void *priv, u32 type, char *reason, size_t len)
 		strscpy(reason, "no room on the mock", len);
 
 	return max(MOCK_INSTANCES - used, 0);
+}
+
+static int mock_get_placements(void *priv, u32 type, u32 *placements,
+			       size_t capacity)
+{
+	int ret = mock_enter(priv, OP_GET_PLACEMENTS);
+
+	placements[0] = 0;
+	placements[1] = MOCK_MAX_VFS - 1;
+
+	return ret ?: 2;
 }
 
 static int mock_create(void *priv, unsigned int vf, u32 type, u32 *placement,
@@ -555,6 +568,7 @@ static const struct nvvgpu_backend_ops mock_sound = {
 	.get_types = mock_get_types,
 	.get_type_info = mock_get_type_info,
 	.get_available = mock_get_available,
+	.get_placements = mock_get_placements,
 	.create = mock_create,
 	.delete = mock_delete,
 	.start = mock_start,
@@ -573,6 +587,7 @@ static void mock_minimal(struct nvvgpu_backend_ops *ops)
 {
 	ops->reset_prepare = NULL;
 	ops->reset_done = NULL;
+	ops->get_placements = NULL;
 	ops->get_bar_info = NULL;
 	ops->bar_read = NULL;
 	ops->bar_write = NULL;
