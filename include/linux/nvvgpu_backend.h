@@ -43,6 +43,10 @@ struct pci_dev;
  *
  * Life of a vGPU: create, then any number of (start, stop), then delete.
  * Between start and stop the VF belongs to a user of its VFIO device.
+ *
+ * A PF driver that provisions its VFs by its own means leaves out the group of
+ * provisioning operations, and calls nvvgpu_backend_ready() in place of create
+ * and nvvgpu_backend_unready() in place of delete.
  */
 
 /*
@@ -278,7 +282,8 @@ struct nvvgpu_backend_ops {
 	u32 size;
 
 	/**
-	 * @get_types: fill in at most @capacity type ids and return their number;
+	 * @get_types: optional, the provisioning group begins here, which ends
+	 * with @delete; fill in at most @capacity type ids and return their number;
 	 * -EOVERFLOW if there are more
 	 */
 	int (*get_types)(void *priv, u32 *ids, size_t capacity);
@@ -557,6 +562,9 @@ int nvvgpu_backend_register(struct pci_dev *pf,
 			    struct nvvgpu_backend **backend);
 int nvvgpu_backend_unregister(struct nvvgpu_backend *backend);
 void nvvgpu_backend_free(struct nvvgpu_backend *backend);
+int nvvgpu_backend_ready(struct nvvgpu_backend *backend, unsigned int vf,
+			 const struct nvvgpu_type_info *info, void *handle);
+int nvvgpu_backend_unready(struct nvvgpu_backend *backend, unsigned int vf);
 void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 			  const struct nvvgpu_event_info *info);
 void nvvgpu_backend_flip(struct nvvgpu_backend *backend, unsigned int vf);

@@ -364,9 +364,12 @@ static bool nvvgpu_word(const char *name)
 
 static const char *nvvgpu_ops_flaw(const struct nvvgpu_backend_ops *ops)
 {
-	if (!ops->get_types || !ops->get_type_info || !ops->get_available)
-		return "a type operation is missing";
-	if (!ops->create || !ops->delete || !ops->start || !ops->stop)
+	if (!nvvgpu_whole(ops->get_types, ops->get_type_info,
+			  ops->get_available, ops->create, ops->delete))
+		return "a provisioning operation is missing";
+	if (ops->get_placements && !ops->create)
+		return "get_placements requires the provisioning operations";
+	if (!ops->start || !ops->stop)
 		return "a life cycle operation is missing";
 	if (!nvvgpu_whole(ops->reset_prepare, ops->reset_done))
 		return "reset_prepare and reset_done require each other";
@@ -476,6 +479,7 @@ void nvvgpu_backend_free(struct nvvgpu_backend *backend)
 
 	nvvgpu_pf_put(backend->pf);
 	kfree(backend->stale);
+	kfree(backend->ready);
 	kfree(backend);
 }
 EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_free, "NVVGPU");
@@ -520,6 +524,13 @@ int nvvgpu_backend_register(struct pci_dev *pf,
 				      pci_sriov_get_totalvfs(pf), GFP_KERNEL);
 	if (!backend->stale)
 		return -ENOMEM;
+	if (!backend->ops->create) {
+		backend->ready = kzalloc_objs(*backend->ready,
+					      pci_sriov_get_totalvfs(pf),
+					      GFP_KERNEL);
+		if (!backend->ready)
+			return -ENOMEM;
+	}
 
 	ret = nvvgpu_backend_claim(backend, pf, handle);
 	if (ret)

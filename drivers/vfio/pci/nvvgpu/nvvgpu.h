@@ -65,6 +65,16 @@ struct nvvgpu_pf {
 };
 
 /**
+ * struct nvvgpu_ready - a vGPU that the PF driver has provisioned
+ * @handle: of the back-end, NULL if there is none
+ * @info: type of the vGPU
+ */
+struct nvvgpu_ready {
+	void *handle;
+	struct nvvgpu_type_info info;
+};
+
+/**
  * struct nvvgpu_backend - one registration of a back-end
  * @pf: managed PF, holds a reference
  * @ops: &@table
@@ -72,6 +82,8 @@ struct nvvgpu_pf {
  * @priv: pointer of the back-end, passed to operations that have no handle
  * @leaving: is being unregistered and gets no further VFs
  * @stale: by number of the VF, the handle of a vGPU that could not be deleted
+ * @ready: by number of the VF, the vGPU that the PF driver has provisioned; NULL
+ *	if the back-end creates vGPUs; entries are protected by nvvgpu_pf::lock
  */
 struct nvvgpu_backend {
 	struct nvvgpu_pf *pf;
@@ -80,6 +92,7 @@ struct nvvgpu_backend {
 	void *priv;
 	bool leaving;
 	void **stale;
+	struct nvvgpu_ready *ready;
 };
 
 /**
@@ -210,6 +223,7 @@ struct nvvgpu_display {
  * @reset_prepared: reset_prepare was called and reset_done is due
  * @err_pending: the user has not been notified of a crash yet
  * @handle: the back-end's, valid while there is a vGPU
+ * @retired: the device is being unregistered, and gets no vGPU any more
  * @type: type of the vGPU; its id is 0 if there is no vGPU
  * @generation: number of the vGPU, 0 if there is no vGPU
  * @placement: placement of the vGPU
@@ -255,6 +269,7 @@ struct nvvgpu {
 	bool reset_prepared;
 	bool err_pending;
 	void *handle;
+	bool retired;
 	struct nvvgpu_type_info type;
 	u64 generation;
 	u32 placement;
@@ -316,8 +331,10 @@ void nvvgpu_notify_types(struct nvvgpu_pf *pf);
 #define NVVGPU_CAN_P2P		BIT(10)
 #define NVVGPU_CAN_DISPLAY	BIT(11)
 #define NVVGPU_CAN_LIST_PLACES	BIT(12)
+#define NVVGPU_CAN_CREATE	BIT(13)
 u32 nvvgpu_can(const struct nvvgpu_backend *backend);
 
+bool nvvgpu_type_valid(const struct nvvgpu_type_info *info);
 int nvvgpu_op_get_types(struct nvvgpu_backend *backend, u32 *ids);
 int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
 			    struct nvvgpu_type_info *info);
@@ -376,8 +393,14 @@ int nvvgpu_start(struct nvvgpu *vgpu);
 int nvvgpu_restart(struct nvvgpu *vgpu);
 int nvvgpu_stop_started(struct nvvgpu *vgpu);
 void nvvgpu_stop(struct nvvgpu *vgpu);
+int nvvgpu_adopt(struct nvvgpu *vgpu);
+void nvvgpu_disown(struct nvvgpu *vgpu);
 void nvvgpu_retire(struct nvvgpu *vgpu);
 void nvvgpu_event_work(struct work_struct *work);
+
+/* ready.c: vGPUs that are provisioned by the PF driver */
+bool nvvgpu_ready_get(struct nvvgpu *vgpu, struct nvvgpu_type_info *info,
+		      void **handle);
 
 /* reset.c */
 void nvvgpu_reset_begin(struct nvvgpu *vgpu);

@@ -774,6 +774,22 @@ static void ops_needed(struct kunit *test)
 				    -EINVAL, "without %s", needed[i].name);
 }
 
+/* A PF driver that provisions its VFs by its own means */
+static void ops_without_provisioning(struct kunit *test)
+{
+	struct nvvgpu_backend_ops ops = test_ops;
+	struct nvvgpu_backend backend;
+
+	ops.get_types = NULL;
+	ops.get_type_info = NULL;
+	ops.get_available = NULL;
+	ops.create = NULL;
+	ops.delete = NULL;
+	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), 0);
+	ops.get_placements = TEST_OP;
+	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), -EINVAL);
+}
+
 static void ops_not_alone(struct kunit *test)
 {
 	static const struct test_op grouped[] = {
@@ -902,6 +918,7 @@ static struct kunit_case ops_cases[] = {
 	KUNIT_CASE(ops_names),
 	KUNIT_CASE(ops_versions),
 	KUNIT_CASE(ops_needed),
+	KUNIT_CASE(ops_without_provisioning),
 	KUNIT_CASE(ops_not_alone),
 	KUNIT_CASE(ops_migration),
 	KUNIT_CASE(ops_type_names),

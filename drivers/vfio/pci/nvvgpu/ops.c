@@ -55,7 +55,8 @@ u32 nvvgpu_can(const struct nvvgpu_backend *backend)
 	       (ops->get_placement ? NVVGPU_CAN_PLACEMENT : 0) |
 	       (ops->recover ? NVVGPU_CAN_RECOVER : 0) |
 	       (ops->get_plane ? NVVGPU_CAN_DISPLAY : 0) |
-	       (ops->get_placements ? NVVGPU_CAN_LIST_PLACES : 0);
+	       (ops->get_placements ? NVVGPU_CAN_LIST_PLACES : 0) |
+	       (ops->create ? NVVGPU_CAN_CREATE : 0);
 }
 
 /**
@@ -119,6 +120,19 @@ bool nvvgpu_type_name_valid(const char *name)
 EXPORT_SYMBOL_NS_GPL(nvvgpu_type_name_valid, "NVVGPU");
 
 /**
+ * nvvgpu_type_valid() - check the description of a type
+ * @info: from the back-end
+ *
+ * Return: false if it violates the contract
+ */
+bool nvvgpu_type_valid(const struct nvvgpu_type_info *info)
+{
+	return info->id && info->id <= INT_MAX &&
+	       nvvgpu_type_name_valid(info->name) &&
+	       info->class < NVVGPU_NR_CLASSES;
+}
+
+/**
  * nvvgpu_op_get_type_info() - describe a type
  * @backend: the back-end
  * @type: id of the type
@@ -142,9 +156,7 @@ int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
 	if (ret)
 		return ret;
 
-	if (info->id != type || type > INT_MAX ||
-	    !nvvgpu_type_name_valid(info->name) ||
-	    info->class >= NVVGPU_NR_CLASSES) {
+	if (info->id != type || !nvvgpu_type_valid(info)) {
 		dev_err_ratelimited(&backend->pf->pdev->dev,
 				    "back-end %s: type %u is malformed\n",
 				    backend->ops->name, type);

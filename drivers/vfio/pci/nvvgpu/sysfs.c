@@ -36,6 +36,9 @@ static int nvvgpu_emit_types(struct nvvgpu_backend *backend, char *buf, int len,
 	struct nvvgpu_type_info info;
 	int nr, i;
 
+	if (!(nvvgpu_can(backend) & NVVGPU_CAN_CREATE))
+		return len;
+
 	ids = kzalloc_objs(*ids, NVVGPU_MAX_TYPES, GFP_KERNEL);
 	if (!ids)
 		return -ENOMEM;
@@ -547,21 +550,33 @@ static DEVICE_ATTR_RO(events);
 static ssize_t capabilities_show(struct device *dev,
 				 struct device_attribute *attr, char *buf)
 {
-	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
-	u32 can = nvvgpu_can(vgpu->backend);
+	static const struct {
+		u32 can;
+		const char *word;
+	} words[] = {
+		{ NVVGPU_CAN_CREATE, "create" },
+		{ NVVGPU_CAN_RESET, "reset" },
+		{ NVVGPU_CAN_RECOVER, "recover" },
+		{ NVVGPU_CAN_SHAPE, "bar-shape" },
+		{ NVVGPU_CAN_TRAP, "bar-trap" },
+		{ NVVGPU_CAN_MIGRATE, "migration" },
+		{ NVVGPU_CAN_P2P, "p2p" },
+		{ NVVGPU_CAN_PRECOPY, "pre-copy" },
+		{ NVVGPU_CAN_LOG_DMA, "dma-log" },
+		{ NVVGPU_CAN_STATS, "stats" },
+		{ NVVGPU_CAN_PLACEMENT, "placement" },
+		{ NVVGPU_CAN_DISPLAY, "display" },
+	};
+	u32 can = nvvgpu_can(nvvgpu_from_dev(dev)->backend);
+	int i, len = 0;
 
-	return sysfs_emit(buf, "create%s%s%s%s%s%s%s%s%s%s%s\n",
-			  can & NVVGPU_CAN_RESET ? " reset" : "",
-			  can & NVVGPU_CAN_RECOVER ? " recover" : "",
-			  can & NVVGPU_CAN_SHAPE ? " bar-shape" : "",
-			  can & NVVGPU_CAN_TRAP ? " bar-trap" : "",
-			  can & NVVGPU_CAN_MIGRATE ? " migration" : "",
-			  can & NVVGPU_CAN_P2P ? " p2p" : "",
-			  can & NVVGPU_CAN_PRECOPY ? " pre-copy" : "",
-			  can & NVVGPU_CAN_LOG_DMA ? " dma-log" : "",
-			  can & NVVGPU_CAN_STATS ? " stats" : "",
-			  can & NVVGPU_CAN_PLACEMENT ? " placement" : "",
-			  can & NVVGPU_CAN_DISPLAY ? " display" : "");
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (can & words[i].can)
+			len += sysfs_emit_at(buf, len, "%s%s", len ? " " : "",
+					     words[i].word);
+	len += sysfs_emit_at(buf, len, "\n");
+
+	return len;
 }
 static DEVICE_ATTR_RO(capabilities);
 

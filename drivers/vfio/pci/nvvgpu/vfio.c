@@ -221,6 +221,9 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 	if (ret)
 		goto out_unregister;
 	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND, 1, NULL);
+	/* A failure is in the log, and leaves the VF without a vGPU. */
+	scoped_guard(nvvgpu, vgpu)
+		nvvgpu_adopt(vgpu);
 
 	return vgpu;
 

@@ -244,8 +244,9 @@ static u64 nvvgpu_next_generation(void)
  * @vgpu: the VF, locked
  * @type: id of the requested type
  *
- * Return: 0; -EPERM if the VF has a vGPU; -EIO if the type is unknown or cannot
- * be created; or the error of the back-end
+ * Return: 0; -EOPNOTSUPP if the PF driver provisions the VFs; -EPERM if the VF
+ * has a vGPU; -EIO if the type is unknown or cannot be created; or the error of
+ * the back-end
  */
 int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 {
@@ -253,6 +254,10 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
+	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_CREATE))
+		return nvvgpu_fail(vgpu, -EOPNOTSUPP,
+				   "cannot create type %u: the PF driver provisions the VFs",
+				   type);
 	if (vgpu->state != NVVGPU_BOUND)
 		return nvvgpu_fail(vgpu, -EPERM,
 				   "cannot create type %u: the VF has a vGPU of type %u",
@@ -276,14 +281,82 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 	return 0;
 }
 
+/* The reset at close may be in progress. */
+static void nvvgpu_end_reset(struct nvvgpu *vgpu)
+{
+	if (vgpu->reset_prepared)
+		nvvgpu_op_reset_done(vgpu);
+	vgpu->reset_prepared = false;
+}
+
+/**
+ * nvvgpu_adopt() - take the vGPU that the PF driver has provisioned
+ * @vgpu: the VF, locked
+ *
+ * Return: 0, also if there is none; or the error of the back-end
+ */
+int nvvgpu_adopt(struct nvvgpu *vgpu)
+{
+	struct nvvgpu_type_info info;
+	u32 placement = 0;
+	int ret = 0;
+
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	if (vgpu->retired || vgpu->state != NVVGPU_BOUND ||
+	    nvvgpu_can(vgpu->backend) & NVVGPU_CAN_CREATE ||
+	    !nvvgpu_ready_get(vgpu, &info, &vgpu->handle))
+		return 0;
+
+	nvvgpu_events_drop(vgpu);
+	vgpu->type = info;
+	if (nvvgpu_can(vgpu->backend) & NVVGPU_CAN_PLACEMENT)
+		ret = nvvgpu_op_get_placement(vgpu, &placement);
+	WRITE_ONCE(vgpu->placement, placement);
+	if (!ret)
+		ret = nvvgpu_region_shape(vgpu);
+	if (ret) {
+		vgpu->type.id = 0;
+		return nvvgpu_fail(vgpu, ret,
+				   "cannot take the vGPU of type %u", info.id);
+	}
+
+	scoped_guard(mutex, &vgpu->query_mutex)
+		vgpu->queryable = true;
+	WRITE_ONCE(vgpu->generation, nvvgpu_next_generation());
+	nvvgpu_succeed(vgpu);
+	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
+
+	return 0;
+}
+
+/**
+ * nvvgpu_disown() - forget the vGPU that the PF driver has provisioned
+ * @vgpu: the VF, locked; its device is closed
+ */
+void nvvgpu_disown(struct nvvgpu *vgpu)
+{
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	if (vgpu->state == NVVGPU_BOUND)
+		return;
+
+	nvvgpu_end_reset(vgpu);
+	scoped_guard(mutex, &vgpu->query_mutex) {
+		vgpu->queryable = false;
+		vgpu->nr_stats = 0;
+	}
+	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
+}
+
 /**
  * nvvgpu_delete() - delete the vGPU of a VF
  * @vgpu: the VF, locked
  *
  * A failure leaves the vGPU in error; the delete can be tried again.
  *
- * Return: 0, also if the VF has no vGPU; -EPERM if the device is open; or the
- * error of the back-end
+ * Return: 0, also if the VF has no vGPU; -EPERM if the device is open; -EOPNOTSUPP
+ * if the PF driver provisions the VFs; or the error of the back-end
  */
 int nvvgpu_delete(struct nvvgpu *vgpu)
 {
@@ -297,11 +370,10 @@ int nvvgpu_delete(struct nvvgpu *vgpu)
 				   vgpu->owner_comm, pid_nr(vgpu->owner));
 	if (vgpu->state == NVVGPU_BOUND)
 		return 0;
-
-	/* The reset at close may be in progress. */
-	if (vgpu->reset_prepared)
-		nvvgpu_op_reset_done(vgpu);
-	vgpu->reset_prepared = false;
+	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_CREATE))
+		return nvvgpu_fail(vgpu, -EOPNOTSUPP,
+				   "cannot delete the vGPU: the PF driver provisions the VFs");
+	nvvgpu_end_reset(vgpu);
 
 	ret = nvvgpu_op_delete(vgpu);
 	if (ret) {
@@ -343,6 +415,11 @@ int nvvgpu_delete_generation(struct nvvgpu *vgpu, u64 generation)
  */
 void nvvgpu_retire(struct nvvgpu *vgpu)
 {
+	vgpu->retired = true;
+	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_CREATE)) {
+		nvvgpu_disown(vgpu);
+		return;
+	}
 	if (!nvvgpu_delete(vgpu))
 		return;
 

@@ -204,6 +204,77 @@ TEST_F(backend, minimal_table_serves)
 	EXPECT_EQ(0, mock_calls("get_stats"));
 }
 
+TEST_F(backend, provisioned_vfs_need_no_create)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "provisioned"));
+	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
+		    "reset recover bar-shape bar-trap stats placement\n");
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_FILE(self->vf, "nvvgpu/supported_types", "");
+	EXPECT_EQ(0, vf_creatable(self->vf, 0));
+	EXPECT_EQ(-EOPNOTSUPP, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
+
+	ASSERT_EQ(0, put(MOCK_DIR "/ready", "%s 0", self->bdf));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_CREATED, 5000));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	EXPECT_EQ(MOCK_TYPE, vf_type(self->vf));
+	EXPECT_EQ(-EBUSY, put(MOCK_DIR "/ready", "%s 0", self->bdf));
+	EXPECT_EQ(-EOPNOTSUPP, vf_set_type(self->vf, 0));
+	EXPECT_FILE(self->vf2, "nvvgpu/state", "bound\n");
+
+	ASSERT_OPEN();
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_LT(0, mock_calls("reset_done"));
+	EXPECT_EQ(-EBUSY, put(MOCK_DIR "/unready", "%s 0", self->bdf));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
+	EXPECT_LT(0, irq_wait(self->err, 10000));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	vdev_close(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+
+	ASSERT_EQ(0, put(MOCK_DIR "/unready", "%s 0", self->bdf));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_DELETED, 5000));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_EQ(0, mock_calls("create"));
+	EXPECT_EQ(0, mock_calls("delete"));
+}
+
+TEST_F(backend, provisioned_vfs_are_bound_earlier_or_later)
+{
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, mock_add(self->bdf, "provisioned"));
+	ASSERT_EQ(0, put(MOCK_DIR "/ready", "%s 0", self->bdf));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	ASSERT_OPEN();
+	vdev_close(&self->vdev);
+
+	/* It stays with the VF over an unbind, and goes while it is unbound. */
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, put(MOCK_DIR "/unready", "%s 0", self->bdf));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+
+	/* The back-end leaves with a vGPU of its own. */
+	ASSERT_EQ(0, put(MOCK_DIR "/ready", "%s 0", self->bdf));
+	ASSERT_EQ(0, mock_del(self->bdf));
+	EXPECT_UNMANAGED(self->vf);
+
+	/* One that creates vGPUs reports none. */
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	EXPECT_EQ(-EINVAL, put(MOCK_DIR "/ready", "%s 0", self->bdf));
+	EXPECT_EQ(-EINVAL, put(MOCK_DIR "/unready", "%s 0", self->bdf));
+}
+
 TEST_F(backend, without_a_backend_there_is_no_vfio_device)
 {
 	EXPECT_UNMANAGED(self->vf);

@@ -10,6 +10,8 @@
  *   unregister	"<PF>"
  *   event	"<PF> <VF> <event>...", reported together; an event is
  *		"<name>[,<code>[,<hexadecimal address>]]"
+ *   ready	"<PF> <VF>", the VF has a vGPU of the table "provisioned"
+ *   unready	"<PF> <VF>", which it has no more
  *   fail	"<operation> <errno>" makes an operation fail, "none" ends that
  *   block	name of an operation that does not return until this is "none"
  *   bar	"<BAR> <size> <trapped from> <trapped bytes>", "none" ends that
@@ -116,6 +118,7 @@ struct mock_vgpu {
  * @pf: the PF, holds a reference
  * @backend: handle from the front-end
  * @gone: nvvgpu_backend_unregister() has returned
+ * @provisioned: has reported VFs as ready instead of creating vGPUs
  * @ops: the table
  * @after: operations of a newer contract, not NULL
  * @vgpus: indexed by number of the VF
@@ -125,6 +128,7 @@ struct mock {
 	struct pci_dev *pf;
 	struct nvvgpu_backend *backend;
 	bool gone;
+	bool provisioned;
 	struct nvvgpu_backend_ops ops;
 	u8 after[64];
 	struct mock_vgpu vgpus[MOCK_MAX_VFS];
@@ -706,6 +710,17 @@ static void mock_no_versions(struct nvvgpu_backend_ops *ops)
 	ops->state_version_min = ops->state_version + 1;
 }
 
+/* A PF driver that provisions its VFs by its own means */
+static void mock_provisioned(struct nvvgpu_backend_ops *ops)
+{
+	ops->get_types = NULL;
+	ops->get_type_info = NULL;
+	ops->get_available = NULL;
+	ops->get_placements = NULL;
+	ops->create = NULL;
+	ops->delete = NULL;
+}
+
 static void mock_half_dma_log(struct nvvgpu_backend_ops *ops)
 {
 	ops->dma_log_stop = mock_vf_op;
@@ -737,6 +752,7 @@ static const struct {
 	{ "sound" },
 	MOCK_TABLE("minimal", minimal),
 	MOCK_TABLE("built-in", built_in),
+	MOCK_TABLE("provisioned", provisioned),
 	MOCK_TABLE("larger", larger),
 	MOCK_TABLE("nameless", nameless),
 	MOCK_TABLE("old", old),
@@ -869,7 +885,8 @@ static void mock_unregister(struct mock *mock)
 	for (vf = 0; vf < MOCK_MAX_VFS; vf++) {
 		mock_expect(!mock->vgpus[vf].started,
 			    "a vGPU is still started when the back-end has gone");
-		left -= mock->vgpus[vf].created;
+		if (!mock->provisioned)
+			left -= mock->vgpus[vf].created;
 	}
 	mock_expect(!left,
 		    "vGPUs that are left when the back-end has gone, and are not reported");
@@ -987,6 +1004,75 @@ static ssize_t event_write(struct file *file, const char __user *buf,
 			break;
 	}
 	local_irq_restore(flags);
+
+	return ret ?: count;
+}
+
+static struct mock *mock_find_vf(const char __user *buf, size_t count,
+				 unsigned int *vf)
+{
+	struct mock *mock;
+	char line[64], pf[32];
+	int ret;
+
+	ret = mock_line(buf, count, line, sizeof(line));
+	if (ret)
+		return ERR_PTR(ret);
+	if (sscanf(line, "%31s %u", pf, vf) != 2 || *vf >= MOCK_MAX_VFS)
+		return ERR_PTR(-EINVAL);
+	mock = mock_find(pf);
+
+	return mock ?: ERR_PTR(-ENOENT);
+}
+
+static ssize_t ready_write(struct file *file, const char __user *buf,
+			   size_t count, loff_t *ppos)
+{
+	struct nvvgpu_type_info info = {
+		.argsz = sizeof(info),
+		.id = MOCK_TYPE,
+		.name = "nvvgpu mock",
+	};
+	struct mock *mock;
+	unsigned int vf;
+	int ret;
+
+	guard(mutex)(&mock_mutex);
+
+	mock = mock_find_vf(buf, count, &vf);
+	if (IS_ERR(mock))
+		return PTR_ERR(mock);
+	if (mock->vgpus[vf].created)
+		return nvvgpu_backend_ready(mock->backend, vf, &info,
+					    &mock->vgpus[vf]) ?: -EPROTO;
+
+	mock->vgpus[vf].mock = mock;
+	mock->vgpus[vf].vf = vf;
+	mock->vgpus[vf].created = true;
+	ret = nvvgpu_backend_ready(mock->backend, vf, &info, &mock->vgpus[vf]);
+	if (ret)
+		mock->vgpus[vf].created = false;
+	else
+		mock->provisioned = true;
+
+	return ret ?: count;
+}
+
+static ssize_t unready_write(struct file *file, const char __user *buf,
+			     size_t count, loff_t *ppos)
+{
+	struct mock *mock;
+	unsigned int vf;
+	int ret;
+
+	guard(mutex)(&mock_mutex);
+
+	mock = mock_find_vf(buf, count, &vf);
+	if (IS_ERR(mock))
+		return PTR_ERR(mock);
+	ret = nvvgpu_backend_unready(mock->backend, vf);
+	if (!ret)
+		mock->vgpus[vf].created = false;
 
 	return ret ?: count;
 }
@@ -1126,6 +1212,8 @@ MOCK_WRITE_FOPS(register);
 MOCK_WRITE_FOPS(unregister);
 MOCK_WRITE_FOPS(event);
 MOCK_WRITE_FOPS(fail);
+MOCK_WRITE_FOPS(ready);
+MOCK_WRITE_FOPS(unready);
 MOCK_WRITE_FOPS(block);
 MOCK_WRITE_FOPS(bar);
 MOCK_WRITE_FOPS(plane);
@@ -1139,6 +1227,8 @@ static int __init mock_init(void)
 	debugfs_create_file("register", 0200, dir, NULL, &register_fops);
 	debugfs_create_file("unregister", 0200, dir, NULL, &unregister_fops);
 	debugfs_create_file("event", 0200, dir, NULL, &event_fops);
+	debugfs_create_file("ready", 0200, dir, NULL, &ready_fops);
+	debugfs_create_file("unready", 0200, dir, NULL, &unready_fops);
 	debugfs_create_file("fail", 0200, dir, NULL, &fail_fops);
 	debugfs_create_file("block", 0200, dir, NULL, &block_fops);
 	debugfs_create_file("bar", 0200, dir, NULL, &bar_fops);

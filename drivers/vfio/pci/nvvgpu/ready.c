@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vGPUs of a PF driver that provisions its VFs by its own means.
+ *
+ * Such a back-end has no operations to create and delete vGPUs.  It reports a
+ * vGPU when the VF is ready, whether or not the VF is bound to the front-end,
+ * and withdraws it before the VF becomes something else.
+ */
+#include <linux/device.h>
+#include <linux/export.h>
+#include <linux/pci.h>
+
+#include "nvvgpu.h"
+
+/* The VF's device, with a reference, or NULL while there is none. */
+static struct nvvgpu *nvvgpu_ready_find(struct nvvgpu_backend *backend,
+					unsigned int vf)
+{
+	struct nvvgpu *vgpu;
+
+	lockdep_assert_held(&backend->pf->lock);
+
+	list_for_each_entry(vgpu, &backend->pf->vgpus, node) {
+		if (vgpu->vf == vf && vgpu->backend == backend) {
+			get_device(&vgpu->core.vdev.device);
+			return vgpu;
+		}
+	}
+
+	return NULL;
+}
+
+/**
+ * nvvgpu_ready_get() - get the vGPU that the PF driver has provisioned
+ * @vgpu: the VF
+ * @info: filled in
+ * @handle: filled in
+ *
+ * Return: false if the VF is not ready
+ */
+bool nvvgpu_ready_get(struct nvvgpu *vgpu, struct nvvgpu_type_info *info,
+		      void **handle)
+{
+	struct nvvgpu_ready *ready;
+
+	guard(spinlock_irq)(&vgpu->pf->lock);
+
+	ready = &vgpu->backend->ready[vgpu->vf];
+	*info = ready->info;
+	*handle = ready->handle;
+
+	return ready->handle;
+}
+
+static void nvvgpu_ready_clear(struct nvvgpu_backend *backend, unsigned int vf)
+{
+	guard(spinlock_irq)(&backend->pf->lock);
+
+	backend->ready[vf].handle = NULL;
+}
+
+static bool nvvgpu_ready_valid(struct nvvgpu_backend *backend, unsigned int vf)
+{
+	return backend->ready &&
+	       vf < pci_sriov_get_totalvfs(backend->pf->pdev);
+}
+
+/**
+ * nvvgpu_backend_ready() - report that a VF has a vGPU
+ * @backend: from nvvgpu_backend_register(), with a table without @create
+ * @vf: number of the VF
+ * @info: describes the vGPU
+ * @handle: for the operations of the vGPU, not NULL
+ *
+ * The VF is in the state "created" from now on, or as soon as it is bound to the
+ * front-end.  Calls for one VF must be serialized.
+ *
+ * Context: process context, may sleep; calls operations.  Not from within an
+ * operation.
+ *
+ * Return: 0, undone by nvvgpu_backend_unready(); -EINVAL if an argument is
+ * invalid or the table has @create; -EBUSY if the VF has a vGPU; or the errno of
+ * @get_bar_info or of a shape that is invalid
+ */
+int nvvgpu_backend_ready(struct nvvgpu_backend *backend, unsigned int vf,
+			 const struct nvvgpu_type_info *info, void *handle)
+{
+	struct nvvgpu_type_info known = {};
+	struct nvvgpu *vgpu;
+	int ret = 0;
+
+	memcpy(&known, info, min_t(size_t, info->argsz, sizeof(known)));
+	known.argsz = sizeof(known);
+	if (!handle || !nvvgpu_ready_valid(backend, vf) ||
+	    !nvvgpu_type_valid(&known))
+		return -EINVAL;
+
+	scoped_guard(spinlock_irq, &backend->pf->lock) {
+		if (backend->ready[vf].handle)
+			return -EBUSY;
+		backend->ready[vf].info = known;
+		backend->ready[vf].handle = handle;
+		vgpu = nvvgpu_ready_find(backend, vf);
+	}
+	if (!vgpu)
+		return 0;
+
+	scoped_guard(nvvgpu, vgpu)
+		ret = nvvgpu_adopt(vgpu);
+	if (ret)
+		nvvgpu_ready_clear(backend, vf);
+	put_device(&vgpu->core.vdev.device);
+
+	return ret;
+}
+EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_ready, "NVVGPU");
+
+/**
+ * nvvgpu_backend_unready() - withdraw the vGPU of a VF
+ * @backend: from nvvgpu_backend_register()
+ * @vf: number of the VF
+ *
+ * No operation is called for the vGPU afterwards.
+ *
+ * Context: process context, may sleep; calls @reset_done.  Not from within an
+ * operation.
+ *
+ * Return: 0, also if the VF has no vGPU; -EBUSY while its device is open; -EINVAL
+ * if an argument is invalid
+ */
+int nvvgpu_backend_unready(struct nvvgpu_backend *backend, unsigned int vf)
+{
+	struct nvvgpu *vgpu;
+	int ret;
+
+	if (!nvvgpu_ready_valid(backend, vf))
+		return -EINVAL;
+
+	scoped_guard(spinlock_irq, &backend->pf->lock) {
+		vgpu = nvvgpu_ready_find(backend, vf);
+		if (!vgpu)
+			backend->ready[vf].handle = NULL;
+	}
+	if (!vgpu)
+		return 0;
+
+	scoped_guard(nvvgpu, vgpu) {
+		ret = vgpu->opened ? -EBUSY : 0;
+		/* Clear it first, so that the VF cannot adopt it again. */
+		if (!ret) {
+			nvvgpu_ready_clear(backend, vf);
+			nvvgpu_disown(vgpu);
+		}
+	}
+	put_device(&vgpu->core.vdev.device);
+
+	return ret;
+}
+EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_unready, "NVVGPU");
