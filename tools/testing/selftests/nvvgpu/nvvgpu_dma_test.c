@@ -1292,6 +1292,29 @@ TEST_F(reuse, framebuffers_of_mixed_sizes_do_not_overlap)
 		user_close(&users[i]);
 }
 
+/* The headers may be older than the kernel. */
+#define ATTACH_PASID		1
+#define VIOMMU_ALLOC		_IO(IOMMUFD_TYPE, 0x90)
+
+struct attach_pasid {
+	__u32 argsz;
+	__u32 flags;
+	__u32 pt_id;
+	__u32 pasid;
+};
+
+struct viommu_alloc {
+	__u32 size;
+	__u32 flags;
+	__u32 type;
+	__u32 dev_id;
+	__u32 hwpt_id;
+	__u32 out_viommu_id;
+	__u32 data_len;
+	__u32 reserved;
+	__u64 data_uptr;
+};
+
 /*
  * A cdev is attached and detached while it is open.
  */
@@ -1396,6 +1419,49 @@ static int hwpt_free(const struct ioas *ioas, __u32 id)
 	struct iommu_destroy destroy = { .size = sizeof(destroy), .id = id };
 
 	return ioctl(ioas->fd, IOMMU_DESTROY, &destroy) ? -errno : 0;
+}
+
+TEST_F(dma_cdev, pasid_attach_is_refused_without_the_capability)
+{
+	static const __u32 pasids[] = { 0, 1, 1U << 20, ~0U };
+	struct user *a = &self->user;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(pasids); i++) {
+		struct attach_pasid arg = {
+			.argsz = sizeof(arg),
+			.flags = ATTACH_PASID,
+			.pt_id = a->own.id,
+			.pasid = pasids[i],
+		};
+
+		EXPECT_GT(0, vdev_ioctl(&a->vdev, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+					&arg))
+			TH_LOG("PASID %#x", pasids[i]);
+		arg.argsz = offsetof(struct attach_pasid, pasid);
+		EXPECT_GT(0, vdev_ioctl(&a->vdev, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+					&arg));
+	}
+	EXPECT_EQ(0, user_work(a));
+}
+
+TEST_F(dma_cdev, viommu_of_an_unsupported_type_is_refused)
+{
+	struct user *a = &self->user;
+	__u32 type;
+
+	for (type = 0; type < 4; type++) {
+		struct viommu_alloc alloc = {
+			.size = sizeof(alloc),
+			.type = type,
+			.dev_id = a->vdev.id,
+			.hwpt_id = a->own.id,
+		};
+
+		EXPECT_EQ(-1, ioctl(a->own.fd, VIOMMU_ALLOC, &alloc))
+			TH_LOG("type %u", type);
+	}
+	EXPECT_EQ(0, user_work(a));
 }
 
 TEST_F(dma_cdev, nothing_is_written_after_detach)

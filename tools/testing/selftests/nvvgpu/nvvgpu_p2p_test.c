@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "lib/migration.h"
 #include "subject.h"
 
 #define TO_VRAM		NVVGPU_EMU_DESC_DST_VRAM
@@ -269,6 +270,28 @@ TEST_F(p2p, peer_rings_the_doorbell)
 	}
 	EXPECT_EQ(77, *sem);
 	EXPECT_EQ(0, user_work(b));
+}
+
+TEST_F(p2p, writes_by_a_peer_are_migrated)
+{
+	struct scene *s = &self->s;
+	struct vfio_precopy_info info;
+	struct stream stream = {};
+	int fd = -1;
+
+	ASSERT_EQ(0, scene_map(s));
+	ASSERT_EQ(0, mig_set(&s->b.vdev, VFIO_DEVICE_STATE_PRE_COPY, &fd));
+	ASSERT_EQ(-ENOMSG, stream_read(&stream, fd));
+	ASSERT_EQ(0, mig_precopy_info(fd, &info));
+	EXPECT_EQ(0, info.dirty_bytes);
+	ASSERT_EQ(0, engine_run(&s->a.engine,
+				engine_fill(IN_MEMORY, PEER_FB + 8 * MIB,
+					    2 * NVVGPU_EMU_VRAM_PAGE, 1)));
+	ASSERT_EQ(0, mig_precopy_info(fd, &info));
+	EXPECT_EQ(2 * NVVGPU_EMU_VRAM_PAGE, info.dirty_bytes);
+	ASSERT_EQ(0, mig_set(&s->b.vdev, VFIO_DEVICE_STATE_RUNNING, NULL));
+	close(fd);
+	stream_free(&stream);
 }
 
 TEST_F(p2p, ranges_that_cannot_be_mapped_are_not_exported)
