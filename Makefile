@@ -9,6 +9,7 @@ help:
 	@echo 'make demo           run two VMs with vGPUs of an emulated SR-IOV GPU'
 	@echo 'make demo-migrate   migrate a VM with its vGPU to another VF, to another GPU and through a file'
 	@echo 'make demo-display   compare the screen of a vGPU with what its guest draws: [OUT=<folder>] [VNC=<address>:<port>]'
+	@echo 'make demo-p2p       copy between two vGPUs of one VM, on the newest kernel and QEMU'
 	@echo 'make bench          measure VFIO calls on a vGPU against vfio-pci, and check bounds: [OUT=<folder>]'
 	@echo 'make bench-migrate  measure the cost of migration, as ratios within one run'
 	@echo 'make check          run lint and the tests on Debian'"'"'s kernels: 6.12 and the newest'
@@ -42,6 +43,11 @@ demo-migrate:
 
 demo-display:
 	@VNC=$(VNC) lab/demos/display $(OUT)
+
+demo-p2p:
+	@lab/setup modules:latest:stock device:10.0
+	@lab/vm --kernel latest --guest-qemu --env NVVGPU_GUEST_IMAGE=$$(lab/build/guest-program) \
+		-- lab/demos/peer-to-peer
 
 bench:
 	@lab/bench $(OUT)
@@ -98,4 +104,4 @@ deb:
 modules modules_install clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-.PHONY: help demo demo-display demo-migrate bench bench-migrate check check-debug check-all check-mutants check-upstream coverage fuzz lint tools docs qemu-tree shell intree patches deb modules modules_install clean
+.PHONY: help demo demo-display demo-migrate demo-p2p bench bench-migrate check check-debug check-all check-mutants check-upstream coverage fuzz lint tools docs qemu-tree shell intree patches deb modules modules_install clean

@@ -15,6 +15,8 @@
  *   draw FRAME         draw a frame into the hidden half of the framebuffer, and flip
  *   move               draw one frame after another until the next line arrives
  *   describe FRAME     print every pixel of a frame
+ *   peer BYTES         copy VRAM to the framebuffer of a second vGPU, and read
+ *                      that by the CPU
  *   reset              reset the vGPU and restart its engine
  *   bad read|write     DMA outside of the guest's memory, which must be refused
  *   log                print the platform's log
@@ -60,7 +62,7 @@
 /* Far above any guest's memory */
 #define OUTSIDE		0x3f00000000ULL
 
-static struct vdev vdev;
+static struct vdev vdev, peer;
 static struct engine engine;
 static struct area ring, buffer;
 static unsigned int jobs;
@@ -459,6 +461,39 @@ static void do_bad(bool write)
 	}
 }
 
+static void do_peer(size_t len)
+{
+	struct nvvgpu_emu_desc desc;
+	const char *wrong = NULL;
+	__u32 crc, seen = 0;
+	__u64 addr = 0;
+	int ret;
+
+	ret = peer_open(&peer, &vdev, &addr);
+	if (ret) {
+		say("peer result=failed what=\"error %d\"", -ret);
+		failures++;
+		return;
+	}
+	wrong = one_round(0, len, &crc);
+	if (!wrong) {
+		desc = engine_copy(NVVGPU_EMU_DESC_SRC_VRAM, addr, 0, len);
+		if (engine_run(&engine, desc))
+			wrong = "copy to the peer";
+	}
+	if (!wrong) {
+		seen = crc32c(0, peer.bar[NVVGPU_EMU_VF_BAR_FB], len);
+		if (seen != crc)
+			wrong = "CRC of the peer's framebuffer";
+	}
+	if (wrong) {
+		complain("peer", wrong);
+		return;
+	}
+	say("peer result=ok device=%s addr=%#llx bytes=%zu crc32c=%08x",
+	    peer.bdf, addr, len, seen);
+}
+
 static void do_reset(void)
 {
 	int ret;
@@ -587,6 +622,17 @@ static bool run_describe(char **arg)
 	return screen_describe(number(arg[0]));
 }
 
+static bool run_peer(char **arg)
+{
+	const size_t len = number(arg[0]);
+
+	if (!is_size(len))
+		return false;
+	do_peer(len);
+
+	return true;
+}
+
 static bool run_reset(char **arg)
 {
 	do_reset();
@@ -614,6 +660,7 @@ static const struct command commands[] = {
 	{ "draw", 1, run_draw },
 	{ "move", 0, run_move },
 	{ "describe", 1, run_describe },
+	{ "peer", 1, run_peer },
 	{ "reset", 0, run_reset },
 };
 

@@ -46,6 +46,11 @@ void job_tick(__u64 count);
 /* The platform; errors are negative errno values */
 int area_alloc(struct area *area, size_t len);
 int vgpu_open(struct vdev *vdev);
+/*
+ * Map the framebuffer of a second vGPU, and get its guest physical address; -ENODEV
+ * without one.
+ */
+int peer_open(struct vdev *peer, const struct vdev *vdev, __u64 *phys);
 /* Call job_tick() every TICK_MS, from a thread or an interrupt. */
 int ticks_start(void);
 void console_write(const char *text, size_t len);

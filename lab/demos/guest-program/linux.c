@@ -115,6 +115,12 @@ int vgpu_open(struct vdev *vdev)
 	return ret;
 }
 
+/* VFIO does not tell where a BAR is. */
+int peer_open(struct vdev *peer, const struct vdev *vdev, __u64 *phys)
+{
+	return -EOPNOTSUPP;
+}
+
 static void *tick(void *arg)
 {
 	const int fd = *(int *)arg;

@@ -80,22 +80,24 @@ static bool is_vgpu(const struct vdev *vdev)
 }
 
 /*
- * Search for the vGPU on a bus and behind its bridges. Probing all functions is safe,
- * because QEMU does not alias missing ones.
+ * Search for a vGPU other than the given one on a bus and behind its bridges. Probing all
+ * functions is safe, because QEMU does not alias missing ones.
  */
-static bool find(struct vdev *vdev, unsigned int bus)
+static bool find(struct vdev *vdev, unsigned int bus, const struct vdev *other)
 {
 	unsigned int devfn, behind;
 
 	for (devfn = 0; devfn < DEVFNS; devfn++) {
 		vdev->fd = bus << 8 | devfn;
+		if (other && other->fd == vdev->fd)
+			continue;
 		if (is_vgpu(vdev))
 			return true;
 		if ((vdev_cfg_read8(vdev, PCI_HEADER_TYPE) &
 		     PCI_HEADER_TYPE_MASK) != PCI_HEADER_TYPE_BRIDGE)
 			continue;
 		behind = vdev_cfg_read8(vdev, PCI_SECONDARY_BUS);
-		if (behind > bus && find(vdev, behind))
+		if (behind > bus && find(vdev, behind, other))
 			return true;
 	}
 
@@ -124,7 +126,7 @@ static __u64 bar_read(const struct vdev *vdev, unsigned int bar)
 }
 
 /* Determine the address and size of a BAR; assign an address if it has none. */
-static void bar_init(struct vdev *vdev, unsigned int bar)
+static __u64 bar_init(struct vdev *vdev, unsigned int bar)
 {
 	static __u64 free_addr = FREE_ADDRESSES;
 	__u64 addr = bar_read(vdev, bar), size;
@@ -139,8 +141,19 @@ static void bar_init(struct vdev *vdev, unsigned int bar)
 		free_addr = addr + size;
 	}
 	bar_write(vdev, bar, addr);
-	bar_addr[bar] = addr;
 	vdev->bar_len[bar] = size;
+
+	return addr;
+}
+
+static int locate(struct vdev *vdev, const struct vdev *other)
+{
+	if (!find(vdev, 0, other))
+		return -ENODEV;
+	snprintf(vdev->bdf, sizeof(vdev->bdf), "0000:%02x:%02x.%u",
+		 vdev->fd >> 8, PCI_SLOT(vdev->fd), PCI_FUNC(vdev->fd));
+
+	return 0;
 }
 
 /**
@@ -158,15 +171,35 @@ int vgpu_open(struct vdev *vdev)
 	};
 	unsigned int i;
 
-	if (!find(vdev, 0))
+	if (locate(vdev, NULL))
 		return -ENODEV;
-	snprintf(vdev->bdf, sizeof(vdev->bdf), "0000:%02x:%02x.%u",
-		 vdev->fd >> 8, PCI_SLOT(vdev->fd), PCI_FUNC(vdev->fd));
 
 	/* Disable decoding while the BARs are sized. */
 	vdev_cfg_write16(vdev, PCI_COMMAND, 0);
 	for (i = 0; i < sizeof(bars) / sizeof(*bars); i++)
-		bar_init(vdev, bars[i]);
+		bar_addr[bars[i]] = bar_init(vdev, bars[i]);
+
+	return 0;
+}
+
+/**
+ * peer_open() - find a second vGPU and map its framebuffer
+ * @peer: filled in
+ * @vdev: the first vGPU
+ * @phys: set to the address of the framebuffer
+ *
+ * Return: 0, -ENODEV if there is no second vGPU.
+ */
+int peer_open(struct vdev *peer, const struct vdev *vdev, __u64 *phys)
+{
+	if (locate(peer, vdev))
+		return -ENODEV;
+
+	vdev_cfg_write16(peer, PCI_COMMAND, 0);
+	*phys = bar_init(peer, NVVGPU_EMU_VF_BAR_FB);
+	vdev_cfg_write16(peer, PCI_COMMAND, PCI_COMMAND_MEMORY);
+	peer->bar[NVVGPU_EMU_VF_BAR_FB] =
+		cpu_map_io(*phys, peer->bar_len[NVVGPU_EMU_VF_BAR_FB]);
 
 	return 0;
 }
