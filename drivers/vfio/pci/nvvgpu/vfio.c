@@ -176,6 +176,28 @@ static const struct vfio_device_ops nvvgpu_vfio_ops = {
 	.pasid_detach_ioas = vfio_iommufd_physical_pasid_detach_ioas,
 };
 
+static struct nvvgpu *nvvgpu_alloc(struct pci_dev *pdev, struct nvvgpu_pf *pf,
+				   struct nvvgpu_backend *backend,
+				   struct nvvgpu_settings *settings)
+{
+	struct nvvgpu *vgpu;
+
+	vgpu = vfio_alloc_device(nvvgpu, core.vdev, &pdev->dev,
+				 &nvvgpu_vfio_ops);
+	if (IS_ERR(vgpu))
+		return vgpu;
+
+	vgpu->pf = pf;
+	vgpu->vf = pci_iov_vf_id(pdev);
+	vgpu->backend = backend;
+	vgpu->settings = settings;
+	nvvgpu_dmabuf_init(vgpu);
+	nvvgpu_migration_init(vgpu);
+	nvvgpu_dirty_init(vgpu);
+
+	return vgpu;
+}
+
 /**
  * nvvgpu_register() - register the VFIO device of a VF
  * @pdev: the VF, its device_lock held
@@ -196,18 +218,9 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 
 	device_lock_assert(&pdev->dev);
 
-	vgpu = vfio_alloc_device(nvvgpu, core.vdev, &pdev->dev,
-				 &nvvgpu_vfio_ops);
+	vgpu = nvvgpu_alloc(pdev, pf, backend, settings);
 	if (IS_ERR(vgpu))
 		return vgpu;
-
-	vgpu->pf = pf;
-	vgpu->vf = pci_iov_vf_id(pdev);
-	vgpu->backend = backend;
-	vgpu->settings = settings;
-	nvvgpu_dmabuf_init(vgpu);
-	nvvgpu_migration_init(vgpu);
-	nvvgpu_dirty_init(vgpu);
 	dev_set_drvdata(&pdev->dev, &vgpu->core);
 	nvvgpu_pf_add(pf, vgpu);
 
