@@ -34,6 +34,66 @@
 #define system_dfl_wq			system_unbound_wq
 #endif
 
+/*
+ * Without "PCI: Never reset a slot to reset a VF", a VF whose FLR fails while the
+ * PF is being reset is reset by its slot, and the whole GPU with it.  Take such
+ * methods away from a VF until it is unbound, and leave the others, in the order
+ * that the administrator wants.  Those that are written later are kept.
+ */
+#define NVVGPU_COMPAT_RESET_BUS		6	/* in pci_reset_fn_methods */
+
+static_assert(NVVGPU_COMPAT_RESET_BUS + 2 == PCI_NUM_RESET_METHODS);
+
+struct nvvgpu_compat_resets {
+	struct pci_dev *pdev;
+	u8 before[PCI_NUM_RESET_METHODS];
+	u8 after[PCI_NUM_RESET_METHODS];
+};
+
+static inline void nvvgpu_compat_restore_resets(void *data)
+{
+	struct nvvgpu_compat_resets *resets = data;
+	u8 *methods = resets->pdev->reset_methods;
+
+	if (!memcmp(methods, resets->after, sizeof(resets->after)))
+		memcpy(methods, resets->before, sizeof(resets->before));
+	kfree(resets);
+}
+
+static inline int nvvgpu_compat_limit_resets(struct pci_dev *pdev)
+{
+	struct nvvgpu_compat_resets *resets;
+	int i, nr = 0;
+
+	resets = kzalloc_obj(*resets, GFP_KERNEL);
+	if (!resets)
+		return -ENOMEM;
+
+	resets->pdev = pdev;
+	memcpy(resets->before, pdev->reset_methods, sizeof(resets->before));
+	for (i = 0; i < PCI_NUM_RESET_METHODS; i++)
+		if (resets->before[i] < NVVGPU_COMPAT_RESET_BUS)
+			resets->after[nr++] = resets->before[i];
+	if (!memcmp(resets->before, resets->after, sizeof(resets->after))) {
+		kfree(resets);
+		return 0;
+	}
+	memcpy(pdev->reset_methods, resets->after, sizeof(resets->after));
+
+	return devm_add_action_or_reset(&pdev->dev,
+					nvvgpu_compat_restore_resets, resets);
+}
+
+static inline int
+nvvgpu_compat_register_device(struct vfio_pci_core_device *core)
+{
+	int ret = nvvgpu_compat_limit_resets(core->pdev);
+
+	return ret ?: vfio_pci_core_register_device(core);
+}
+
+#define vfio_pci_core_register_device	nvvgpu_compat_register_device
+
 #ifndef NVVGPU_HAVE_CHECK_PRECOPY
 static inline int
 vfio_check_precopy_ioctl(struct vfio_device *vdev, unsigned int cmd,

@@ -41,28 +41,12 @@ static const struct pci_error_handlers nvvgpu_err_handlers = {
 	.reset_done = nvvgpu_pci_reset_done,
 };
 
-/*
- * Allow only FLR.  An FLR of the VF fails while the PF is being reset, and the
- * PCI core would then try a reset of the slot, which resets the whole GPU.
- */
-static void nvvgpu_limit_resets(struct pci_dev *pdev)
-{
-	unsigned int i;
-
-	if (pcie_reset_flr(pdev, PCI_RESET_PROBE))
-		return;
-
-	for (i = 1; i < ARRAY_SIZE(pdev->reset_methods); i++)
-		pdev->reset_methods[i] = 0;
-}
-
 static int nvvgpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	if (!pdev->is_virtfn) {
 		dev_err(&pdev->dev, "not an SR-IOV virtual function\n");
 		return -ENODEV;
 	}
-	nvvgpu_limit_resets(pdev);
 
 	return nvvgpu_vf_add(pdev);
 }

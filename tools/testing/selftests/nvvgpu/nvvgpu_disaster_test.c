@@ -1177,7 +1177,38 @@ TEST_F(mishap, vf_is_never_reset_with_the_gpu)
 
 	ASSERT_LT(0, pci_read(self->vf, "reset_method", methods,
 			      sizeof(methods)));
-	EXPECT_STREQ("flr\n", methods);
+	EXPECT_NE(NULL, strstr(methods, "flr"));
+	EXPECT_EQ(NULL, strstr(methods, "bus"));
+}
+
+/* Methods that do not reset the GPU stay as they were set, also after an unbind. */
+TEST_F(mishap, reset_methods_of_the_administrator_are_kept)
+{
+	char before[64], now[64];
+
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, pci_write(self->vf, "reset_method", "default"));
+	ASSERT_LT(0, pci_read(self->vf, "reset_method", before,
+			      sizeof(before)));
+	if (!strstr(before, "bus")) {
+		ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+		SKIP(return, "the kernel resets no slot for a VF");
+	}
+	ASSERT_EQ(0, pci_write(self->vf, "reset_method", "bus flr"));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	ASSERT_LT(0, pci_read(self->vf, "reset_method", now, sizeof(now)));
+	EXPECT_STREQ("flr\n", now);
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_LT(0, pci_read(self->vf, "reset_method", now, sizeof(now)));
+	EXPECT_STREQ("bus flr\n", now);
+
+	/* What is written while it is bound stays. */
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	ASSERT_EQ(0, pci_write(self->vf, "reset_method", "\n"));
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	EXPECT_EQ(0, pci_read(self->vf, "reset_method", now, sizeof(now)));
+	ASSERT_EQ(0, pci_write(self->vf, "reset_method", "default"));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
 }
 
 TEST_F(mishap, front_end_in_use_stays)
