@@ -1314,7 +1314,7 @@ TEST_F(commands, close_sends_two_commands)
 TEST_F(commands, idle_vgpu_wakes_nobody)
 {
 	struct user user = {};
-	int ret;
+	int i, ret, nr = 1;
 
 	ASSERT_EQ(0, vf_set_type(self->vf, self->type.id));
 	ASSERT_EQ(0, user_open(&user, self->vf, IOMMU_IOMMUFD));
@@ -1325,11 +1325,13 @@ TEST_F(commands, idle_vgpu_wakes_nobody)
 	EXPECT_EQ(0, user_work(&user));
 	EXPECT_LT(0, wakeups_end());
 
-	/* Let the notifications of the above go out. */
-	sleep(1);
-	EXPECT_EQ(0, wakeups_begin());
-	EXPECT_COMMANDS(0, sleep(3));
-	EXPECT_EQ(0, wakeups_end());
+	/* The notifications of the above may still go out, but only once. */
+	for (i = 0; nr && i < 5; i++) {
+		EXPECT_EQ(0, wakeups_begin());
+		EXPECT_COMMANDS(0, sleep(2));
+		nr = wakeups_end();
+	}
+	EXPECT_EQ(0, nr);
 	user_close(&user);
 }
 
