@@ -267,9 +267,9 @@ void nvvgpu_display_blank(struct nvvgpu *vgpu)
 
 static int nvvgpu_display_answer(struct nvvgpu *vgpu, unsigned long arg,
 				 size_t size,
-				 const struct vfio_device_gfx_plane_info *query)
+				 const struct vfio_device_gfx_plane_info *query,
+				 struct nvvgpu_plane plane)
 {
-	struct nvvgpu_plane plane = nvvgpu_display_get(vgpu);
 	struct vfio_device_gfx_plane_info info;
 
 	/* No back-end has a cursor. */
@@ -310,6 +310,7 @@ long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg)
 	const size_t minsz = offsetofend(struct vfio_device_gfx_plane_info,
 					 dmabuf_id);
 	struct vfio_device_gfx_plane_info info = {};
+	struct nvvgpu_plane plane;
 
 	if (!vgpu->display.offered)
 		return -ENOTTY;
@@ -328,9 +329,11 @@ long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg)
 		return -EINVAL;
 
 	nvvgpu_display_watch(vgpu);
+	/* Describe no plane that mappings do not show yet. */
+	plane = nvvgpu_display_get(vgpu);
 	nvvgpu_display_try_revoke(vgpu);
 
-	return nvvgpu_display_answer(vgpu, arg, minsz, &info);
+	return nvvgpu_display_answer(vgpu, arg, minsz, &info, plane);
 }
 
 static ssize_t nvvgpu_plane_rw(struct vfio_pci_core_device *core,
