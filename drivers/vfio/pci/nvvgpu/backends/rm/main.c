@@ -49,10 +49,13 @@ static struct rm_gpu *rm_gpu_alloc(struct pci_dev *pf)
 	gpu->pf = pci_dev_get(pf);
 	mutex_init(&gpu->mutex);
 	mutex_init(&gpu->types_mutex);
+	lockdep_register_key(&gpu->wait_key);
+	strscpy(gpu->wait_name, "rm_vgpu.wait");
 	for (vf = 0; vf < nr_vfs; vf++) {
 		gpu->vgpus[vf].gpu = gpu;
 		gpu->vgpus[vf].vf = vf;
-		init_waitqueue_head(&gpu->vgpus[vf].wait);
+		__init_waitqueue_head(&gpu->vgpus[vf].wait, gpu->wait_name,
+				      &gpu->wait_key);
 	}
 
 	return gpu;
@@ -72,6 +75,7 @@ static void rm_gpu_free(struct rm_gpu *gpu)
 		return;
 	}
 
+	lockdep_unregister_key(&gpu->wait_key);
 	pci_dev_put(gpu->pf);
 	kvfree(gpu);
 }

@@ -80,6 +80,8 @@ struct rm_type {
  * @types_mutex: protects rm_type::known and the rest of rm_type::info
  * @nr_types: entries of @types; only grows
  * @types: types that the RM has reported
+ * @wait_key: lock class of rm_vgpu::wait; may outlive the module, as that does
+ * @wait_name: its name, likewise
  * @nr_vfs: entries of @vgpus
  * @vgpus: by number of the VF; the front-end serializes calls for one VF
  */
@@ -93,6 +95,8 @@ struct rm_gpu {
 	struct mutex types_mutex; /* protects the contents of types */
 	unsigned int nr_types;
 	struct rm_type types[NVIDIA_VGPU_MAX_TYPES];
+	struct lock_class_key wait_key;
+	char wait_name[16];
 	unsigned int nr_vfs;
 	struct rm_vgpu vgpus[] __counted_by(nr_vfs);
 };
