@@ -65,7 +65,7 @@ static const struct {
 	{ 64, 16, 4097, 0, 0, false },
 	{ 64, 16, ~0U, 0, 0, false },
 	{ 64, 1, ~0U, 0, 0, false },
-	/* BARs that cannot be mapped, are not there, or no BARs */
+	/* Unmappable, hidden and invalid BARs */
 	{ 64, 16, 256, 1, 0, false },
 	{ 64, 16, 256, 2, 0, false },
 	{ 64, 16, 256, NVVGPU_MAX_BARS, 0, false },

@@ -1116,7 +1116,7 @@ TEST_F(display, unwatched_display_sends_no_command)
 	EXPECT_LT(before, after);
 }
 
-/* A back-end that reports planes that cannot be */
+/* A back-end that reports invalid planes */
 #define MOCK_PF		"igb"
 #define MOCK_TYPE	7
 #define MOCK_BAR	16384

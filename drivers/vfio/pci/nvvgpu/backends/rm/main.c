@@ -80,7 +80,7 @@ static void rm_gpu_free(struct rm_gpu *gpu)
 	kvfree(gpu);
 }
 
-/* Whoever takes a GPU off the list frees it. */
+/* The caller that removes a GPU from the list frees it. */
 static bool rm_gpu_unlist(struct rm_gpu *gpu)
 {
 	lockdep_assert_held(&rm_mutex);

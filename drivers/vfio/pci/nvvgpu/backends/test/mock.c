@@ -11,7 +11,7 @@
  *   event	"<PF> <VF> <event>...", reported together; an event is
  *		"<name>[,<code>[,<hexadecimal address>]]"
  *   ready	"<PF> <VF>", the VF has a vGPU of the table "provisioned"
- *   unready	"<PF> <VF>", which it has no more
+ *   unready	"<PF> <VF>", removes that vGPU
  *   fail	"<operation> <errno>" makes an operation fail, "none" ends that
  *   block	name of an operation that does not return until this is "none"
  *   bar	"<BAR> <size> <trapped from> <trapped bytes>", "none" ends that
