@@ -197,16 +197,13 @@ static int nvvgpu_delete_left(struct nvvgpu *vgpu)
 
 static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, int err)
 {
+	const char *cause = "the back-end failed";
 	char reason[NVVGPU_REASON_LEN];
 
 	switch (err) {
 	case -ENOENT:
 		return nvvgpu_fail(vgpu, -EIO, "cannot create type %u: unknown",
 				   type);
-	case -ENOSPC:
-		nvvgpu_op_get_available(vgpu->backend, type, reason);
-		return nvvgpu_fail(vgpu, -EIO, "cannot create type %u: %s",
-				   type, reason[0] ? reason : "no room");
 	case -EBUSY:
 	case -EINVAL:
 		return nvvgpu_fail(vgpu, -EIO,
@@ -217,10 +214,14 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, int err)
 		return nvvgpu_fail(vgpu, err,
 				   "cannot create type %u: the GPU does not answer",
 				   type);
+	case -ENOSPC:
+		err = -EIO;
+		cause = "no room";
+		fallthrough;
 	default:
 		nvvgpu_op_get_available(vgpu->backend, type, reason);
 		return nvvgpu_fail(vgpu, err, "cannot create type %u: %s", type,
-				   reason[0] ? reason : "the back-end failed");
+				   reason[0] ? reason : cause);
 	}
 }
 
