@@ -9,10 +9,13 @@
  * FOLDER receives the results as tab-separated values.
  */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "nvvgpu_test.h"
 #include "lib/fit.h"
@@ -710,6 +713,72 @@ static void life(void)
 	tsv_close(file);
 }
 
+/* A reset while processes without privileges read all files of the VF */
+
+#define READERS	4
+
+static void read_files(void)
+{
+	static char buf[65536];
+	unsigned int i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (setgid(65534) || setuid(65534))
+		_exit(1);
+	for (i = 0;; i++)
+		pci_read(vf, vf_files[i % NR_VF_FILES].name, buf, sizeof(buf));
+}
+
+static void read_nothing(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		getppid();
+}
+
+/* us of a reset, while READERS processes do something. */
+static double reset_beside(void (*something)(void))
+{
+	pid_t pid[READERS];
+	unsigned int i;
+	double us;
+
+	for (i = 0; i < READERS; i++) {
+		pid[i] = fork();
+		if (!pid[i])
+			something();
+	}
+	us = now_us();
+	for (i = 0; i < 4 * rounds; i++)
+		DO(device_reset());
+	us = now_us() - us;
+	for (i = 0; i < READERS; i++) {
+		kill(pid[i], SIGKILL);
+		waitpid(pid[i], NULL, 0);
+	}
+
+	return us / (4 * rounds);
+}
+
+/* On one CPU, other processes alone make a reset slower. */
+static void read_vgpu(void)
+{
+	double busy, read;
+
+	DO(vgpu_create());
+	DO(user_open(&user, vf, IOMMU_IOMMUFD));
+	busy = reset_beside(read_nothing);
+	read = reset_beside(read_files);
+	printf("\nA reset in us, beside %u processes of nobody\n"
+	       "  %-34s %10.1f\n  %-34s %10.1f\n", READERS,
+	       "that are busy", busy, "that read all files of the VF", read);
+	if (exact)
+		gate(read / busy, 1.2, "ratio of a reset beside readers");
+	vdev_close(vdev);
+	ioas_close(&user.own);
+	DO(vgpu_delete());
+}
+
 /* What an open vGPU does that nobody uses */
 
 #define IDLE_S	5
@@ -928,6 +997,7 @@ int main(int argc, char **argv)
 	}
 	calls_print();
 	life();
+	read_vgpu();
 	idle_vgpu();
 	many_vfs();
 
