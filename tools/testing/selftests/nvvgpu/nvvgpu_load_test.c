@@ -6,12 +6,16 @@
  * NVVGPU_TEST_SEED repeats a random run; each run prints its seed.
  * NVVGPU_TEST_ALL makes all runs longer.
  */
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
@@ -592,6 +596,218 @@ TEST_F_TIMEOUT(race, events_and_readers_against_unbinding, LOAD_TIMEOUT)
 	ASSERT_GPU(&crowd->pf, TEST_VFS);
 	expect_as_before(_metadata, crowd);
 	EXPECT_EQ(0, vgpu_life(vf, crowd->type));
+}
+
+/*
+ * VFs that are disabled while their files are polled
+ */
+
+static void poll_worker(struct shared *shared, struct report *report,
+			const char *vf, const struct vgpu_type *type,
+			__u32 seed)
+{
+	static const char * const files[] = {
+		"nvvgpu/state", "nvvgpu/events", "nvidia/current_vgpu_type",
+		"nvidia/creatable_vgpu_types",
+	};
+	struct pollfd fds[ARRAY_SIZE(files)];
+	char path[128], buf[4096];
+	unsigned int i;
+
+	for (; !shared->stop; report->turns++) {
+		for (i = 0; i < ARRAY_SIZE(files); i++) {
+			snprintf(path, sizeof(path),
+				 "/sys/bus/pci/devices/%s/%s", vf, files[i]);
+			fds[i].fd = open(path, O_RDONLY | O_CLOEXEC);
+			fds[i].events = POLLPRI;
+			if (read(fds[i].fd, buf, sizeof(buf)) < 0 &&
+			    errno != ENODEV && errno != EBADF)
+				fail(report, -errno, "%s of %s", files[i], vf);
+		}
+		poll(fds, ARRAY_SIZE(files), chance(&seed) % 20);
+		for (i = 0; i < ARRAY_SIZE(files); i++)
+			close(fds[i].fd);
+	}
+}
+
+TEST_F_TIMEOUT(race, vfs_are_disabled_while_their_files_are_polled, LOAD_TIMEOUT)
+{
+	unsigned int turn, turns = test_all() ? 20 : 3, i;
+	struct crowd *crowd = &self->crowd;
+
+	for (i = 0; i < TEST_VFS; i++)
+		ASSERT_EQ(0, worker_add(crowd, poll_worker, i));
+	while (crowd->shared->ready < crowd->nr_workers)
+		usleep(1000);
+	crowd->shared->start = true;
+	for (turn = 0; turn < turns; turn++) {
+		ASSERT_GPU(&crowd->pf, TEST_VFS);
+		for (i = 0; i < TEST_VFS; i++)
+			ASSERT_EQ(0, vf_set_type(crowd->pf.vf[i],
+						 crowd->type->id));
+		ASSERT_EQ(0, pf_set_vfs(&crowd->pf, 0));
+	}
+	crowd->shared->stop = true;
+	expect_well(_metadata, crowd);
+	ASSERT_EQ(0, pf_set_vfs(&crowd->pf, RACE_VFS));
+	ASSERT_GPU(&crowd->pf, RACE_VFS);
+	expect_as_before(_metadata, crowd);
+	EXPECT_EQ(0, vgpu_life(crowd->pf.vf[0], crowd->type));
+}
+
+/*
+ * A vGPU that works beside one that is reset again and again
+ */
+
+static void work_worker(struct shared *shared, struct report *report,
+			const char *vf, const struct vgpu_type *type,
+			__u32 seed)
+{
+	struct user user = {};
+	int ret;
+
+	ret = user_open(&user, vf, IOMMU_IOMMUFD);
+	while (!ret && !shared->stop) {
+		ret = user_work(&user);
+		report->turns++;
+	}
+	if (ret)
+		fail(report, ret, "work of %s", vf);
+	user_close(&user);
+}
+
+TEST_F_TIMEOUT(race, resets_amid_a_job_do_not_disturb_a_neighbour, LOAD_TIMEOUT)
+{
+	unsigned int turn, turns = test_all() ? 200 : 8, i;
+	struct crowd *crowd = &self->crowd;
+	struct nvvgpu_emu_desc desc;
+	struct user user = {};
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, vf_set_type(crowd->pf.vf[i], crowd->type->id));
+	ASSERT_EQ(0, worker_add(crowd, work_worker, 1));
+	crowd->shared->start = true;
+	EXPECT_EQ(0, user_open(&user, crowd->pf.vf[0], IOMMU_IOMMUFD));
+	for (turn = 0; turn < turns; turn++) {
+		desc = engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 0,
+				   user_addr(&user, user_buf(&user, 0)), MIB);
+		engine_submit(&user.engine, &desc, 1);
+		EXPECT_EQ(0, vdev_reset(&user.vdev));
+		EXPECT_EQ(0, user_back(&user));
+	}
+	crowd->shared->stop = true;
+	expect_well(_metadata, crowd);
+	user_close(&user);
+}
+
+/*
+ * Random requests of several processes that have the device open together
+ */
+
+/* As many as the numbers of VFIO's device ioctls cover, and some more */
+#define NR_REQUESTS	24
+#define REQUEST(n)	_IO(VFIO_TYPE, VFIO_BASE + (n))
+#define REQUEST_ROOM	(16 * PAGE)
+
+/* A structure that may be valid: its size, small numbers, and addresses. */
+static void random_struct(__u64 *data, unsigned int words, __u32 *seed)
+{
+	unsigned int i;
+
+	for (i = 0; i < words; i++) {
+		switch (chance(seed) % 4) {
+		case 0:
+			data[i] = 0;
+			break;
+		case 1:
+			data[i] = (uintptr_t)data;
+			break;
+		case 2:
+			data[i] = chance(seed) % 16 |
+				  (__u64)(chance(seed) % 64) << 32;
+			break;
+		default:
+			data[i] = (__u64)chance(seed) << 40 ^ chance(seed);
+			break;
+		}
+	}
+	/* argsz, and flags as those of VFIO_DEVICE_FEATURE */
+	data[0] = chance(seed) % (words * sizeof(*data)) |
+		  (__u64)(chance(seed) % 16 |
+			  (chance(seed) % 8) << 16) << 32;
+}
+
+static void random_access(int fd, __u64 *data, __u32 *seed)
+{
+	__u64 pos = (__u64)(chance(seed) % 12) << 40 | chance(seed) % MIB;
+	size_t len = chance(seed) % 64;
+	void *map;
+
+	switch (chance(seed) % 3) {
+	case 0:
+		if (pread(fd, data, len, pos) < 0)
+			return;
+		break;
+	case 1:
+		if (pwrite(fd, data, len, pos) < 0)
+			return;
+		break;
+	default:
+		map = mmap(NULL, len * PAGE, PROT_READ | PROT_WRITE,
+			   MAP_SHARED, fd, pos & -PAGE);
+		if (map != MAP_FAILED)
+			munmap(map, len * PAGE);
+		break;
+	}
+}
+
+/* Has the device's file as its standard input. */
+static void request_worker(struct shared *shared, struct report *report,
+			   const char *vf, const struct vgpu_type *type,
+			   __u32 seed)
+{
+	__u64 *data = mmap(NULL, 2 * REQUEST_ROOM, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	/* A request that returns more than there is room for gets EFAULT. */
+	if (data == MAP_FAILED ||
+	    mprotect((char *)data + REQUEST_ROOM, REQUEST_ROOM, PROT_NONE)) {
+		fail(report, -errno, "memory for requests");
+		return;
+	}
+	for (; !shared->stop; report->turns++) {
+		random_struct(data, 16, &seed);
+		if (chance(&seed) % 3)
+			ioctl(STDIN_FILENO,
+			      REQUEST(chance(&seed) % NR_REQUESTS), data);
+		else
+			random_access(STDIN_FILENO, data, &seed);
+		/* Files that a request has returned */
+		syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
+	}
+}
+
+TEST_F_TIMEOUT(race, random_requests_leave_the_device_usable, LOAD_TIMEOUT)
+{
+	struct crowd *crowd = &self->crowd;
+	struct user user = {};
+	unsigned int i;
+	int input;
+
+	ASSERT_EQ(0, vf_set_type(crowd->pf.vf[0], crowd->type->id));
+	ASSERT_EQ(0, user_open(&user, crowd->pf.vf[0], IOMMU_IOMMUFD));
+	input = dup(STDIN_FILENO);
+	ASSERT_EQ(STDIN_FILENO, dup2(user.vdev.fd, STDIN_FILENO));
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(0, worker_add(crowd, request_worker, 0));
+	dup2(input, STDIN_FILENO);
+	close(input);
+	workers_run(crowd, test_all() ? 60000 : 2000);
+	expect_well(_metadata, crowd);
+	user_close(&user);
+	EXPECT_EQ(0, vf_set_type(crowd->pf.vf[0], 0));
+	expect_as_before(_metadata, crowd);
+	EXPECT_EQ(0, vgpu_life(crowd->pf.vf[0], crowd->type));
 }
 
 int main(int argc, char **argv)

@@ -1065,6 +1065,45 @@ TEST_F(arc, goes_where_the_uapi_says)
 	}
 }
 
+static bool file_ended(int fd, unsigned int state)
+{
+	return state == S(RESUMING) ? write(fd, "", 1) == -1 && errno == ENODEV :
+				      ended(fd);
+}
+
+TEST_F(arc, reset_of_the_vf_by_the_host_ends_it)
+{
+	int fd;
+
+	ASSERT_EQ(0, mig_set(&self->vdev, variant->from, &fd));
+	ASSERT_EQ(0, pci_write(self->pf.vf[0], "reset", "1"));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->vdev));
+	if (fd >= 0) {
+		EXPECT_TRUE(file_ended(fd, variant->from));
+		close(fd);
+	}
+	/* It can be stopped and started as before. */
+	EXPECT_EQ(0, mig_set(&self->vdev, S(STOP), NULL));
+	EXPECT_EQ(0, mig_set(&self->vdev, S(RUNNING), NULL));
+}
+
+TEST_F(arc, reset_of_the_gpu_ends_it)
+{
+	int fd;
+
+	ASSERT_EQ(0, mig_set(&self->vdev, variant->from, &fd));
+	ASSERT_EQ(0, gpu_reset(&self->pf));
+	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
+	ASSERT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->vdev));
+	if (fd >= 0) {
+		EXPECT_TRUE(file_ended(fd, variant->from));
+		close(fd);
+	}
+	EXPECT_EQ(0, mig_set(&self->vdev, S(STOP), NULL));
+	EXPECT_EQ(0, mig_set(&self->vdev, S(RUNNING), NULL));
+}
+
 /*
  * Streams that must be refused
  */
