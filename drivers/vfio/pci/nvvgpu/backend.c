@@ -244,6 +244,7 @@ void nvvgpu_vf_remove(struct pci_dev *pdev)
 	scoped_guard(mutex, &nvvgpu_pfs_mutex)
 		list_del(&vf->node);
 	nvvgpu_pf_put(vf->pf);
+	kfree(vf->settings.params);
 	kfree(vf);
 }
 

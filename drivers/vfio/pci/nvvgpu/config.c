@@ -183,23 +183,30 @@ static int nvvgpu_config_write_bar(struct nvvgpu *vgpu, unsigned int bar,
 	unsigned int reg = PCI_BASE_ADDRESS_0 + bar * sizeof(u32);
 	loff_t end = min_t(loff_t, pos + count,
 			   reg + nvvgpu_bar_width(vgpu->core.pdev, bar));
+	loff_t at = max_t(loff_t, pos, reg);
 	u8 *val = (u8 *)&vgpu->bars[bar].reg;
-	loff_t at;
 
-	for (at = max_t(loff_t, pos, reg); at < end; at++)
-		if (get_user(val[at - reg], (u8 __user *)buf + (at - pos)))
-			return -EFAULT;
+	if (at >= end)
+		return 0;
 
-	return 0;
+	return copy_from_user(val + (at - reg), buf + (at - pos), end - at) ?
+	       -EFAULT : 0;
 }
 
+/* Skip the BARs whose registers the write cannot touch. */
 static int nvvgpu_config_write_bars(struct nvvgpu *vgpu, const char __user *buf,
 				    loff_t pos, size_t count)
 {
-	unsigned int bar;
+	unsigned int bar, end;
 	int ret = 0;
 
-	for (bar = 0; !ret && bar < NVVGPU_MAX_BARS; bar++)
+	bar = max_t(loff_t, pos - PCI_BASE_ADDRESS_0, 0) / sizeof(u32);
+	end = min_t(loff_t, DIV_ROUND_UP(pos + count - PCI_BASE_ADDRESS_0,
+					 sizeof(u32)), NVVGPU_MAX_BARS);
+	/* The write may be to the high half of a 64-bit BAR. */
+	if (bar)
+		bar--;
+	for (; !ret && bar < end; bar++)
 		if (vgpu->bars[bar].shaped)
 			ret = nvvgpu_config_write_bar(vgpu, bar, buf, pos,
 						      count);

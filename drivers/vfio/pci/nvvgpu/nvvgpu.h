@@ -97,14 +97,14 @@ struct nvvgpu_backend {
 
 /**
  * struct nvvgpu_settings - settings of the administrator for the next vGPU
- * @params: for the next start, protected by nvvgpu::text_lock
+ * @params: for the next start, NULL for none; protected by nvvgpu::text_lock
  * @placement: for the next vGPU or NVVGPU_PLACEMENT_ANY, protected by
  *	nvvgpu::state_mutex
  *
  * Kept when the back-end is replaced, as long as the VF is bound.
  */
 struct nvvgpu_settings {
-	char params[NVVGPU_PARAMS_LEN];
+	char *params;
 	u32 placement;
 };
 
@@ -227,9 +227,10 @@ struct nvvgpu_display {
  * @type: type of the vGPU; its id is 0 if there is no vGPU
  * @generation: number of the vGPU, 0 if there is no vGPU
  * @placement: placement of the vGPU
- * @bars: set when the vGPU is created and when it is started, constant while
- *	@opened
- * @start_params: copy of nvvgpu_settings::params, passed to the back-end
+ * @bars: NVVGPU_MAX_BARS entries, NULL if there is no vGPU; set when the vGPU is
+ *	created and when it is started, constant while @opened
+ * @start_params: copy of nvvgpu_settings::params, passed to the back-end; NULL
+ *	if there is no vGPU
  * @mig_state: migration state, RUNNING while the device is closed
  * @data: data file of the migration session, NULL without a session
  * @data_allocated: the memory of a session has not been freed yet; set under
@@ -273,8 +274,8 @@ struct nvvgpu {
 	struct nvvgpu_type_info type;
 	u64 generation;
 	u32 placement;
-	struct nvvgpu_bar bars[NVVGPU_MAX_BARS];
-	char start_params[NVVGPU_PARAMS_LEN];
+	struct nvvgpu_bar *bars;
+	char *start_params;
 	enum vfio_device_mig_state mig_state;
 	struct nvvgpu_data *data;
 	bool data_allocated;

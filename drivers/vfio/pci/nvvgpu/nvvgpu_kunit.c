@@ -50,6 +50,9 @@ struct nvvgpu *nvvgpu_test_vgpu(struct kunit *test)
 
 	vgpu = kunit_kzalloc(test, sizeof(*vgpu), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, vgpu);
+	vgpu->bars = kunit_kcalloc(test, NVVGPU_MAX_BARS, sizeof(*vgpu->bars),
+				   GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, vgpu->bars);
 	vgpu->pf = kunit_kzalloc(test, sizeof(*vgpu->pf), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, vgpu->pf);
 	vgpu->backend = kunit_kzalloc(test, sizeof(*vgpu->backend), GFP_KERNEL);

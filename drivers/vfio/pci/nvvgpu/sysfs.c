@@ -230,7 +230,7 @@ static ssize_t vgpu_params_show(struct device *dev,
 
 	guard(spinlock)(&vgpu->text_lock);
 
-	return sysfs_emit(buf, "%s\n", vgpu->settings->params);
+	return sysfs_emit(buf, "%s\n", vgpu->settings->params ?: "");
 }
 
 /*
@@ -296,7 +296,7 @@ static ssize_t vgpu_params_store(struct device *dev,
 	if (!nvvgpu_params_valid(buf, len))
 		return -EINVAL;
 
-	params = kmalloc(NVVGPU_PARAMS_LEN, GFP_KERNEL);
+	params = kmalloc(len + 1, GFP_KERNEL);
 	if (!params)
 		return -ENOMEM;
 	nvvgpu_params_copy(params, buf, len);
@@ -306,7 +306,8 @@ static ssize_t vgpu_params_store(struct device *dev,
 
 	guard(spinlock)(&vgpu->text_lock);
 
-	strscpy(vgpu->settings->params, params);
+	/* The previous parameters are freed without the lock. */
+	swap(vgpu->settings->params, params);
 
 	return count;
 }

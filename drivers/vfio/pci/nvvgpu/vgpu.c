@@ -6,10 +6,32 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pid.h>
+#include <linux/slab.h>
 #include <linux/timekeeping.h>
 
 #include "nvvgpu.h"
 #include "trace.h"
+
+static void nvvgpu_free_memory(struct nvvgpu *vgpu)
+{
+	kfree(vgpu->bars);
+	vgpu->bars = NULL;
+	kfree(vgpu->start_params);
+	vgpu->start_params = NULL;
+}
+
+/* Allocate what a VF needs only while it has a vGPU. */
+static int nvvgpu_alloc_memory(struct nvvgpu *vgpu)
+{
+	vgpu->bars = kzalloc_objs(*vgpu->bars, NVVGPU_MAX_BARS, GFP_KERNEL);
+	vgpu->start_params = kzalloc(NVVGPU_PARAMS_LEN, GFP_KERNEL);
+	if (vgpu->bars && vgpu->start_params)
+		return 0;
+
+	nvvgpu_free_memory(vgpu);
+
+	return -ENOMEM;
+}
 
 static void nvvgpu_change_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 				const char *event,
@@ -24,6 +46,7 @@ static void nvvgpu_change_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 	WRITE_ONCE(vgpu->state, state);
 	if (state == NVVGPU_BOUND) {
 		memset(&vgpu->type, 0, sizeof(vgpu->type));
+		nvvgpu_free_memory(vgpu);
 		WRITE_ONCE(vgpu->generation, 0);
 		vgpu->reset_prepared = false;
 	}
@@ -161,20 +184,26 @@ static int nvvgpu_do_create(struct nvvgpu *vgpu, u32 type, u32 placement)
 	ret = nvvgpu_op_get_type_info(vgpu->backend, type, &info);
 	if (ret)
 		return ret;
+	ret = nvvgpu_alloc_memory(vgpu);
+	if (ret)
+		return ret;
 
 	/* Drop events queued for the previous vGPU. */
 	nvvgpu_events_drop(vgpu);
 	ret = nvvgpu_op_create(vgpu, type, &placement);
 	if (ret)
-		return ret;
+		goto out_free;
 
 	vgpu->type = info;
 	WRITE_ONCE(vgpu->placement, placement);
 	ret = nvvgpu_region_shape(vgpu);
-	if (ret) {
-		nvvgpu_op_delete(vgpu);
-		vgpu->type.id = 0;
-	}
+	if (!ret)
+		return 0;
+
+	nvvgpu_op_delete(vgpu);
+	vgpu->type.id = 0;
+out_free:
+	nvvgpu_free_memory(vgpu);
 
 	return ret;
 }
@@ -300,7 +329,7 @@ int nvvgpu_adopt(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_type_info info;
 	u32 placement = 0;
-	int ret = 0;
+	int ret;
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
@@ -311,12 +340,14 @@ int nvvgpu_adopt(struct nvvgpu *vgpu)
 
 	nvvgpu_events_drop(vgpu);
 	vgpu->type = info;
-	if (nvvgpu_can(vgpu->backend) & NVVGPU_CAN_PLACEMENT)
+	ret = nvvgpu_alloc_memory(vgpu);
+	if (!ret && nvvgpu_can(vgpu->backend) & NVVGPU_CAN_PLACEMENT)
 		ret = nvvgpu_op_get_placement(vgpu, &placement);
 	WRITE_ONCE(vgpu->placement, placement);
 	if (!ret)
 		ret = nvvgpu_region_shape(vgpu);
 	if (ret) {
+		nvvgpu_free_memory(vgpu);
 		vgpu->type.id = 0;
 		return nvvgpu_fail(vgpu, ret,
 				   "cannot take the vGPU of type %u", info.id);
@@ -481,7 +512,8 @@ static int nvvgpu_do_start(struct nvvgpu *vgpu)
 	int ret;
 
 	scoped_guard(spinlock, &vgpu->text_lock)
-		strscpy(vgpu->start_params, vgpu->settings->params);
+		strscpy(vgpu->start_params, vgpu->settings->params ?: "",
+			NVVGPU_PARAMS_LEN);
 
 	ret = nvvgpu_op_start(vgpu, &ctx);
 	vgpu->started = !ret;
