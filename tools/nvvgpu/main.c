@@ -255,9 +255,12 @@ static enum status parse(int argc, char **argv, const struct command *command,
 			puts("nvvgpuctl " VERSION);
 			exit(STATUS_OK);
 		}
-		if (letter == '?' || letter == ':' || !accepts(command, letter)) {
-			error("%s: %s", word, letter == ':' ? "needs a value" :
-			      command ? "not an option of this command" : "unknown option");
+		if (letter == '?' || letter == ':') {
+			error("%s: %s", word, letter == ':' ? "needs a value" : "unknown option");
+			return STATUS_USAGE;
+		}
+		if (!accepts(command, letter)) {
+			error("--%s: not an option of %s", long_options[index].name, command->name);
 			return STATUS_USAGE;
 		}
 		if (!option_take(letter)) {
@@ -284,6 +287,7 @@ static enum status run(const struct command *command, int argc, char **argv)
 	argc -= optind;
 	argv += optind;
 	if (argc < command->min || argc > command->max) {
+		error("%s: too %s arguments", command->name, argc > command->max ? "many" : "few");
 		print_usage_of(command, stderr);
 		return STATUS_USAGE;
 	}
