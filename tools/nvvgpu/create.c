@@ -37,7 +37,8 @@ static bool gpu_suits(struct gpu *gpu, const char *text, char *why, size_t size)
 	const struct type *type = type_find(gpu, text);
 
 	if (!gpu->nr_types) {
-		snprintf(why, size, "%s: no VF that a back-end manages", gpu->bdf);
+		snprintf(why, size, "%s: no VF that a back-end manages; see nvvgpuctl doctor",
+			 gpu->bdf);
 		return false;
 	}
 	if (!type) {
@@ -72,6 +73,48 @@ static struct vf *pick_vf(struct host *host, struct gpu *only, const char *type,
 	}
 
 	return best ? gpu_free_vf(best) : NULL;
+}
+
+/* Bind a VF that has no driver, if a back-end takes it then. */
+static struct vf *gpu_bind_vf(struct gpu *gpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < gpu->nr_vfs; i++) {
+		struct vf *vf = &gpu->vfs[i];
+
+		if (vf->driver[0])
+			continue;
+		if (vf_bind(vf)) {
+			vf_unbind(vf);
+			return NULL;
+		}
+		types_read(gpu);
+		return vf;
+	}
+
+	return NULL;
+}
+
+/* As pick_vf(), but with VFs that are bound for it, where no bound one is free */
+static struct vf *pick_unbound_vf(struct host *host, struct gpu *only, const char *type,
+				  char *why, size_t size)
+{
+	struct vf *bound[host->nr ?: 1], *vf;
+	unsigned int i;
+
+	for (i = 0; i < host->nr; i++) {
+		struct gpu *gpu = &host->gpus[i];
+		bool wanted = (!only || gpu == only) && !gpu_free_vf(gpu);
+
+		bound[i] = wanted ? gpu_bind_vf(gpu) : NULL;
+	}
+	vf = pick_vf(host, only, type, why, size);
+	for (i = 0; i < host->nr; i++)
+		if (bound[i] && bound[i] != vf)
+			vf_unbind(bound[i]);
+
+	return vf;
 }
 
 static enum status fail_create(const struct vf *vf, const char *type, int err)
@@ -150,6 +193,8 @@ static enum status create_anywhere(struct host *host, const char *text)
 		return STATUS_NOT_FOUND;
 	}
 	vf = pick_vf(host, only, text, why, sizeof(why));
+	if (!vf)
+		vf = pick_unbound_vf(host, only, text, why, sizeof(why));
 	if (!vf) {
 		error("cannot create %s: %s", text, why);
 		return STATUS_FAILED;
