@@ -228,7 +228,8 @@ enum nvvgpu_suspend_level {
 /**
  * struct nvvgpu_stat - a counter
  * @name: one word, lower case
- * @value: never decreases while the vGPU exists
+ * @value: 0 after @create, and never decreases while the vGPU exists, except that
+ *	it may begin again at @recover
  */
 struct nvvgpu_stat {
 	const char *name;
@@ -462,8 +463,10 @@ struct nvvgpu_backend_ops {
 
 	/**
 	 * @get_stats: optional; fill in at most @capacity counters of the vGPU
-	 * and return their number.  Called concurrently with other operations of
-	 * the vGPU except @create and @delete, at most ten times a second.
+	 * and return their number, always the same ones in the same order.
+	 * Called concurrently with other operations of the vGPU except @create
+	 * and @delete, at most ten times a second, and once more after @stop and
+	 * before and after @recover.
 	 */
 	int (*get_stats)(void *vgpu, struct nvvgpu_stat *stats,
 			 size_t capacity);

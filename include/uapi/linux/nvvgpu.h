@@ -37,7 +37,14 @@
  */
 #define NVVGPU_UEVENT_EVENT		"NVVGPU_EVENT"	/* one of the words below */
 #define NVVGPU_UEVENT_TYPE		"NVVGPU_TYPE"	/* decimal id, 0 for none */
+#define NVVGPU_UEVENT_GENERATION	"NVVGPU_GENERATION" /* decimal, 0 for none */
 #define NVVGPU_UEVENT_COUNT		"NVVGPU_COUNT"	/* how often since the last */
+/* While the device is open, and when it is closed: */
+#define NVVGPU_UEVENT_USE		"NVVGPU_USE"	/* decimal number of the use */
+/* Of a use that has ended, of a migration: */
+#define NVVGPU_UEVENT_MILLISECONDS	"NVVGPU_MILLISECONDS" /* decimal */
+/* Of a use that has ended, if the back-end has counters: */
+#define NVVGPU_UEVENT_TOTALS		"NVVGPU_TOTALS"	/* name=value name=value */
 /* Of the last report, if the back-end knows them: */
 #define NVVGPU_UEVENT_CODE		"NVVGPU_CODE"	/* decimal, of the hardware */
 #define NVVGPU_UEVENT_ADDRESS		"NVVGPU_ADDRESS" /* hexadecimal, with 0x */
@@ -49,6 +56,9 @@
 #define NVVGPU_EVENT_NAME_CLOSED	"closed"
 #define NVVGPU_EVENT_NAME_CRASHED	"crashed"
 #define NVVGPU_EVENT_NAME_RESET		"reset"
+/* The state of the vGPU has been saved, or loaded, completely. */
+#define NVVGPU_EVENT_NAME_SAVED		"saved"
+#define NVVGPU_EVENT_NAME_LOADED	"loaded"
 /* A back-end has begun or ceased to manage the VF. */
 #define NVVGPU_EVENT_NAME_BACKEND	"backend"
 /* Reported by the back-end; nvvgpu/events counts them. */

@@ -643,6 +643,19 @@ void nvvgpu_data_close(struct nvvgpu *vgpu)
 }
 
 /**
+ * nvvgpu_data_saved() - check that the whole state has been read
+ * @vgpu: the VF, locked, with a session that saves
+ *
+ * Return: true if so
+ */
+bool nvvgpu_data_saved(struct nvvgpu *vgpu)
+{
+	struct nvvgpu_data *data = vgpu->data;
+
+	return data && READ_ONCE(data->at_end) && !READ_ONCE(data->left);
+}
+
+/**
  * nvvgpu_data_loaded() - check that the whole state was received
  * @vgpu: the VF, locked; has a session that loads
  *

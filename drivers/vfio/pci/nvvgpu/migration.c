@@ -44,15 +44,46 @@ static struct file *nvvgpu_mig_begin(struct nvvgpu *vgpu, bool loading)
 		fput(file);
 		return ERR_PTR(ret);
 	}
+	vgpu->migrations.since = ktime_get();
 
 	return file;
 }
 
+/* Count a session that has ended, and announce it if it was completed. */
+static void nvvgpu_mig_count(struct nvvgpu *vgpu, bool loading, bool whole)
+{
+	struct nvvgpu_migrations *all = &vgpu->migrations;
+	struct nvvgpu_notice notice = {
+		.event = loading ? NVVGPU_EVENT_NAME_LOADED :
+				   NVVGPU_EVENT_NAME_SAVED,
+		.type = vgpu->type.id,
+		.generation = vgpu->generation,
+		.milliseconds = ktime_ms_delta(ktime_get(), all->since),
+	};
+
+	scoped_guard(spinlock, &vgpu->text_lock) {
+		if (loading) {
+			all->loaded += whole;
+			all->load_aborted += !whole;
+			all->load_ms += notice.milliseconds;
+		} else {
+			all->saved += whole;
+			all->save_aborted += !whole;
+			all->save_ms += notice.milliseconds;
+		}
+	}
+	if (whole)
+		nvvgpu_notify(vgpu, &notice);
+}
+
 static void nvvgpu_mig_save_end(struct nvvgpu *vgpu)
 {
+	bool whole = nvvgpu_data_saved(vgpu);
+
 	nvvgpu_op_save_end(vgpu);
 	/* The GPU may use the buffers until save_end() has returned. */
 	nvvgpu_data_close(vgpu);
+	nvvgpu_mig_count(vgpu, false, whole);
 }
 
 /* Apply the whole new state, or nothing of it. */
@@ -67,6 +98,7 @@ static int nvvgpu_mig_commit(struct nvvgpu *vgpu)
 		vgpu->mig_state = VFIO_DEVICE_STATE_ERROR;
 	}
 	nvvgpu_data_close(vgpu);
+	nvvgpu_mig_count(vgpu, true, !ret);
 
 	return ret;
 }
@@ -131,6 +163,7 @@ static void nvvgpu_mig_end_session(struct nvvgpu *vgpu)
 	case VFIO_DEVICE_STATE_RESUMING:
 		nvvgpu_op_load_end(vgpu, false);
 		nvvgpu_data_close(vgpu);
+		nvvgpu_mig_count(vgpu, true, false);
 		break;
 	default:
 		break;

@@ -5,6 +5,7 @@
 #include <linux/kobject.h>
 #include <linux/pci.h>
 #include <linux/ratelimit.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
@@ -28,13 +29,15 @@ const char *nvvgpu_state_name(enum nvvgpu_state state)
 	return names[state];
 }
 
-__printf(2, 0)
-static void nvvgpu_remember(struct nvvgpu *vgpu, const char *fmt, va_list args)
+/* Format @text, and show it in nvvgpu/last_error. */
+__printf(3, 0)
+static void nvvgpu_remember(struct nvvgpu *vgpu, char *text, const char *fmt,
+			    va_list args)
 {
-	lockdep_assert_held(&vgpu->state_mutex);
+	vscnprintf(text, sizeof(vgpu->last_error), fmt, args);
 
 	guard(spinlock)(&vgpu->text_lock);
-	vscnprintf(vgpu->last_error, sizeof(vgpu->last_error), fmt, args);
+	strscpy(vgpu->last_error, text);
 }
 
 /**
@@ -50,15 +53,17 @@ static void nvvgpu_remember(struct nvvgpu *vgpu, const char *fmt, va_list args)
  */
 int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 {
+	char text[sizeof(vgpu->last_error)];
 	va_list args;
 
+	lockdep_assert_held(&vgpu->state_mutex);
+
 	va_start(args, fmt);
-	nvvgpu_remember(vgpu, fmt, args);
+	nvvgpu_remember(vgpu, text, fmt, args);
 	va_end(args);
 
 	if (__ratelimit(&vgpu->log_limit))
-		dev_warn(nvvgpu_dev(vgpu), "%s: %pe\n", vgpu->last_error,
-			 ERR_PTR(err));
+		dev_warn(nvvgpu_dev(vgpu), "%s: %pe\n", text, ERR_PTR(err));
 
 	return err;
 }
@@ -79,12 +84,10 @@ int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	nvvgpu_remember(vgpu, fmt, args);
+	nvvgpu_remember(vgpu, text, fmt, args);
 	va_end(args);
 
-	dev_dbg(nvvgpu_dev(vgpu), "%s: %pe\n", vgpu->last_error, ERR_PTR(err));
-
-	return err;
+	dev_warn(nvvgpu_dev(vgpu), "%s\n", text);
 }
 
 /**
@@ -99,62 +102,79 @@ void nvvgpu_succeed(struct nvvgpu *vgpu)
 	vgpu->last_error[0] = '\0';
 }
 
+/* Variables that all events have */
+static void nvvgpu_event_env(struct nvvgpu *vgpu, struct kobj_uevent_env *env,
+			     const struct nvvgpu_notice *notice)
+{
+	const struct nvvgpu_event_info *info = notice->info;
+	u32 flags = info ? info->flags : 0;
+
+	add_uevent_var(env, NVVGPU_UEVENT_EVENT "=%s", notice->event);
+	add_uevent_var(env, NVVGPU_UEVENT_TYPE "=%u", notice->type);
+	add_uevent_var(env, NVVGPU_UEVENT_GENERATION "=%llu",
+		       notice->generation);
+	add_uevent_var(env, NVVGPU_UEVENT_COUNT "=%llu", notice->count ?: 1);
+	if (flags & NVVGPU_EVENT_HAS_CODE)
+		add_uevent_var(env, NVVGPU_UEVENT_CODE "=%u", info->code);
+	if (flags & NVVGPU_EVENT_HAS_ADDRESS)
+		add_uevent_var(env, NVVGPU_UEVENT_ADDRESS "=%#llx",
+			       info->address);
+	if (notice->milliseconds)
+		add_uevent_var(env, NVVGPU_UEVENT_MILLISECONDS "=%llu",
+			       notice->milliseconds);
+	nvvgpu_use_env(vgpu, env, notice->closed);
+}
+
 /**
- * nvvgpu_notify_event() - announce an event of a back-end to user space
+ * nvvgpu_notify() - announce an event to user space
+ * @vgpu: the VF
+ * @notice: the event
+ *
+ * Sends a change uevent, and wakes processes that poll nvvgpu/events.
+ */
+void nvvgpu_notify(struct nvvgpu *vgpu, const struct nvvgpu_notice *notice)
+{
+	struct kobj_uevent_env *env __free(kfree) = NULL;
+	struct kobject *kobj = &nvvgpu_dev(vgpu)->kobj;
+
+	env = kzalloc_obj(*env, GFP_KERNEL);
+	if (env) {
+		nvvgpu_event_env(vgpu, env, notice);
+		kobject_uevent_env(kobj, KOBJ_CHANGE, env->envp);
+	}
+	sysfs_notify(kobj, "nvvgpu", "events");
+}
+
+/**
+ * nvvgpu_notify_event() - announce an event of a VF that keeps its state
  * @vgpu: the VF
  * @event: name of the event
- * @count: number of reports merged into this event
- * @info: last of these reports, NULL if the back-end has reported none
- *
- * Sends a change uevent with NVVGPU_EVENT, NVVGPU_TYPE and NVVGPU_COUNT, and
- * with NVVGPU_CODE and NVVGPU_ADDRESS if @info has them.  Wakes processes that
- * poll nvvgpu/events.
  */
-void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event, u64 count,
-			 const struct nvvgpu_event_info *info)
+void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event)
 {
-	char event_env[32], type_env[32], count_env[40];
-	char code_env[32], address_env[40];
-	char *env[6] = { event_env, type_env, count_env };
-	struct kobject *kobj = &nvvgpu_dev(vgpu)->kobj;
-	u32 flags = info ? info->flags : 0;
-	int nr = 3;
+	struct nvvgpu_notice notice = {
+		.event = event,
+		.type = READ_ONCE(vgpu->type.id),
+		.generation = READ_ONCE(vgpu->generation),
+	};
 
-	snprintf(event_env, sizeof(event_env), NVVGPU_UEVENT_EVENT "=%s",
-		 event);
-	snprintf(type_env, sizeof(type_env), NVVGPU_UEVENT_TYPE "=%u",
-		 vgpu->type.id);
-	snprintf(count_env, sizeof(count_env), NVVGPU_UEVENT_COUNT "=%llu",
-		 count);
-	if (flags & NVVGPU_EVENT_HAS_CODE) {
-		snprintf(code_env, sizeof(code_env), NVVGPU_UEVENT_CODE "=%u",
-			 info->code);
-		env[nr++] = code_env;
-	}
-	if (flags & NVVGPU_EVENT_HAS_ADDRESS) {
-		snprintf(address_env, sizeof(address_env),
-			 NVVGPU_UEVENT_ADDRESS "=%#llx", info->address);
-		env[nr++] = address_env;
-	}
-	kobject_uevent_env(kobj, KOBJ_CHANGE, env);
-	sysfs_notify(kobj, "nvvgpu", "events");
+	nvvgpu_notify(vgpu, &notice);
 }
 
 /**
  * nvvgpu_notify_state() - announce that the state of a vGPU has changed
  * @vgpu: the VF
- * @event: name of the event
- * @info: report of the back-end that has caused it, or NULL
+ * @notice: the event
  *
- * Like nvvgpu_notify_event(), but also wakes processes that poll nvvgpu/state
- * or nvidia/current_vgpu_type.
+ * Like nvvgpu_notify(), but also wakes processes that poll nvvgpu/state or
+ * nvidia/current_vgpu_type.
  */
-void nvvgpu_notify_state(struct nvvgpu *vgpu, const char *event,
-			 const struct nvvgpu_event_info *info)
+void nvvgpu_notify_state(struct nvvgpu *vgpu,
+			 const struct nvvgpu_notice *notice)
 {
 	struct kobject *kobj = &nvvgpu_dev(vgpu)->kobj;
 
-	nvvgpu_notify_event(vgpu, event, 1, info);
+	nvvgpu_notify(vgpu, notice);
 	sysfs_notify(kobj, "nvidia", "current_vgpu_type");
 	sysfs_notify(kobj, "nvvgpu", "state");
 }

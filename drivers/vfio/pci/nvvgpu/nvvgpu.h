@@ -7,6 +7,7 @@
 
 #include <linux/cleanup.h>
 #include <linux/kref.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/nvvgpu_backend.h>
@@ -205,6 +206,54 @@ struct nvvgpu_display {
 };
 
 /**
+ * struct nvvgpu_use - a use of a vGPU, from an open of its device to the close
+ * @number: of the last use, 0 before the first one
+ * @open: it has not ended
+ * @generation: number of the vGPU
+ * @type: id of its type
+ * @since: when it began
+ * @milliseconds: duration of a use that has ended
+ * @known: @base is valid
+ * @due: @total could not be read at the end
+ * @base: counters of the vGPU when the use began; when it has ended, at the end
+ * @nr: entries in @total, 0 if they are unknown
+ * @total: counters of a use that has ended
+ */
+struct nvvgpu_use {
+	u64 number;
+	bool open;
+	u64 generation;
+	u32 type;
+	ktime_t since;
+	u64 milliseconds;
+	bool known;
+	bool due;
+	u64 base[NVVGPU_MAX_STATS];
+	int nr;
+	struct nvvgpu_stat total[NVVGPU_MAX_STATS];
+};
+
+/**
+ * struct nvvgpu_migrations - sessions of a VF since its back-end manages it
+ * @saved: the state was saved completely
+ * @save_aborted: saving has ended before
+ * @save_ms: duration of both
+ * @loaded: a state was loaded completely
+ * @load_aborted: loading has ended before, or the state was refused
+ * @load_ms: duration of both
+ * @since: when the session in progress began
+ */
+struct nvvgpu_migrations {
+	u64 saved;
+	u64 save_aborted;
+	u64 save_ms;
+	u64 loaded;
+	u64 load_aborted;
+	u64 load_ms;
+	ktime_t since;
+};
+
+/**
  * struct nvvgpu - the VFIO device of a VF that a back-end manages
  * @core: must be first, vfio-pci-core finds it through drvdata
  * @pf: PF of the VF, valid while the device is registered
@@ -216,6 +265,7 @@ struct nvvgpu_display {
  *	@generation and @placement are also read without
  * @state: changed only by nvvgpu_set_state()
  * @opened: the VFIO device is open
+ * @closing: the event of the close has not been sent yet
  * @started: the back-end has started the vGPU
  * @accessible: the user may access the BARs; cleared by a crash, also read
  *	without state_mutex
@@ -252,6 +302,8 @@ struct nvvgpu_display {
  * @owner_comm: name of the process
  * @owner_vm: name of its VM, "" if the back-end does not know it
  * @last_error: text of the last error, empty if the last action succeeded
+ * @use: last use of a vGPU
+ * @migrations: of the VF
  */
 struct nvvgpu {
 	struct vfio_pci_core_device core;
@@ -264,6 +316,7 @@ struct nvvgpu {
 	struct mutex state_mutex; /* see above */
 	enum nvvgpu_state state;
 	bool opened;
+	bool closing;
 	bool started;
 	bool accessible;
 	unsigned int resets;
@@ -299,6 +352,8 @@ struct nvvgpu {
 	char owner_comm[TASK_COMM_LEN];
 	char owner_vm[NVVGPU_VM_NAME_LEN];
 	char last_error[128];
+	struct nvvgpu_use use;
+	struct nvvgpu_migrations migrations;
 };
 
 static inline struct nvvgpu *nvvgpu_from_vdev(struct vfio_device *core_vdev)
@@ -386,6 +441,7 @@ void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 		      const char *event);
 void nvvgpu_set_error(struct nvvgpu *vgpu,
 		      const struct nvvgpu_event_info *info);
+u64 nvvgpu_next_number(void);
 int nvvgpu_create(struct nvvgpu *vgpu, u32 type);
 int nvvgpu_delete(struct nvvgpu *vgpu);
 int nvvgpu_delete_generation(struct nvvgpu *vgpu, u64 generation);
@@ -408,6 +464,26 @@ void nvvgpu_reset_begin(struct nvvgpu *vgpu);
 void nvvgpu_reset_end(struct nvvgpu *vgpu);
 void nvvgpu_reset_end_closed(struct nvvgpu *vgpu);
 
+/**
+ * struct nvvgpu_notice - what a uevent announces
+ * @event: name of the event
+ * @type: id of the vGPU's type, 0 for none
+ * @generation: number of the vGPU, 0 for none
+ * @count: number of reports merged into this event, 0 means one
+ * @milliseconds: duration of a migration, else 0
+ * @info: last report of the back-end, NULL if it has reported none
+ * @closed: a use of the vGPU has ended
+ */
+struct nvvgpu_notice {
+	const char *event;
+	u32 type;
+	u64 generation;
+	u64 count;
+	u64 milliseconds;
+	const struct nvvgpu_event_info *info;
+	bool closed;
+};
+
 /* notify.c: the log, uevents and sysfs notifications */
 const char *nvvgpu_state_name(enum nvvgpu_state state);
 __printf(3, 4)
@@ -415,10 +491,20 @@ int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...);
 __printf(3, 4)
 int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...);
 void nvvgpu_succeed(struct nvvgpu *vgpu);
-void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event, u64 count,
-			 const struct nvvgpu_event_info *info);
-void nvvgpu_notify_state(struct nvvgpu *vgpu, const char *event,
-			 const struct nvvgpu_event_info *info);
+void nvvgpu_notify(struct nvvgpu *vgpu, const struct nvvgpu_notice *notice);
+void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event);
+void nvvgpu_notify_state(struct nvvgpu *vgpu,
+			 const struct nvvgpu_notice *notice);
+
+/* use.c: what each use of a vGPU has done */
+void nvvgpu_use_created(struct nvvgpu *vgpu);
+void nvvgpu_use_begin(struct nvvgpu *vgpu);
+void nvvgpu_use_end(struct nvvgpu *vgpu, bool stopped);
+int nvvgpu_use_recover(struct nvvgpu *vgpu);
+void nvvgpu_use_catch_up(struct nvvgpu *vgpu);
+int nvvgpu_use_emit(struct nvvgpu *vgpu, char *buf);
+void nvvgpu_use_env(struct nvvgpu *vgpu, struct kobj_uevent_env *env,
+		    bool closed);
 
 /* event.c: the queue of reported events */
 void nvvgpu_event_add(struct nvvgpu *vgpu,
@@ -480,6 +566,7 @@ int nvvgpu_migration_reset(struct nvvgpu *vgpu);
 /* data.c: the file that the state goes through */
 struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading);
 void nvvgpu_data_close(struct nvvgpu *vgpu);
+bool nvvgpu_data_saved(struct nvvgpu *vgpu);
 int nvvgpu_data_loaded(struct nvvgpu *vgpu);
 void nvvgpu_data_wake(struct nvvgpu *vgpu);
 unsigned long nvvgpu_data_size(struct nvvgpu *vgpu, u64 bytes);

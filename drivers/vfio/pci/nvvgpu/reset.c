@@ -48,7 +48,7 @@ static int nvvgpu_recover(struct nvvgpu *vgpu)
 		return -EOPNOTSUPP;
 	/* The report of this crash may still be pending. */
 	nvvgpu_events_drop(vgpu);
-	ret = nvvgpu_op_recover(vgpu);
+	ret = nvvgpu_use_recover(vgpu);
 	if (ret)
 		return ret;
 

@@ -507,11 +507,51 @@ static ssize_t stats_show(struct device *dev, struct device_attribute *attr,
 	for (i = 0; !ret && i < vgpu->nr_stats; i++)
 		len += sysfs_emit_at(buf, len, "%s %llu\n", vgpu->stats[i].name,
 				     vgpu->stats[i].value);
+	nvvgpu_use_catch_up(vgpu);
 	mutex_unlock(&vgpu->query_mutex);
 
 	return ret ?: len;
 }
 static DEVICE_ATTR_ADMIN_RO(stats);
+
+/* The counters of a back-end may be absent, or the vGPU may be gone. */
+static ssize_t use_show(struct device *dev, struct device_attribute *attr,
+			char *buf)
+{
+	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
+	int ret;
+
+	if (mutex_lock_interruptible(&vgpu->query_mutex))
+		return -ERESTARTSYS;
+
+	nvvgpu_update_stats(vgpu);
+	nvvgpu_use_catch_up(vgpu);
+	ret = nvvgpu_use_emit(vgpu, buf);
+	mutex_unlock(&vgpu->query_mutex);
+
+	return ret;
+}
+static DEVICE_ATTR_ADMIN_RO(use);
+
+static ssize_t migrations_show(struct device *dev,
+			       struct device_attribute *attr, char *buf)
+{
+	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
+	struct nvvgpu_migrations migrations;
+
+	scoped_guard(spinlock, &vgpu->text_lock)
+		migrations = vgpu->migrations;
+
+	return sysfs_emit(buf,
+			  "saved %llu\nsave-aborted %llu\n"
+			  "save-milliseconds %llu\n"
+			  "loaded %llu\nload-aborted %llu\n"
+			  "load-milliseconds %llu\n",
+			  migrations.saved, migrations.save_aborted,
+			  migrations.save_ms, migrations.loaded,
+			  migrations.load_aborted, migrations.load_ms);
+}
+static DEVICE_ATTR_RO(migrations);
 
 static ssize_t generation_show(struct device *dev,
 			       struct device_attribute *attr, char *buf)
@@ -588,12 +628,14 @@ static struct attribute *nvvgpu_attrs[] = {
 	&dev_attr_events.attr,
 	&dev_attr_generation.attr,
 	&dev_attr_last_error.attr,
+	&dev_attr_migrations.attr,
 	&dev_attr_owner.attr,
 	&dev_attr_placements.attr,
 	&dev_attr_state.attr,
 	&dev_attr_state_versions.attr,
 	&dev_attr_stats.attr,
 	&dev_attr_supported_types.attr,
+	&dev_attr_use.attr,
 	NULL,
 };
 

@@ -233,7 +233,7 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 	ret = sysfs_create_groups(&pdev->dev.kobj, nvvgpu_groups);
 	if (ret)
 		goto out_unregister;
-	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND, 1, NULL);
+	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND);
 	/* A failure is in the log, and leaves the VF without a vGPU. */
 	scoped_guard(nvvgpu, vgpu)
 		nvvgpu_adopt(vgpu);
@@ -270,7 +270,7 @@ void nvvgpu_unregister(struct nvvgpu *vgpu)
 	nvvgpu_pf_del(vgpu->pf, vgpu);
 	cancel_delayed_work_sync(&vgpu->event_work);
 	cancel_delayed_work_sync(&vgpu->display.work);
-	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND, 1, NULL);
+	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND);
 	dev_set_drvdata(dev, NULL);
 	vfio_put_device(&vgpu->core.vdev);
 }

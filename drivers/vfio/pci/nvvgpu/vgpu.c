@@ -37,6 +37,13 @@ static void nvvgpu_change_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 				const char *event,
 				const struct nvvgpu_event_info *info)
 {
+	struct nvvgpu_notice notice = {
+		.event = event,
+		.type = vgpu->type.id,
+		.generation = vgpu->generation,
+		.info = info,
+		.closed = vgpu->closing,
+	};
 	bool types_changed;
 
 	lockdep_assert_held(&vgpu->state_mutex);
@@ -50,7 +57,7 @@ static void nvvgpu_change_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 		WRITE_ONCE(vgpu->generation, 0);
 		vgpu->reset_prepared = false;
 	}
-	nvvgpu_notify_state(vgpu, event, info);
+	nvvgpu_notify_state(vgpu, &notice);
 	if (types_changed)
 		nvvgpu_notify_types(vgpu->pf);
 }
@@ -112,11 +119,31 @@ static void nvvgpu_event_placement(struct nvvgpu *vgpu)
 		WRITE_ONCE(vgpu->placement, placement);
 }
 
+static void nvvgpu_handle_event(struct nvvgpu *vgpu,
+				const struct nvvgpu_event_info *info, u64 count)
+{
+	struct nvvgpu_notice notice = {
+		.event = nvvgpu_event_name(info->event),
+		.type = vgpu->type.id,
+		.generation = vgpu->generation,
+		.count = count,
+		.info = info,
+	};
+
+	trace_nvvgpu_event(vgpu, notice.event, info);
+	if (info->event == NVVGPU_EVENT_CRASHED) {
+		nvvgpu_crashed(vgpu, info);
+		return;
+	}
+	if (info->event == NVVGPU_EVENT_PLACEMENT)
+		nvvgpu_event_placement(vgpu);
+	nvvgpu_notify(vgpu, &notice);
+}
+
 static void nvvgpu_handle_events(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_event_info info;
 	unsigned int left;
-	const char *name;
 	u64 count;
 
 	lockdep_assert_held(&vgpu->state_mutex);
@@ -124,20 +151,9 @@ static void nvvgpu_handle_events(struct nvvgpu *vgpu)
 	/* A later report has scheduled this work again. */
 	left = nvvgpu_events_queued(vgpu);
 
-	while (left-- && nvvgpu_event_next(vgpu, &info, &count)) {
-		if (vgpu->state == NVVGPU_BOUND)
-			continue;
-
-		name = nvvgpu_event_name(info.event);
-		trace_nvvgpu_event(vgpu, name, &info);
-		if (info.event == NVVGPU_EVENT_CRASHED) {
-			nvvgpu_crashed(vgpu, &info);
-			continue;
-		}
-		if (info.event == NVVGPU_EVENT_PLACEMENT)
-			nvvgpu_event_placement(vgpu);
-		nvvgpu_notify_event(vgpu, name, count, &info);
-	}
+	while (left-- && nvvgpu_event_next(vgpu, &info, &count))
+		if (vgpu->state != NVVGPU_BOUND)
+			nvvgpu_handle_event(vgpu, &info, count);
 }
 
 /**
@@ -254,11 +270,15 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, int err)
 	}
 }
 
-/*
+/**
+ * nvvgpu_next_number() - number a vGPU or a use of it
+ *
  * A program may keep a number over a reboot, so numbers of an earlier boot must
  * not be used again.  They stay below 2^53 for readers of JSON.
+ *
+ * Return: the number
  */
-static u64 nvvgpu_next_generation(void)
+u64 nvvgpu_next_number(void)
 {
 	static DEFINE_SPINLOCK(lock);
 	static u64 last;
@@ -303,7 +323,8 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 	if (ret)
 		return nvvgpu_fail_create(vgpu, type, ret);
 
-	WRITE_ONCE(vgpu->generation, nvvgpu_next_generation());
+	WRITE_ONCE(vgpu->generation, nvvgpu_next_number());
+	nvvgpu_use_created(vgpu);
 	vgpu->settings->placement = NVVGPU_PLACEMENT_ANY;
 	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
@@ -355,7 +376,8 @@ int nvvgpu_adopt(struct nvvgpu *vgpu)
 
 	scoped_guard(mutex, &vgpu->query_mutex)
 		vgpu->queryable = true;
-	WRITE_ONCE(vgpu->generation, nvvgpu_next_generation());
+	WRITE_ONCE(vgpu->generation, nvvgpu_next_number());
+	nvvgpu_use_created(vgpu);
 	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
 
@@ -618,6 +640,7 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 	WRITE_ONCE(vgpu->accessible, true);
 	vgpu->err_pending = false;
 	nvvgpu_migration_open(vgpu);
+	nvvgpu_use_begin(vgpu);
 	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, NVVGPU_OPEN, NVVGPU_EVENT_NAME_OPENED);
 
@@ -638,6 +661,8 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 	nvvgpu_dirty_end(vgpu);
 	nvvgpu_display_close(vgpu);
 	ret = nvvgpu_stop_started(vgpu);
+	nvvgpu_use_end(vgpu, !ret);
+	vgpu->closing = true;
 	vgpu->opened = false;
 	WRITE_ONCE(vgpu->accessible, false);
 	nvvgpu_set_owner(vgpu, NULL);
@@ -650,6 +675,8 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 	} else if (vgpu->state == NVVGPU_OPEN) {
 		nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CLOSED);
 	} else {
-		nvvgpu_notify_state(vgpu, NVVGPU_EVENT_NAME_CLOSED, NULL);
+		nvvgpu_change_state(vgpu, vgpu->state,
+				    NVVGPU_EVENT_NAME_CLOSED, NULL);
 	}
+	vgpu->closing = false;
 }

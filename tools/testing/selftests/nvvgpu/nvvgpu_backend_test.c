@@ -899,6 +899,31 @@ TEST_F(backend, readers_of_stats_are_limited)
 	EXPECT_GE(10 * ((now_ms() - begin) / 1000 + 2), mock_calls("get_stats"));
 }
 
+/* A use whose end a reader has delayed is settled by the next reader. */
+TEST_F(backend, totals_of_a_use_are_not_lost_to_a_reader)
+{
+	__u64 number = 0, now = 1;
+	pid_t pid;
+
+	ASSERT_OPEN_TRAPPED();
+	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/use", self->buf,
+			      sizeof(self->buf)));
+	ASSERT_EQ(1, sscanf(self->buf, "use %llu", &number));
+	EXPECT_NE(0, number);
+	EXPECT_NE(NULL, strstr(self->buf, "\nopen 1\n"));
+	pid = block_in("get_stats", &self->vdev);
+	ASSERT_LT(0, pid);
+	vdev_close(&self->vdev);
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	EXPECT_EQ(0, child_status(pid));
+	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/use", self->buf,
+			      sizeof(self->buf)));
+	ASSERT_EQ(1, sscanf(self->buf, "use %llu", &now));
+	EXPECT_EQ(number, now);
+	EXPECT_NE(NULL, strstr(self->buf, "\nopen 0\n"));
+	EXPECT_NE(NULL, strstr(self->buf, "\nstarts 1\n"));
+}
+
 TEST_F(backend, slow_vf_delays_no_other)
 {
 	struct vdev other;

@@ -623,6 +623,67 @@ static long long stat_of(const char *vf, const char *name)
 	return get_value(path, name);
 }
 
+static long long use_of(const char *vf, const char *name)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/nvvgpu/use", vf);
+
+	return get_value(path, name);
+}
+
+static long long total_of(const struct uevent *uevent, const char *name)
+{
+	const char *p = strstr(uevent->totals, name);
+
+	return p ? strtoll(p + strlen(name), NULL, 10) : -1;
+}
+
+TEST_F(dma, each_use_has_its_own_number_and_counters)
+{
+	const char *vf = self->pf.vf[0];
+	struct user *a = &self->a;
+	long long last = 0, use;
+	struct uevent uevent;
+	int round, fd;
+	__u64 addr;
+
+	fd = uevent_open();
+	ASSERT_LE(0, fd);
+	for (round = 1; round <= 3; round++) {
+		use = use_of(vf, "use");
+		EXPECT_LT(last, use);
+		last = use;
+		EXPECT_EQ(1, use_of(vf, "open"));
+		EXPECT_EQ(self->type->id, use_of(vf, "type"));
+		EXPECT_EQ(0, use_of(vf, "bytes"));
+		addr = user_addr(a, user_buf(a, 0));
+		ASSERT_EQ(0, engine_run(&a->engine,
+					engine_copy(TO_VRAM, 0, addr,
+						    round * PAGE)));
+		/* The counters are read ten times a second at most. */
+		while (use_of(vf, "bytes") != round * PAGE)
+			;
+		user_close(a);
+
+		do {
+			ASSERT_EQ(0, uevent_next(fd, vf, &uevent, 5000));
+		} while (strcmp(uevent.event, NVVGPU_EVENT_NAME_CLOSED));
+		EXPECT_EQ(use, uevent.use);
+		EXPECT_LE(0, uevent.milliseconds);
+		EXPECT_EQ(round * PAGE, total_of(&uevent, "bytes="));
+		EXPECT_EQ(1, total_of(&uevent, "descriptors="));
+		EXPECT_EQ(use, use_of(vf, "use"));
+		EXPECT_EQ(0, use_of(vf, "open"));
+		EXPECT_EQ(round * PAGE, use_of(vf, "bytes"));
+		EXPECT_EQ(uevent.milliseconds, use_of(vf, "milliseconds"));
+		ASSERT_EQ(0, user_open(a, vf, variant->mode));
+	}
+	/* Those of the vGPU run on. */
+	EXPECT_EQ((1 + 2 + 3) * PAGE, stat_of(vf, "bytes"));
+	close(fd);
+}
+
 TEST_F(dma, statistics_are_of_the_vgpus_own_work)
 {
 	static const char * const names[] = {

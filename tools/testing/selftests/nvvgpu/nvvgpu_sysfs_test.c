@@ -1089,7 +1089,8 @@ TEST_F(sysfs, uevents_announce_each_change_once)
 	ioas_close(&ioas);
 	EXPECT_UEVENT(fd, NVVGPU_EVENT_NAME_CLOSED, id);
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
-	EXPECT_UEVENT(fd, NVVGPU_EVENT_NAME_DELETED, 0);
+	/* It says what was deleted. */
+	EXPECT_UEVENT(fd, NVVGPU_EVENT_NAME_DELETED, id);
 	EXPECT_EQ(0, vf_set_type(self->vf, 0));
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, ~0U));
 	EXPECT_EQ(-ETIMEDOUT, uevent_next(fd, self->vf, &uevent, 50));

@@ -557,6 +557,12 @@ static bool uevent_parse(const char *buf, size_t len, struct uevent *uevent)
 				 10);
 	uevent->code = uevent_number(buf, len, NVVGPU_UEVENT_CODE);
 	uevent->address = uevent_number(buf, len, NVVGPU_UEVENT_ADDRESS);
+	uevent->generation = uevent_number(buf, len, NVVGPU_UEVENT_GENERATION);
+	uevent->use = uevent_number(buf, len, NVVGPU_UEVENT_USE);
+	uevent->milliseconds = uevent_number(buf, len,
+					     NVVGPU_UEVENT_MILLISECONDS);
+	snprintf(uevent->totals, sizeof(uevent->totals), "%s",
+		 uevent_value(buf, len, NVVGPU_UEVENT_TOTALS));
 
 	return uevent->event[0];
 }

@@ -66,6 +66,10 @@ long long mock_calls(const char *op);
  * @count: NVVGPU_COUNT
  * @code: NVVGPU_CODE, -1 if absent
  * @address: NVVGPU_ADDRESS, -1 if absent
+ * @generation: NVVGPU_GENERATION, -1 if absent
+ * @use: NVVGPU_USE, -1 if absent
+ * @milliseconds: NVVGPU_MILLISECONDS, -1 if absent
+ * @totals: NVVGPU_TOTALS, "" if absent
  */
 struct uevent {
 	char event[32];
@@ -73,6 +77,10 @@ struct uevent {
 	unsigned long long count;
 	long long code;
 	long long address;
+	long long generation;
+	long long use;
+	long long milliseconds;
+	char totals[1024];
 };
 
 int uevent_open(void);

@@ -33,12 +33,14 @@ const struct vf_file vf_files[NR_VF_FILES] = {
 	{ "nvvgpu/events", 0444 },
 	{ "nvvgpu/generation", 0444 },
 	{ "nvvgpu/last_error", 0400 },
+	{ "nvvgpu/migrations", 0444 },
 	{ "nvvgpu/owner", 0400 },
 	{ "nvvgpu/placements", 0400 },
 	{ "nvvgpu/state", 0444 },
 	{ "nvvgpu/state_versions", 0444 },
 	{ "nvvgpu/stats", 0400 },
 	{ "nvvgpu/supported_types", 0400 },
+	{ "nvvgpu/use", 0400 },
 };
 
 static int file_read(const char *path, char *buf, size_t size)
