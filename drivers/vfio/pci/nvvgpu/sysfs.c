@@ -313,12 +313,35 @@ static ssize_t vgpu_params_store(struct device *dev,
 }
 static DEVICE_ATTR_ADMIN_RW(vgpu_params);
 
+/* NVIDIA's drivers show 0; what another value does is not documented. */
+static ssize_t warm_update_show(struct device *dev,
+				struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "0\n");
+}
+
+static ssize_t warm_update_store(struct device *dev,
+				 struct device_attribute *attr, const char *buf,
+				 size_t count)
+{
+	u32 val;
+	int ret;
+
+	ret = kstrtou32(buf, 10, &val);
+	if (ret)
+		return ret;
+
+	return val ? -EOPNOTSUPP : count;
+}
+static DEVICE_ATTR_RW(warm_update);
+
 static struct attribute *nvidia_attrs[] = {
 	&dev_attr_creatable_vgpu_types.attr,
 	&dev_attr_current_vgpu_type.attr,
 	&dev_attr_gpu_instance_id.attr,
 	&dev_attr_placement_id.attr,
 	&dev_attr_vgpu_params.attr,
+	&dev_attr_warm_update.attr,
 	NULL,
 };
 

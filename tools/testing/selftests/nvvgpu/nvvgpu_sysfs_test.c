@@ -256,6 +256,17 @@ TEST_F(sysfs, gpu_instances_are_not_chosen)
 	EXPECT_FILE(self->vf, file, "0\n");
 }
 
+TEST_F(sysfs, warm_update_is_not_supported)
+{
+	const char *file = "nvidia/warm_update";
+
+	EXPECT_FILE(self->vf, file, "0\n");
+	EXPECT_EQ(0, pci_write(self->vf, file, "0\n"));
+	EXPECT_EQ(-EOPNOTSUPP, pci_write(self->vf, file, "1\n"));
+	EXPECT_EQ(-EINVAL, pci_write(self->vf, file, "nonsense"));
+	EXPECT_FILE(self->vf, file, "0\n");
+}
+
 TEST_F(sysfs, zero_without_a_vgpu_succeeds)
 {
 	EXPECT_EQ(0, vf_set_type(self->vf, 0));

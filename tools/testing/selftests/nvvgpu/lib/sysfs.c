@@ -27,6 +27,7 @@ const struct vf_file vf_files[NR_VF_FILES] = {
 	{ "nvidia/gpu_instance_id", 0644 },
 	{ "nvidia/placement_id", 0644 },
 	{ "nvidia/vgpu_params", 0600 },
+	{ "nvidia/warm_update", 0644 },
 	{ "nvvgpu/backend", 0444 },
 	{ "nvvgpu/capabilities", 0444 },
 	{ "nvvgpu/delete", 0200 },

@@ -41,7 +41,7 @@ struct vf_file {
 	int mode;
 };
 
-#define NR_VF_FILES	19
+#define NR_VF_FILES	20
 extern const struct vf_file vf_files[NR_VF_FILES];
 
 /* Drivers and modules */
