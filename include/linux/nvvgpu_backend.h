@@ -84,7 +84,7 @@ enum nvvgpu_type_class {
 	NVVGPU_NR_CLASSES,
 };
 
-/* Names of the classes in nvvgpu/supported_types */
+/* Names of the classes in nvvgpu/types */
 extern const char * const nvvgpu_class_names[NVVGPU_NR_CLASSES];
 
 /**
@@ -571,6 +571,7 @@ int nvvgpu_backend_unready(struct nvvgpu_backend *backend, unsigned int vf);
 void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 			  const struct nvvgpu_event_info *info);
 void nvvgpu_backend_flip(struct nvvgpu_backend *backend, unsigned int vf);
+void nvvgpu_backend_types_changed(struct nvvgpu_backend *backend);
 struct pci_dev *nvvgpu_backend_get_vf(struct pci_dev *pf, unsigned int vf);
 
 #endif /* _LINUX_NVVGPU_BACKEND_H */

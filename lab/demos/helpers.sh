@@ -102,8 +102,15 @@ driver_of() {
 	link=$(readlink "$pci/devices/$1/driver") && printf '%s' "${link##*/}"
 }
 
+# types_of VF: print the ids of the types of its GPU
+types_of() { ls -v "$pci/devices/$1/nvvgpu/types"; }
 # free_of VF: print the number of available instances of each type
-free_of() { attr "$1" nvvgpu/supported_types | sed -E 's/^id=([0-9]+) .* available=([0-9]+).*/\1:\2/' | tr '\n' ' '; }
+free_of() {
+	local id
+	for id in $(types_of "$1"); do
+		printf '%s:%s ' "$id" "$(attr "$1" "nvvgpu/types/$id/available_instances")"
+	done
+}
 
 # next_line GUEST: set $text to the next complete line of its console, if any. Read from a
 # file, because a read with a timeout may lose a part of a line.

@@ -30,6 +30,7 @@
 #define PARAMS_LEN	1024
 #define MAX_BARS	6
 #define PLACEMENT_ANY	(-1)
+#define AVAILABLE_UNKNOWN (-1)
 
 /**
  * enum status - exit status of nvvgpuctl; part of its interface
@@ -122,7 +123,7 @@ extern struct options opt;
  * @resolution: "<width>x<height>"
  * @max_instances: on an empty GPU
  * @weight: share of engine time
- * @available: number that can still be created
+ * @available: number that can still be created, AVAILABLE_UNKNOWN without root
  * @reason: why @available is 0
  */
 struct type {
@@ -135,7 +136,7 @@ struct type {
 	char resolution[24];
 	unsigned int max_instances;
 	unsigned int weight;
-	unsigned int available;
+	int available;
 	char reason[TEXT_LEN];
 };
 

@@ -82,14 +82,14 @@ static void explain_room(struct json_object *findings, const struct vf *vf)
 	unsigned int i;
 
 	for (i = 0; i < gpu->nr_types; i++) {
-		if (gpu->types[i].available) {
+		if (gpu->types[i].available > 0) {
 			finding(findings, true, "room", NULL, "no vGPU; one can be created");
 			return;
 		}
 		if (!smallest || gpu->types[i].framebuffer < smallest->framebuffer)
 			smallest = &gpu->types[i];
 	}
-	if (smallest)
+	if (smallest && !smallest->available)
 		finding(findings, false, "room",
 			"delete a vGPU, or choose another GPU",
 			"no type can be created: %s: %s", smallest->name, smallest->reason);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ctl.h"
 
@@ -206,7 +205,10 @@ static struct json_object *json_vgpu_type(const struct type *type)
 	json_text(object, "max_resolution", type->resolution);
 	json_number(object, "max_instances", type->max_instances);
 	json_number(object, "weight", type->weight);
-	json_number(object, "available", type->available);
+	if (type->available == AVAILABLE_UNKNOWN)
+		json_add(object, "available", NULL);
+	else
+		json_number(object, "available", type->available);
 	json_text(object, "reason", type->reason);
 
 	return object;
@@ -244,7 +246,8 @@ static void print_types(const struct gpu *gpu)
 		table_cell(&table, "%u", type->heads);
 		table_cell(&table, "%s", type->resolution);
 		table_cell(&table, "%u", type->max_instances);
-		table_cell(&table, "%u", type->available);
+		table_cell(&table, type->available == AVAILABLE_UNKNOWN ? "?" : "%d",
+			   type->available);
 		table_cell(&table, "%s", type->reason);
 	}
 	printf("%s  %s\n", paint("1", gpu->bdf), gpu->model);
@@ -256,8 +259,6 @@ static enum status types_missing(const struct gpu *gpu)
 {
 	unsigned int i;
 
-	if (geteuid() && !opt.root[0])
-		return need_root();
 	for (i = 0; i < gpu->nr_vfs; i++)
 		if (gpu->vfs[i].managed) {
 			error("%s: the back-end offers no types; see nvvgpuctl explain %s",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The types that a GPU offers, from nvvgpu/supported_types of one of its VFs.
+ * The types that a GPU offers, from nvvgpu/types/.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,84 +10,72 @@
 
 #include "ctl.h"
 
-/* Copy the value of key=value or key="value", "" if there is none. */
-static void value_of(const char *line, const char *key, char *buf, size_t size)
-{
-	size_t len = strlen(key), n;
-	const char *p = line;
+#define TYPES_DIR	PCI_DEVICES "/%s/nvvgpu/types"
 
-	buf[0] = '\0';
-	while ((p = strstr(p, key))) {
-		if ((p == line || p[-1] == ' ') && p[len] == '=')
-			break;
-		p += len;
-	}
-	if (!p)
-		return;
-	p += len + 1;
-	if (*p == '"') {
-		p++;
-		n = strcspn(p, "\"");
-	} else {
-		n = strcspn(p, " ");
-	}
-	snprintf(buf, size, "%.*s", (int)n, p);
+/* Read a file of a type, "" if there is none or it is for root only. */
+static void type_text(const struct gpu *gpu, unsigned int id, const char *name,
+		      char *buf, size_t size)
+{
+	if (file_read(buf, size, TYPES_DIR "/%u/%s", gpu->bdf, id, name) < 0)
+		buf[0] = '\0';
 }
 
-static __u64 number_of(const char *line, const char *key)
+static long long type_number(const struct gpu *gpu, unsigned int id,
+			     const char *name, long long otherwise)
 {
-	char buf[32];
-
-	value_of(line, key, buf, sizeof(buf));
-
-	return strtoull(buf, NULL, 10);
+	return file_number(otherwise, TYPES_DIR "/%u/%s", gpu->bdf, id, name);
 }
 
-static void type_parse(struct type *type, const char *line)
+static void type_fill(const struct gpu *gpu, unsigned int id, struct type *type)
 {
 	char bar[] = "bar0";
 	int i;
 
-	type->id = number_of(line, "id");
-	value_of(line, "name", type->name, sizeof(type->name));
-	value_of(line, "class", type->vgpu_class, sizeof(type->vgpu_class));
-	type->framebuffer = number_of(line, "framebuffer");
+	memset(type, 0, sizeof(*type));
+	type->id = id;
+	type_text(gpu, id, "name", type->name, sizeof(type->name));
+	type_text(gpu, id, "class", type->vgpu_class, sizeof(type->vgpu_class));
+	type->framebuffer = type_number(gpu, id, "framebuffer", 0);
 	for (i = 0; i < MAX_BARS; i++) {
 		bar[3] = '0' + i;
-		type->bar[i] = number_of(line, bar);
+		type->bar[i] = type_number(gpu, id, bar, 0);
 	}
-	type->heads = number_of(line, "heads");
-	value_of(line, "max_resolution", type->resolution,
-		 sizeof(type->resolution));
-	type->max_instances = number_of(line, "max_instances");
-	type->weight = number_of(line, "weight");
-	type->available = number_of(line, "available");
-	value_of(line, "reason", type->reason, sizeof(type->reason));
+	type->heads = type_number(gpu, id, "heads", 0);
+	type_text(gpu, id, "max_resolution", type->resolution,
+		  sizeof(type->resolution));
+	type->max_instances = type_number(gpu, id, "max_instances", 0);
+	type->weight = type_number(gpu, id, "weight", 0);
+	type->available = type_number(gpu, id, "available_instances", AVAILABLE_UNKNOWN);
+	if (!type->available)
+		type_text(gpu, id, "reason", type->reason, sizeof(type->reason));
 }
 
-/* Only root may read the list; without it there are no types. */
+static int is_type(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/* Anybody may read the types; only root sees how many are available. */
 void types_read(struct gpu *gpu)
 {
-	char buf[FILE_LEN], *line, *save = NULL;
-	unsigned int i;
+	struct dirent **entries;
+	char path[PATH_LEN];
+	int i, nr;
 
 	free(gpu->types);
 	gpu->types = NULL;
 	gpu->nr_types = 0;
-	for (i = 0; i < gpu->nr_vfs; i++)
-		if (gpu->vfs[i].managed &&
-		    file_read(buf, sizeof(buf), PCI_DEVICES
-			      "/%s/nvvgpu/supported_types", gpu->vfs[i].bdf) > 0)
-			break;
-	if (i == gpu->nr_vfs)
+	path_make(path, TYPES_DIR, gpu->bdf);
+	nr = scandir(path, &entries, is_type, versionsort);
+	if (nr < 0)
 		return;
-
-	for (line = strtok_r(buf, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		gpu->types = realloc(gpu->types,
-				     (gpu->nr_types + 1) * sizeof(*gpu->types));
-		type_parse(&gpu->types[gpu->nr_types++], line);
+	gpu->types = calloc(nr ?: 1, sizeof(*gpu->types));
+	for (i = 0; i < nr; i++) {
+		type_fill(gpu, strtoul(entries[i]->d_name, NULL, 10),
+			  &gpu->types[gpu->nr_types++]);
+		free(entries[i]);
 	}
+	free(entries);
 }
 
 const struct type *type_by_id(const struct gpu *gpu, unsigned int id)

@@ -61,6 +61,8 @@
 #define NVVGPU_EVENT_NAME_LOADED	"loaded"
 /* A back-end has begun or ceased to manage the VF. */
 #define NVVGPU_EVENT_NAME_BACKEND	"backend"
+/* The types that can be created have changed, other than by a create or delete. */
+#define NVVGPU_EVENT_NAME_TYPES		"types"
 /* Reported by the back-end; nvvgpu/events counts them. */
 #define NVVGPU_EVENT_NAME_FAULT		"fault"
 #define NVVGPU_EVENT_NAME_GUEST_UP	"guest-up"

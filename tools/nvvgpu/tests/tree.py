@@ -83,13 +83,14 @@ class Tree:
                            "nvidia/current_vgpu_type": "0", "nvidia/vgpu_params": "", "nvidia/placement_id": "",
                            "vfio-dev/vfio0/dev": "511:0"}.items():
             self.vf_file(vf, name, text)
-        lines = []
+        pf = os.path.basename(os.readlink(f"{self.path}/sys/bus/pci/devices/{vf}/physfn"))
         for number, name, kind, size, most in TYPES:
-            line = (f'id={number} name="{name}" class={kind} framebuffer={size << 20} '
-                    f"bar0=268435456 heads=4 max_resolution=5120x2880 max_instances={most} "
-                    f"weight=1 available={most if available else 0}")
-            lines.append(line + ("" if available else ' reason="no room, sorry"'))
-        self.vf_file(vf, "nvvgpu/supported_types", "\n".join(lines))
+            for file, text in {"name": name, "class": kind, "framebuffer": size << 20,
+                               "bar0": 268435456, "heads": 4, "max_resolution": "5120x2880",
+                               "max_instances": most, "weight": 1,
+                               "available_instances": most if available else 0,
+                               "reason": "" if available else "no room, sorry"}.items():
+                self.vf_file(pf, f"nvvgpu/types/{number}/{file}", str(text))
 
     def vgpu(self, vf, number=1001, generation=7, state="created", owner="", placement=0):
         """Give a bound VF a vGPU"""

@@ -65,6 +65,23 @@ void nvvgpu_notify_types(struct nvvgpu_pf *pf)
 	queue_delayed_work(system_dfl_wq, &pf->types_work, NVVGPU_TYPES_DELAY);
 }
 
+/**
+ * nvvgpu_announce_types() - announce that the back-end offers other types
+ * @pf: the PF
+ */
+void nvvgpu_announce_types(struct nvvgpu_pf *pf)
+{
+	struct nvvgpu *vgpu;
+
+	guard(mutex)(&nvvgpu_pfs_mutex);
+
+	list_for_each_entry(vgpu, &pf->vgpus, node) {
+		sysfs_notify(&nvvgpu_dev(vgpu)->kobj, "nvidia",
+			     "creatable_vgpu_types");
+		nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_TYPES);
+	}
+}
+
 static struct nvvgpu_pf *nvvgpu_pf_get(struct pci_dev *pdev)
 {
 	struct nvvgpu_pf *pf;
@@ -87,6 +104,9 @@ static struct nvvgpu_pf *nvvgpu_pf_get(struct pci_dev *pdev)
 	INIT_LIST_HEAD(&pf->vfs);
 	INIT_LIST_HEAD(&pf->vgpus);
 	INIT_DELAYED_WORK(&pf->types_work, nvvgpu_types_work);
+	INIT_WORK(&pf->catalogue_work, nvvgpu_catalogue_work);
+	mutex_init(&pf->types_mutex);
+	INIT_LIST_HEAD(&pf->types);
 	list_add(&pf->node, &nvvgpu_pfs);
 
 	return pf;
@@ -100,6 +120,8 @@ static void nvvgpu_pf_release(struct kref *kref)
 	mutex_unlock(&nvvgpu_pfs_mutex);
 
 	cancel_delayed_work_sync(&pf->types_work);
+	cancel_work_sync(&pf->catalogue_work);
+	mutex_destroy(&pf->types_mutex);
 	pci_dev_put(pf->pdev);
 	kfree(pf);
 }
@@ -164,6 +186,8 @@ static int nvvgpu_vf_enter(struct nvvgpu_vf *vf)
 		vf->backend = backend;
 	}
 
+	/* Some back-ends know their types only once there is a VF. */
+	nvvgpu_types_show(backend);
 	vgpu = nvvgpu_register(vf->pdev, vf->pf, backend, &vf->settings);
 	if (IS_ERR(vgpu))
 		return PTR_ERR(vgpu);
@@ -536,6 +560,7 @@ int nvvgpu_backend_register(struct pci_dev *pf,
 	ret = nvvgpu_backend_claim(backend, pf, handle);
 	if (ret)
 		return ret;
+	nvvgpu_types_show(backend);
 	nvvgpu_pf_visit(no_free_ptr(backend), true);
 
 	return 0;
@@ -585,6 +610,7 @@ int nvvgpu_backend_unregister(struct nvvgpu_backend *backend)
 
 	nvvgpu_pf_request(backend->pf);
 	nvvgpu_pf_visit(backend, false);
+	nvvgpu_types_hide(backend);
 	left = nvvgpu_backend_delete_stale(backend);
 
 	scoped_guard(mutex, &nvvgpu_pfs_mutex)

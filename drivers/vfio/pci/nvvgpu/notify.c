@@ -81,6 +81,28 @@ int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...)
  */
 int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 {
+	char text[sizeof(vgpu->last_error)];
+	va_list args;
+
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	va_start(args, fmt);
+	nvvgpu_remember(vgpu, text, fmt, args);
+	va_end(args);
+
+	dev_dbg(nvvgpu_dev(vgpu), "%s: %pe\n", text, ERR_PTR(err));
+
+	return err;
+}
+
+/**
+ * nvvgpu_warn() - record and log a shortcoming that a reader meets
+ * @vgpu: the vGPU; no lock is needed
+ * @fmt: what is missing, without a newline
+ */
+void nvvgpu_warn(struct nvvgpu *vgpu, const char *fmt, ...)
+{
+	char text[sizeof(vgpu->last_error)];
 	va_list args;
 
 	va_start(args, fmt);

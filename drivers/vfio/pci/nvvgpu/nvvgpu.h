@@ -22,6 +22,7 @@
  *
  *   device_lock of the PF, when its driver registers or unregisters a back-end
  *     device_lock of the VF
+ *       nvvgpu_pf::types_mutex
  *       vfio_device_set::lock
  *         nvvgpu_dmabufs::lock
  *         nvvgpu_data::lock
@@ -51,8 +52,14 @@
  * @lock: with nvvgpu_pfs_mutex, protects @vgpus; one of them suffices to read
  * @vgpus: head of nvvgpu::node
  * @types_work: wakes the readers of nvidia/creatable_vgpu_types
+ * @catalogue_work: announces that the back-end offers other types
+ * @types_mutex: protects everything below
+ * @shown: back-end whose types are in sysfs, NULL if there is none
+ * @dir: nvvgpu/ in sysfs
+ * @types_dir: nvvgpu/types/ in sysfs
+ * @types: head of nvvgpu_type::node
  *
- * nvvgpu_pfs_mutex protects everything but @lock.
+ * nvvgpu_pfs_mutex protects everything down to @vgpus but @lock.
  */
 struct nvvgpu_pf {
 	struct list_head node;
@@ -63,6 +70,13 @@ struct nvvgpu_pf {
 	spinlock_t lock; /* see above */
 	struct list_head vgpus;
 	struct delayed_work types_work;
+	struct work_struct catalogue_work;
+
+	struct mutex types_mutex; /* see above */
+	struct nvvgpu_backend *shown;
+	struct kobject *dir;
+	struct kobject *types_dir;
+	struct list_head types;
 };
 
 /**
@@ -297,6 +311,8 @@ struct nvvgpu_migrations {
  * @stats: counters as last read from the back-end
  * @nr_stats: entries in @stats
  * @query_limit: limits the rate of get_stats
+ * @types_left_out: creatable types that were left out of
+ *	nvidia/creatable_vgpu_types when it was last read
  * @text_lock: protects everything below
  * @owner: process that opened the device, NULL while it is closed
  * @owner_comm: name of the process
@@ -347,6 +363,8 @@ struct nvvgpu {
 	int nr_stats;
 	struct ratelimit_state query_limit;
 
+	unsigned int types_left_out;
+
 	spinlock_t text_lock; /* see above */
 	struct pid *owner;
 	char owner_comm[TASK_COMM_LEN];
@@ -372,6 +390,13 @@ void nvvgpu_vf_remove(struct pci_dev *pdev);
 void nvvgpu_pf_add(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
 void nvvgpu_pf_del(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
 void nvvgpu_notify_types(struct nvvgpu_pf *pf);
+void nvvgpu_announce_types(struct nvvgpu_pf *pf);
+
+/* types.c: the types of a PF in sysfs */
+void nvvgpu_types_show(struct nvvgpu_backend *backend);
+void nvvgpu_types_hide(struct nvvgpu_backend *backend);
+int nvvgpu_types_link(struct nvvgpu *vgpu);
+void nvvgpu_catalogue_work(struct work_struct *work);
 
 /* ops.c: all calls into back-ends */
 #define NVVGPU_CAN_RESET	BIT(0)
@@ -490,6 +515,8 @@ __printf(3, 4)
 int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...);
 __printf(3, 4)
 int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...);
+__printf(2, 3)
+void nvvgpu_warn(struct nvvgpu *vgpu, const char *fmt, ...);
 void nvvgpu_succeed(struct nvvgpu *vgpu);
 void nvvgpu_notify(struct nvvgpu *vgpu, const struct nvvgpu_notice *notice);
 void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event);

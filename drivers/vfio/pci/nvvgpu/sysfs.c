@@ -22,49 +22,6 @@ static struct nvvgpu *nvvgpu_from_dev(struct device *dev)
 	return container_of(core, struct nvvgpu, core);
 }
 
-typedef int (*nvvgpu_emit_type_fn)(struct nvvgpu_backend *backend, char *buf,
-				   int len, const struct nvvgpu_type_info *info);
-
-/*
- * A sysfs file has at most one page.  Leave out whole lines that do not fit, as
- * readers could not parse a truncated one.
- */
-static int nvvgpu_emit_types(struct nvvgpu_backend *backend, char *buf, int len,
-			     nvvgpu_emit_type_fn emit)
-{
-	u32 *ids __free(kfree) = NULL;
-	struct nvvgpu_type_info info;
-	int nr, i;
-
-	if (!(nvvgpu_can(backend) & NVVGPU_CAN_CREATE))
-		return len;
-
-	ids = kzalloc_objs(*ids, NVVGPU_MAX_TYPES, GFP_KERNEL);
-	if (!ids)
-		return -ENOMEM;
-
-	nr = nvvgpu_op_get_types(backend, ids);
-	if (nr < 0)
-		return nr;
-
-	for (i = 0; i < nr; i++) {
-		int ret = nvvgpu_op_get_type_info(backend, ids[i], &info);
-
-		if (!ret)
-			ret = emit(backend, buf, len, &info);
-		/* The type may have been withdrawn meanwhile. */
-		if (ret == -ENOENT)
-			continue;
-		if (ret < 0)
-			return ret;
-		if (len + ret >= PAGE_SIZE - 1)
-			break;
-		len += ret;
-	}
-
-	return len;
-}
-
 /* Whether a name ends as NVIDIA's do: a dash, GB of framebuffer, letters */
 static bool nvvgpu_name_has_size(const char *name)
 {
@@ -109,19 +66,70 @@ void nvvgpu_nvidia_name(const struct nvvgpu_type_info *info, char *buf)
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_nvidia_name);
 
+/* Warn once in the log, not at each read. */
+static void nvvgpu_types_left_out(struct nvvgpu *vgpu, unsigned int nr)
+{
+	if (xchg(&vgpu->types_left_out, nr) != nr && nr)
+		nvvgpu_warn(vgpu, "creatable_vgpu_types is full and leaves out %u types, nvvgpu/types has all",
+			    nr);
+}
+
+/* Add the line of a type unless it is not creatable.  Return its length. */
 static int nvvgpu_emit_creatable(struct nvvgpu_backend *backend, char *buf,
-				 int len, const struct nvvgpu_type_info *info)
+				 int len, u32 id)
 {
 	char name[NVVGPU_NVIDIA_NAME_LEN];
 	char reason[NVVGPU_REASON_LEN];
-	int nr;
+	struct nvvgpu_type_info info;
+	int ret;
 
-	nr = nvvgpu_op_get_available(backend, info->id, reason);
-	if (nr <= 0)
+	ret = nvvgpu_op_get_type_info(backend, id, &info);
+	if (!ret)
+		ret = nvvgpu_op_get_available(backend, id, reason);
+	/* The type may have been withdrawn meanwhile. */
+	if (ret == -ENOENT)
+		return 0;
+	if (ret <= 0)
+		return ret;
+	nvvgpu_nvidia_name(&info, name);
+
+	return sysfs_emit_at(buf, len, "%-5d : %s\n", id, name);
+}
+
+/*
+ * A sysfs file has at most one page.  Leave out whole lines that do not fit, as
+ * readers could not parse a truncated one.
+ */
+static int nvvgpu_emit_types(struct nvvgpu *vgpu, char *buf, int len)
+{
+	u32 *ids __free(kfree) = NULL;
+	unsigned int left_out = 0;
+	int nr, i, ret;
+
+	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_CREATE))
+		return len;
+
+	ids = kzalloc_objs(*ids, NVVGPU_MAX_TYPES, GFP_KERNEL);
+	if (!ids)
+		return -ENOMEM;
+
+	nr = nvvgpu_op_get_types(vgpu->backend, ids);
+	if (nr < 0)
 		return nr;
-	nvvgpu_nvidia_name(info, name);
 
-	return sysfs_emit_at(buf, len, "%-5d : %s\n", info->id, name);
+	for (i = 0; i < nr; i++) {
+		ret = nvvgpu_emit_creatable(vgpu->backend, buf, len, ids[i]);
+		if (ret < 0)
+			return ret;
+		if (ret && len + ret >= PAGE_SIZE - 1)
+			left_out++;
+		else
+			len += ret;
+	}
+	nvvgpu_types_left_out(vgpu, left_out);
+
+	/* The line that did not fit is behind the end. */
+	return len;
 }
 
 static ssize_t creatable_vgpu_types_show(struct device *dev,
@@ -134,8 +142,7 @@ static ssize_t creatable_vgpu_types_show(struct device *dev,
 	if (READ_ONCE(vgpu->state) != NVVGPU_BOUND)
 		return len;
 
-	return nvvgpu_emit_types(vgpu->backend, buf, len,
-				 nvvgpu_emit_creatable);
+	return nvvgpu_emit_types(vgpu, buf, len);
 }
 static DEVICE_ATTR_ADMIN_RO(creatable_vgpu_types);
 
@@ -349,81 +356,6 @@ static const struct attribute_group nvidia_group = {
 	.name = "nvidia",
 	.attrs = nvidia_attrs,
 };
-
-static int nvvgpu_emit_supported(struct nvvgpu_backend *backend, char *buf,
-				 int len, const struct nvvgpu_type_info *info)
-{
-	char reason[NVVGPU_REASON_LEN];
-	int start = len;
-	unsigned int i;
-	int nr;
-
-	nr = nvvgpu_op_get_available(backend, info->id, reason);
-	if (nr < 0)
-		return nr;
-
-	len += sysfs_emit_at(buf, len,
-			     "id=%u name=\"%s\" class=%s framebuffer=%llu",
-			     info->id, info->name,
-			     nvvgpu_class_names[info->class],
-			     info->fb_bytes);
-	for (i = 0; i < NVVGPU_MAX_BARS; i++)
-		if (info->bar_bytes[i])
-			len += sysfs_emit_at(buf, len, " bar%u=%llu", i,
-					     info->bar_bytes[i]);
-	len += sysfs_emit_at(buf, len,
-			     " heads=%u max_resolution=%ux%u max_instances=%u weight=%u available=%d",
-			     info->heads, info->max_width, info->max_height,
-			     info->max_instances, info->weight, nr);
-	if (!nr)
-		len += sysfs_emit_at(buf, len, " reason=\"%s\"", reason);
-	len += sysfs_emit_at(buf, len, "\n");
-
-	return len - start;
-}
-
-static ssize_t supported_types_show(struct device *dev,
-				    struct device_attribute *attr, char *buf)
-{
-	return nvvgpu_emit_types(nvvgpu_from_dev(dev)->backend, buf, 0,
-				 nvvgpu_emit_supported);
-}
-static DEVICE_ATTR_ADMIN_RO(supported_types);
-
-static int nvvgpu_emit_placements(struct nvvgpu_backend *backend, char *buf,
-				  int len, const struct nvvgpu_type_info *info)
-{
-	u32 *placements __free(kfree) = NULL;
-	int nr, i, start = len;
-
-	placements = kzalloc_objs(*placements, NVVGPU_MAX_PLACEMENTS,
-				  GFP_KERNEL);
-	if (!placements)
-		return -ENOMEM;
-
-	nr = nvvgpu_op_get_placements(backend, info->id, placements);
-	if (nr < 0)
-		return nr;
-
-	len += sysfs_emit_at(buf, len, "%u", info->id);
-	for (i = 0; i < nr; i++)
-		len += sysfs_emit_at(buf, len, " %u", placements[i]);
-	len += sysfs_emit_at(buf, len, "\n");
-
-	return len - start;
-}
-
-static ssize_t placements_show(struct device *dev,
-			       struct device_attribute *attr, char *buf)
-{
-	struct nvvgpu_backend *backend = nvvgpu_from_dev(dev)->backend;
-
-	if (!(nvvgpu_can(backend) & NVVGPU_CAN_LIST_PLACES))
-		return -ENXIO;
-
-	return nvvgpu_emit_types(backend, buf, 0, nvvgpu_emit_placements);
-}
-static DEVICE_ATTR_ADMIN_RO(placements);
 
 static ssize_t state_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
@@ -653,11 +585,9 @@ static struct attribute *nvvgpu_attrs[] = {
 	&dev_attr_last_error.attr,
 	&dev_attr_migrations.attr,
 	&dev_attr_owner.attr,
-	&dev_attr_placements.attr,
 	&dev_attr_state.attr,
 	&dev_attr_state_versions.attr,
 	&dev_attr_stats.attr,
-	&dev_attr_supported_types.attr,
 	&dev_attr_use.attr,
 	NULL,
 };

@@ -178,7 +178,7 @@ TEST_F(backend, newer_minor_is_accepted)
 	EXPECT_STREQ("mock", vf_backend(self->vf, &minor));
 	ASSERT_EQ(0, mock_del(self->bdf));
 	ASSERT_EQ(0, mock_add(self->bdf, "new"));
-	EXPECT_FILE(self->vf, "nvvgpu/placements", "7 0 63\n");
+	EXPECT_FILE(self->vf, "nvvgpu/types/7/placements", "0 63\n");
 	EXPECT_STREQ("mock", vf_backend(self->vf, &newer));
 	EXPECT_EQ(minor + 1, newer);
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
@@ -194,8 +194,8 @@ TEST_F(backend, minimal_table_serves)
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create\n");
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(-ENXIO, pci_read(self->vf, "nvvgpu/stats", self->buf, 64));
-	EXPECT_EQ(-ENXIO, pci_read(self->vf, "nvvgpu/placements", self->buf,
-				   64));
+	EXPECT_TRUE(pci_exists(self->vf, "nvvgpu/types/7/name"));
+	EXPECT_FALSE(pci_exists(self->vf, "nvvgpu/types/7/placements"));
 	ASSERT_OPEN();
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 	vdev_close(&self->vdev);
@@ -210,7 +210,8 @@ TEST_F(backend, provisioned_vfs_need_no_create)
 	EXPECT_FILE(self->vf, "nvvgpu/capabilities",
 		    "reset recover bar-shape bar-trap stats placement\n");
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
-	EXPECT_FILE(self->vf, "nvvgpu/supported_types", "");
+	EXPECT_TRUE(pci_exists(self->vf, "nvvgpu/types"));
+	EXPECT_FALSE(pci_exists(self->vf, "nvvgpu/types/7"));
 	EXPECT_EQ(0, vf_creatable(self->vf, 0));
 	EXPECT_EQ(-EOPNOTSUPP, vf_set_type(self->vf, MOCK_TYPE));
 	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
@@ -653,10 +654,15 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "create 121"));
 	EXPECT_EQ(-EREMOTEIO, vf_set_type(self->vf, MOCK_TYPE));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_types 121"));
-	EXPECT_EQ(-EREMOTEIO, pci_read(self->vf, "nvvgpu/supported_types",
+	EXPECT_EQ(-EREMOTEIO, pci_read(self->vf, "nvidia/creatable_vgpu_types",
 				       self->buf, sizeof(self->buf)));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_available 121"));
 	EXPECT_EQ(-EREMOTEIO, pci_read(self->vf, "nvidia/creatable_vgpu_types",
+				       self->buf, sizeof(self->buf)));
+	EXPECT_EQ(-EREMOTEIO,
+		  pci_read(self->vf, "nvvgpu/types/7/available_instances",
+			   self->buf, sizeof(self->buf)));
+	EXPECT_EQ(-EREMOTEIO, pci_read(self->vf, "nvvgpu/types/7/reason",
 				       self->buf, sizeof(self->buf)));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_bar_info 121"));
 	EXPECT_EQ(-EREMOTEIO, vf_set_type(self->vf, MOCK_TYPE));
@@ -705,8 +711,9 @@ TEST_F(backend, malformed_types_are_refused)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "nameless"));
 	EXPECT_EQ(-EPROTO, vf_set_type(self->vf, MOCK_TYPE));
-	EXPECT_EQ(-EPROTO, pci_read(self->vf, "nvvgpu/supported_types",
+	EXPECT_EQ(-EPROTO, pci_read(self->vf, "nvidia/creatable_vgpu_types",
 				    self->buf, sizeof(self->buf)));
+	EXPECT_FALSE(pci_exists(self->vf, "nvvgpu/types/7"));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 }
 
@@ -897,6 +904,19 @@ TEST_F(backend, readers_of_stats_are_limited)
 	for (i = 0; i < 500; i++)
 		ASSERT_LT(0, pci_read(self->vf, "nvvgpu/stats", self->buf, 64));
 	EXPECT_GE(10 * ((now_ms() - begin) / 1000 + 2), mock_calls("get_stats"));
+}
+
+/* The mock calls it with interrupts disabled. */
+TEST_F(backend, change_of_the_types_is_announced_on_every_vf)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_EQ(0, post(self->bdf, 0, "types"));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_TYPES, 5000));
+	ASSERT_EQ(0, post(self->bdf, 0, "types"));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf2,
+				 NVVGPU_EVENT_NAME_TYPES, 5000));
 }
 
 /* A use whose end a reader has delayed is settled by the next reader. */

@@ -352,6 +352,37 @@ FIXTURE_TEARDOWN(vgpu_error)
 	gpu_clean(&self->pf);
 }
 
+/* Types cannot be created without firmware, which clients wait for to change. */
+TEST_F(vgpu_error, crash_announces_the_types_on_every_vf)
+{
+	char file[64], buf[128];
+	unsigned int i;
+	int fd;
+
+	fd = uevent_open();
+	ASSERT_LE(0, fd);
+	snprintf(file, sizeof(file), "nvvgpu/types/%u/reason", self->type.id);
+	ASSERT_EQ(0, fw_faults("now:crash"));
+	EXPECT_EQ(0, uevent_wait(fd, self->pf.vf[2], NVVGPU_EVENT_NAME_TYPES,
+				 10000));
+	EXPECT_FILE(self->pf.vf[2], file, "the firmware is down, reset the GPU\n");
+	EXPECT_EQ(0, vf_creatable(self->pf.vf[2], 0));
+	close(fd);
+
+	for (i = 0; i < 2; i++) {
+		fd = uevent_open();
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, fw_faults(""));
+		ASSERT_EQ(0, gpu_reset(&self->pf));
+		EXPECT_EQ(0, uevent_wait(fd, self->pf.vf[2 * i],
+					 NVVGPU_EVENT_NAME_TYPES, 10000));
+		close(fd);
+	}
+	ASSERT_LT(0, pci_read(self->pf.vf[2], file, buf, sizeof(buf)));
+	EXPECT_STREQ("\n", buf);
+	EXPECT_LT(0, vf_creatable(self->pf.vf[2], 0));
+}
+
 TEST_F(vgpu_error, crash_affects_only_its_vgpu)
 {
 	char events[128];

@@ -4,6 +4,7 @@
  * administrator describes in configfs.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -282,19 +283,13 @@ TEST_F(generic, type_is_offered_when_enabled)
 }
 
 /* The maximum number of types exceeds the size of a sysfs file. */
-TEST_F(generic, types_beyond_a_page_are_omitted_by_whole_lines)
+TEST_F(generic, types_beyond_a_page_are_omitted_in_words)
 {
-	static const struct {
-		const char *file;
-		const char *format;
-	} lists[] = {
-		{ "nvidia/creatable_vgpu_types", "%u : Type %u %n" },
-		{ "nvvgpu/supported_types", "id=%u name=\"Type %u %n" },
-	};
-	unsigned int i, id, named, nr;
-	char name[NVVGPU_NAME_LEN];
+	static struct vgpu_type types[MAX_TYPES];
+	unsigned int id, named, nr, want;
+	char name[NVVGPU_NAME_LEN], text[32];
 	char *line, *end;
-	int len, found;
+	int len;
 
 	for (id = 2; id <= NVVGPU_MAX_TYPES; id++) {
 		ASSERT_EQ(0, generic_type_add(self->dir, id));
@@ -308,29 +303,80 @@ TEST_F(generic, types_beyond_a_page_are_omitted_by_whole_lines)
 	ASSERT_EQ(0, generic_type_put(self->dir, 1, "enable", "0"));
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 
-	for (i = 0; i < ARRAY_SIZE(lists); i++) {
-		ASSERT_LT(0, pci_read(self->vf, lists[i].file, self->buf,
-				      sizeof(self->buf)));
-		line = self->buf;
-		if (i == 0)
-			line = strchr(line, '\n') + 1;
-		for (nr = 0; *line; nr++) {
-			end = strchr(line, '\n');
-			ASSERT_NE(NULL, end) TH_LOG("cut off: %s", line);
-			*end = '\0';
-			found = sscanf(line, lists[i].format, &id, &named, &len);
-			ASSERT_EQ(2, found);
-			EXPECT_EQ(nr + 2, id);
-			EXPECT_EQ(id, named);
-			EXPECT_NE(NULL, strstr(line + len, "xx-0C"));
-			line = end + 1;
-		}
-		/* The next line would not have fitted. */
-		EXPECT_LT(4096 - 200, line - self->buf);
-		EXPECT_GT(NVVGPU_MAX_TYPES - 1, nr);
+	ASSERT_LT(0, pci_read(self->vf, "nvidia/creatable_vgpu_types",
+			      self->buf, sizeof(self->buf)));
+	line = strchr(self->buf, '\n') + 1;
+	for (nr = 0; *line; nr++) {
+		end = strchr(line, '\n');
+		ASSERT_NE(NULL, end) TH_LOG("cut off: %s", line);
+		*end = '\0';
+		ASSERT_EQ(2, sscanf(line, "%u : Type %u %n", &id, &named, &len));
+		EXPECT_EQ(nr + 2, id);
+		EXPECT_EQ(id, named);
+		EXPECT_NE(NULL, strstr(line + len, "xx-0C"));
+		line = end + 1;
 	}
-	/* Types that are not shown can still be created. */
+	/* The next line would not have fitted. */
+	EXPECT_LT(4096 - 200, line - self->buf);
+	EXPECT_GT(NVVGPU_MAX_TYPES - 1, nr);
+
+	/* It says how many there are beyond, and all are in nvvgpu/types. */
+	want = NVVGPU_MAX_TYPES - 1 - nr;
+	snprintf(text, sizeof(text), "leaves out %u types", want);
+	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/last_error", self->buf,
+			      sizeof(self->buf)));
+	EXPECT_NE(NULL, strstr(self->buf, text)) TH_LOG("%s", self->buf);
+	ASSERT_EQ(NVVGPU_MAX_TYPES - 1, vf_types(self->vf, types, MAX_TYPES));
+	for (nr = 0; nr < NVVGPU_MAX_TYPES - 1; nr++) {
+		EXPECT_EQ(nr + 2, types[nr].id);
+		EXPECT_EQ(sizeof(name) - 1, strlen(types[nr].name));
+		EXPECT_LT(0, types[nr].available);
+	}
 	EXPECT_EQ(0, vf_set_type(self->vf, NVVGPU_MAX_TYPES));
+}
+
+/* Each change is announced, and only once it can be read. */
+TEST_F(generic, changes_of_the_types_are_announced)
+{
+	struct pollfd pfd = { .events = POLLPRI };
+	bool offered;
+	char path[128];
+	int i, fd;
+
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
+	ASSERT_EQ(0, generic_type_add(self->dir, 2));
+	fd = uevent_open();
+	ASSERT_LE(0, fd);
+	snprintf(path, sizeof(path),
+		 "/sys/bus/pci/devices/%s/nvidia/creatable_vgpu_types",
+		 self->vf);
+	pfd.fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, pfd.fd);
+	ASSERT_LT(0, read(pfd.fd, self->buf, sizeof(self->buf)));
+
+	for (i = 1; i <= 100; i++) {
+		offered = i % 2;
+		ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable",
+					      offered ? "1" : "0"));
+		ASSERT_EQ(0, uevent_wait(fd, self->vf, NVVGPU_EVENT_NAME_TYPES,
+					 10000))
+			TH_LOG("change %d", i);
+		EXPECT_EQ(offered, pci_exists(self->vf, "nvvgpu/types/2"));
+		EXPECT_EQ(offered, vf_creatable(self->vf, 2));
+		ASSERT_EQ(1, poll(&pfd, 1, 10000)) TH_LOG("change %d", i);
+		EXPECT_NE(0, pfd.revents & POLLPRI);
+		lseek(pfd.fd, 0, SEEK_SET);
+		ASSERT_LT(0, read(pfd.fd, self->buf, sizeof(self->buf)));
+	}
+
+	/* Also one that is removed with its directory in configfs */
+	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
+	EXPECT_EQ(0, uevent_wait(fd, self->vf, NVVGPU_EVENT_NAME_TYPES, 10000));
+	ASSERT_EQ(0, generic_type_del(self->dir, 2));
+	EXPECT_EQ(0, uevent_wait(fd, self->vf, NVVGPU_EVENT_NAME_TYPES, 10000));
+	EXPECT_FALSE(pci_exists(self->vf, "nvvgpu/types/2"));
+	close(pfd.fd);
+	close(fd);
 }
 
 TEST_F(generic, withdrawn_type_stays_with_its_vgpus)
@@ -729,7 +775,8 @@ static void *load_vf(void *arg)
 			vdev_reset(&vdev);
 			vdev_close(&vdev);
 		}
-		pci_read(load->vf, "nvvgpu/supported_types", buf, sizeof(buf));
+		pci_read(load->vf, "nvvgpu/types/1/available_instances", buf,
+			 sizeof(buf));
 		vf_set_type(load->vf, 0);
 	}
 	ioas_close(&ioas);

@@ -51,7 +51,7 @@ TEST_F(sysfs, directories_are_on_vfs_only)
 		EXPECT_TRUE(pci_exists(self->pf.vf[i], "vfio-dev"));
 	}
 	EXPECT_FALSE(pci_exists(self->pf.bdf, "nvidia"));
-	EXPECT_FALSE(pci_exists(self->pf.bdf, "nvvgpu"));
+	EXPECT_FALSE(pci_exists(self->pf.bdf, "nvvgpu/state"));
 }
 
 TEST_F(sysfs, directories_go_with_the_driver)
@@ -77,7 +77,7 @@ static int nr_files(const char *vf, const char *dir)
 	if (!d)
 		return -errno;
 	while ((entry = readdir(d)))
-		nr += entry->d_name[0] != '.';
+		nr += entry->d_type == DT_REG;
 	closedir(d);
 
 	return nr;
@@ -166,7 +166,61 @@ TEST_F(sysfs, type_names_suit_the_parsers)
 	}
 }
 
-TEST_F(sysfs, supported_types_keep_their_attributes_while_in_use)
+TEST_F(sysfs, types_are_directories_with_one_value_a_file)
+{
+	static const struct {
+		const char *name;
+		int mode;
+	} files[] = {
+		{ "available_instances", 0400 }, { "bar0", 0444 },
+		{ "class", 0444 }, { "framebuffer", 0444 }, { "heads", 0444 },
+		{ "max_instances", 0444 }, { "max_resolution", 0444 },
+		{ "name", 0444 }, { "placements", 0400 }, { "reason", 0400 },
+		{ "weight", 0444 },
+	};
+	char file[64];
+	unsigned int f;
+	int i, len;
+
+	for (i = 0; i < self->nr_types; i++) {
+		snprintf(file, sizeof(file), "nvvgpu/types/%u",
+			 self->types[i].id);
+		EXPECT_EQ((int)ARRAY_SIZE(files), nr_files(self->vf, file));
+		for (f = 0; f < ARRAY_SIZE(files); f++) {
+			snprintf(file, sizeof(file), "nvvgpu/types/%u/%s",
+				 self->types[i].id, files[f].name);
+			EXPECT_EQ(files[f].mode, pci_mode(self->vf, file))
+				TH_LOG("%s", file);
+			len = pci_read(self->vf, file, self->buf,
+				       sizeof(self->buf));
+			ASSERT_LT(0, len);
+			EXPECT_EQ('\n', self->buf[len - 1]);
+			EXPECT_EQ(self->buf + len - 1, strchr(self->buf, '\n'));
+			/* The directory of the PF is the same one. */
+			EXPECT_FILE(self->pf.bdf, file, self->buf);
+		}
+		EXPECT_EQ(1, vf_creatable(self->vf, self->types[i].id));
+	}
+}
+
+TEST_F(sysfs, types_are_shown_while_there_are_no_vfs)
+{
+	char file[64];
+	int i;
+
+	ASSERT_EQ(0, pf_set_vfs(&self->pf, 0));
+	for (i = 0; i < self->nr_types; i++) {
+		snprintf(file, sizeof(file), "nvvgpu/types/%u/name",
+			 self->types[i].id);
+		ASSERT_LT(0, pci_read(self->pf.bdf, file, self->buf,
+				      sizeof(self->buf)));
+		self->buf[strcspn(self->buf, "\n")] = '\0';
+		EXPECT_STREQ(self->types[i].name, self->buf);
+	}
+	ASSERT_EQ(0, pf_set_vfs(&self->pf, TEST_VFS));
+}
+
+TEST_F(sysfs, types_keep_their_attributes_while_in_use)
 {
 	struct vgpu_type now[MAX_TYPES];
 	int i;
@@ -654,24 +708,11 @@ TEST_F(sysfs, requested_placement_is_used)
 	EXPECT_FILE(self->vf2, "nvidia/placement_id", place[1]);
 }
 
-/* The line of a type in nvvgpu/placements, without the id; NULL when not there */
-static char *placements_of(char *text, unsigned int id)
-{
-	char *line, *rest, *save = NULL;
-
-	for (line = strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save))
-		if (strtoul(line, &rest, 10) == id)
-			return rest;
-
-	return NULL;
-}
-
 /* Every listed placement can be had, and none beside the listed ones. */
 TEST_F(sysfs, placements_of_a_type_are_listed)
 {
 	const struct vgpu_type *large = &self->types[0];
-	char place[16], *list, *rest;
+	char file[64], place[16], *list, *rest;
 	unsigned long at, next = 0;
 	unsigned int nr = 0;
 	int i;
@@ -679,11 +720,10 @@ TEST_F(sysfs, placements_of_a_type_are_listed)
 	for (i = 0; i < self->nr_types; i++)
 		if (self->types[i].framebuffer > large->framebuffer)
 			large = &self->types[i];
-	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/placements", self->buf,
-			      sizeof(self->buf)));
-	list = placements_of(self->buf, large->id);
-	ASSERT_NE(NULL, list);
-	while (*list) {
+	snprintf(file, sizeof(file), "nvvgpu/types/%u/placements", large->id);
+	ASSERT_LT(0, pci_read(self->vf, file, self->buf, sizeof(self->buf)));
+	list = self->buf;
+	while (*list != '\n') {
 		at = strtoul(list, &rest, 10);
 		for (; next <= at; next++) {
 			snprintf(place, sizeof(place), "%lu\n", next);

@@ -64,6 +64,20 @@ static void show_driver(FILE *out, const char *bdf)
 	fprintf(out, "%s driver: %s\n", bdf, driver);
 }
 
+static void show_types(FILE *out, const char *vf)
+{
+	struct vgpu_type *types = calloc(MAX_TYPES, sizeof(*types));
+	int i, nr = types ? vf_types(vf, types, MAX_TYPES) : -ENOMEM;
+
+	if (nr < 0)
+		fprintf(out, "%s types: errno %d\n", vf, -nr);
+	for (i = 0; i < nr; i++)
+		fprintf(out, "%s type %u \"%s\": %u available, \"%s\"\n", vf,
+			types[i].id, types[i].name, types[i].available,
+			types[i].reason);
+	free(types);
+}
+
 /**
  * picture_take() - take a snapshot of the state of a GPU
  * @pf: from pf_find()
@@ -112,7 +126,7 @@ char *picture_take(const struct pf *pf)
 	}
 	if (pf->nr_vfs) {
 		show(out, pf->vf[0], "nvidia/creatable_vgpu_types");
-		show(out, pf->vf[0], "nvvgpu/supported_types");
+		show_types(out, pf->vf[0]);
 	}
 
 	for (i = 0; folders[i]; i++)

@@ -36,11 +36,9 @@ const struct vf_file vf_files[NR_VF_FILES] = {
 	{ "nvvgpu/last_error", 0400 },
 	{ "nvvgpu/migrations", 0444 },
 	{ "nvvgpu/owner", 0400 },
-	{ "nvvgpu/placements", 0400 },
 	{ "nvvgpu/state", 0444 },
 	{ "nvvgpu/state_versions", 0444 },
 	{ "nvvgpu/stats", 0400 },
-	{ "nvvgpu/supported_types", 0400 },
 	{ "nvvgpu/use", 0400 },
 };
 
@@ -422,100 +420,110 @@ int pf_set_vfs(struct pf *pf, unsigned int nr)
 	return ret ?: pf_scan(pf);
 }
 
-/* Copy the value of key=value or key="value" to @buf. */
-static bool line_value(const char *line, const char *key, char *buf,
-		       size_t size)
+/* Read a file of a type, without the newline at its end. */
+static int type_read(const char *vf, unsigned int id, const char *name,
+		     char *buf, size_t size)
 {
-	size_t n = 0, keylen = strlen(key);
-	const char *p = line;
-	char end = ' ';
+	char file[64];
+	int len;
 
-	for (;; p++) {
-		p = strstr(p, key);
-		if (!p)
-			return false;
-		if ((p == line || p[-1] == ' ') && p[keylen] == '=')
-			break;
-	}
-	p += keylen + 1;
-	if (*p == '"') {
-		end = '"';
-		p++;
-	}
-	while (*p && *p != end && n < size - 1)
-		buf[n++] = *p++;
-	buf[n] = '\0';
+	snprintf(file, sizeof(file), "nvvgpu/types/%u/%s", id, name);
+	len = pci_read(vf, file, buf, size);
+	if (len > 0 && buf[len - 1] == '\n')
+		buf[len - 1] = '\0';
 
-	return true;
-}
-
-static __u64 line_number(const char *line, const char *key)
-{
-	char buf[32];
-
-	if (!line_value(line, key, buf, sizeof(buf)))
-		return 0;
-
-	return strtoull(buf, NULL, 0);
+	return len;
 }
 
 /**
  * type_number() - read an attribute of a type
  * @type: the type
- * @key: name of the attribute
+ * @name: of the file
  *
- * Return: the number, 0 if there is no such attribute.
+ * Return: the number, 0 if there is no such file.
  */
-__u64 type_number(const struct vgpu_type *type, const char *key)
+__u64 type_number(const struct vgpu_type *type, const char *name)
 {
-	return line_number(type->line, key);
+	char buf[32];
+
+	if (type_read(type->vf, type->id, name, buf, sizeof(buf)) < 0)
+		return 0;
+
+	return strtoull(buf, NULL, 0);
+}
+
+static int type_fill(struct vgpu_type *type, const char *vf, unsigned int id)
+{
+	int ret;
+
+	memset(type, 0, sizeof(*type));
+	type->id = id;
+	snprintf(type->vf, sizeof(type->vf), "%s", vf);
+	ret = type_read(vf, id, "name", type->name, sizeof(type->name));
+	if (ret < 0)
+		return ret;
+	ret = type_read(vf, id, "class", type->vgpu_class,
+			sizeof(type->vgpu_class));
+	if (ret < 0)
+		return ret;
+	ret = type_read(vf, id, "max_resolution", type->max_resolution,
+			sizeof(type->max_resolution));
+	if (ret < 0)
+		return ret;
+	ret = type_read(vf, id, "reason", type->reason, sizeof(type->reason));
+	if (ret < 0)
+		return ret;
+	type->framebuffer = type_number(type, "framebuffer");
+	type->bar0 = type_number(type, "bar0");
+	type->heads = type_number(type, "heads");
+	type->max_instances = type_number(type, "max_instances");
+	type->available = type_number(type, "available_instances");
+
+	return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const unsigned int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
 }
 
 /**
- * vf_types() - read nvvgpu/supported_types
+ * vf_types() - read nvvgpu/types
  * @vf: PCI name
- * @types: filled in
+ * @types: filled in, sorted by id
  * @capacity: of @types
  *
  * Return: number of types or a negative errno.
  */
 int vf_types(const char *vf, struct vgpu_type *types, unsigned int capacity)
 {
-	char *buf, *line, *save = NULL;
-	unsigned int n = 0;
+	unsigned int ids[MAX_TYPES], i, nr = 0;
+	struct dirent *entry;
+	char path[PATH_MAX];
 	int ret;
+	DIR *dir;
 
-	buf = malloc(65536);
-	if (!buf)
-		return -ENOMEM;
-	ret = pci_read(vf, "nvvgpu/supported_types", buf, 65536);
-	if (ret < 0)
-		goto out;
+	pci_path(path, vf, "nvvgpu/types");
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && nr < MAX_TYPES)
+			ids[nr++] = strtoul(entry->d_name, NULL, 10);
+	closedir(dir);
+	qsort(ids, nr, sizeof(*ids), compare_ids);
+	if (nr > capacity)
+		nr = capacity;
 
-	for (line = strtok_r(buf, "\n", &save); line && n < capacity;
-	     line = strtok_r(NULL, "\n", &save)) {
-		struct vgpu_type *t = &types[n++];
-
-		memset(t, 0, sizeof(*t));
-		snprintf(t->line, sizeof(t->line), "%s", line);
-		t->id = line_number(line, "id");
-		line_value(line, "name", t->name, sizeof(t->name));
-		line_value(line, "class", t->vgpu_class,
-			   sizeof(t->vgpu_class));
-		t->framebuffer = line_number(line, "framebuffer");
-		t->bar0 = line_number(line, "bar0");
-		t->heads = line_number(line, "heads");
-		line_value(line, "max_resolution", t->max_resolution,
-			   sizeof(t->max_resolution));
-		t->max_instances = line_number(line, "max_instances");
-		t->available = line_number(line, "available");
-		line_value(line, "reason", t->reason, sizeof(t->reason));
+	for (i = 0; i < nr; i++) {
+		ret = type_fill(&types[i], vf, ids[i]);
+		if (ret)
+			return ret;
 	}
-	ret = n;
-out:
-	free(buf);
 
-	return ret;
+	return nr;
 }
 
 /**

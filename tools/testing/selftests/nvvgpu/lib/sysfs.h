@@ -41,7 +41,7 @@ struct vf_file {
 	int mode;
 };
 
-#define NR_VF_FILES	20
+#define NR_VF_FILES	18
 extern const struct vf_file vf_files[NR_VF_FILES];
 
 /* Drivers and modules */
@@ -68,7 +68,7 @@ int pf_scan(struct pf *pf);
 int pf_set_vfs(struct pf *pf, unsigned int nr);
 
 /**
- * struct vgpu_type - a line of nvvgpu/supported_types
+ * struct vgpu_type - a directory in nvvgpu/types
  * @id: number for current_vgpu_type
  * @name: name for users
  * @vgpu_class: a word, as "workstation"
@@ -79,7 +79,7 @@ int pf_set_vfs(struct pf *pf, unsigned int nr);
  * @max_instances: maximum number on an empty GPU
  * @available: instances that could be created now
  * @reason: reason if @available is 0
- * @line: the whole line, for type_number()
+ * @vf: where it was read, for type_number()
  */
 struct vgpu_type {
 	unsigned int id;
@@ -92,10 +92,10 @@ struct vgpu_type {
 	unsigned int max_instances;
 	unsigned int available;
 	char reason[96];
-	char line[512];
+	char vf[BDF_LEN];
 };
 
-__u64 type_number(const struct vgpu_type *type, const char *key);
+__u64 type_number(const struct vgpu_type *type, const char *name);
 int vf_types(const char *vf, struct vgpu_type *types, unsigned int capacity);
 int vf_set_type(const char *vf, unsigned int id);
 int vf_type(const char *vf);

@@ -295,6 +295,8 @@ static void emu_fw_cut_off(struct emu_dev *emu, int err, const char *why)
 	emu->down_err = err;
 	emu->epoch++;
 	emu->room_changes++;
+	if (emu->backend)
+		nvvgpu_backend_types_changed(emu->backend);
 
 	/* The buffers stay in the table: the firmware may still write to them */
 	for (i = 0; i < EMU_CMD_SLOTS; i++)
@@ -807,6 +809,8 @@ static int emu_fw_boot(struct emu_dev *emu)
 		emu->state = EMU_FW_UP;
 	else
 		err = emu->down_err;
+	if (emu->backend)
+		nvvgpu_backend_types_changed(emu->backend);
 	spin_unlock(&emu->lock);
 
 	return err;

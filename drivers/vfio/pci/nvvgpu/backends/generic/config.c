@@ -88,17 +88,8 @@ static bool type_name_taken(struct generic_type *type)
 	return false;
 }
 
-static ssize_t type_enable_store(struct config_item *item, const char *page,
-				 size_t count)
+static int type_offer(struct generic_type *type, bool offered)
 {
-	struct generic_type *type = to_type(item);
-	bool offered;
-	int ret;
-
-	ret = kstrtobool(page, &offered);
-	if (ret)
-		return type_refuse(type, ret, "enable takes 0 or 1");
-
 	guard(mutex)(&type->pf->lock);
 
 	if (offered && type->info.device && !type->info.vendor)
@@ -111,6 +102,25 @@ static ssize_t type_enable_store(struct config_item *item, const char *page,
 		return type_refuse(type, -EEXIST, "another is named \"%s\"",
 				   type->info.name);
 	type->offered = offered;
+
+	return 0;
+}
+
+static ssize_t type_enable_store(struct config_item *item, const char *page,
+				 size_t count)
+{
+	struct generic_type *type = to_type(item);
+	bool offered;
+	int ret;
+
+	ret = kstrtobool(page, &offered);
+	if (ret)
+		return type_refuse(type, ret, "enable takes 0 or 1");
+
+	ret = type_offer(type, offered);
+	if (ret)
+		return ret;
+	generic_pf_types_changed(type->pf);
 
 	return count;
 }
@@ -486,11 +496,12 @@ static void type_remove(struct generic_type *type)
 {
 	struct generic_pf *pf = type->pf;
 
-	guard(mutex)(&pf->lock);
-
-	type->offered = false;
-	list_del(&type->node);
-	pf->nr_types--;
+	scoped_guard(mutex, &pf->lock) {
+		type->offered = false;
+		list_del(&type->node);
+		pf->nr_types--;
+	}
+	generic_pf_types_changed(pf);
 }
 
 static struct config_group *types_make_group(struct config_group *group,

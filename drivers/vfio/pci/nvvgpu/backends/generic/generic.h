@@ -101,6 +101,7 @@ int generic_pf_claim(struct generic_pf *pf);
 void generic_pf_release(struct generic_pf *pf);
 int generic_pf_enable(struct generic_pf *pf);
 void generic_pf_disable(struct generic_pf *pf);
+void generic_pf_types_changed(struct generic_pf *pf);
 u64 generic_vf_bar_size(struct pci_dev *pf, unsigned int bar);
 int generic_notifier_register(void);
 void generic_notifier_unregister(void);

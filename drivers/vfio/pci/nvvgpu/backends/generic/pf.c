@@ -213,6 +213,18 @@ void generic_pf_disable(struct generic_pf *pf)
 	generic_unregister(pf);
 }
 
+/**
+ * generic_pf_types_changed() - report that a PF offers other types
+ * @pf: the PF
+ */
+void generic_pf_types_changed(struct generic_pf *pf)
+{
+	guard(mutex)(&generic_mutex);
+
+	if (pf->backend)
+		nvvgpu_backend_types_changed(pf->backend);
+}
+
 /*
  * Called with device_lock of the PF when its driver is being unbound.  Without
  * this driver the VFs do not work, and most drivers remove them.

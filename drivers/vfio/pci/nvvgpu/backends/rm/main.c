@@ -131,7 +131,9 @@ static u32 rm_probe(struct pci_dev *pdev, u32 nr_types, u32 *types)
 	scoped_guard(mutex, &rm_mutex) {
 		gpu = rm_gpu_find(pf);
 		if (gpu) {
-			rm_types_add(gpu, nr_types, types);
+			if (rm_types_add(gpu, nr_types, types) &&
+			    READ_ONCE(gpu->backend))
+				nvvgpu_backend_types_changed(gpu->backend);
 			return NV_OK;
 		}
 		gpu = rm_gpu_alloc(pf);

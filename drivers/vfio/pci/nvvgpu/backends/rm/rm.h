@@ -119,7 +119,7 @@ int rm_get_fb_bar(struct rm_vgpu *vgpu);
 int rm_get_areas(struct rm_vgpu *vgpu);
 
 /* types.c: vGPU types */
-void rm_types_add(struct rm_gpu *gpu, u32 nr, const u32 *ids);
+bool rm_types_add(struct rm_gpu *gpu, u32 nr, const u32 *ids);
 struct rm_type *rm_type_find(struct rm_gpu *gpu, u32 id);
 int rm_type_info(struct rm_gpu *gpu, u32 id, struct nvvgpu_type_info *info);
 

@@ -39,9 +39,12 @@ struct rm_type *rm_type_find(struct rm_gpu *gpu, u32 id)
  * @ids: of the types
  *
  * Does not call the RM, which may hold its locks around the callback.
+ *
+ * Return: true if there are new ones among them
  */
-void rm_types_add(struct rm_gpu *gpu, u32 nr, const u32 *ids)
+bool rm_types_add(struct rm_gpu *gpu, u32 nr, const u32 *ids)
 {
+	unsigned int before = gpu->nr_types;
 	u32 i;
 
 	for (i = 0; i < nr; i++) {
@@ -61,6 +64,8 @@ void rm_types_add(struct rm_gpu *gpu, u32 nr, const u32 *ids)
 		/* Pairs with rm_type_find(). */
 		smp_store_release(&gpu->nr_types, gpu->nr_types + 1);
 	}
+
+	return gpu->nr_types != before;
 }
 
 /*

@@ -958,6 +958,10 @@ static int mock_event(struct mock *mock, unsigned int vf, char *word)
 	struct nvvgpu_event_info info = { .argsz = sizeof(info) };
 	int event, nr = 0;
 
+	if (!strcmp(word, NVVGPU_EVENT_NAME_TYPES)) {
+		nvvgpu_backend_types_changed(mock->backend);
+		return 0;
+	}
 	event = match_string(names, ARRAY_SIZE(names), strsep(&word, ","));
 	if (event < 0)
 		return event;

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The directory nvvgpu/types/ of a PF: one directory for each type that the
+ * back-end offers, with one value in each file.
+ */
+#include <linux/export.h>
+#include <linux/kobject.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+
+#include "nvvgpu.h"
+
+/**
+ * struct nvvgpu_type - the directory of a type
+ * @kobj: the directory
+ * @node: entry in nvvgpu_pf::types
+ * @backend: of the type, valid while the directory exists
+ * @info: attributes, constant
+ * @seen: used by nvvgpu_types_update()
+ */
+struct nvvgpu_type {
+	struct kobject kobj;
+	struct list_head node;
+	struct nvvgpu_backend *backend;
+	struct nvvgpu_type_info info;
+	bool seen;
+};
+
+static struct nvvgpu_type *nvvgpu_to_type(struct kobject *kobj)
+{
+	return container_of(kobj, struct nvvgpu_type, kobj);
+}
+
+#define NVVGPU_TYPE_ATTR(_name, _fmt, ...)				\
+static ssize_t _name##_show(struct kobject *kobj,			\
+			    struct kobj_attribute *attr, char *buf)	\
+{									\
+	const struct nvvgpu_type_info *info = &nvvgpu_to_type(kobj)->info; \
+									\
+	return sysfs_emit(buf, _fmt "\n", __VA_ARGS__);			\
+}									\
+static struct kobj_attribute nvvgpu_type_##_name = __ATTR_RO(_name)
+
+NVVGPU_TYPE_ATTR(name, "%s", info->name);
+NVVGPU_TYPE_ATTR(class, "%s", nvvgpu_class_names[info->class]);
+NVVGPU_TYPE_ATTR(framebuffer, "%llu", info->fb_bytes);
+NVVGPU_TYPE_ATTR(bar0, "%llu", info->bar_bytes[0]);
+NVVGPU_TYPE_ATTR(bar1, "%llu", info->bar_bytes[1]);
+NVVGPU_TYPE_ATTR(bar2, "%llu", info->bar_bytes[2]);
+NVVGPU_TYPE_ATTR(bar3, "%llu", info->bar_bytes[3]);
+NVVGPU_TYPE_ATTR(bar4, "%llu", info->bar_bytes[4]);
+NVVGPU_TYPE_ATTR(bar5, "%llu", info->bar_bytes[5]);
+NVVGPU_TYPE_ATTR(heads, "%u", info->heads);
+NVVGPU_TYPE_ATTR(max_resolution, "%ux%u", info->max_width, info->max_height);
+NVVGPU_TYPE_ATTR(max_instances, "%u", info->max_instances);
+NVVGPU_TYPE_ATTR(weight, "%u", info->weight);
+
+static ssize_t available_instances_show(struct kobject *kobj,
+					struct kobj_attribute *attr, char *buf)
+{
+	struct nvvgpu_type *type = nvvgpu_to_type(kobj);
+	char reason[NVVGPU_REASON_LEN];
+	int nr;
+
+	nr = nvvgpu_op_get_available(type->backend, type->info.id, reason);
+
+	return nr < 0 ? nr : sysfs_emit(buf, "%d\n", nr);
+}
+
+static struct kobj_attribute nvvgpu_type_available_instances =
+	__ATTR_RO_MODE(available_instances, 0400);
+
+static ssize_t reason_show(struct kobject *kobj, struct kobj_attribute *attr,
+			   char *buf)
+{
+	struct nvvgpu_type *type = nvvgpu_to_type(kobj);
+	char reason[NVVGPU_REASON_LEN];
+	int nr;
+
+	nr = nvvgpu_op_get_available(type->backend, type->info.id, reason);
+
+	return nr < 0 ? nr : sysfs_emit(buf, "%s\n", nr ? "" : reason);
+}
+
+static struct kobj_attribute nvvgpu_type_reason = __ATTR_RO_MODE(reason, 0400);
+
+static ssize_t placements_show(struct kobject *kobj,
+			       struct kobj_attribute *attr, char *buf)
+{
+	u32 *placements __free(kfree) = NULL;
+	struct nvvgpu_type *type = nvvgpu_to_type(kobj);
+	char text[12];
+	int nr, i, len = 0;
+
+	placements = kzalloc_objs(*placements, NVVGPU_MAX_PLACEMENTS,
+				  GFP_KERNEL);
+	if (!placements)
+		return -ENOMEM;
+
+	nr = nvvgpu_op_get_placements(type->backend, type->info.id, placements);
+	if (nr < 0)
+		return nr;
+
+	for (i = 0; i < nr; i++) {
+		/* Leave room for the end of a list that exceeds a page. */
+		if (len + snprintf(text, sizeof(text), "%u", placements[i]) >
+		    PAGE_SIZE - sizeof(" ...\n"))
+			return len + sysfs_emit_at(buf, len, "...\n");
+		len += sysfs_emit_at(buf, len, "%s%c", text,
+				     i == nr - 1 ? '\n' : ' ');
+	}
+
+	return len;
+}
+
+static struct kobj_attribute nvvgpu_type_placements =
+	__ATTR_RO_MODE(placements, 0400);
+
+static struct attribute *nvvgpu_type_attrs[] = {
+	&nvvgpu_type_available_instances.attr,
+	&nvvgpu_type_class.attr,
+	&nvvgpu_type_framebuffer.attr,
+	&nvvgpu_type_heads.attr,
+	&nvvgpu_type_max_instances.attr,
+	&nvvgpu_type_max_resolution.attr,
+	&nvvgpu_type_name.attr,
+	&nvvgpu_type_reason.attr,
+	&nvvgpu_type_weight.attr,
+	NULL,
+};
+
+static const struct attribute_group nvvgpu_type_group = {
+	.attrs = nvvgpu_type_attrs,
+};
+
+static struct attribute *nvvgpu_type_bar_attrs[] = {
+	&nvvgpu_type_bar0.attr,
+	&nvvgpu_type_bar1.attr,
+	&nvvgpu_type_bar2.attr,
+	&nvvgpu_type_bar3.attr,
+	&nvvgpu_type_bar4.attr,
+	&nvvgpu_type_bar5.attr,
+	NULL,
+};
+
+static_assert(ARRAY_SIZE(nvvgpu_type_bar_attrs) == NVVGPU_MAX_BARS + 1);
+
+/* A BAR without a file has the size of the VF's own. */
+static umode_t nvvgpu_type_bar_visible(struct kobject *kobj,
+				       struct attribute *attr, int n)
+{
+	return nvvgpu_to_type(kobj)->info.bar_bytes[n] ? attr->mode : 0;
+}
+
+static const struct attribute_group nvvgpu_type_bar_group = {
+	.attrs = nvvgpu_type_bar_attrs,
+	.is_visible = nvvgpu_type_bar_visible,
+};
+
+static struct attribute *nvvgpu_type_placement_attrs[] = {
+	&nvvgpu_type_placements.attr,
+	NULL,
+};
+
+static umode_t nvvgpu_type_placement_visible(struct kobject *kobj,
+					     struct attribute *attr, int n)
+{
+	return nvvgpu_can(nvvgpu_to_type(kobj)->backend) &
+	       NVVGPU_CAN_LIST_PLACES ? attr->mode : 0;
+}
+
+static const struct attribute_group nvvgpu_type_placement_group = {
+	.attrs = nvvgpu_type_placement_attrs,
+	.is_visible = nvvgpu_type_placement_visible,
+};
+
+static const struct attribute_group *nvvgpu_type_groups[] = {
+	&nvvgpu_type_group,
+	&nvvgpu_type_bar_group,
+	&nvvgpu_type_placement_group,
+	NULL,
+};
+
+static void nvvgpu_type_release(struct kobject *kobj)
+{
+	kfree(nvvgpu_to_type(kobj));
+}
+
+static const struct kobj_type nvvgpu_type_ktype = {
+	.sysfs_ops = &kobj_sysfs_ops,
+	.release = nvvgpu_type_release,
+	.default_groups = nvvgpu_type_groups,
+};
+
+/* Waits for the readers of its files. */
+static void nvvgpu_type_del(struct nvvgpu_type *type)
+{
+	list_del(&type->node);
+	kobject_del(&type->kobj);
+	kobject_put(&type->kobj);
+}
+
+static int nvvgpu_type_add(struct nvvgpu_backend *backend,
+			   const struct nvvgpu_type_info *info)
+{
+	struct nvvgpu_pf *pf = backend->pf;
+	struct nvvgpu_type *type;
+	int ret;
+
+	type = kzalloc_obj(*type, GFP_KERNEL);
+	if (!type)
+		return -ENOMEM;
+	type->backend = backend;
+	type->info = *info;
+	type->seen = true;
+
+	ret = kobject_init_and_add(&type->kobj, &nvvgpu_type_ktype,
+				   pf->types_dir, "%u", info->id);
+	if (ret) {
+		kobject_put(&type->kobj);
+		return ret;
+	}
+	list_add_tail(&type->node, &pf->types);
+
+	return 0;
+}
+
+static struct nvvgpu_type *nvvgpu_type_find(struct nvvgpu_pf *pf, u32 id)
+{
+	struct nvvgpu_type *type;
+
+	list_for_each_entry(type, &pf->types, node)
+		if (type->info.id == id)
+			return type;
+
+	return NULL;
+}
+
+/* Return whether the directory of the type has changed. */
+static bool nvvgpu_type_update(struct nvvgpu_backend *backend, u32 id)
+{
+	struct nvvgpu_type *type = nvvgpu_type_find(backend->pf, id);
+	struct nvvgpu_type_info info = {};
+	int ret;
+
+	ret = nvvgpu_op_get_type_info(backend, id, &info);
+	/* The type may have been withdrawn meanwhile. */
+	if (ret == -ENOENT)
+		return false;
+	if (!ret && type && !memcmp(&type->info, &info, sizeof(info))) {
+		type->seen = true;
+		return false;
+	}
+	if (!ret && type)
+		nvvgpu_type_del(type);
+	if (!ret)
+		ret = nvvgpu_type_add(backend, &info);
+	if (ret)
+		pci_err(backend->pf->pdev, "cannot show type %u in sysfs: %pe\n",
+			id, ERR_PTR(ret));
+
+	return !ret;
+}
+
+/* Make the directories those of the types.  Return whether any has changed. */
+static bool nvvgpu_types_update(struct nvvgpu_backend *backend)
+{
+	u32 *ids __free(kfree) = NULL;
+	struct nvvgpu_pf *pf = backend->pf;
+	struct nvvgpu_type *type, *next;
+	bool changed = false;
+	int nr, i;
+
+	lockdep_assert_held(&pf->types_mutex);
+
+	if (!(nvvgpu_can(backend) & NVVGPU_CAN_CREATE))
+		return false;
+
+	ids = kzalloc_objs(*ids, NVVGPU_MAX_TYPES, GFP_KERNEL);
+	nr = ids ? nvvgpu_op_get_types(backend, ids) : -ENOMEM;
+	if (nr < 0) {
+		pci_err(pf->pdev, "cannot list the types in sysfs: %pe\n",
+			ERR_PTR(nr));
+		return false;
+	}
+
+	list_for_each_entry(type, &pf->types, node)
+		type->seen = false;
+	for (i = 0; i < nr; i++)
+		changed |= nvvgpu_type_update(backend, ids[i]);
+	list_for_each_entry_safe(type, next, &pf->types, node) {
+		if (type->seen)
+			continue;
+		nvvgpu_type_del(type);
+		changed = true;
+	}
+
+	return changed;
+}
+
+static int nvvgpu_types_make_dir(struct nvvgpu_pf *pf)
+{
+	lockdep_assert_held(&pf->types_mutex);
+
+	if (!pf->dir)
+		pf->dir = kobject_create_and_add("nvvgpu", &pf->pdev->dev.kobj);
+	if (pf->dir && !pf->types_dir)
+		pf->types_dir = kobject_create_and_add("types", pf->dir);
+
+	return pf->types_dir ? 0 : -ENOMEM;
+}
+
+/**
+ * nvvgpu_types_show() - show the types of a back-end in sysfs
+ * @backend: the back-end
+ *
+ * Also brings the directories up to date.  Undone by nvvgpu_types_hide().  A
+ * failure is logged: vGPUs can be created without the directories.
+ */
+void nvvgpu_types_show(struct nvvgpu_backend *backend)
+{
+	struct nvvgpu_pf *pf = backend->pf;
+	bool first;
+	int ret;
+
+	guard(mutex)(&pf->types_mutex);
+
+	ret = nvvgpu_types_make_dir(pf);
+	if (ret) {
+		pci_err(pf->pdev, "cannot list the types in sysfs: %pe\n",
+			ERR_PTR(ret));
+		return;
+	}
+	first = !pf->shown;
+	pf->shown = backend;
+	if (nvvgpu_types_update(backend) && !first)
+		queue_work(system_dfl_wq, &pf->catalogue_work);
+}
+
+/**
+ * nvvgpu_types_hide() - remove the types of a back-end from sysfs
+ * @backend: the back-end
+ *
+ * Waits until its operations that readers have called have returned.
+ */
+void nvvgpu_types_hide(struct nvvgpu_backend *backend)
+{
+	struct nvvgpu_pf *pf = backend->pf;
+	struct nvvgpu_type *type, *next;
+
+	guard(mutex)(&pf->types_mutex);
+
+	list_for_each_entry_safe(type, next, &pf->types, node)
+		nvvgpu_type_del(type);
+	kobject_put(pf->types_dir);
+	pf->types_dir = NULL;
+	kobject_put(pf->dir);
+	pf->dir = NULL;
+	pf->shown = NULL;
+}
+
+/**
+ * nvvgpu_types_link() - let nvvgpu/types of a VF lead to that of its PF
+ * @vgpu: the VF
+ *
+ * Removed together with nvvgpu/.
+ *
+ * Return: 0 or a negative errno
+ */
+int nvvgpu_types_link(struct nvvgpu *vgpu)
+{
+	struct nvvgpu_pf *pf = vgpu->pf;
+
+	guard(mutex)(&pf->types_mutex);
+
+	if (!pf->types_dir)
+		return 0;
+
+	return sysfs_add_link_to_group(&nvvgpu_dev(vgpu)->kobj, "nvvgpu",
+				       pf->types_dir, "types");
+}
+
+/**
+ * nvvgpu_catalogue_work() - announce that a back-end offers other types
+ * @work: nvvgpu_pf::catalogue_work
+ *
+ * Readers that have been woken see the new types.
+ */
+void nvvgpu_catalogue_work(struct work_struct *work)
+{
+	struct nvvgpu_pf *pf = container_of(work, struct nvvgpu_pf,
+					    catalogue_work);
+
+	scoped_guard(mutex, &pf->types_mutex) {
+		if (!pf->shown)
+			return;
+		nvvgpu_types_update(pf->shown);
+	}
+	nvvgpu_announce_types(pf);
+}
+
+/**
+ * nvvgpu_backend_types_changed() - report that other types can be created
+ * @backend: from nvvgpu_backend_register()
+ *
+ * To be called when the types or their attributes have changed, or the number of
+ * vGPUs that can be created, for another reason than a create or delete of this
+ * back-end: for instance, the firmware has crashed.  The front-end soon calls
+ * @get_types and @get_type_info, updates nvvgpu/types, and notifies user space
+ * for every VF.
+ *
+ * Context: any but NMI, also from within an operation.
+ */
+void nvvgpu_backend_types_changed(struct nvvgpu_backend *backend)
+{
+	queue_work(system_dfl_wq, &backend->pf->catalogue_work);
+}
+EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_types_changed, "NVVGPU");
