@@ -185,33 +185,66 @@ static void define_vfs(struct json_object *object, const char *pf, unsigned int 
 		json_number(object, "vfs", now > (int)number ? now : (int)number + 1);
 }
 
+/**
+ * struct edit - a change of a file with definitions
+ * @pf: GPU of the file
+ * @number: number of the VF
+ * @path: of the file
+ * @object: content of the file
+ * @entries: those of all other VFs
+ * @found: there is an entry for the VF
+ */
+struct edit {
+	char pf[BDF_LEN];
+	unsigned int number;
+	char path[PATH_LEN];
+	struct json_object *object;
+	struct json_object *entries;
+	bool found;
+};
+
+/* Read the file of a VF, and take out its entry; edit_end() puts it back. */
+static enum status edit_begin(struct edit *edit)
+{
+	lock_take();
+	edit->object = load(edit->pf, edit->path);
+	if (!edit->object)
+		return STATUS_INVALID;
+	edit->entries = others(edit->object, edit->number, &edit->found);
+
+	return STATUS_OK;
+}
+
+static enum status edit_end(struct edit *edit)
+{
+	enum status status;
+
+	json_add(edit->object, "vgpus", edit->entries);
+	status = save(edit->path, edit->object);
+	json_object_put(edit->object);
+
+	return status;
+}
+
 enum status cmd_define(int argc, char **argv)
 {
 	enum status status = need_root();
-	struct json_object *object, *entries;
-	char pf[BDF_LEN], path[PATH_LEN];
-	unsigned int number;
-	bool found;
+	struct edit edit;
 
 	(void)argc;
 	if (!status)
-		status = parse_target(argv[0], pf, &number);
+		status = parse_target(argv[0], edit.pf, &edit.number);
 	if (!status && !opt.type)
-		status = take_present(pf, number);
+		status = take_present(edit.pf, edit.number);
+	if (!status)
+		status = edit_begin(&edit);
 	if (status)
 		return status;
-	lock_take();
-	object = load(pf, path);
-	if (!object)
-		return STATUS_INVALID;
-	entries = others(object, number, &found);
-	json_object_array_add(entries, entry_from_options(number));
-	define_vfs(object, pf, number);
-	json_add(object, "vgpus", entries);
-	status = save(path, object);
-	json_object_put(object);
+	json_object_array_add(edit.entries, entry_from_options(edit.number));
+	define_vfs(edit.object, edit.pf, edit.number);
+	status = edit_end(&edit);
 	if (!status)
-		note("%s/%u is defined in %s", pf, number, path);
+		note("%s/%u is defined in %s", edit.pf, edit.number, edit.path);
 
 	return status;
 }
@@ -219,29 +252,20 @@ enum status cmd_define(int argc, char **argv)
 enum status cmd_undefine(int argc, char **argv)
 {
 	enum status status = need_root();
-	struct json_object *object, *entries;
-	char pf[BDF_LEN], path[PATH_LEN];
-	unsigned int number;
-	bool found;
+	struct edit edit;
 
 	(void)argc;
 	if (!status)
-		status = parse_target(argv[0], pf, &number);
+		status = parse_target(argv[0], edit.pf, &edit.number);
+	if (!status)
+		status = edit_begin(&edit);
 	if (status)
 		return status;
-	lock_take();
-	object = load(pf, path);
-	if (!object)
-		return STATUS_INVALID;
-	entries = others(object, number, &found);
-	json_add(object, "vgpus", entries);
-	if (found) {
-		status = save(path, object);
-	} else {
-		error("%s/%u is not defined in %s", pf, number, path);
-		status = STATUS_NOT_FOUND;
-	}
-	json_object_put(object);
+	if (edit.found)
+		return edit_end(&edit);
+	error("%s/%u is not defined in %s", edit.pf, edit.number, edit.path);
+	json_object_put(edit.entries);
+	json_object_put(edit.object);
 
-	return status;
+	return STATUS_NOT_FOUND;
 }

@@ -154,43 +154,52 @@ static enum status pick_gpu(struct host *host, const char *text, struct gpu **gp
 	return ret == -EINVAL ? STATUS_USAGE : status_of(ret);
 }
 
-enum status cmd_list(int argc, char **argv)
+/* Show every GPU, or the one that the user has named, and end JSON's answer. */
+static enum status show_gpus(const char *command, const char *text,
+			     enum status (*show)(const struct gpu *gpu,
+						 struct json_object *gpus))
 {
-	struct json_object *answer, *gpus;
+	struct json_object *gpus = json_object_new_array(), *answer;
 	enum status status;
 	struct gpu *only;
 	struct host host;
 	unsigned int i;
 
 	host_scan(&host);
-	status = pick_gpu(&host, argc ? argv[0] : NULL, &only);
-	if (status)
-		return status;
-
-	gpus = json_object_new_array();
-	for (i = 0; i < host.nr; i++) {
-		if (only && &host.gpus[i] != only)
-			continue;
-		if (opt.json) {
-			json_object_array_add(gpus, json_gpu(&host.gpus[i]));
-			continue;
-		}
-		print_gpu(&host.gpus[i]);
-		if (host.gpus[i].nr_vfs)
-			print_vfs(&host.gpus[i]);
-	}
-	if (opt.json) {
-		answer = json_answer("list");
-		json_add(answer, "gpus", gpus);
-		print_json(answer);
-	} else {
-		json_object_put(gpus);
-		if (!host.nr)
-			note("no GPU with SR-IOV; nvvgpuctl doctor looks for the cause");
-	}
+	status = pick_gpu(&host, text, &only);
+	for (i = 0; i < host.nr && !status; i++)
+		if (!only || &host.gpus[i] == only)
+			status = show(&host.gpus[i], gpus);
+	if (!host.nr && !status && !opt.json)
+		note("no GPU with SR-IOV; nvvgpuctl doctor looks for the cause");
 	host_free(&host);
+	if (!opt.json || status) {
+		json_object_put(gpus);
+		return status;
+	}
+	answer = json_answer(command);
+	json_add(answer, "gpus", gpus);
+	print_json(answer);
 
 	return STATUS_OK;
+}
+
+static enum status show_gpu(const struct gpu *gpu, struct json_object *gpus)
+{
+	if (opt.json) {
+		json_object_array_add(gpus, json_gpu(gpu));
+		return STATUS_OK;
+	}
+	print_gpu(gpu);
+	if (gpu->nr_vfs)
+		print_vfs(gpu);
+
+	return STATUS_OK;
+}
+
+enum status cmd_list(int argc, char **argv)
+{
+	return show_gpus("list", argc ? argv[0] : NULL, show_gpu);
 }
 
 static struct json_object *json_vgpu_type(const struct type *type)
@@ -271,40 +280,19 @@ static enum status types_missing(const struct gpu *gpu)
 	return STATUS_NOT_FOUND;
 }
 
+static enum status show_types(const struct gpu *gpu, struct json_object *gpus)
+{
+	if (!gpu->nr_types)
+		return types_missing(gpu);
+	if (opt.json)
+		json_object_array_add(gpus, json_types(gpu));
+	else
+		print_types(gpu);
+
+	return STATUS_OK;
+}
+
 enum status cmd_types(int argc, char **argv)
 {
-	struct json_object *gpus = json_object_new_array(), *answer;
-	enum status status;
-	struct gpu *only;
-	struct host host;
-	unsigned int i;
-
-	host_scan(&host);
-	status = pick_gpu(&host, argc ? argv[0] : NULL, &only);
-	for (i = 0; i < host.nr && !status; i++) {
-		const struct gpu *gpu = &host.gpus[i];
-
-		if (only && gpu != only)
-			continue;
-		if (!gpu->nr_types)
-			status = types_missing(gpu);
-		else if (opt.json)
-			json_object_array_add(gpus, json_types(gpu));
-		else
-			print_types(gpu);
-	}
-	if (!host.nr && !status) {
-		error("no GPU with SR-IOV; nvvgpuctl doctor looks for the cause");
-		status = STATUS_NOT_FOUND;
-	}
-	if (opt.json && !status) {
-		answer = json_answer("types");
-		json_add(answer, "gpus", gpus);
-		print_json(answer);
-	} else {
-		json_object_put(gpus);
-	}
-	host_free(&host);
-
-	return status;
+	return show_gpus("types", argc ? argv[0] : NULL, show_types);
 }
