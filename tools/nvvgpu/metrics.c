@@ -148,6 +148,37 @@ static void each_vgpu(struct output *out, void (*emit)(FILE *file, const struct 
 				emit(out->file, &out->host.gpus[i].vfs[j], arg);
 }
 
+/* The next line "name number" of a file; @line moves on. */
+static bool next_pair(char **line, char *name, __u64 *val)
+{
+	while (**line) {
+		const char *text = *line;
+		int used = 0;
+
+		*line += strcspn(*line, "\n");
+		*line += strspn(*line, "\n");
+		if (sscanf(text, "%63s %llu%n", name, val, &used) == 2 &&
+		    (text[used] == '\n' || !text[used]))
+			return true;
+	}
+
+	return false;
+}
+
+/* The number at a name in a file of a VF, 0 if there is none */
+static __u64 number_of(const struct vf *vf, const char *path, const char *wanted)
+{
+	char buf[FILE_LEN], *line = buf, name[NAME_LEN];
+	__u64 val;
+
+	file_read(buf, sizeof(buf), PCI_DEVICES "/%s/nvvgpu/%s", vf->bdf, path);
+	while (next_pair(&line, name, &val))
+		if (!strcmp(name, wanted))
+			return val;
+
+	return 0;
+}
+
 static void vgpu_info(FILE *file, const struct vf *vf, const char *arg)
 {
 	char text[24];
@@ -159,6 +190,9 @@ static void vgpu_info(FILE *file, const struct vf *vf, const char *arg)
 	label(file, "type_id", text, ",");
 	snprintf(text, sizeof(text), "%llu", vf->generation);
 	label(file, "generation", text, ",");
+	snprintf(text, sizeof(text), "%llu",
+		 number_of(vf, "use", "open") ? number_of(vf, "use", "use") : 0);
+	label(file, "use", text, ",");
 	label(file, "backend", vf->backend, ",");
 	label(file, "owner", vf->command, ",");
 	label(file, "vm", vf->vm, ",");
@@ -189,23 +223,6 @@ static void vgpu_framebuffer(FILE *file, const struct vf *vf, const char *arg)
 	fputs("nvvgpu_vgpu_framebuffer_bytes", file);
 	vgpu_labels(file, vf);
 	fprintf(file, "} %llu\n", type->framebuffer);
-}
-
-/* The next line "name number" of a file; @line moves on. */
-static bool next_pair(char **line, char *name, __u64 *val)
-{
-	while (**line) {
-		const char *text = *line;
-		int used = 0;
-
-		*line += strcspn(*line, "\n");
-		*line += strspn(*line, "\n");
-		if (sscanf(text, "%63s %llu%n", name, val, &used) == 2 &&
-		    (text[used] == '\n' || !text[used]))
-			return true;
-	}
-
-	return false;
 }
 
 /* The last code or address of an event is not a count. */
@@ -264,6 +281,46 @@ static void vgpu_events(FILE *file, const struct vf *vf, const char *arg)
 		vgpu_labels(file, vf);
 		label(file, "event", name, ",");
 		fprintf(file, "} %llu\n", val);
+	}
+}
+
+static void vgpu_migrations(FILE *file, const struct vf *vf, const char *arg)
+{
+	static const struct {
+		const char *name;
+		const char *direction;
+		const char *result;
+	} counts[] = {
+		{ "saved", "save", "completed" }, { "save-aborted", "save", "aborted" },
+		{ "loaded", "load", "completed" }, { "load-aborted", "load", "aborted" },
+	};
+	unsigned int i;
+
+	(void)arg;
+	for (i = 0; i < ARRAY_SIZE(counts); i++) {
+		fputs("nvvgpu_vgpu_migrations_total", file);
+		vgpu_labels(file, vf);
+		label(file, "direction", counts[i].direction, ",");
+		label(file, "result", counts[i].result, ",");
+		fprintf(file, "} %llu\n", number_of(vf, "migrations", counts[i].name));
+	}
+}
+
+static void vgpu_migration_time(FILE *file, const struct vf *vf, const char *arg)
+{
+	static const char * const directions[] = { "save", "load" };
+	char name[NAME_LEN];
+	unsigned int i;
+	__u64 val;
+
+	(void)arg;
+	for (i = 0; i < ARRAY_SIZE(directions); i++) {
+		snprintf(name, sizeof(name), "%s-milliseconds", directions[i]);
+		val = number_of(vf, "migrations", name);
+		fputs("nvvgpu_vgpu_migration_seconds_total", file);
+		vgpu_labels(file, vf);
+		label(file, "direction", directions[i], ",");
+		fprintf(file, "} %llu.%03llu\n", val / 1000, val % 1000);
 	}
 }
 
@@ -337,6 +394,12 @@ static void emit(struct output *out)
 	family(out->file, "nvvgpu_vgpu_events", "counter",
 	       "Reports of the back-end about the VF.");
 	each_vgpu(out, vgpu_events, NULL);
+	family(out->file, "nvvgpu_vgpu_migrations", "counter",
+	       "Migrations of the VF that have ended.");
+	each_vgpu(out, vgpu_migrations, NULL);
+	family(out->file, "nvvgpu_vgpu_migration_seconds", "counter",
+	       "Duration of these migrations.");
+	each_vgpu(out, vgpu_migration_time, NULL);
 	if (!opt.textfile)
 		fputs("# EOF\n", out->file);
 	host_free(&out->host);

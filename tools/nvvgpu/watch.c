@@ -17,15 +17,60 @@ static const char *property(struct udev_device *device, const char *key)
 	return udev_device_get_property_value(device, key) ?: "";
 }
 
+/* Properties that only some events have, as text and in JSON */
+static const struct {
+	const char *key;
+	const char *name;
+	bool number;
+} extras[] = {
+	{ "NVVGPU_GENERATION", "generation", true },
+	{ "NVVGPU_USE", "use", true },
+	{ "NVVGPU_CODE", "code", true },
+	{ "NVVGPU_ADDRESS", "address", false },
+	{ "NVVGPU_MILLISECONDS", "milliseconds", true },
+};
+
+/* "descriptors=5 bytes=4096", in JSON an object */
+static struct json_object *json_totals(const char *totals)
+{
+	struct json_object *object = json_object_new_object();
+	char name[NAME_LEN];
+	__u64 val;
+	int used;
+
+	for (; sscanf(totals, "%63[^= ]=%llu%n", name, &val, &used) == 2;
+	     totals += used + strspn(totals + used, " "))
+		json_number(object, name, val);
+
+	return object;
+}
+
+static void print_text(struct udev_device *device, const char *now, const char *vf)
+{
+	const char *totals = property(device, "NVVGPU_TOTALS");
+	unsigned int i;
+
+	printf("%s %s %s type=%s count=%s", now, vf, property(device, "NVVGPU_EVENT"),
+	       property(device, "NVVGPU_TYPE"), property(device, "NVVGPU_COUNT"));
+	for (i = 0; i < ARRAY_SIZE(extras); i++) {
+		const char *val = property(device, extras[i].key);
+
+		if (val[0] && strcmp(val, "0"))
+			printf(" %s=%s", extras[i].name, val);
+	}
+	printf("%s%s\n", totals[0] ? " " : "", totals);
+	fflush(stdout);
+}
+
 static void print_event(struct udev_device *device, const char *now)
 {
 	const char *vf = udev_device_get_sysname(device);
+	const char *totals = property(device, "NVVGPU_TOTALS");
 	struct json_object *object;
+	unsigned int i;
 
 	if (!opt.json) {
-		printf("%s %s %s type=%s count=%s\n", now, vf, property(device, "NVVGPU_EVENT"),
-		       property(device, "NVVGPU_TYPE"), property(device, "NVVGPU_COUNT"));
-		fflush(stdout);
+		print_text(device, now, vf);
 		return;
 	}
 	object = json_answer("watch");
@@ -34,6 +79,16 @@ static void print_event(struct udev_device *device, const char *now)
 	json_text(object, "event", property(device, "NVVGPU_EVENT"));
 	json_number(object, "type", atoll(property(device, "NVVGPU_TYPE")));
 	json_number(object, "count", atoll(property(device, "NVVGPU_COUNT")));
+	for (i = 0; i < ARRAY_SIZE(extras); i++) {
+		const char *val = property(device, extras[i].key);
+
+		if (val[0] && extras[i].number)
+			json_number(object, extras[i].name, atoll(val));
+		else if (val[0])
+			json_text(object, extras[i].name, val);
+	}
+	if (totals[0])
+		json_add(object, "totals", json_totals(totals));
 	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	json_object_put(object);
 	fflush(stdout);

@@ -77,7 +77,9 @@ class Tree:
         for name, text in {"nvvgpu/state": "bound", "nvvgpu/backend": "emu 2.0",
                            "nvvgpu/capabilities": "create reset recover migration stats",
                            "nvvgpu/generation": "0", "nvvgpu/owner": "", "nvvgpu/last_error": "",
-                           "nvvgpu/state_versions": "2-4",
+                           "nvvgpu/state_versions": "2-4", "nvvgpu/use": "use 0",
+                           "nvvgpu/migrations": "saved 3\nsave-aborted 1\nsave-milliseconds 4071\n"
+                                                "loaded 0\nload-aborted 0\nload-milliseconds 0",
                            "nvvgpu/events": "crashed 0\nfault 3\nfault-code 5\n"
                                             "fault-address 0x1000\nlate 7", "nvvgpu/delete": "",
                            "nvidia/current_vgpu_type": "0", "nvidia/vgpu_params": "", "nvidia/placement_id": "",
