@@ -17,6 +17,7 @@
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
+/* The module, and its PCI driver unless that has got another name: front_end() */
 #define FRONT_END	"nvvgpu-vfio-pci"
 #define CONFIG_DIR	"/etc/nvvgpu.d"
 #define RUN_DIR		"/run/nvvgpu"
@@ -225,6 +226,7 @@ bool file_exists(const char *fmt, ...);
 long long file_number(long long otherwise, const char *fmt, ...);
 int file_save(const char *path, const char *text);
 int lock_take(void);
+const char *front_end(void);
 
 /* pci.c */
 int pci_parse(const char *text, char *bdf);

@@ -58,11 +58,10 @@ static void check_vfio(struct json_object *findings)
 
 static void check_driver(struct json_object *findings)
 {
-	bool good = file_exists("/sys/bus/pci/drivers/" FRONT_END);
+	bool good = file_exists("/sys/bus/pci/drivers/%s", front_end());
 
 	finding(findings, good, "driver", "modprobe nvvgpu-vfio-pci",
-		good ? "driver " FRONT_END " is loaded" :
-		       "driver " FRONT_END " is not loaded");
+		good ? "driver %s is loaded" : "driver %s is not loaded", front_end());
 }
 
 static void check_pf_driver(struct json_object *findings, const struct gpu *gpu)
@@ -85,11 +84,12 @@ static void check_binding(struct json_object *findings, const struct gpu *gpu)
 	unsigned int i, bound = 0;
 
 	for (i = 0; i < gpu->nr_vfs; i++)
-		bound += !strcmp(gpu->vfs[i].driver, FRONT_END);
+		bound += !strcmp(gpu->vfs[i].driver, front_end());
 	if (gpu->nr_vfs)
 		finding(findings, bound, "binding",
 			"nvvgpuctl explain says why for one VF",
-			"GPU %s: %u of %u VFs bound to " FRONT_END, gpu->bdf, bound, gpu->nr_vfs);
+			"GPU %s: %u of %u VFs bound to %s", gpu->bdf, bound, gpu->nr_vfs,
+			front_end());
 }
 
 static void check_backend(struct json_object *findings, const struct gpu *gpu)
@@ -97,7 +97,7 @@ static void check_backend(struct json_object *findings, const struct gpu *gpu)
 	unsigned int i;
 
 	for (i = 0; i < gpu->nr_vfs; i++)
-		if (!strcmp(gpu->vfs[i].driver, FRONT_END))
+		if (!strcmp(gpu->vfs[i].driver, front_end()))
 			break;
 	if (i == gpu->nr_vfs)
 		return;

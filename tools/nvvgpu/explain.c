@@ -42,11 +42,11 @@ static void explain_iommu(struct json_object *findings, const struct vf *vf)
 /* Return: whether the VF is bound to the driver */
 static bool explain_driver(struct json_object *findings, const struct vf *vf)
 {
-	if (!strcmp(vf->driver, FRONT_END)) {
-		finding(findings, true, "driver", NULL, "bound to " FRONT_END);
+	if (!strcmp(vf->driver, front_end())) {
+		finding(findings, true, "driver", NULL, "bound to %s", front_end());
 		return true;
 	}
-	if (!file_exists("/sys/bus/pci/drivers/" FRONT_END))
+	if (!file_exists("/sys/bus/pci/drivers/%s", front_end()))
 		finding(findings, false, "driver", "modprobe nvvgpu-vfio-pci",
 			"the driver " FRONT_END " is not loaded");
 	else if (vf->driver[0])
@@ -167,7 +167,7 @@ static void explain_log(struct json_object *findings, const struct vf *vf)
 	len = klogctl(KLOG_READ_ALL, log, size);
 	log[len > 0 ? len : 0] = '\0';
 	for (line = strtok_r(log, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (!strstr(line, vf->bdf) || !strstr(line, FRONT_END))
+		if (!strstr(line, vf->bdf) || !strstr(line, front_end()))
 			continue;
 		memmove(last, last + 1, sizeof(last) - sizeof(last[0]));
 		last[LOG_LINES - 1] = line;

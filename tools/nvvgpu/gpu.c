@@ -64,7 +64,7 @@ static bool any_vf_is_ours(const char *pf)
 
 	for (i = 0; i < nr; i++) {
 		file_link(driver, sizeof(driver), PCI_DEVICES "/%s/virtfn%u/driver", pf, i);
-		if (!strcmp(driver, FRONT_END))
+		if (!strcmp(driver, front_end()))
 			return true;
 	}
 

@@ -56,7 +56,7 @@ static const struct vf *first_used(const struct gpu *gpu)
 	for (i = 0; i < gpu->nr_vfs; i++) {
 		const struct vf *vf = &gpu->vfs[i];
 
-		if (vf->type || (vf->driver[0] && strcmp(vf->driver, FRONT_END)))
+		if (vf->type || (vf->driver[0] && strcmp(vf->driver, front_end())))
 			return vf;
 	}
 
@@ -153,7 +153,7 @@ static void plan_entry(struct plan *plan, const struct config *config,
 {
 	const struct vf *vf = fresh || entry->vf >= gpu->nr_vfs ? NULL : &gpu->vfs[entry->vf];
 
-	if (!vf || strcmp(vf->driver, FRONT_END)) {
+	if (!vf || strcmp(vf->driver, front_end())) {
 		plan_bind(plan, config, entry, vf, entry->vf);
 		plan_create(plan, config, entry, gpu);
 	} else if (!vf->managed) {
@@ -187,7 +187,7 @@ static void plan_bind_others(struct plan *plan, const struct config *config,
 	for (i = 0; i < nr; i++) {
 		const struct vf *vf = fresh ? NULL : &gpu->vfs[i];
 
-		if (!has_entry(config, i) && (!vf || strcmp(vf->driver, FRONT_END)))
+		if (!has_entry(config, i) && (!vf || strcmp(vf->driver, front_end())))
 			plan_bind(plan, config, NULL, vf, i);
 	}
 }

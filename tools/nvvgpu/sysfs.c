@@ -3,6 +3,7 @@
  * Files below --root: those of sysfs and procfs, and our own.
  */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -195,4 +196,27 @@ int lock_take(void)
 	note("waiting for another nvvgpuctl");
 
 	return flock(fd, LOCK_EX) ? -errno : 0;
+}
+
+/* The name of the PCI driver, which is a parameter of the module */
+const char *front_end(void)
+{
+	static char name[NAME_LEN];
+	char path[PATH_LEN];
+	struct dirent *entry;
+	DIR *dir;
+
+	if (name[0])
+		return name;
+	strcpy(name, FRONT_END);
+	path_make(path, "/sys/module/nvvgpu_vfio_pci/drivers");
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "pci:", strlen("pci:")))
+			snprintf(name, sizeof(name), "%.*s", NAME_LEN - 1,
+				 entry->d_name + strlen("pci:"));
+	if (dir)
+		closedir(dir);
+
+	return name;
 }

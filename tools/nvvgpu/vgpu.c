@@ -54,15 +54,15 @@ int vf_bind(struct vf *vf)
 {
 	int ret;
 
-	if (!file_exists("/sys/bus/pci/drivers/" FRONT_END))
+	if (!file_exists("/sys/bus/pci/drivers/%s", front_end()))
 		return -ENOENT;
-	ret = vf_write(vf, "driver_override", FRONT_END);
+	ret = vf_write(vf, "driver_override", front_end());
 	if (!ret)
 		ret = file_write(vf->bdf, "/sys/bus/pci/drivers_probe");
 	vf_scan(vf);
 	if (ret < 0)
 		return ret;
-	if (strcmp(vf->driver, FRONT_END))
+	if (strcmp(vf->driver, front_end()))
 		return -ENODEV;
 
 	return vf->managed ? 0 : -EAGAIN;
