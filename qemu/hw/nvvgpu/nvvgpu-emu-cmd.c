@@ -44,7 +44,7 @@ static uint32_t nvvgpu_cmd_info(NvvgpuState *s, NvvgpuVgpu *v,
     msg->res[1] = NVVGPU_GRANULE;
     msg->res[2] = s->num_granules;
     msg->res[3] = s->num_vfs;
-    msg->res[4] = nvvgpu_num_types;
+    msg->res[4] = s->num_types;
 
     return NVVGPU_EMU_OK;
 }
@@ -78,10 +78,10 @@ static uint32_t nvvgpu_cmd_types(NvvgpuState *s, NvvgpuVgpu *v,
     struct nvvgpu_emu_type raw;
     uint32_t status = NVVGPU_EMU_OK;
 
-    msg->res[0] = nvvgpu_num_types;
-    for (unsigned int i = 0; i < nvvgpu_num_types && !status &&
+    msg->res[0] = s->num_types;
+    for (unsigned int i = 0; i < s->num_types && !status &&
          cmd->len - msg->len >= sizeof(raw); i++) {
-        nvvgpu_cmd_put_type(s, &nvvgpu_types[i], &raw);
+        nvvgpu_cmd_put_type(s, &s->types[i], &raw);
         status = nvvgpu_fw_write(s, msg->len, &raw, sizeof(raw));
         msg->len += sizeof(raw);
     }
@@ -92,7 +92,7 @@ static uint32_t nvvgpu_cmd_types(NvvgpuState *s, NvvgpuVgpu *v,
 static uint32_t nvvgpu_cmd_available(NvvgpuState *s, NvvgpuVgpu *v,
                                      const NvvgpuCmd *cmd, NvvgpuMsg *msg)
 {
-    const NvvgpuType *type = nvvgpu_type_find(cmd->arg[0]);
+    const NvvgpuType *type = nvvgpu_type_find(s, cmd->arg[0]);
 
     if (!type) {
         return NVVGPU_EMU_ERR_NOT_FOUND;
@@ -109,7 +109,7 @@ static uint32_t nvvgpu_cmd_available(NvvgpuState *s, NvvgpuVgpu *v,
 static uint32_t nvvgpu_cmd_create(NvvgpuState *s, NvvgpuVgpu *v,
                                   const NvvgpuCmd *cmd, NvvgpuMsg *msg)
 {
-    const NvvgpuType *type = nvvgpu_type_find(cmd->arg[0]);
+    const NvvgpuType *type = nvvgpu_type_find(s, cmd->arg[0]);
     uint32_t status;
 
     if (!type) {

@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/error.h"
 #include "hw/pci/pci.h"
 #include "nvvgpu-emu.h"
 
@@ -13,7 +14,7 @@
  * series), 12xx virtual PC (B series), 13xx compute (C series), 14xx types with
  * the PCI ids of an existing display adapter.
  */
-const NvvgpuType nvvgpu_types[] = {
+static const NvvgpuType emu_types[] = {
     {
         .id = 1000,
         .name = "NVIDIA EMU-0B",
@@ -121,13 +122,86 @@ const NvvgpuType nvvgpu_types[] = {
     },
 };
 
-const unsigned int nvvgpu_num_types = ARRAY_SIZE(nvvgpu_types);
+/*
+ * Names and ids of an NVIDIA L40S.  Its VRAM of 48 GiB is no power of two, so the
+ * numbers of vGPUs are those of this device, not those of the card.
+ */
+#define L40S(number, gib, letter, nr_heads, width, height) {            \
+        .id = number,                                                   \
+        .name = "NVIDIA L40S-" #gib letter,                             \
+        .vgpu_class = letter,                                           \
+        .fb_bytes = gib * GiB,                                          \
+        .bar0_bytes = 256 * MiB,                                        \
+        .heads = nr_heads,                                              \
+        .max_width = width,                                             \
+        .max_height = height,                                           \
+        .weight = 2 * gib,                                              \
+    }
 
-const NvvgpuType *nvvgpu_type_find(uint64_t id)
+static const NvvgpuType l40s_types[] = {
+    L40S(1145, 1, "B", 1, 5120, 2880),
+    L40S(1146, 2, "B", 4, 5120, 2880),
+    L40S(1147, 1, "Q", 4, 5120, 2880),
+    L40S(1148, 2, "Q", 4, 7680, 4320),
+    L40S(1149, 3, "Q", 4, 7680, 4320),
+    L40S(1150, 4, "Q", 4, 7680, 4320),
+    L40S(1151, 6, "Q", 4, 7680, 4320),
+    L40S(1152, 8, "Q", 4, 7680, 4320),
+    L40S(1153, 12, "Q", 4, 7680, 4320),
+    L40S(1154, 16, "Q", 4, 7680, 4320),
+    L40S(1155, 24, "Q", 4, 7680, 4320),
+    L40S(1156, 48, "Q", 4, 7680, 4320),
+    L40S(1157, 1, "A", 1, 1280, 1024),
+    L40S(1158, 2, "A", 1, 1280, 1024),
+    L40S(1159, 3, "A", 1, 1280, 1024),
+    L40S(1160, 4, "A", 1, 1280, 1024),
+    L40S(1161, 6, "A", 1, 1280, 1024),
+    L40S(1162, 8, "A", 1, 1280, 1024),
+    L40S(1163, 12, "A", 1, 1280, 1024),
+    L40S(1164, 16, "A", 1, 1280, 1024),
+    L40S(1165, 24, "A", 1, 1280, 1024),
+    L40S(1166, 48, "A", 1, 1280, 1024),
+    L40S(2164, 3, "B", 4, 5120, 2880),
+};
+
+/* With the VRAM that the largest type needs */
+static const struct {
+    const char *name;
+    const NvvgpuType *types;
+    unsigned int num;
+    uint64_t vram_min;
+} catalogues[] = {
+    { "emu", emu_types, ARRAY_SIZE(emu_types), 0 },
+    { "nvidia-l40s", l40s_types, ARRAY_SIZE(l40s_types), 64 * GiB },
+};
+
+bool nvvgpu_types_init(NvvgpuState *s, Error **errp)
 {
-    for (unsigned int i = 0; i < ARRAY_SIZE(nvvgpu_types); i++) {
-        if (nvvgpu_types[i].id == id) {
-            return &nvvgpu_types[i];
+    const char *name = s->catalogue ?: catalogues[0].name;
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(catalogues); i++) {
+        if (strcmp(catalogues[i].name, name)) {
+            continue;
+        }
+        if (s->vram_size < catalogues[i].vram_min) {
+            error_setg(errp, "types=%s requires vram=%" PRIu64 "G", name,
+                       catalogues[i].vram_min / GiB);
+            return false;
+        }
+        s->types = catalogues[i].types;
+        s->num_types = catalogues[i].num;
+        return true;
+    }
+    error_setg(errp, "types must be emu or nvidia-l40s");
+
+    return false;
+}
+
+const NvvgpuType *nvvgpu_type_find(NvvgpuState *s, uint64_t id)
+{
+    for (unsigned int i = 0; i < s->num_types; i++) {
+        if (s->types[i].id == id) {
+            return &s->types[i];
         }
     }
 

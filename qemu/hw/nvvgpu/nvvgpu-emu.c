@@ -206,7 +206,7 @@ static bool nvvgpu_pf_check(NvvgpuState *s, Error **errp)
         return false;
     }
 
-    return true;
+    return nvvgpu_types_init(s, errp);
 }
 
 static bool nvvgpu_pf_init_caps(NvvgpuState *s, Error **errp)
@@ -398,6 +398,7 @@ static const Property nvvgpu_properties[] = {
                        PCI_SUBDEVICE_ID_QEMU),
     DEFINE_PROP_UINT32("fw-delay-us", NvvgpuState, fw_delay_us, 200),
     DEFINE_PROP_UINT32("fw-boot-ms", NvvgpuState, fw_boot_ms, 5),
+    DEFINE_PROP_STRING("types", NvvgpuState, catalogue),
 };
 
 static const VMStateDescription nvvgpu_vmstate = {

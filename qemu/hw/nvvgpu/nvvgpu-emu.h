@@ -87,10 +87,8 @@ struct NvvgpuType {
     uint32_t class_code;
 };
 
-extern const NvvgpuType nvvgpu_types[];
-extern const unsigned int nvvgpu_num_types;
-
-const NvvgpuType *nvvgpu_type_find(uint64_t id);
+bool nvvgpu_types_init(NvvgpuState *s, Error **errp);
+const NvvgpuType *nvvgpu_type_find(NvvgpuState *s, uint64_t id);
 
 /* struct nvvgpu_emu_desc in host byte order */
 typedef struct NvvgpuDesc {
@@ -311,6 +309,10 @@ struct NvvgpuState {
     uint16_t subsystem_id;
     uint32_t fw_delay_us;
     uint32_t fw_boot_ms;
+    char *catalogue;
+
+    const NvvgpuType *types;
+    unsigned int num_types;
 
     unsigned int num_granules;
     uint8_t granule_owner[NVVGPU_GRANULES_MAX];     /* VF + 1, 0: free */
