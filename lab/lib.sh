@@ -209,6 +209,16 @@ explain() {
 	die "failed; see the log: $1"
 }
 
+# The beginning of a script that fetches packages in the root: update the package lists,
+# and set $apt to options. The root is read-only, so keep the lists in the cache.
+# shellcheck disable=SC2016,SC2034
+update_lists='
+	lists=$NVVGPU_CACHE/apt/root
+	mkdir -p $lists/lists/partial $lists/archives/partial
+	apt="-q -o Dir::State::Lists=$lists/lists -o Dir::Cache=$lists -o Debug::NoLocking=1 -o APT::Sandbox::User="
+	(flock 8; apt-get $apt update) 8>$lists/lock
+'
+
 # run_logged LOG PROBE COMMAND...: run COMMAND with its output in LOG. Show the output of
 # PROBE, a shell command, as progress: in place on a terminal, every 20 seconds
 # otherwise. Returns the status of COMMAND.
