@@ -125,9 +125,19 @@ static struct nvvgpu_plane nvvgpu_display_get(struct nvvgpu *vgpu)
 	return vgpu->display.plane;
 }
 
-/* The plane has changed: mappings of the old one are revoked later. */
-static void nvvgpu_display_set(struct nvvgpu *vgpu,
-			       const struct nvvgpu_plane *plane)
+static struct nvvgpu_plane nvvgpu_display_seen(struct nvvgpu *vgpu)
+{
+	guard(spinlock)(&vgpu->display.lock);
+
+	return vgpu->display.seen;
+}
+
+/*
+ * The plane has changed: mappings of the old one are revoked later, and until
+ * then a query must not describe the new one.  A blank display is blank at once.
+ */
+VISIBLE_IF_KUNIT
+void nvvgpu_display_set(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane)
 {
 	struct nvvgpu_display *display = &vgpu->display;
 
@@ -136,32 +146,56 @@ static void nvvgpu_display_set(struct nvvgpu *vgpu,
 	if (!memcmp(&display->plane, plane, sizeof(*plane)))
 		return;
 	display->plane = *plane;
-	display->stale = true;
+	display->changes++;
+	if (!plane->width)
+		display->seen = *plane;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_display_set);
 
 static bool nvvgpu_display_is_stale(struct nvvgpu *vgpu)
 {
-	guard(spinlock)(&vgpu->display.lock);
+	struct nvvgpu_display *display = &vgpu->display;
 
-	return vgpu->display.stale;
+	guard(spinlock)(&display->lock);
+
+	return display->revoked != display->changes;
 }
+
+/* Mappings show @plane, which was the plane at @changes, or a newer one. */
+VISIBLE_IF_KUNIT
+void nvvgpu_display_revoked(struct nvvgpu *vgpu,
+			    const struct nvvgpu_plane *plane, u64 changes)
+{
+	struct nvvgpu_display *display = &vgpu->display;
+
+	guard(spinlock)(&display->lock);
+
+	display->revoked = changes;
+	if (display->plane.width)
+		display->seen = *plane;
+}
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_display_revoked);
 
 /* Revoke mappings that may show something else than the plane. */
 static void nvvgpu_display_revoke_locked(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_display *display = &vgpu->display;
+	struct nvvgpu_plane plane;
+	u64 changes;
 
 	/* Faults that have seen the old plane have finished. */
 	lockdep_assert_held_write(&vgpu->core.memory_lock);
 
 	scoped_guard(spinlock, &display->lock) {
-		if (!display->stale)
+		if (display->revoked == display->changes)
 			return;
-		display->stale = false;
+		plane = display->plane;
+		changes = display->changes;
 	}
 	unmap_mapping_range(vgpu->core.vdev.inode->i_mapping,
 			    (loff_t)NVVGPU_DISPLAY_PGOFF << PAGE_SHIFT,
 			    display->region_bytes, true);
+	nvvgpu_display_revoked(vgpu, &plane, changes);
 }
 
 static void nvvgpu_display_revoke(struct nvvgpu *vgpu)
@@ -310,7 +344,6 @@ long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg)
 	const size_t minsz = offsetofend(struct vfio_device_gfx_plane_info,
 					 dmabuf_id);
 	struct vfio_device_gfx_plane_info info = {};
-	struct nvvgpu_plane plane;
 
 	if (!vgpu->display.offered)
 		return -ENOTTY;
@@ -329,11 +362,10 @@ long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg)
 		return -EINVAL;
 
 	nvvgpu_display_watch(vgpu);
-	/* Describe no plane that mappings do not show yet. */
-	plane = nvvgpu_display_get(vgpu);
 	nvvgpu_display_try_revoke(vgpu);
 
-	return nvvgpu_display_answer(vgpu, arg, minsz, &info, plane);
+	return nvvgpu_display_answer(vgpu, arg, minsz, &info,
+				     nvvgpu_display_seen(vgpu));
 }
 
 static ssize_t nvvgpu_plane_rw(struct vfio_pci_core_device *core,
@@ -397,7 +429,7 @@ static vm_fault_t nvvgpu_plane_fault(struct vm_fault *vmf)
 
 		/* The device's memory is inaccessible: try again at a query. */
 		guard(spinlock)(&vgpu->display.lock);
-		vgpu->display.stale = true;
+		vgpu->display.changes++;
 	}
 
 	return vmf_insert_pfn(vma, vmf->address,

@@ -121,6 +121,40 @@ static void plane_formats(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, nvvgpu_plane_valid(vgpu, &plane));
 }
 
+static void query_waits_for_the_mappings(struct kunit *test)
+{
+	struct nvvgpu *vgpu = test_display(test);
+	struct nvvgpu_display *display = &vgpu->display;
+	const struct nvvgpu_plane blank = {};
+	struct nvvgpu_plane first = test_plane, second = test_plane;
+
+	spin_lock_init(&display->lock);
+	second.height /= 2;
+
+	nvvgpu_display_set(vgpu, &first);
+	KUNIT_EXPECT_NE(test, display->changes, display->revoked);
+	KUNIT_EXPECT_EQ(test, display->seen.height, 0);
+	nvvgpu_display_revoked(vgpu, &first, display->changes);
+	KUNIT_EXPECT_EQ(test, display->changes, display->revoked);
+	KUNIT_EXPECT_EQ(test, display->seen.height, first.height);
+
+	/* A change while mappings are being revoked */
+	nvvgpu_display_set(vgpu, &second);
+	KUNIT_EXPECT_EQ(test, display->seen.height, first.height);
+	nvvgpu_display_revoked(vgpu, &first, display->changes - 1);
+	KUNIT_EXPECT_NE(test, display->changes, display->revoked);
+	KUNIT_EXPECT_EQ(test, display->seen.height, first.height);
+	nvvgpu_display_revoked(vgpu, &second, display->changes);
+	KUNIT_EXPECT_EQ(test, display->seen.height, second.height);
+
+	/* Blank at once, and not undone by mappings that were being revoked */
+	nvvgpu_display_set(vgpu, &blank);
+	KUNIT_EXPECT_EQ(test, display->seen.height, 0);
+	nvvgpu_display_revoked(vgpu, &second, display->changes - 1);
+	KUNIT_EXPECT_EQ(test, display->seen.height, 0);
+	KUNIT_EXPECT_NE(test, display->changes, display->revoked);
+}
+
 static void param_decides(struct kunit *test)
 {
 	static const struct {
@@ -280,6 +314,7 @@ static struct kunit_case display_cases[] = {
 	KUNIT_CASE(plane_within_bar),
 	KUNIT_CASE(plane_within_sparse_area),
 	KUNIT_CASE(plane_formats),
+	KUNIT_CASE(query_waits_for_the_mappings),
 	KUNIT_CASE(param_decides),
 	KUNIT_CASE(edid_lengths),
 	KUNIT_CASE(edid_bytes),

@@ -195,9 +195,11 @@ struct nvvgpu_dmabufs {
  * @edid_len: bytes of @edid, as the user has set them
  * @edid: of the monitor
  * @edid_changed: the user has replaced the monitor that the back-end had
- * @lock: protects @plane and @stale
+ * @lock: protects the following
  * @plane: that the user may see, checked; zeroed while the display is blank
- * @stale: mappings may show something else than the plane
+ * @changes: counts the reasons why mappings may show something else than @plane
+ * @seen: that queries describe; mappings show it or a newer one
+ * @revoked: value of @changes when mappings were last revoked
  * @work: asks the back-end for the plane
  */
 struct nvvgpu_display {
@@ -214,7 +216,9 @@ struct nvvgpu_display {
 
 	spinlock_t lock; /* see above */
 	struct nvvgpu_plane plane;
-	bool stale;
+	u64 changes;
+	struct nvvgpu_plane seen;
+	u64 revoked;
 
 	struct delayed_work work;
 };
@@ -649,6 +653,9 @@ int nvvgpu_config_overlay_bar(struct nvvgpu *vgpu, unsigned int bar,
 void nvvgpu_nvidia_name(const struct nvvgpu_type_info *info, char *buf);
 bool nvvgpu_params_valid(const char *params, size_t len);
 bool nvvgpu_plane_valid(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane);
+void nvvgpu_display_set(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane);
+void nvvgpu_display_revoked(struct nvvgpu *vgpu,
+			    const struct nvvgpu_plane *plane, u64 changes);
 bool nvvgpu_edid_valid(const u8 *edid, size_t length, u32 max_width,
 		       u32 max_height);
 #endif
