@@ -108,6 +108,10 @@ vfio_check_precopy_ioctl(struct vfio_device *vdev, unsigned int cmd,
 
 	return info->argsz < minsz ? -EINVAL : 0;
 }
+
+/* A member that is never set */
+#define precopy_info_v2			device.offline
+#define VFIO_PRECOPY_INFO_REINIT	0
 #endif
 
 #ifndef NVVGPU_HAVE_VMF_INSERT_PFN

@@ -42,9 +42,12 @@
  * @left: bytes of it that have not been read; read without @lock for estimates
  * @number: records saved so far
  * @early: records of the first round, 0 until that is over
+ * @again: bytes left that are initial ones because the layout has changed
  * @at_end: the end record has been built; read without @lock for estimates
  * @stream: the stream being received
  * @error: errno if saving or loading has failed, else 0; read without @lock
+ * @changed: the layout of the vGPU has changed, and the user has not been told;
+ *	under state_mutex
  * @whole: the end of the stream has been received; under state_mutex
  * @empty: no data is left to be read, and nothing has changed since; under
  *	state_mutex, read without it by poll
@@ -66,10 +69,12 @@ struct nvvgpu_data {
 	size_t left;
 	u64 number;
 	u64 early;
+	u64 again;
 	bool at_end;
 	struct nvvgpu_stream stream;
 	int error;
 
+	bool changed;
 	bool whole;
 	bool empty;
 	bool ended;
@@ -257,6 +262,7 @@ static const void *nvvgpu_data_next(struct nvvgpu_data *data, size_t *n)
 static void nvvgpu_data_consume(struct nvvgpu_data *data, size_t n)
 {
 	WRITE_ONCE(data->left, data->left - n);
+	data->again -= min_t(u64, data->again, n);
 	if (data->left)
 		return;
 
@@ -317,6 +323,38 @@ static bool nvvgpu_data_precopy(struct nvvgpu_data *data)
 		vgpu->mig_state == VFIO_DEVICE_STATE_PRE_COPY_P2P);
 }
 
+/*
+ * After a change of the layout, everything that is left is new initial data,
+ * until as much has been read.
+ */
+static void nvvgpu_data_reinit(struct nvvgpu_data *data,
+			       struct vfio_precopy_info *info)
+{
+	struct vfio_device *core_vdev = &data->vgpu->core.vdev;
+	u64 left = info->initial_bytes + info->dirty_bytes;
+
+	if (data->changed && left && core_vdev->precopy_info_v2) {
+		data->changed = false;
+		data->again = left;
+		info->flags |= VFIO_PRECOPY_INFO_REINIT;
+	}
+	data->again = min(data->again, left);
+	info->initial_bytes = max(info->initial_bytes, data->again);
+	info->dirty_bytes = left - info->initial_bytes;
+}
+
+/**
+ * nvvgpu_data_layout_changed() - handle a change of a vGPU's layout
+ * @vgpu: the VF, locked
+ */
+void nvvgpu_data_layout_changed(struct nvvgpu *vgpu)
+{
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	if (vgpu->data && !vgpu->data->loading)
+		vgpu->data->changed = true;
+}
+
 static int nvvgpu_data_precopy_info(struct nvvgpu_data *data,
 				    struct vfio_precopy_info *info)
 {
@@ -351,6 +389,7 @@ static int nvvgpu_data_precopy_info(struct nvvgpu_data *data,
 		info->initial_bytes += data->left;
 	else
 		info->dirty_bytes += data->left;
+	nvvgpu_data_reinit(data, info);
 
 	return 0;
 }

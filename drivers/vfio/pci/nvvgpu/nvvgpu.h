@@ -600,6 +600,7 @@ void nvvgpu_data_close(struct nvvgpu *vgpu);
 bool nvvgpu_data_saved(struct nvvgpu *vgpu);
 int nvvgpu_data_loaded(struct nvvgpu *vgpu);
 void nvvgpu_data_wake(struct nvvgpu *vgpu);
+void nvvgpu_data_layout_changed(struct nvvgpu *vgpu);
 unsigned long nvvgpu_data_size(struct nvvgpu *vgpu, u64 bytes);
 
 /* display.c: what a viewer sees */

@@ -137,6 +137,9 @@ static void nvvgpu_handle_event(struct nvvgpu *vgpu,
 	}
 	if (info->event == NVVGPU_EVENT_PLACEMENT)
 		nvvgpu_event_placement(vgpu);
+	if (info->event == NVVGPU_EVENT_PLACEMENT ||
+	    info->event == NVVGPU_EVENT_DISPLAY)
+		nvvgpu_data_layout_changed(vgpu);
 	nvvgpu_notify(vgpu, &notice);
 }
 

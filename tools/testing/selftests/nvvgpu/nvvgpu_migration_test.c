@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "lib/backend.h"
+#include "lib/display.h"
 #include "lib/fail_nth.h"
 #include "lib/migration.h"
 #include "nvvgpu_test.h"
@@ -19,8 +20,12 @@
 #define FROM_VRAM	NVVGPU_EMU_DESC_SRC_VRAM
 #define VRAM_PAGE	NVVGPU_EMU_VRAM_PAGE
 
-/* VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2, which headers of 6.12 do not have */
+/*
+ * VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2 and VFIO_PRECOPY_INFO_REINIT, which
+ * headers of 6.12 do not have
+ */
 #define PRECOPY_INFO_V2	12
+#define PRECOPY_INFO_REINIT	1
 
 #define S(name)		VFIO_DEVICE_STATE_##name
 #define NR_STATES	8
@@ -470,9 +475,18 @@ TEST_F(migration, pre_copy_sends_only_changed_pages)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, 20 * MIB, MIB));
 }
 
-TEST_F(migration, precopy_info_v2_never_sets_reinit)
+/* Ask for information whose flags the kernel has to set. */
+static int precopy_info_flags(int fd, struct vfio_precopy_info *info)
 {
-	struct vfio_precopy_info info = { .argsz = sizeof(info), .flags = ~0U };
+	memset(info, 0xff, sizeof(*info));
+	info->argsz = sizeof(*info);
+
+	return ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, info) ? -errno : 0;
+}
+
+TEST_F(migration, writes_do_not_set_reinit)
+{
+	struct vfio_precopy_info info;
 	int ret;
 
 	ret = vdev_feature(&self->a.vdev, VFIO_DEVICE_FEATURE_SET |
@@ -482,14 +496,91 @@ TEST_F(migration, precopy_info_v2_never_sets_reinit)
 	ASSERT_EQ(0, ret);
 
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
-	ASSERT_EQ(0, ioctl(self->fd, VFIO_MIG_GET_PRECOPY_INFO, &info));
+	ASSERT_EQ(0, precopy_info_flags(self->fd, &info));
 	EXPECT_EQ(0, info.flags);
 	EXPECT_LT(0, info.initial_bytes);
 	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
 	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 6));
-	info.flags = ~0U;
-	ASSERT_EQ(0, ioctl(self->fd, VFIO_MIG_GET_PRECOPY_INFO, &info));
+	ASSERT_EQ(0, precopy_info_flags(self->fd, &info));
 	EXPECT_EQ(0, info.flags);
+	EXPECT_EQ(0, info.initial_bytes);
+	EXPECT_EQ(MIB, info.dirty_bytes);
+}
+
+/* Set a mode, and wait until its report has been handled. */
+static int set_mode(const struct vdev *vdev, const char *vf, __u16 width)
+{
+	const struct mode mode = { .width = width, .height = 64, .bpp = 32 };
+	int uevents = uevent_open();
+	int ret;
+
+	if (uevents < 0)
+		return uevents;
+	ret = guest_mode(vdev, &mode) ?:
+	      uevent_wait(uevents, vf, NVVGPU_EVENT_NAME_DISPLAY, 5000);
+	close(uevents);
+
+	return ret;
+}
+
+TEST_F(migration, new_mode_in_pre_copy_sets_reinit_once)
+{
+	struct vfio_precopy_info info;
+	const size_t part = 64 << 10;
+	char buf[64 << 10];
+	int ret;
+
+	ret = vdev_feature(&self->a.vdev, VFIO_DEVICE_FEATURE_SET |
+			   PRECOPY_INFO_V2, NULL, 0);
+	if (ret == -ENOTTY)
+		SKIP(return, "this kernel has no second version");
+	ASSERT_EQ(0, ret);
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+
+	/* Without new data there is no new initial data. */
+	ASSERT_EQ(0, set_mode(&self->a.vdev, self->pf.vf[0], 256));
+	ASSERT_EQ(0, precopy_info_flags(self->fd, &info));
+	EXPECT_EQ(0, info.flags);
+	EXPECT_EQ(0, info.initial_bytes);
+	EXPECT_EQ(0, info.dirty_bytes);
+
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 6));
+	ASSERT_EQ(0, precopy_info_flags(self->fd, &info));
+	EXPECT_EQ(PRECOPY_INFO_REINIT, info.flags);
+	EXPECT_EQ(MIB, info.initial_bytes);
+	EXPECT_EQ(0, info.dirty_bytes);
+
+	/* Later changes are dirty, and what is read was initial. */
+	ASSERT_EQ(0, to_vram(&self->a, 2 * MIB, MIB, 7));
+	ASSERT_EQ(0, precopy_info_flags(self->fd, &info));
+	EXPECT_EQ(0, info.flags);
+	EXPECT_EQ(MIB, info.initial_bytes);
+	EXPECT_EQ(MIB, info.dirty_bytes);
+	ASSERT_EQ(part, read(self->fd, buf, part));
+	ASSERT_EQ(0, stream_add(&self->stream, buf, part));
+	ASSERT_EQ(0, precopy_info_flags(self->fd, &info));
+	EXPECT_EQ(0, info.flags);
+	EXPECT_EQ(MIB - part, info.initial_bytes);
+	EXPECT_LE(MIB, info.dirty_bytes);
+	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+	ASSERT_EQ(0, precopy_info_flags(self->fd, &info));
+	EXPECT_EQ(0, info.initial_bytes);
+	EXPECT_EQ(0, info.dirty_bytes);
+}
+
+/* Flags are an output of the second version only. */
+TEST_F(migration, new_mode_in_pre_copy_is_dirty_without_the_second_version)
+{
+	struct vfio_precopy_info info;
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(PRE_COPY), &self->fd));
+	ASSERT_EQ(-ENOMSG, stream_read(&self->stream, self->fd));
+	ASSERT_EQ(0, set_mode(&self->a.vdev, self->pf.vf[0], 256));
+	ASSERT_EQ(0, to_vram(&self->a, 0, MIB, 6));
+	ASSERT_EQ(0, precopy_info_flags(self->fd, &info));
+	EXPECT_EQ(~0U, info.flags);
 	EXPECT_EQ(0, info.initial_bytes);
 	EXPECT_EQ(MIB, info.dirty_bytes);
 }
