@@ -25,7 +25,8 @@
  * A vGPU has the regions of a PCI device, as reported by
  * VFIO_DEVICE_GET_REGION_INFO.  A vGPU with a display has two more, of
  * VFIO_REGION_TYPE_GFX: VFIO_REGION_SUBTYPE_GFX_EDID, and the plane, whose index
- * VFIO_DEVICE_QUERY_GFX_PLANE returns.
+ * VFIO_DEVICE_QUERY_GFX_PLANE returns.  One whose display is offered as dma-bufs
+ * has only the first.
  */
 #define NVVGPU_REGION_SUBTYPE_GFX_PLANE	0
 

@@ -171,6 +171,15 @@ static bool nvvgpu_config_flr(struct nvvgpu *vgpu, const char __user *buf,
 	return val & (PCI_EXP_DEVCTL_BCR_FLR >> BITS_PER_BYTE);
 }
 
+/* Check whether a write may put the VF to sleep. */
+static bool nvvgpu_config_sleep(struct nvvgpu *vgpu, loff_t pos, size_t count)
+{
+	unsigned int pm = vgpu->core.pdev->pm_cap;
+
+	return pm && nvvgpu_config_touches(pos, count, pm + PCI_PM_CTRL,
+					   sizeof(u16));
+}
+
 /*
  * Remember what the user has written to the register of a BAR, at most 8 bytes.
  * Its size is that of the vGPU's BAR, and vfio-pci-core keeps only the bits
@@ -225,6 +234,10 @@ ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 		nvvgpu_reset_begin(vgpu);
 		done = vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
 		nvvgpu_reset_end(vgpu);
+	} else if (nvvgpu_config_sleep(vgpu, pos, count)) {
+		nvvgpu_scanouts_hold(vgpu);
+		done = vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
+		nvvgpu_scanouts_unhold(vgpu);
 	} else {
 		done = vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
 	}

@@ -9,6 +9,9 @@
  * finds the new pages.  Where there is nothing to show, it finds zeroes: a
  * viewer must not die because the guest has switched its display off.
  *
+ * Instead of the region, the administrator may choose dma-bufs, see scanout.c.
+ * Each piece of memory then has an id, and the query returns that of the plane.
+ *
  * A query does not wait for the back-end.  It reads a copy of the plane, which a
  * work item updates when the back-end reports a change.
  */
@@ -30,15 +33,6 @@
 
 /* DRM_PLANE_TYPE_CURSOR, which no uAPI header has */
 #define NVVGPU_PLANE_CURSOR	2
-
-/*
- * vfio-pci-core revokes the mappings of the BARs whenever the device's memory
- * must not be accessed.  Mappings of the region are filed behind the last BAR,
- * which is a 32-bit one, to be revoked together with them.
- */
-#define NVVGPU_DISPLAY_PGOFF						\
-	((VFIO_PCI_INDEX_TO_OFFSET(VFIO_PCI_BAR5_REGION_INDEX) + SZ_4G) >> \
-	 PAGE_SHIFT)
 
 static const struct {
 	u32 drm_format;
@@ -63,7 +57,13 @@ static u32 nvvgpu_pixel_bytes(u32 drm_format)
 	return 0;
 }
 
-static u64 nvvgpu_plane_bytes(const struct nvvgpu_plane *plane)
+/**
+ * nvvgpu_plane_bytes() - count the bytes of a plane
+ * @plane: the plane
+ *
+ * Return: a multiple of the page size
+ */
+u64 nvvgpu_plane_bytes(const struct nvvgpu_plane *plane)
 {
 	return PAGE_ALIGN((u64)plane->stride * plane->height);
 }
@@ -93,26 +93,32 @@ static bool nvvgpu_param_is(const char *param, size_t len, const char *text)
 /**
  * nvvgpu_display_param() - read the value of "display" in vgpu_params
  * @params: "key=value,key=value", NUL-terminated
- * @wanted: filled in: whether a display is to be offered
+ * @mode: filled in: how a display is to be offered
  *
- * Return: 0; -EINVAL if the value is unknown
+ * Return: 0; -EINVAL if the value is unknown; -EOPNOTSUPP if the kernel cannot
+ * export dma-bufs of VFIO devices
  */
-int nvvgpu_display_param(const char *params, bool *wanted)
+int nvvgpu_display_param(const char *params, enum nvvgpu_display_mode *mode)
 {
 	size_t len;
 
-	*wanted = true;
+	*mode = NVVGPU_DISPLAY_REGION;
 	for (; *params; params += len + !!params[len]) {
 		len = strcspn(params, ",\n");
 		if (!str_has_prefix(params, "display="))
 			continue;
 		if (nvvgpu_param_is(params, len, "display=off"))
-			*wanted = false;
+			*mode = NVVGPU_DISPLAY_OFF;
 		else if (nvvgpu_param_is(params, len, "display=region"))
-			*wanted = true;
+			*mode = NVVGPU_DISPLAY_REGION;
+		else if (nvvgpu_param_is(params, len, "display=dmabuf"))
+			*mode = NVVGPU_DISPLAY_DMABUF;
 		else
 			return -EINVAL;
 	}
+	if (*mode == NVVGPU_DISPLAY_DMABUF &&
+	    !IS_ENABLED(CONFIG_VFIO_PCI_DMABUF))
+		return -EOPNOTSUPP;
 
 	return 0;
 }
@@ -134,7 +140,8 @@ static struct nvvgpu_plane nvvgpu_display_seen(struct nvvgpu *vgpu)
 
 /*
  * The plane has changed: mappings of the old one are revoked later, and until
- * then a query must not describe the new one.  A blank display is blank at once.
+ * then a query must not describe the new one.  A blank display is blank at once,
+ * and a dma-buf keeps to its own plane.
  */
 VISIBLE_IF_KUNIT
 void nvvgpu_display_set(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane)
@@ -146,9 +153,10 @@ void nvvgpu_display_set(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane)
 	if (!memcmp(&display->plane, plane, sizeof(*plane)))
 		return;
 	display->plane = *plane;
-	display->changes++;
-	if (!plane->width)
+	if (!plane->width || display->mode == NVVGPU_DISPLAY_DMABUF)
 		display->seen = *plane;
+	if (display->mode != NVVGPU_DISPLAY_DMABUF)
+		display->changes++;
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_display_set);
 
@@ -171,10 +179,32 @@ void nvvgpu_display_revoked(struct nvvgpu *vgpu,
 	guard(spinlock)(&display->lock);
 
 	display->revoked = changes;
-	if (display->plane.width)
+	if (display->plane.width && display->mode != NVVGPU_DISPLAY_DMABUF)
 		display->seen = *plane;
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_display_revoked);
+
+/**
+ * nvvgpu_display_unmap() - unmap the memory of the display from all processes
+ * @vgpu: the VF
+ */
+void nvvgpu_display_unmap(struct nvvgpu *vgpu)
+{
+	unmap_mapping_range(vgpu->core.vdev.inode->i_mapping,
+			    (loff_t)NVVGPU_DISPLAY_PGOFF << PAGE_SHIFT,
+			    vgpu->display.region_bytes, true);
+}
+
+/**
+ * nvvgpu_display_retry() - unmap blank pages at the next query
+ * @vgpu: the VF
+ */
+void nvvgpu_display_retry(struct nvvgpu *vgpu)
+{
+	guard(spinlock)(&vgpu->display.lock);
+
+	vgpu->display.changes++;
+}
 
 /* Revoke mappings that may show something else than the plane. */
 static void nvvgpu_display_revoke_locked(struct nvvgpu *vgpu)
@@ -192,9 +222,7 @@ static void nvvgpu_display_revoke_locked(struct nvvgpu *vgpu)
 		plane = display->plane;
 		changes = display->changes;
 	}
-	unmap_mapping_range(vgpu->core.vdev.inode->i_mapping,
-			    (loff_t)NVVGPU_DISPLAY_PGOFF << PAGE_SHIFT,
-			    display->region_bytes, true);
+	nvvgpu_display_unmap(vgpu);
 	nvvgpu_display_revoked(vgpu, &plane, changes);
 }
 
@@ -299,6 +327,66 @@ void nvvgpu_display_blank(struct nvvgpu *vgpu)
 	nvvgpu_display_update(vgpu);
 }
 
+/* A change of the format or of the location makes it another plane. */
+static bool nvvgpu_plane_equal(const struct nvvgpu_plane *a,
+			       const struct nvvgpu_plane *b)
+{
+	return a->drm_format == b->drm_format && a->width == b->width &&
+	       a->height == b->height && a->stride == b->stride &&
+	       a->bar == b->bar && a->offset == b->offset;
+}
+
+/*
+ * The id of a plane.  It stays the same as long as the plane is among the last
+ * that were shown.
+ */
+VISIBLE_IF_KUNIT
+u32 nvvgpu_plane_id(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane)
+{
+	struct nvvgpu_display *display = &vgpu->display;
+	struct nvvgpu_plane_id found;
+	size_t i;
+
+	if (!plane->width)
+		return 0;
+
+	guard(spinlock)(&display->lock);
+
+	for (i = 0; i < ARRAY_SIZE(display->ids) - 1; i++)
+		if (!display->ids[i].id ||
+		    nvvgpu_plane_equal(&display->ids[i].plane, plane))
+			break;
+	found = display->ids[i];
+	if (!found.id || !nvvgpu_plane_equal(&found.plane, plane)) {
+		found.plane = *plane;
+		found.id = ++display->last_id ?: ++display->last_id;
+	}
+	memmove(display->ids + 1, display->ids, i * sizeof(*display->ids));
+	display->ids[0] = found;
+
+	return found.id;
+}
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_plane_id);
+
+VISIBLE_IF_KUNIT
+bool nvvgpu_plane_find(struct nvvgpu *vgpu, u32 id, struct nvvgpu_plane *plane)
+{
+	struct nvvgpu_display *display = &vgpu->display;
+	size_t i;
+
+	guard(spinlock)(&display->lock);
+
+	for (i = 0; id && i < ARRAY_SIZE(display->ids); i++) {
+		if (display->ids[i].id != id)
+			continue;
+		*plane = display->ids[i].plane;
+		return true;
+	}
+
+	return false;
+}
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_plane_find);
+
 static int nvvgpu_display_answer(struct nvvgpu *vgpu, unsigned long arg,
 				 size_t size,
 				 const struct vfio_device_gfx_plane_info *query,
@@ -322,8 +410,11 @@ static int nvvgpu_display_answer(struct nvvgpu *vgpu, unsigned long arg,
 		.size = nvvgpu_plane_bytes(&plane),
 		.x_hot = U32_MAX,
 		.y_hot = U32_MAX,
-		.region_index = vgpu->display.plane_region,
 	};
+	if (vgpu->display.mode == NVVGPU_DISPLAY_DMABUF)
+		info.dmabuf_id = nvvgpu_plane_id(vgpu, &plane);
+	else
+		info.region_index = vgpu->display.plane_region;
 
 	return copy_to_user((void __user *)arg, &info, size) ? -EFAULT : 0;
 }
@@ -337,13 +428,14 @@ static int nvvgpu_display_answer(struct nvvgpu *vgpu, unsigned long arg,
  * newer.
  *
  * Return: 0; -ENOTTY if the vGPU has no display; -EINVAL if the query is
- * invalid or for dma-buf; -EFAULT
+ * invalid, or for a region when there are dma-bufs or vice versa; -EFAULT
  */
 long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg)
 {
 	const size_t minsz = offsetofend(struct vfio_device_gfx_plane_info,
 					 dmabuf_id);
 	struct vfio_device_gfx_plane_info info = {};
+	u32 type;
 
 	if (!vgpu->display.offered)
 		return -ENOTTY;
@@ -351,14 +443,14 @@ long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg)
 		return -EFAULT;
 	if (info.argsz < minsz)
 		return -EINVAL;
-	if (info.flags == (VFIO_GFX_PLANE_TYPE_PROBE |
-			   VFIO_GFX_PLANE_TYPE_REGION)) {
+	type = vgpu->display.mode == NVVGPU_DISPLAY_DMABUF ?
+	       VFIO_GFX_PLANE_TYPE_DMABUF : VFIO_GFX_PLANE_TYPE_REGION;
+	if (info.flags == (VFIO_GFX_PLANE_TYPE_PROBE | type)) {
 		/* The first query should find the plane. */
 		nvvgpu_display_watch(vgpu);
 		return 0;
 	}
-	if (info.flags != VFIO_GFX_PLANE_TYPE_REGION ||
-	    info.drm_plane_type > NVVGPU_PLANE_CURSOR)
+	if (info.flags != type || info.drm_plane_type > NVVGPU_PLANE_CURSOR)
 		return -EINVAL;
 
 	nvvgpu_display_watch(vgpu);
@@ -366,6 +458,31 @@ long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg)
 
 	return nvvgpu_display_answer(vgpu, arg, minsz, &info,
 				     nvvgpu_display_seen(vgpu));
+}
+
+/**
+ * nvvgpu_display_get_dmabuf() - answer VFIO_DEVICE_GET_GFX_DMABUF
+ * @vgpu: the VF, its device open
+ * @arg: user's id of a plane
+ *
+ * Return: a file descriptor; -ENOTTY if the display has no dma-bufs; -EFAULT;
+ * -EINVAL for the id of no plane, or of one that was replaced; or as
+ * nvvgpu_scanout_export()
+ */
+long nvvgpu_display_get_dmabuf(struct nvvgpu *vgpu, unsigned long arg)
+{
+	struct nvvgpu_plane plane;
+	u32 id;
+
+	if (!vgpu->display.offered ||
+	    vgpu->display.mode != NVVGPU_DISPLAY_DMABUF)
+		return -ENOTTY;
+	if (get_user(id, (u32 __user *)arg))
+		return -EFAULT;
+	if (!nvvgpu_plane_find(vgpu, id, &plane))
+		return -EINVAL;
+
+	return nvvgpu_scanout_export(vgpu, &plane);
 }
 
 static ssize_t nvvgpu_plane_rw(struct vfio_pci_core_device *core,
@@ -428,8 +545,7 @@ static vm_fault_t nvvgpu_plane_fault(struct vm_fault *vmf)
 			return ret;
 
 		/* The device's memory is inaccessible: try again at a query. */
-		guard(spinlock)(&vgpu->display.lock);
-		vgpu->display.changes++;
+		nvvgpu_display_retry(vgpu);
 	}
 
 	return vmf_insert_pfn(vma, vmf->address,
@@ -498,6 +614,22 @@ void nvvgpu_display_init(struct nvvgpu *vgpu)
 	INIT_DELAYED_WORK(&vgpu->display.work, nvvgpu_display_work);
 }
 
+static int nvvgpu_display_add_region(struct nvvgpu *vgpu)
+{
+	struct nvvgpu_display *display = &vgpu->display;
+
+	display->plane_region = VFIO_PCI_NUM_REGIONS + vgpu->core.num_regions;
+
+	return vfio_pci_core_register_dev_region(&vgpu->core,
+						 VFIO_REGION_TYPE_GFX,
+						 NVVGPU_REGION_SUBTYPE_GFX_PLANE,
+						 &nvvgpu_plane_regops,
+						 display->region_bytes,
+						 VFIO_REGION_INFO_FLAG_READ |
+						 VFIO_REGION_INFO_FLAG_MMAP,
+						 NULL);
+}
+
 /**
  * nvvgpu_display_open() - offer a display, if the vGPU has one
  * @vgpu: the VF, locked; its device is being opened, its vGPU started
@@ -509,30 +641,23 @@ void nvvgpu_display_init(struct nvvgpu *vgpu)
 int nvvgpu_display_open(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_display *display = &vgpu->display;
-	bool wanted;
 	int ret;
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
-	ret = nvvgpu_display_param(vgpu->start_params, &wanted);
+	ret = nvvgpu_display_param(vgpu->start_params, &display->mode);
 	if (ret)
 		return ret;
 	display->region_bytes = nvvgpu_display_room(vgpu);
-	if (!wanted || !vgpu->type.heads || !display->region_bytes ||
+	if (display->mode == NVVGPU_DISPLAY_OFF || !vgpu->type.heads ||
+	    !display->region_bytes ||
 	    !(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_DISPLAY))
 		return 0;
 
 	display->watched = false;
-	display->plane_region = VFIO_PCI_NUM_REGIONS + vgpu->core.num_regions;
-	ret = vfio_pci_core_register_dev_region(&vgpu->core,
-						VFIO_REGION_TYPE_GFX,
-						NVVGPU_REGION_SUBTYPE_GFX_PLANE,
-						&nvvgpu_plane_regops,
-						display->region_bytes,
-						VFIO_REGION_INFO_FLAG_READ |
-						VFIO_REGION_INFO_FLAG_MMAP,
-						NULL) ?:
-	      nvvgpu_edid_open(vgpu);
+	if (display->mode == NVVGPU_DISPLAY_REGION)
+		ret = nvvgpu_display_add_region(vgpu);
+	ret = ret ?: nvvgpu_edid_open(vgpu);
 	if (ret)
 		return ret;
 
@@ -547,6 +672,12 @@ int nvvgpu_display_open(struct nvvgpu *vgpu)
  */
 void nvvgpu_display_close(struct nvvgpu *vgpu)
 {
+	struct nvvgpu_display *display = &vgpu->display;
+
 	nvvgpu_display_blank(vgpu);
-	WRITE_ONCE(vgpu->display.offered, false);
+	WRITE_ONCE(display->offered, false);
+
+	guard(spinlock)(&display->lock);
+
+	memset(display->ids, 0, sizeof(display->ids));
 }

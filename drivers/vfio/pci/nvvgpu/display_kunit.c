@@ -155,38 +155,81 @@ static void query_waits_for_the_mappings(struct kunit *test)
 	KUNIT_EXPECT_NE(test, display->changes, display->revoked);
 }
 
+#define TEST_OFF	NVVGPU_DISPLAY_OFF
+#define TEST_REGION	NVVGPU_DISPLAY_REGION
+#define TEST_DMABUF	NVVGPU_DISPLAY_DMABUF
+#define TEST_CAN	(IS_ENABLED(CONFIG_VFIO_PCI_DMABUF) ? 0 : -EOPNOTSUPP)
+
 static void param_decides(struct kunit *test)
 {
 	static const struct {
 		const char *params;
 		int ret;
-		bool wanted;
+		enum nvvgpu_display_mode mode;
 	} cases[] = {
-		{ "", 0, true },
-		{ "a=b", 0, true },
-		{ "display=off", 0, false },
-		{ "display=region", 0, true },
-		{ "display=off\n", 0, false },
-		{ "a=b,display=off,c=d", 0, false },
-		{ "display=off,display=region", 0, true },
-		{ "a=display=off", 0, true },
-		{ "display=", -EINVAL, true },
-		{ "display=,a=b", -EINVAL, true },
-		{ "display=o", -EINVAL, true },
-		{ "display=offf", -EINVAL, true },
-		{ "display=dmabuf", -EINVAL, true },
+		{ "", 0, TEST_REGION },
+		{ "a=b", 0, TEST_REGION },
+		{ "display=off", 0, TEST_OFF },
+		{ "display=region", 0, TEST_REGION },
+		{ "display=dmabuf", TEST_CAN, TEST_DMABUF },
+		{ "display=off\n", 0, TEST_OFF },
+		{ "a=b,display=off,c=d", 0, TEST_OFF },
+		{ "display=off,display=region", 0, TEST_REGION },
+		{ "display=dmabuf,display=off", 0, TEST_OFF },
+		{ "a=display=off", 0, TEST_REGION },
+		{ "display=", -EINVAL, TEST_REGION },
+		{ "display=,a=b", -EINVAL, TEST_REGION },
+		{ "display=o", -EINVAL, TEST_REGION },
+		{ "display=offf", -EINVAL, TEST_REGION },
+		{ "display=dmabufs", -EINVAL, TEST_REGION },
 	};
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		bool wanted;
+		enum nvvgpu_display_mode mode;
 
 		KUNIT_EXPECT_EQ_MSG(test, nvvgpu_display_param(cases[i].params,
-							       &wanted),
+							       &mode),
 				    cases[i].ret, "%s", cases[i].params);
-		KUNIT_EXPECT_EQ_MSG(test, wanted, cases[i].wanted, "%s",
+		KUNIT_EXPECT_EQ_MSG(test, mode, cases[i].mode, "%s",
 				    cases[i].params);
 	}
+}
+
+static void plane_ids(struct kunit *test)
+{
+	struct nvvgpu *vgpu = test_display(test);
+	struct nvvgpu_plane plane = test_plane, found;
+	u32 first, id;
+	unsigned int i;
+
+	spin_lock_init(&vgpu->display.lock);
+	first = nvvgpu_plane_id(vgpu, &plane);
+	KUNIT_EXPECT_NE(test, first, 0);
+	for (i = 1; i < NVVGPU_PLANE_IDS; i++) {
+		plane.offset = i * SZ_4K;
+		id = nvvgpu_plane_id(vgpu, &plane);
+		KUNIT_EXPECT_EQ(test, id, first + i);
+		KUNIT_EXPECT_EQ(test, id, nvvgpu_plane_id(vgpu, &plane));
+	}
+
+	/* The oldest is still there, and becomes the newest. */
+	KUNIT_EXPECT_EQ(test, first, nvvgpu_plane_id(vgpu, &test_plane));
+	plane.offset += SZ_4K;
+	id = nvvgpu_plane_id(vgpu, &plane);
+	KUNIT_EXPECT_TRUE(test, nvvgpu_plane_find(vgpu, first, &found));
+	KUNIT_EXPECT_EQ(test, found.offset, 0);
+	KUNIT_EXPECT_TRUE(test, nvvgpu_plane_find(vgpu, id, &found));
+	KUNIT_EXPECT_EQ(test, found.offset, plane.offset);
+	KUNIT_EXPECT_FALSE(test, nvvgpu_plane_find(vgpu, first + 1, &found));
+	KUNIT_EXPECT_FALSE(test, nvvgpu_plane_find(vgpu, 0, &found));
+
+	/* None is used twice, and none is 0. */
+	vgpu->display.last_id = U32_MAX;
+	plane.offset += SZ_4K;
+	KUNIT_EXPECT_EQ(test, nvvgpu_plane_id(vgpu, &plane), 1);
+	plane.width = 0;
+	KUNIT_EXPECT_EQ(test, nvvgpu_plane_id(vgpu, &plane), 0);
 }
 
 #define TEST_BLOCK	128
@@ -316,6 +359,7 @@ static struct kunit_case display_cases[] = {
 	KUNIT_CASE(plane_formats),
 	KUNIT_CASE(query_waits_for_the_mappings),
 	KUNIT_CASE(param_decides),
+	KUNIT_CASE(plane_ids),
 	KUNIT_CASE(edid_lengths),
 	KUNIT_CASE(edid_bytes),
 	KUNIT_CASE(edid_modes),

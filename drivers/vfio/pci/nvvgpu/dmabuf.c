@@ -96,9 +96,9 @@ static void nvvgpu_dmabuf_update_locked(struct nvvgpu *vgpu)
  */
 void nvvgpu_dmabuf_update(struct nvvgpu *vgpu)
 {
-	guard(mutex)(&vgpu->dmabufs.lock);
-
-	nvvgpu_dmabuf_update_locked(vgpu);
+	scoped_guard(mutex, &vgpu->dmabufs.lock)
+		nvvgpu_dmabuf_update_locked(vgpu);
+	nvvgpu_scanouts_update(vgpu);
 }
 
 /**

@@ -29,6 +29,8 @@
  *           mmap_lock
  *             vfio_pci_core_device::memory_lock
  *               nvvgpu::state_mutex
+ *                 nvvgpu_dmabufs::scanouts_lock
+ *                   reservation of a dma-buf
  *                 nvvgpu::query_mutex
  *                 nvvgpu_pfs_mutex
  *                   nvvgpu_pf::lock (leaf, also taken in interrupts)
@@ -172,21 +174,63 @@ struct nvvgpu_events {
 
 /**
  * struct nvvgpu_dmabufs - dma-bufs of the BARs of a vGPU
- * @lock: protects the other members
+ * @lock: protects the following
  * @exported: there may be one since the device was opened
  * @revoked: low power mode keeps them revoked, because the vGPU has crashed
+ * @scanouts_lock: protects the following
+ * @scanouts: head of nvvgpu_scanout::node
+ * @held: nvvgpu_scanouts_hold() has been called that many times
  */
 struct nvvgpu_dmabufs {
 	struct mutex lock; /* see above */
 	bool exported;
 	bool revoked;
+
+	struct mutex scanouts_lock; /* see above */
+	struct list_head scanouts;
+	unsigned int held;
+};
+
+/**
+ * enum nvvgpu_display_mode - how a display is offered to the user
+ * @NVVGPU_DISPLAY_OFF: not at all
+ * @NVVGPU_DISPLAY_REGION: by a region
+ * @NVVGPU_DISPLAY_DMABUF: by dma-bufs
+ */
+enum nvvgpu_display_mode {
+	NVVGPU_DISPLAY_OFF,
+	NVVGPU_DISPLAY_REGION,
+	NVVGPU_DISPLAY_DMABUF,
+};
+
+/* A viewer keeps some dma-bufs by their ids; QEMU keeps five. */
+#define NVVGPU_PLANE_IDS	16
+
+/*
+ * vfio-pci-core revokes the mappings of the BARs whenever the device's memory
+ * must not be accessed.  Mappings of the display are filed behind the last BAR,
+ * which is a 32-bit one, to be revoked together with them.
+ */
+#define NVVGPU_DISPLAY_PGOFF						\
+	((VFIO_PCI_INDEX_TO_OFFSET(VFIO_PCI_BAR5_REGION_INDEX) + SZ_4G) >> \
+	 PAGE_SHIFT)
+
+/**
+ * struct nvvgpu_plane_id - id of a plane that is offered as a dma-buf
+ * @id: its id, 0 if unused; no id is used twice
+ * @plane: the plane
+ */
+struct nvvgpu_plane_id {
+	u32 id;
+	struct nvvgpu_plane plane;
 };
 
 /**
  * struct nvvgpu_display - the first display of a vGPU, as its user sees it
- * @offered: the device has the regions of a display, stable while it is open
+ * @offered: the device has a display, stable while it is open
+ * @mode: how it is offered, stable while it is open
  * @plane_region: index of the region that shows the plane
- * @region_bytes: size of that region
+ * @region_bytes: size of that region, which also bounds a dma-buf
  * @watched: the user has looked at the display since it has opened the device;
  *	until then the back-end is not asked for the plane
  * @edid_known: the following are valid, protected by nvvgpu::state_mutex like
@@ -200,10 +244,13 @@ struct nvvgpu_dmabufs {
  * @changes: counts the reasons why mappings may show something else than @plane
  * @seen: that queries describe; mappings show it or a newer one
  * @revoked: value of @changes when mappings were last revoked
+ * @ids: of the last planes, the newest first
+ * @last_id: the last id that was given to a plane
  * @work: asks the back-end for the plane
  */
 struct nvvgpu_display {
 	bool offered;
+	enum nvvgpu_display_mode mode;
 	u32 plane_region;
 	u64 region_bytes;
 	bool watched;
@@ -219,6 +266,8 @@ struct nvvgpu_display {
 	u64 changes;
 	struct nvvgpu_plane seen;
 	u64 revoked;
+	struct nvvgpu_plane_id ids[NVVGPU_PLANE_IDS];
+	u32 last_id;
 
 	struct delayed_work work;
 };
@@ -582,6 +631,30 @@ nvvgpu_dmabuf_leave_low_power(struct nvvgpu *vgpu, u32 flags,
 }
 #endif
 
+/* scanout.c: dma-bufs of planes */
+#if IS_ENABLED(CONFIG_VFIO_PCI_DMABUF)
+void nvvgpu_scanouts_init(struct nvvgpu *vgpu);
+void nvvgpu_scanouts_destroy(struct nvvgpu *vgpu);
+void nvvgpu_scanouts_update(struct nvvgpu *vgpu);
+void nvvgpu_scanouts_hold(struct nvvgpu *vgpu);
+void nvvgpu_scanouts_unhold(struct nvvgpu *vgpu);
+void nvvgpu_scanouts_close(struct nvvgpu *vgpu);
+int nvvgpu_scanout_export(struct nvvgpu *vgpu,
+			  const struct nvvgpu_plane *plane);
+#else
+static inline void nvvgpu_scanouts_init(struct nvvgpu *vgpu) { }
+static inline void nvvgpu_scanouts_destroy(struct nvvgpu *vgpu) { }
+static inline void nvvgpu_scanouts_update(struct nvvgpu *vgpu) { }
+static inline void nvvgpu_scanouts_hold(struct nvvgpu *vgpu) { }
+static inline void nvvgpu_scanouts_unhold(struct nvvgpu *vgpu) { }
+static inline void nvvgpu_scanouts_close(struct nvvgpu *vgpu) { }
+static inline int nvvgpu_scanout_export(struct nvvgpu *vgpu,
+					const struct nvvgpu_plane *plane)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
 /* config.c */
 ssize_t nvvgpu_config_read(struct nvvgpu *vgpu, char __user *buf, size_t count,
 			   loff_t *ppos);
@@ -605,12 +678,16 @@ unsigned long nvvgpu_data_size(struct nvvgpu *vgpu, u64 bytes);
 
 /* display.c: what a viewer sees */
 void nvvgpu_display_init(struct nvvgpu *vgpu);
-int nvvgpu_display_param(const char *params, bool *wanted);
+int nvvgpu_display_param(const char *params, enum nvvgpu_display_mode *mode);
 int nvvgpu_display_open(struct nvvgpu *vgpu);
 void nvvgpu_display_close(struct nvvgpu *vgpu);
 void nvvgpu_display_update(struct nvvgpu *vgpu);
 void nvvgpu_display_blank(struct nvvgpu *vgpu);
+u64 nvvgpu_plane_bytes(const struct nvvgpu_plane *plane);
+void nvvgpu_display_unmap(struct nvvgpu *vgpu);
+void nvvgpu_display_retry(struct nvvgpu *vgpu);
 long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg);
+long nvvgpu_display_get_dmabuf(struct nvvgpu *vgpu, unsigned long arg);
 
 /* edid.c: its monitor */
 int nvvgpu_edid_open(struct nvvgpu *vgpu);
@@ -657,6 +734,8 @@ bool nvvgpu_plane_valid(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane);
 void nvvgpu_display_set(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane);
 void nvvgpu_display_revoked(struct nvvgpu *vgpu,
 			    const struct nvvgpu_plane *plane, u64 changes);
+u32 nvvgpu_plane_id(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane);
+bool nvvgpu_plane_find(struct nvvgpu *vgpu, u32 id, struct nvvgpu_plane *plane);
 bool nvvgpu_edid_valid(const u8 *edid, size_t length, u32 max_width,
 		       u32 max_height);
 #endif

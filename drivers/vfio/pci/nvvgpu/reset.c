@@ -25,6 +25,7 @@ void nvvgpu_reset_begin(struct nvvgpu *vgpu)
 
 	if (vgpu->resets++)
 		return;
+	nvvgpu_scanouts_hold(vgpu);
 	nvvgpu_display_blank(vgpu);
 	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_RESET) ||
 	    vgpu->state == NVVGPU_BOUND || vgpu->state == NVVGPU_ERROR)
@@ -81,6 +82,7 @@ static bool nvvgpu_reset_over(struct nvvgpu *vgpu)
 	if (WARN_ON_ONCE(!vgpu->resets) || --vgpu->resets)
 		return false;
 
+	nvvgpu_scanouts_unhold(vgpu);
 	nvvgpu_display_update(vgpu);
 
 	return vgpu->state != NVVGPU_BOUND && nvvgpu_reset_failed(vgpu);

@@ -291,7 +291,7 @@ static ssize_t vgpu_params_store(struct device *dev,
 	char *params __free(kfree) = NULL;
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
 	size_t len = count;
-	bool display;
+	enum nvvgpu_display_mode mode;
 	int ret;
 
 	if (len && buf[len - 1] == '\n')
@@ -307,7 +307,7 @@ static ssize_t vgpu_params_store(struct device *dev,
 	if (!params)
 		return -ENOMEM;
 	nvvgpu_params_copy(params, buf, len);
-	ret = nvvgpu_display_param(params, &display);
+	ret = nvvgpu_display_param(params, &mode);
 	if (ret)
 		return ret;
 

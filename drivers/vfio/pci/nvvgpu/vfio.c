@@ -20,6 +20,7 @@ static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 	mutex_init(&vgpu->state_mutex);
 	mutex_init(&vgpu->query_mutex);
 	mutex_init(&vgpu->dmabufs.lock);
+	nvvgpu_scanouts_init(vgpu);
 	spin_lock_init(&vgpu->text_lock);
 	ratelimit_state_init(&vgpu->log_limit, DEFAULT_RATELIMIT_INTERVAL,
 			     DEFAULT_RATELIMIT_BURST);
@@ -36,6 +37,7 @@ static void nvvgpu_release_dev(struct vfio_device *core_vdev)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 
+	nvvgpu_scanouts_destroy(vgpu);
 	mutex_destroy(&vgpu->dmabufs.lock);
 	mutex_destroy(&vgpu->query_mutex);
 	mutex_destroy(&vgpu->state_mutex);
@@ -74,6 +76,7 @@ static void nvvgpu_close_device(struct vfio_device *core_vdev)
 
 	nvvgpu_stop(vgpu);
 	nvvgpu_dmabuf_close(vgpu);
+	nvvgpu_scanouts_close(vgpu);
 	/* The PCI core calls no error handlers for the reset at close. */
 	nvvgpu_reset_begin(vgpu);
 	vfio_pci_core_close_device(core_vdev);
@@ -125,6 +128,8 @@ static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 		return -ENOTTY;
 	case VFIO_DEVICE_QUERY_GFX_PLANE:
 		return nvvgpu_display_query(vgpu, arg);
+	case VFIO_DEVICE_GET_GFX_DMABUF:
+		return nvvgpu_display_get_dmabuf(vgpu, arg);
 	case VFIO_DEVICE_RESET:
 		nvvgpu_reset_begin(vgpu);
 		ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
@@ -143,10 +148,20 @@ static int nvvgpu_device_feature(struct vfio_device *core_vdev, u32 flags,
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 	int ret;
 
-	if (feature == VFIO_DEVICE_FEATURE_LOW_POWER_EXIT)
-		return nvvgpu_dmabuf_leave_low_power(vgpu, flags, arg, argsz);
-
-	ret = vfio_pci_core_ioctl_feature(core_vdev, flags, arg, argsz);
+	switch (feature) {
+	case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
+		ret = nvvgpu_dmabuf_leave_low_power(vgpu, flags, arg, argsz);
+		nvvgpu_scanouts_update(vgpu);
+		return ret;
+	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY:
+	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP:
+		nvvgpu_scanouts_hold(vgpu);
+		ret = vfio_pci_core_ioctl_feature(core_vdev, flags, arg, argsz);
+		nvvgpu_scanouts_unhold(vgpu);
+		break;
+	default:
+		ret = vfio_pci_core_ioctl_feature(core_vdev, flags, arg, argsz);
+	}
 	/* The vGPU may have crashed while a dma-buf was exported. */
 	nvvgpu_dmabuf_update(vgpu);
 

@@ -664,6 +664,12 @@ TEST_F(display, unbinding_waits_for_the_viewer)
 	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
 }
 
+TEST_F(display, dmabufs_need_a_kernel_that_exports_them)
+{
+	ASSERT_EQ(kernel_exports_bars() ? 0 : -EOPNOTSUPP,
+		  pci_write(self->vf, "nvidia/vgpu_params", "display=dmabuf"));
+}
+
 TEST_F(display, parameter_decides_whether_there_is_one)
 {
 	static const struct {
@@ -682,7 +688,7 @@ TEST_F(display, parameter_decides_whether_there_is_one)
 		{ "display=", -EINVAL, false },
 		{ "display=offf", -EINVAL, false },
 		{ "display=of", -EINVAL, false },
-		{ "display=dmabuf", -EINVAL, false },
+		{ "display=dmabufs", -EINVAL, false },
 		{ "a=b,display=on\n", -EINVAL, false },
 	};
 	char params[64];
@@ -1114,6 +1120,381 @@ TEST_F(display, unwatched_display_sends_no_command)
 	ASSERT_EQ(0, gfx_wait(&self->vdev, small.width, &self->info));
 	ASSERT_EQ(0, gpu_commands(&self->pf, &after));
 	EXPECT_LT(before, after);
+}
+
+/* A display that is offered as dma-bufs */
+FIXTURE(dmabuf) {
+	struct _test_data_display display;
+	void *map;
+	int fd;
+};
+
+static int dmabuf_open(struct _test_data_dmabuf *self)
+{
+	struct _test_data_display *display = &self->display;
+
+	return vdev_open(&display->vdev, display->vf, &display->ioas) ?:
+	       vdev_map_bar(&display->vdev, BAR_FB);
+}
+
+static void dmabuf_drop(struct _test_data_dmabuf *self)
+{
+	if (self->map)
+		munmap(self->map, FRAME);
+	self->map = NULL;
+	if (self->fd >= 0)
+		close(self->fd);
+	self->fd = -1;
+	self->display.shown = NULL;
+}
+
+/* Map the dma-buf of a plane. */
+static int dmabuf_map(struct _test_data_dmabuf *self, __u32 id)
+{
+	void *map;
+
+	dmabuf_drop(self);
+	self->fd = gfx_dmabuf(&self->display.vdev, id);
+	if (self->fd < 0)
+		return self->fd;
+	map = mmap(NULL, FRAME, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd,
+		   0);
+	if (map == MAP_FAILED)
+		return -errno;
+	self->map = map;
+	self->display.shown = map;
+
+	return 0;
+}
+
+FIXTURE_SETUP(dmabuf)
+{
+	struct _test_data_display *display = &self->display;
+	int i, nr;
+
+	self->fd = -1;
+	if (!kernel_exports_bars())
+		SKIP(return, "the kernel does not export BARs as dma-bufs");
+	ASSERT_GPU(&display->pf, TEST_VFS);
+	display->vf = display->pf.vf[0];
+	display->vdev.fd = -1;
+	display->vdev.group = -1;
+	nr = vf_types(display->vf, display->types, MAX_TYPES);
+	for (i = 0; i < nr; i++)
+		if (!strcmp(display->types[i].name, BOCHS_TYPE))
+			display->type = &display->types[i];
+	ASSERT_NE(NULL, display->type);
+	ASSERT_EQ(0, pci_write(display->vf, "nvidia/vgpu_params",
+			       "display=dmabuf"));
+	ASSERT_EQ(0, vf_set_type(display->vf, display->type->id));
+	ASSERT_EQ(0, ioas_open(&display->ioas, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, dmabuf_open(self));
+	display->fb = display->vdev.bar[BAR_FB];
+}
+
+FIXTURE_TEARDOWN(dmabuf)
+{
+	if (!self->display.type)
+		return;
+	if (qmp_available())
+		fw_faults("");
+	dmabuf_drop(self);
+	mod_del("nvvgpu-importer");
+	vdev_close(&self->display.vdev);
+	ioas_close(&self->display.ioas);
+	pci_write(self->display.vf, "nvidia/vgpu_params", "\n");
+	gpu_clean(&self->display.pf);
+}
+
+/* The first frame is displayed, and mapped. */
+#define ASSERT_EXPORTED() do {						\
+	draw(&self->display, 0);					\
+	ASSERT_EQ(0, guest_mode(&self->display.vdev, &small));		\
+	ASSERT_EQ(0, gfx_dmabuf_wait(&self->display.vdev, 0,		\
+				     &self->display.info));		\
+	ASSERT_EQ(0, dmabuf_map(self, self->display.info.dmabuf_id));	\
+	ASSERT_TRUE(shows(&self->display, 0));				\
+} while (0)
+
+TEST_F(dmabuf, replaces_the_region)
+{
+	struct vdev *vdev = &self->display.vdev;
+	struct vfio_device_gfx_plane_info *info = &self->display.info;
+	struct vfio_device_info device;
+	struct vfio_region_gfx_edid edid;
+
+	ASSERT_EQ(0, vdev_info(vdev, &device));
+	EXPECT_EQ(VFIO_PCI_NUM_REGIONS + 1, device.num_regions);
+	EXPECT_EQ(-ENOENT, gfx_region(vdev, NVVGPU_REGION_SUBTYPE_GFX_PLANE));
+	EXPECT_EQ(0, edid_info(vdev, &edid));
+	EXPECT_EQ(0, gfx_query(vdev, PROBE | DMABUF, PRIMARY, info));
+	EXPECT_EQ(-EINVAL, gfx_query(vdev, PROBE | REGION, PRIMARY, info));
+	EXPECT_EQ(-EINVAL, gfx_query(vdev, REGION, PRIMARY, info));
+	EXPECT_EQ(-EINVAL, gfx_query(vdev, DMABUF | REGION, PRIMARY, info));
+	EXPECT_EQ(-EINVAL, gfx_query(vdev, DMABUF, CURSOR + 1, info));
+}
+
+TEST_F(dmabuf, query_describes_the_plane)
+{
+	struct vfio_device_gfx_plane_info *info = &self->display.info;
+
+	ASSERT_EQ(0, gfx_dmabuf_plane(&self->display.vdev, info));
+	EXPECT_EQ(0, info->size);
+	EXPECT_EQ(0, info->dmabuf_id);
+	ASSERT_EXPORTED();
+	EXPECT_EQ(FORMAT_XRGB8888, info->drm_format);
+	EXPECT_EQ(256, info->width);
+	EXPECT_EQ(64, info->height);
+	EXPECT_EQ(1024, info->stride);
+	EXPECT_EQ(FRAME, info->size);
+	EXPECT_EQ(FRAME, lseek(self->fd, 0, SEEK_END));
+
+	/* There is no cursor. */
+	ASSERT_EQ(0, gfx_query(&self->display.vdev, DMABUF, CURSOR, info));
+	EXPECT_EQ(0, info->size);
+	EXPECT_EQ(0, info->dmabuf_id);
+}
+
+TEST_F(dmabuf, planes_have_stable_ids)
+{
+	struct vdev *vdev = &self->display.vdev;
+	struct vfio_device_gfx_plane_info *info = &self->display.info;
+	__u32 first, second, id;
+	unsigned int frame;
+
+	ASSERT_EXPORTED();
+	first = info->dmabuf_id;
+	ASSERT_EQ(0, guest_flip(vdev, LINES));
+	ASSERT_EQ(0, gfx_dmabuf_wait(vdev, first, info));
+	second = info->dmabuf_id;
+	ASSERT_EQ(0, guest_flip(vdev, 0));
+	ASSERT_EQ(0, gfx_dmabuf_wait(vdev, second, info));
+	EXPECT_EQ(first, info->dmabuf_id);
+	ASSERT_EQ(0, guest_off(vdev));
+	ASSERT_EQ(0, gfx_dmabuf_wait(vdev, first, info));
+	EXPECT_EQ(0, info->dmabuf_id);
+	ASSERT_EQ(0, guest_mode(vdev, &small));
+	ASSERT_EQ(0, gfx_dmabuf_wait(vdev, 0, info));
+	EXPECT_EQ(first, info->dmabuf_id);
+
+	/* QEMU keeps five; many later ones make it a new plane. */
+	for (frame = 1; frame <= 6; frame++) {
+		id = info->dmabuf_id;
+		ASSERT_EQ(0, guest_flip(vdev, frame * LINES));
+		ASSERT_EQ(0, gfx_dmabuf_wait(vdev, id, info));
+	}
+	EXPECT_EQ(0, dmabuf_map(self, first));
+	for (; frame <= 32; frame++) {
+		id = info->dmabuf_id;
+		ASSERT_EQ(0, guest_flip(vdev, frame * LINES));
+		ASSERT_EQ(0, gfx_dmabuf_wait(vdev, id, info));
+		EXPECT_LT(second, info->dmabuf_id);
+	}
+	EXPECT_EQ(-EINVAL, dmabuf_map(self, first));
+	id = info->dmabuf_id;
+	ASSERT_EQ(0, guest_flip(vdev, 0));
+	ASSERT_EQ(0, gfx_dmabuf_wait(vdev, id, info));
+	EXPECT_LT(id, info->dmabuf_id);
+}
+
+TEST_F(dmabuf, unknown_ids_are_refused)
+{
+	struct vdev *vdev = &self->display.vdev;
+	__u32 id;
+
+	EXPECT_EQ(-EINVAL, gfx_dmabuf(vdev, 0));
+	EXPECT_EQ(-EINVAL, gfx_dmabuf(vdev, 1));
+	ASSERT_EXPORTED();
+	id = self->display.info.dmabuf_id;
+	EXPECT_EQ(-EINVAL, gfx_dmabuf(vdev, 0));
+	EXPECT_EQ(-EINVAL, gfx_dmabuf(vdev, id + 1));
+	EXPECT_EQ(-EINVAL, gfx_dmabuf(vdev, ~0U));
+	EXPECT_EQ(-EFAULT, vdev_ioctl(vdev, VFIO_DEVICE_GET_GFX_DMABUF, NULL));
+
+	/* Ids of the last user are gone. */
+	dmabuf_drop(self);
+	vdev_close(vdev);
+	ASSERT_EQ(0, dmabuf_open(self));
+	EXPECT_EQ(-EINVAL, gfx_dmabuf(vdev, id));
+}
+
+TEST_F(dmabuf, keeps_to_its_plane)
+{
+	struct vdev *vdev = &self->display.vdev;
+	__u32 id;
+
+	draw(&self->display, 1);
+	ASSERT_EXPORTED();
+	id = self->display.info.dmabuf_id;
+	ASSERT_EQ(0, guest_flip(vdev, LINES));
+	ASSERT_EQ(0, gfx_dmabuf_wait(vdev, id, &self->display.info));
+	EXPECT_TRUE(shows(&self->display, 0));
+	poke(&self->display.fb[5], 0x123456);
+	EXPECT_EQ(0x123456, peek(&self->display.shown[5]));
+	poke(&self->display.shown[5], pixel(0, 5));
+	EXPECT_EQ(pixel(0, 5), peek(&self->display.fb[5]));
+	ASSERT_EQ(0, dmabuf_map(self, self->display.info.dmabuf_id));
+	EXPECT_TRUE(shows(&self->display, 1));
+}
+
+TEST_F(dmabuf, mapping_ends_with_the_plane)
+{
+	ASSERT_EXPORTED();
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, FRAME + PAGE, PROT_READ, MAP_SHARED,
+				   self->fd, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->fd,
+				   FRAME));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE,
+				   self->fd, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(MAP_FAILED, mremap(self->map, FRAME, FRAME + PAGE,
+				     MREMAP_MAYMOVE));
+}
+
+TEST_F(dmabuf, is_blank_while_the_device_sleeps)
+{
+	struct vdev *vdev = &self->display.vdev;
+
+	ASSERT_EXPORTED();
+	ASSERT_EQ(0, vdev_set_power(vdev, VDEV_D3HOT));
+	EXPECT_TRUE(shows(&self->display, -1));
+	ASSERT_EQ(0, vdev_set_power(vdev, VDEV_D0));
+	ASSERT_EQ(0, gfx_dmabuf_plane(vdev, &self->display.info));
+	EXPECT_TRUE(shows(&self->display, 0));
+}
+
+TEST_F(dmabuf, crash_blanks_it_and_a_reset_brings_it_back)
+{
+	struct vdev *vdev = &self->display.vdev;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the vGPU crash");
+	ASSERT_EXPORTED();
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+	EXPECT_STREQ("error", vf_wait_state(self->display.vf, "error"));
+	EXPECT_TRUE(shows(&self->display, -1));
+	ASSERT_EQ(0, gfx_dmabuf_plane(vdev, &self->display.info));
+	EXPECT_EQ(0, self->display.info.dmabuf_id);
+
+	ASSERT_EQ(0, vdev_reset(vdev));
+	EXPECT_STREQ("open", vf_wait_state(self->display.vf, "open"));
+	ASSERT_EQ(0, vdev_remap_bars(vdev));
+	self->display.fb = vdev->bar[BAR_FB];
+	draw(&self->display, 0);
+	ASSERT_EQ(0, gfx_dmabuf_plane(vdev, &self->display.info));
+	EXPECT_TRUE(shows(&self->display, 0));
+}
+
+/* It neither keeps the device open nor shows the next vGPU. */
+TEST_F(dmabuf, outlives_the_device)
+{
+	struct vdev *vdev = &self->display.vdev;
+	const char *vf = self->display.vf;
+
+	ASSERT_EXPORTED();
+	vdev_close(vdev);
+	EXPECT_FILE(vf, "nvvgpu/state", "created\n");
+	EXPECT_TRUE(shows(&self->display, -1));
+	ASSERT_EQ(0, vf_set_type(vf, 0));
+	ASSERT_EQ(0, vf_set_type(vf, self->display.type->id));
+	ASSERT_EQ(0, dmabuf_open(self));
+	self->display.fb = vdev->bar[BAR_FB];
+	draw(&self->display, 2);
+	ASSERT_EQ(0, guest_mode(vdev, &small));
+	ASSERT_EQ(0, gfx_dmabuf_wait(vdev, 0, &self->display.info));
+	EXPECT_TRUE(shows(&self->display, -1));
+
+	/* Unbinding does not wait for it either. */
+	vdev_close(vdev);
+	ASSERT_EQ(0, pci_unbind(vf));
+	EXPECT_TRUE(shows(&self->display, -1));
+	dmabuf_drop(self);
+	ASSERT_EQ(0, pci_bind(vf, FRONT_END_DRIVER));
+}
+
+static int importer_put(const char *file, const char *fmt, int fd,
+			const char *bdf)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), IMPORTER_DIR "/%s", file);
+
+	return put(path, fmt, fd, bdf);
+}
+
+static long long importer_state(const char *key)
+{
+	return get_value(IMPORTER_DIR "/state", key);
+}
+
+/*
+ * Without a path between the two devices, the mapping fails with -EINVAL instead of
+ * -ENODEV when it is revoked.
+ */
+TEST_F(dmabuf, importers_lose_it_when_the_device_is_inaccessible)
+{
+	struct vdev *vdev = &self->display.vdev;
+	const char *peer = self->display.pf.vf[1];
+	int mapped;
+
+	if (mod_add("nvvgpu-importer", ""))
+		SKIP(return, "no module nvvgpu-importer");
+	ASSERT_EXPORTED();
+	EXPECT_EQ(-EOPNOTSUPP, importer_put("attach", "%d %s plain", self->fd,
+					    peer));
+	ASSERT_EQ(0, importer_put("attach", "%d %s", self->fd, peer));
+	mapped = importer_put("map", "\n", 0, "");
+	EXPECT_TRUE(!mapped || mapped == -EINVAL);
+	EXPECT_EQ(!mapped, importer_state("mapped"));
+
+	ASSERT_EQ(0, vdev_set_power(vdev, VDEV_D3HOT));
+	EXPECT_EQ(0, importer_state("mapped"));
+	EXPECT_EQ(1, importer_state("invalidated"));
+	EXPECT_EQ(-ENODEV, importer_put("map", "\n", 0, ""));
+	ASSERT_EQ(0, vdev_set_power(vdev, VDEV_D0));
+	EXPECT_EQ(2, importer_state("invalidated"));
+	EXPECT_EQ(mapped, importer_put("map", "\n", 0, ""));
+
+	ASSERT_EQ(0, vdev_reset(vdev));
+	EXPECT_EQ(0, importer_state("mapped"));
+	EXPECT_EQ(4, importer_state("invalidated"));
+	EXPECT_EQ(mapped, importer_put("map", "\n", 0, ""));
+	ASSERT_EQ(0, vdev_flr(vdev));
+	EXPECT_EQ(0, importer_state("mapped"));
+	EXPECT_EQ(mapped, importer_put("map", "\n", 0, ""));
+	ASSERT_EQ(0, pci_write(self->display.vf, "reset", "1"));
+	EXPECT_EQ(0, importer_state("mapped"));
+	EXPECT_EQ(mapped, importer_put("map", "\n", 0, ""));
+
+	if (qmp_available()) {
+		ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+		EXPECT_STREQ("error", vf_wait_state(self->display.vf, "error"));
+		while (importer_put("map", "\n", 0, "") == mapped)
+			usleep(2000);
+		EXPECT_EQ(-ENODEV, importer_put("map", "\n", 0, ""));
+		EXPECT_EQ(0, importer_state("mapped"));
+		ASSERT_EQ(0, vdev_reset(vdev));
+		while (importer_put("map", "\n", 0, "") == -ENODEV)
+			usleep(2000);
+		EXPECT_EQ(mapped, importer_put("map", "\n", 0, ""));
+	}
+
+	vdev_close(vdev);
+	EXPECT_EQ(0, importer_state("mapped"));
+	EXPECT_EQ(-ENODEV, importer_put("map", "\n", 0, ""));
+	EXPECT_EQ(-ENODEV, importer_put("attach", "%d %s", self->fd, peer));
+	EXPECT_EQ(0, importer_state("attached"));
+}
+
+/* iommufd maps the dma-bufs of vfio-pci-core only. */
+TEST_F(dmabuf, iommufd_refuses_it)
+{
+	ASSERT_EXPORTED();
+	EXPECT_GT(0, ioas_map_file(&self->display.ioas, self->fd, 0,
+				   0x700000000ULL, FRAME,
+				   PROT_READ | PROT_WRITE));
 }
 
 /* A back-end that reports invalid planes */

@@ -21,21 +21,6 @@
 #define PEER_FB		0x700000000ULL
 #define PEER_REGS	0x800000000ULL
 
-/* Whether the kernel has dma-bufs of VFIO devices */
-static bool kernel_exports(void)
-{
-	FILE *f = fopen("/proc/kallsyms", "re");
-	char line[256];
-	bool found = false;
-
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = strstr(line, " vfio_pci_core_get_dmabuf_phys");
-	if (f)
-		fclose(f);
-
-	return found;
-}
-
 static int export_range(const struct vdev *vdev, unsigned int bar, __u64 offset,
 			__u64 length)
 {
@@ -164,7 +149,7 @@ FIXTURE(p2p) {
 
 FIXTURE_SETUP(p2p)
 {
-	if (!kernel_exports())
+	if (!kernel_exports_bars())
 		SKIP(return, "the kernel does not export BARs as dma-bufs");
 	scene_open(_metadata, &self->s);
 }
@@ -629,7 +614,7 @@ FIXTURE_VARIANT_ADD(revoke, crash) { .by = REVOKE_CRASH };
 
 FIXTURE_SETUP(revoke)
 {
-	if (!kernel_exports())
+	if (!kernel_exports_bars())
 		SKIP(return, "the kernel does not export BARs as dma-bufs");
 	if (!qmp_available() && variant->by == REVOKE_CRASH)
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");

@@ -336,6 +336,25 @@ int pf_prepare(struct pf *pf, const char *driver, unsigned int nr)
 }
 
 /**
+ * kernel_exports_bars() - check whether the kernel has dma-bufs of VFIO devices
+ *
+ * Return: true if it has.
+ */
+bool kernel_exports_bars(void)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	char line[256];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, " vfio_pci_core_get_dmabuf_phys");
+	if (f)
+		fclose(f);
+
+	return found;
+}
+
+/**
  * backend_missing() - check whether a back-end can be tested
  * @module: module of the back-end, which is loaded
  * @driver: driver of the PF to be used

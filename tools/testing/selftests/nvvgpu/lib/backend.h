@@ -17,6 +17,7 @@
 #include "sysfs.h"
 
 #define MOCK_DIR	"/sys/kernel/debug/nvvgpu-mock"
+#define IMPORTER_DIR	"/sys/kernel/debug/nvvgpu-importer"
 #define STANDIN_DIR	"/sys/kernel/debug/nvvgpu-rm-standin"
 #define GENERIC_DIR	"/sys/kernel/config/nvvgpu-generic"
 
@@ -35,6 +36,7 @@ int mod_add(const char *name, const char *params);
 int mod_del(const char *name);
 int mod_del_users(const char *name);
 int mod_refs(const char *name);
+bool kernel_exports_bars(void);
 
 /* Physical functions */
 int pf_find_driver(struct pf *pf, const char *driver);

@@ -78,6 +78,55 @@ int gfx_wait(const struct vdev *vdev, __u32 width,
 }
 
 /**
+ * gfx_dmabuf_plane() - ask for the plane as QEMU does of a display with dma-bufs
+ * @vdev: an open device
+ * @info: to be filled in
+ *
+ * Return: 0 or a negative errno.
+ */
+int gfx_dmabuf_plane(const struct vdev *vdev,
+		     struct vfio_device_gfx_plane_info *info)
+{
+	return gfx_query(vdev, VFIO_GFX_PLANE_TYPE_DMABUF, 1, info);
+}
+
+/**
+ * gfx_dmabuf_wait() - wait until another plane is displayed
+ * @vdev: an open device
+ * @id: of the last plane
+ * @info: to be filled in
+ *
+ * Return: 0 or a negative errno; -ETIMEDOUT if it stays the same.
+ */
+int gfx_dmabuf_wait(const struct vdev *vdev, __u32 id,
+		    struct vfio_device_gfx_plane_info *info)
+{
+	__u64 end = now_ms() + 5000;
+	int ret;
+
+	do {
+		ret = gfx_dmabuf_plane(vdev, info);
+		if (ret || info->dmabuf_id != id)
+			return ret;
+		usleep(2000);
+	} while (now_ms() < end);
+
+	return -ETIMEDOUT;
+}
+
+/**
+ * gfx_dmabuf() - VFIO_DEVICE_GET_GFX_DMABUF
+ * @vdev: an open device
+ * @id: of a plane
+ *
+ * Return: a file descriptor or a negative errno.
+ */
+int gfx_dmabuf(const struct vdev *vdev, __u32 id)
+{
+	return vdev_ioctl(vdev, VFIO_DEVICE_GET_GFX_DMABUF, &id);
+}
+
+/**
  * gfx_region() - find a region of VFIO_REGION_TYPE_GFX
  * @vdev: an open device
  * @subtype: of the region

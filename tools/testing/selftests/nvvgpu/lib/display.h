@@ -29,6 +29,11 @@ int gfx_query(const struct vdev *vdev, __u32 flags, __u32 plane_type,
 int gfx_plane(const struct vdev *vdev, struct vfio_device_gfx_plane_info *info);
 int gfx_wait(const struct vdev *vdev, __u32 width,
 	     struct vfio_device_gfx_plane_info *info);
+int gfx_dmabuf_plane(const struct vdev *vdev,
+		     struct vfio_device_gfx_plane_info *info);
+int gfx_dmabuf_wait(const struct vdev *vdev, __u32 id,
+		    struct vfio_device_gfx_plane_info *info);
+int gfx_dmabuf(const struct vdev *vdev, __u32 id);
 int gfx_region(const struct vdev *vdev, __u32 subtype);
 int gfx_map(const struct vdev *vdev, unsigned int region, __u64 offset,
 	    size_t len, int prot, void **map);
