@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctl.h"
+
+#define LIBVIRT_HOOK	"/etc/libvirt/hooks/qemu.d/nvvgpu"
 
 static unsigned int entries_in(const char *dir)
 {
@@ -187,6 +190,23 @@ static void check_libvirt(struct json_object *findings)
 		"libvirt does not let QEMU open /dev/iommu");
 }
 
+/* libvirt skips a hook that it cannot execute, and the domains then have no vGPU. */
+static void check_libvirt_hook(struct json_object *findings)
+{
+	char path[PATH_LEN];
+	struct stat stat;
+	bool good;
+
+	path_make(path, LIBVIRT_HOOK);
+	if (lstat(path, &stat))
+		return;
+	good = !access(path, X_OK);
+	finding(findings, good, "libvirt-hook",
+		"link it to /usr/share/nvvgpu/libvirt/qemu-hook and restart libvirtd",
+		good ? "libvirt can execute its hook " LIBVIRT_HOOK :
+		       "libvirt cannot execute its hook " LIBVIRT_HOOK);
+}
+
 enum status cmd_doctor(int argc, char **argv)
 {
 	struct json_object *findings = findings_new();
@@ -203,6 +223,7 @@ enum status cmd_doctor(int argc, char **argv)
 	check_memlock(findings);
 	check_hugepages(findings);
 	check_libvirt(findings);
+	check_libvirt_hook(findings);
 	host_free(&host);
 
 	return findings_end("doctor", findings);
