@@ -9,6 +9,7 @@ help:
 	@echo 'make demo           run two VMs with vGPUs of an emulated SR-IOV GPU'
 	@echo 'make demo-migrate   migrate a VM with its vGPU to another VF, to another GPU and through a file'
 	@echo 'make demo-display   compare the screen of a vGPU with what its guest draws: [OUT=<folder>] [VNC=<address>:<port>]'
+	@echo 'make demo-libvirt   migrate a VM with its vGPU between two hosts of libvirt: [LIBVIRT=backports]'
 	@echo 'make demo-p2p       copy between two vGPUs of one VM, on the newest kernel and QEMU'
 	@echo 'make bench          measure VFIO calls on a vGPU against vfio-pci, and check bounds: [OUT=<folder>]'
 	@echo 'make bench-migrate  measure the cost of migration, as ratios within one run'
@@ -40,6 +41,9 @@ demo-migrate:
 	@lab/setup modules:6.12:stock device:10.0
 	@lab/vm --env NVVGPU_GUEST_IMAGE=$$(lab/build/guest-program $(GUEST)) \
 		--device $(gpu2) --device nvvgpu-emu,id=gpu2,bus=port-gpu2 -- lab/demos/migration
+
+demo-libvirt:
+	@lab/demos/libvirt $(LIBVIRT)
 
 demo-display:
 	@VNC=$(VNC) lab/demos/display $(OUT)
@@ -104,4 +108,4 @@ deb:
 modules modules_install clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-.PHONY: help demo demo-display demo-migrate demo-p2p bench bench-migrate check check-debug check-all check-mutants check-upstream coverage fuzz lint tools docs qemu-tree shell intree patches deb modules modules_install clean
+.PHONY: help demo demo-display demo-libvirt demo-migrate demo-p2p bench bench-migrate check check-debug check-all check-mutants check-upstream coverage fuzz lint tools docs qemu-tree shell intree patches deb modules modules_install clean

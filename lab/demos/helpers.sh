@@ -180,6 +180,25 @@ await() {
 }
 tell() { printf '%s\n' "$2" >&"${ins[$1]}"; }
 
+# worked GUEST: check that its steady job is running, after $moves migrations; sets $rounds
+moves=0
+worked() {
+	local _
+	drain "$1"
+	# The first line may have been printed long ago.
+	for _ in 1 2; do
+		await "$1" steady || return
+		check "VM ${names[$1]}: its job" running "$(value result)" ||
+			{ say "VM ${names[$1]}: $line"; return 1; }
+	done
+	rounds=$(value rounds)
+	twice=$(($(value interrupts) - $(value jobs)))
+	check "VM ${names[$1]}: one interrupt per job, and at most one spurious per migration" yes \
+		"$( ((twice >= 0 && twice <= moves)) && echo yes || echo "$twice spurious in $moves migrations")"
+	check "VM ${names[$1]}: its clock is not ahead of the host's" yes "$( (($(value ms) <= $(elapsed_ms))) && echo yes)"
+	say "VM ${names[$1]}: $rounds rounds and frames on its display, $(value interrupts) interrupts of $(value jobs) jobs, $(value ticks) timer ticks, at most $(value gap) ms apart"
+}
+
 # start_guest GUEST QEMU-ARG...: start a guest with its VF from ${vfs[]}, as $options say
 start_guest() {
 	local i=$1 pipe=$work/${names[$1]} in out
