@@ -200,8 +200,9 @@ int nvvgpu_use_emit(struct nvvgpu *vgpu, char *buf)
 	use = kzalloc_obj(*use, GFP_KERNEL);
 	if (!use)
 		return -ENOMEM;
-	scoped_guard(spinlock, &vgpu->text_lock)
-		*use = vgpu->use;
+	spin_lock(&vgpu->text_lock);
+	*use = vgpu->use;
+	spin_unlock(&vgpu->text_lock);
 
 	len = sysfs_emit(buf, "use %llu\n", use->number);
 	if (!use->number)

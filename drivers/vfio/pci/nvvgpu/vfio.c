@@ -240,11 +240,10 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 	nvvgpu_pf_add(pf, vgpu);
 
 	ret = vfio_pci_core_register_device(&vgpu->core);
-	if (ret) {
-		if (!device_iommu_mapped(&pdev->dev))
-			dev_err(&pdev->dev, "no IOMMU: is it on, in the firmware setup and the kernel's command line?\n");
+	if (ret && !device_iommu_mapped(&pdev->dev))
+		dev_err(&pdev->dev, "no IOMMU: is it on, in the firmware setup and the kernel's command line?\n");
+	if (ret)
 		goto out_del;
-	}
 	ret = sysfs_create_groups(&pdev->dev.kobj, nvvgpu_groups);
 	if (ret)
 		goto out_unregister;

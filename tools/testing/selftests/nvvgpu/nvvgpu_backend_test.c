@@ -928,7 +928,7 @@ TEST_F(backend, totals_of_a_use_are_not_lost_to_a_reader)
 	ASSERT_OPEN_TRAPPED();
 	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/use", self->buf,
 			      sizeof(self->buf)));
-	ASSERT_EQ(1, sscanf(self->buf, "use %llu", &number));
+	ASSERT_TRUE(sscanf(self->buf, "use %llu", &number) == 1);
 	EXPECT_NE(0, number);
 	EXPECT_NE(NULL, strstr(self->buf, "\nopen 1\n"));
 	pid = block_in("get_stats", &self->vdev);
@@ -938,7 +938,7 @@ TEST_F(backend, totals_of_a_use_are_not_lost_to_a_reader)
 	EXPECT_EQ(0, child_status(pid));
 	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/use", self->buf,
 			      sizeof(self->buf)));
-	ASSERT_EQ(1, sscanf(self->buf, "use %llu", &now));
+	ASSERT_TRUE(sscanf(self->buf, "use %llu", &now) == 1);
 	EXPECT_EQ(number, now);
 	EXPECT_NE(NULL, strstr(self->buf, "\nopen 0\n"));
 	EXPECT_NE(NULL, strstr(self->buf, "\nstarts 1\n"));

@@ -310,7 +310,8 @@ TEST_F(generic, types_beyond_a_page_are_omitted_in_words)
 		end = strchr(line, '\n');
 		ASSERT_NE(NULL, end) TH_LOG("cut off: %s", line);
 		*end = '\0';
-		ASSERT_EQ(2, sscanf(line, "%u : Type %u %n", &id, &named, &len));
+		ASSERT_TRUE(sscanf(line, "%u : Type %u %n", &id, &named,
+				   &len) == 2);
 		EXPECT_EQ(nr + 2, id);
 		EXPECT_EQ(id, named);
 		EXPECT_NE(NULL, strstr(line + len, "xx-0C"));

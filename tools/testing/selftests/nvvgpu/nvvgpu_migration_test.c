@@ -264,7 +264,7 @@ TEST_F(migration, halted_engine_is_halted_at_the_destination)
 			      ENGINE_TIMEOUT_MS));
 }
 
-static long long migrations(const char *vf, const char *name)
+static long long migrations_of(const char *vf, const char *name)
 {
 	char path[80];
 
@@ -277,10 +277,10 @@ static long long migrations(const char *vf, const char *name)
 TEST_F(migration, sessions_are_counted_and_announced)
 {
 	const char *from = self->pf.vf[0], *to = self->pf.vf[1];
-	long long saved = migrations(from, "saved");
-	long long aborted = migrations(from, "save-aborted");
-	long long loaded = migrations(to, "loaded");
-	long long refused = migrations(to, "load-aborted");
+	long long saved = migrations_of(from, "saved");
+	long long aborted = migrations_of(from, "save-aborted");
+	long long loaded = migrations_of(to, "loaded");
+	long long refused = migrations_of(to, "load-aborted");
 	struct uevent uevent;
 	int fd = uevent_open();
 
@@ -289,12 +289,12 @@ TEST_F(migration, sessions_are_counted_and_announced)
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), &self->fd));
 	close(self->fd);
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
-	EXPECT_EQ(aborted + 1, migrations(from, "save-aborted"));
-	EXPECT_EQ(saved, migrations(from, "saved"));
+	EXPECT_EQ(aborted + 1, migrations_of(from, "save-aborted"));
+	EXPECT_EQ(saved, migrations_of(from, "saved"));
 
 	ASSERT_SAVED();
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP), NULL));
-	EXPECT_EQ(saved + 1, migrations(from, "saved"));
+	EXPECT_EQ(saved + 1, migrations_of(from, "saved"));
 	ASSERT_EQ(0, uevent_next(fd, from, &uevent, 5000));
 	EXPECT_STREQ(NVVGPU_EVENT_NAME_SAVED, uevent.event);
 	EXPECT_LT(0, uevent.use);
@@ -305,15 +305,15 @@ TEST_F(migration, sessions_are_counted_and_announced)
 	ASSERT_EQ(0, stream_write(self->fd, &self->stream, MIB, NULL));
 	EXPECT_EQ(-ENODATA, mig_set(&self->b, S(STOP), NULL));
 	close(self->fd);
-	EXPECT_EQ(refused + 1, migrations(to, "load-aborted"));
+	EXPECT_EQ(refused + 1, migrations_of(to, "load-aborted"));
 	ASSERT_EQ(0, vdev_reset(&self->b));
 
 	self->stream.len += sizeof(struct nvvgpu_mig_record);
 	ASSERT_LOADED(MIB);
-	EXPECT_EQ(loaded + 1, migrations(to, "loaded"));
-	EXPECT_EQ(refused + 1, migrations(to, "load-aborted"));
+	EXPECT_EQ(loaded + 1, migrations_of(to, "loaded"));
+	EXPECT_EQ(refused + 1, migrations_of(to, "load-aborted"));
 	ASSERT_EQ(0, uevent_wait(fd, to, NVVGPU_EVENT_NAME_LOADED, 5000));
-	EXPECT_EQ(saved + 1, migrations(from, "saved"));
+	EXPECT_EQ(saved + 1, migrations_of(from, "saved"));
 	close(fd);
 }
 
