@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include <json-c/json.h>
@@ -228,6 +229,9 @@ int file_save(const char *path, const char *text);
 int lock_take(void);
 const char *front_end(void);
 
+/* png.c */
+int png_write(FILE *file, __u32 width, __u32 height, const unsigned char *lines);
+
 /* pci.c */
 int pci_parse(const char *text, char *bdf);
 void pci_model(const char *bdf, char *buf, size_t size);
@@ -344,6 +348,7 @@ enum status cmd_explain(int argc, char **argv);
 enum status cmd_list(int argc, char **argv);
 enum status cmd_metrics(int argc, char **argv);
 enum status cmd_migrate_check(int argc, char **argv);
+enum status cmd_screenshot(int argc, char **argv);
 enum status cmd_status(int argc, char **argv);
 enum status cmd_top(int argc, char **argv);
 enum status cmd_types(int argc, char **argv);

@@ -35,6 +35,8 @@ const struct command commands[] = {
 	{ "watch", cmd_watch, "cT", 0, 1, "[VF]", "show events of vGPUs" },
 	{ "top", cmd_top, "ci", 0, 1, "[GPU]", "show counters and rates" },
 	{ "metrics", cmd_metrics, "oxh", 0, 0, "", "print metrics for Prometheus" },
+	{ "screenshot", cmd_screenshot, "", 2, 2, "VF FILE",
+	  "save the picture on a vGPU's display" },
 	{ "migrate-check", cmd_migrate_check, "", 1, 2, "VF [FILE]",
 	  "describe a vGPU, or compare it with a description" },
 	{ "complete", cmd_complete, "", 0, 64, "[WORD...]", NULL },
