@@ -27,12 +27,11 @@
  */
 #include <endian.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "job.h"
 #include "lib/clock.h"
 #include "lib/engine.h"
@@ -62,37 +61,31 @@
 /* Far above any guest's memory */
 #define OUTSIDE		0x3f00000000ULL
 
+/* Indices of the display registers */
+#define DISPI_ID		0
+#define   DISPI_ID_HEADS	0xb0c5
+#define DISPI_XRES		1
+#define DISPI_YRES		2
+#define DISPI_BPP		3
+#define DISPI_ENABLE		4
+#define DISPI_VIRT_WIDTH	6
+#define DISPI_X_OFFSET		8
+#define DISPI_Y_OFFSET		9
+
+/* Lines of the screen are that many pixels apart, so that each begins on a page. */
+#define STRIDE		1024
+
 static struct vdev vdev, peer;
 static struct engine engine;
 static struct area ring, buffer;
 static unsigned int jobs;
 static int failures;
-static __u64 said_ms;
 
 /* State of the guest's timer, in time of the guest's clock */
 static atomic_ullong ticks;
 static atomic_uint tick_gap_ms;
 static atomic_bool tick_backwards;
 static __u64 ticks_since, last_tick;
-
-/**
- * say() - write a line of the protocol to the console
- * @fmt: format as of printf(), without the newline
- */
-void say(const char *fmt, ...)
-{
-	char line[256] = "JOB ";
-	size_t len;
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(line + 4, sizeof(line) - 5, fmt, args);
-	va_end(args);
-	len = strlen(line);
-	line[len++] = '\n';
-	console_write(line, len);
-	said_ms = now_ms();
-}
 
 /**
  * job_tick() - count expirations of the timer
@@ -139,23 +132,12 @@ static __u16 *dispi(unsigned int index)
 	return (__u16 *)&engine.regs[NVVGPU_EMU_VF_REG_DISPI / 4] + index;
 }
 
-/**
- * dispi_read() - read a register of the display
- * @index: DISPI_*
- *
- * Return: the value.
- */
-__u16 dispi_read(unsigned int index)
+static __u16 dispi_read(unsigned int index)
 {
 	return le16toh(__atomic_load_n(dispi(index), __ATOMIC_RELAXED));
 }
 
-/**
- * dispi_write() - write to a register of the display
- * @index: DISPI_*
- * @val: the value
- */
-void dispi_write(unsigned int index, __u16 val)
+static void dispi_write(unsigned int index, __u16 val)
 {
 	__atomic_store_n(dispi(index), htole16(val), __ATOMIC_RELEASE);
 }
@@ -195,8 +177,7 @@ static int set_up(void)
 		say("setup result=failed what=\"error %d\"", -ret);
 		return ret;
 	}
-	screen_init(vdev.bar[NVVGPU_EMU_VF_BAR_FB],
-		    vdev.bar_len[NVVGPU_EMU_VF_BAR_FB], GUEST_NAME);
+	screen_init(GUEST_NAME);
 	engine_write(&engine, NVVGPU_EMU_VF_REG_GUEST, 1);
 	say("setup result=ok device=%s type=%u framebuffer=%llu", vdev.bdf,
 	    engine_read(&engine, NVVGPU_EMU_VF_REG_TYPE),
@@ -217,7 +198,7 @@ static int flush(struct nvvgpu_emu_desc *batch, unsigned int *nr)
 	engine_submit(&engine, batch, *nr);
 	*nr = 0;
 	jobs++;
-	if (now_ms() - said_ms >= ALIVE_MS)
+	if (said_before_ms() >= ALIVE_MS)
 		say("alive");
 
 	return engine_wait(&engine, JOB_TIMEOUT_MS);
@@ -297,15 +278,59 @@ static const char *one_round(unsigned int round, size_t len, __u32 *crc)
 	return NULL;
 }
 
-static void display_on(void)
+static void display_on(unsigned int width, unsigned int height,
+		       unsigned int stride)
 {
 	dispi_write(DISPI_ENABLE, 0);
-	dispi_write(DISPI_XRES, FRAME_WIDTH);
-	dispi_write(DISPI_YRES, FRAME_HEIGHT);
+	dispi_write(DISPI_XRES, width);
+	dispi_write(DISPI_YRES, height);
 	dispi_write(DISPI_BPP, 32);
-	dispi_write(DISPI_VIRT_WIDTH, FRAME_STRIDE / 4);
+	dispi_write(DISPI_VIRT_WIDTH, stride);
 	dispi_write(DISPI_X_OFFSET, 0);
+	dispi_write(DISPI_Y_OFFSET, 0);
 	dispi_write(DISPI_ENABLE, 1);
+}
+
+/**
+ * surface_set() - set a mode, with two pictures in the framebuffer
+ * @surface: filled in
+ * @width: pixels
+ * @height: lines
+ *
+ * Return: false if there is no such mode.
+ */
+bool surface_set(struct surface *surface, unsigned int width,
+		 unsigned int height)
+{
+	const size_t pixels = height * STRIDE;
+	__u32 *fb = vdev.bar[NVVGPU_EMU_VF_BAR_FB];
+
+	if (!has_display() || width > STRIDE ||
+	    2 * pixels * sizeof(*fb) > vdev.bar_len[NVVGPU_EMU_VF_BAR_FB])
+		return false;
+
+	surface->half[0] = fb;
+	surface->half[1] = fb + pixels;
+	surface->stride = STRIDE;
+	surface->height = height;
+	memset(fb, 0, 2 * pixels * sizeof(*fb));
+	display_on(width, height, STRIDE);
+
+	return true;
+}
+
+/**
+ * surface_flip() - display the other picture
+ * @surface: the pictures
+ * @half: the picture to be displayed
+ *
+ * Return: true.
+ */
+bool surface_flip(const struct surface *surface, unsigned int half)
+{
+	dispi_write(DISPI_Y_OFFSET, half * surface->height);
+
+	return true;
 }
 
 /* Each line of each frame has a unique colour. */
@@ -408,7 +433,7 @@ static void do_steady(size_t len)
 	engine.irqs = 0;
 	jobs = 0;
 	if (display)
-		display_on();
+		display_on(FRAME_WIDTH, FRAME_HEIGHT, FRAME_STRIDE / 4);
 	say("steady result=begun bytes=%zu", len);
 	while (!console_pending()) {
 		if (display)
@@ -511,59 +536,6 @@ static void do_reset(void)
 	say("reset result=ok");
 }
 
-static void do_log(void)
-{
-	say("log bytes=%zu", log_write());
-}
-
-/* Read a line without buffering, so that console_pending() sees the rest. */
-static int next_line(char *line, size_t size)
-{
-	size_t len = 0;
-	int c;
-
-	for (;;) {
-		c = console_read();
-		if (c < 0)
-			return c;
-		if (c == '\n' || c == '\r') {
-			if (!len)
-				continue;
-			line[len] = '\0';
-			return 0;
-		}
-		if (len < size - 1)
-			line[len++] = c;
-	}
-}
-
-/* Split a line into words, and return their number. */
-static unsigned int split(char *line, char **word, unsigned int max)
-{
-	unsigned int nr = 0;
-
-	for (;;) {
-		while (*line == ' ')
-			*line++ = '\0';
-		if (!*line || nr == max)
-			return nr;
-		word[nr++] = line;
-		while (*line && *line != ' ')
-			line++;
-	}
-}
-
-/* Parse a decimal number; returns 0, which no command accepts, on errors. */
-static size_t number(const char *word)
-{
-	size_t val = 0;
-
-	for (; *word >= '0' && *word <= '9'; word++)
-		val = val * 10 + *word - '0';
-
-	return *word ? 0 : val;
-}
-
 static bool is_size(size_t len)
 {
 	return len && len <= MAX_BYTES && !(len % PAGE);
@@ -604,7 +576,7 @@ static bool run_bad(char **arg)
 
 static bool run_mode(char **arg)
 {
-	return has_display() && screen_mode(number(arg[0]), number(arg[1]));
+	return screen_mode(number(arg[0]), number(arg[1]));
 }
 
 static bool run_draw(char **arg)
@@ -640,18 +612,6 @@ static bool run_reset(char **arg)
 	return true;
 }
 
-/**
- * struct command - console command
- * @name: first word
- * @args: number of arguments
- * @run: run the command; returns false if an argument is invalid
- */
-struct command {
-	const char *name;
-	unsigned int args;
-	bool (*run)(char **arg);
-};
-
 static const struct command commands[] = {
 	{ "copy", 2, run_copy },
 	{ "steady", 1, run_steady },
@@ -662,23 +622,9 @@ static const struct command commands[] = {
 	{ "describe", 1, run_describe },
 	{ "peer", 1, run_peer },
 	{ "reset", 0, run_reset },
+	{ "log", 0, command_log },
+	{ }
 };
-
-static void run(char *line)
-{
-	char *word[4];
-	unsigned int nr = split(line, word, 4), i;
-
-	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
-		const struct command *command = &commands[i];
-
-		if (!nr || strcmp(word[0], command->name))
-			continue;
-		if (nr == command->args + 1 && command->run(word + 1))
-			return;
-	}
-	say("result=failed what=\"unknown command\"");
-}
 
 /**
  * job_run() - set up the vGPU, and run console commands until "quit"
@@ -689,15 +635,11 @@ void job_run(void)
 
 	if (set_up())
 		failures++;
-	while (!next_line(line, sizeof(line))) {
-		if (!strcmp(line, "quit"))
-			break;
-		if (!strcmp(line, "log"))
-			do_log();
-		else if (failures)
+	while (!command_read(line, sizeof(line)) && strcmp(line, "quit")) {
+		if (failures && strcmp(line, "log"))
 			say("result=failed what=\"not after a failure\"");
 		else
-			run(line);
+			command_run(commands, line);
 	}
 	if (engine.regs)
 		engine_write(&engine, NVVGPU_EMU_VF_REG_GUEST, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The job of a guest, and its interface to the platform: process 1 of Linux
- * (linux.c), or no operating system (bare/).
+ * (linux.c), or no operating system (bare/). drm.c is another job, for Linux only.
  *
  * The job accesses the device through the selftests' library, lib/vfio.h. On
  * bare hardware, bare/pci.c implements the part of it that the job uses.
@@ -41,7 +41,6 @@ struct area {
 /* The job */
 void job_run(void);
 void job_tick(__u64 count);
-[[gnu::format(printf, 1, 2)]] void say(const char *fmt, ...);
 
 /* The platform; errors are negative errno values */
 int area_alloc(struct area *area, size_t len);

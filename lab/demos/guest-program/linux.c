@@ -25,8 +25,8 @@
 #include <linux/nvvgpu_emu.h>
 
 #include "job.h"
+#include "lib/backend.h"
 #include "lib/guest_modules.h"
-#include "lib/sysfs.h"
 
 /**
  * area_alloc() - allocate locked memory

@@ -9,15 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "command.h"
 #include "job.h"
 #include "lib/clock.h"
 #include "screen.h"
 
 #define MAX_WIDTH	1024
 #define MAX_HEIGHT	1024
-
-/* Lines are that many pixels apart, so that each of them begins on a page. */
-#define STRIDE		1024
 
 /* The number of the frame, in blocks of black and white at the top */
 #define CODE_BITS	16
@@ -113,23 +111,26 @@ static const __u32 bars[] = {
 	0x000000,
 };
 
-static __u32 *fb;
-static size_t fb_len;
-static const char *fb_owner;
+static const char *owner;
+static struct surface surface;
 static unsigned int width, height;
 static unsigned int shown;
 
 /**
- * screen_init() - take the framebuffer into use
- * @framebuffer: mapped
- * @len: bytes
- * @owner: text to be shown
+ * screen_init() - set the text that tells who draws
+ * @text: the text
  */
-void screen_init(__u32 *framebuffer, size_t len, const char *owner)
+void screen_init(const char *text)
 {
-	fb = framebuffer;
-	fb_len = len;
-	fb_owner = owner;
+	owner = text;
+}
+
+/**
+ * screen_forget() - forget the mode, whose pictures are gone
+ */
+void screen_forget(void)
+{
+	width = 0;
 }
 
 /* Lay a line of text, whose uppermost line of pixels is @top, over a row. */
@@ -200,7 +201,7 @@ static void draw_row(__u32 *row, unsigned int y, unsigned int frame)
 	text_row(row, y, 24, "nvvgpu: the screen of a vGPU");
 	snprintf(text, sizeof(text), "%ux%u, frame %u", width, height, frame);
 	text_row(row, y, 24 + CELL_HEIGHT, text);
-	text_row(row, y, 24 + 2 * CELL_HEIGHT, fb_owner);
+	text_row(row, y, 24 + 2 * CELL_HEIGHT, owner);
 	text_row(row, y, height * 3 / 4 + MARGIN, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 	text_row(row, y, height * 3 / 4 + MARGIN + CELL_HEIGHT,
 		 "abcdefghijklmnopqrstuvwxyz 0123456789");
@@ -215,51 +216,46 @@ static void draw_row(__u32 *row, unsigned int y, unsigned int frame)
  */
 bool screen_mode(unsigned int w, unsigned int h)
 {
-	if (w < 640 || w > MAX_WIDTH || h < 400 || h > MAX_HEIGHT ||
-	    2UL * h * STRIDE * sizeof(*fb) > fb_len)
+	if (w < 640 || w > MAX_WIDTH || h < 400 || h > MAX_HEIGHT)
+		return false;
+	width = 0;
+	if (!surface_set(&surface, w, h))
 		return false;
 
 	width = w;
 	height = h;
 	shown = 0;
-	memset(fb, 0, 2UL * h * STRIDE * sizeof(*fb));
-	dispi_write(DISPI_ENABLE, 0);
-	dispi_write(DISPI_XRES, w);
-	dispi_write(DISPI_YRES, h);
-	dispi_write(DISPI_BPP, 32);
-	dispi_write(DISPI_VIRT_WIDTH, STRIDE);
-	dispi_write(DISPI_X_OFFSET, 0);
-	dispi_write(DISPI_Y_OFFSET, 0);
-	dispi_write(DISPI_ENABLE, 1);
 	say("mode result=ok width=%u height=%u stride=%zu", w, h,
-	    STRIDE * sizeof(*fb));
+	    surface.stride * sizeof(__u32));
 
 	return true;
 }
 
-static void draw(unsigned int frame)
+static bool draw(unsigned int frame)
 {
-	const unsigned int first = shown ? 0 : height;
+	const unsigned int half = !shown;
 	unsigned int y;
 
 	for (y = 0; y < height; y++)
-		draw_row(fb + (first + y) * STRIDE, y, frame);
-	dispi_write(DISPI_Y_OFFSET, first);
-	shown = first;
+		draw_row(surface.half[half] + y * surface.stride, y, frame);
+	if (!surface_flip(&surface, half))
+		return false;
+	shown = half;
+
+	return true;
 }
 
 /**
  * screen_draw() - draw a frame into the hidden half, and display it
  * @frame: its number
  *
- * Return: false without a mode.
+ * Return: false without a mode, or if the flip fails.
  */
 bool screen_draw(unsigned int frame)
 {
-	if (!width)
+	if (!width || !draw(frame))
 		return false;
-	draw(frame);
-	say("draw result=ok frame=%u line=%u", frame, shown);
+	say("draw result=ok frame=%u half=%u", frame, shown);
 
 	return true;
 }
@@ -267,7 +263,7 @@ bool screen_draw(unsigned int frame)
 /**
  * screen_move() - draw frames until there is input on the console
  *
- * Return: false without a mode.
+ * Return: false without a mode, or if a flip fails.
  */
 bool screen_move(void)
 {
@@ -278,7 +274,8 @@ bool screen_move(void)
 		return false;
 	say("move result=begun");
 	while (!console_pending()) {
-		draw(++frame % (1 << CODE_BITS));
+		if (!draw(++frame % (1 << CODE_BITS)))
+			return false;
 		if (now_ms() >= next) {
 			say("move result=running frames=%u", frame);
 			next = now_ms() + 1000;

@@ -10,22 +10,25 @@
 
 #include <linux/types.h>
 
-/* Indices of the display registers */
-#define DISPI_ID		0
-#define   DISPI_ID_HEADS	0xb0c5
-#define DISPI_XRES		1
-#define DISPI_YRES		2
-#define DISPI_BPP		3
-#define DISPI_ENABLE		4
-#define DISPI_VIRT_WIDTH	6
-#define DISPI_X_OFFSET		8
-#define DISPI_Y_OFFSET		9
+/**
+ * struct surface - the pictures of a mode
+ * @half: two of them, which are displayed alternately
+ * @stride: pixels from one line to the next
+ * @height: lines
+ */
+struct surface {
+	__u32 *half[2];
+	size_t stride;
+	unsigned int height;
+};
 
-/* In job.c */
-__u16 dispi_read(unsigned int index);
-void dispi_write(unsigned int index, __u16 val);
+/* In job.c and drm.c; surface_set() displays the first picture, which is black. */
+bool surface_set(struct surface *surface, unsigned int width,
+		 unsigned int height);
+bool surface_flip(const struct surface *surface, unsigned int half);
 
-void screen_init(__u32 *framebuffer, size_t len, const char *owner);
+void screen_init(const char *text);
+void screen_forget(void);
 bool screen_mode(unsigned int width, unsigned int height);
 bool screen_draw(unsigned int frame);
 bool screen_move(void);

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "job.h"
 #include "lib/clock.h"
 #include "bare.h"
