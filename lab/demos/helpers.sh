@@ -12,6 +12,9 @@ LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 pci=/sys/bus/pci
 names=(one two three four five)
 
+# Memory of a guest in MiB
+memory=128
+
 # The QEMU that the guests run in
 qemu=("$NVVGPU_QEMU" -L "$NVVGPU_QEMU_DATA")
 
@@ -21,7 +24,9 @@ qemu=("$NVVGPU_QEMU" -L "$NVVGPU_QEMU_DATA")
 case ${NVVGPU_GUEST_IMAGE##*/} in
 kernel)
 	guest="no operating system"
-	boot=(-kernel "$NVVGPU_GUEST_IMAGE")
+	# qboot starts it in half the time that SeaBIOS takes. It leaves the BARs to the guest,
+	# and bridges alone.
+	boot=(-bios qboot.rom -kernel "$NVVGPU_GUEST_IMAGE")
 	;;
 initramfs)
 	guest=Linux
@@ -208,7 +213,7 @@ start_guest() {
 	exec {in}<>"$pipe.in" {out}<"$pipe.console"
 	ins[i]=$in outs[i]=$out parts[i]=''
 	"${qemu[@]}" -name "${names[i]}" \
-		-machine q35 -accel tcg,thread=single -cpu max,la57=off -m 128M \
+		-machine q35 -accel tcg,thread=single -cpu max,la57=off -m "${memory}M" \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-chardev "file,id=console,path=$pipe.console,append=on,input-path=$pipe.in" \
 		-serial chardev:console \
