@@ -152,7 +152,10 @@ struct nvvgpu_emu_msg {
 #define NVVGPU_EMU_CMD_DELETE		6
 /* START: allow the engine to run; buffer = parameter string of the vGPU, may be empty */
 #define NVVGPU_EMU_CMD_START		7
-/* STOP: abort the engine and clear its registers; VRAM is kept until SCRUB or DELETE */
+/*
+ * STOP: abort the engine and clear its registers; VRAM is kept until SCRUB or DELETE.
+ *       Since 1.2, a buffer that is not empty receives the counters, as with STATS.
+ */
 #define NVVGPU_EMU_CMD_STOP		8
 /* RESET: as a function level reset: abort the engine, clear its registers, stay STARTED */
 #define NVVGPU_EMU_CMD_RESET		9

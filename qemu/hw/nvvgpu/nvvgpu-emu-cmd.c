@@ -164,15 +164,42 @@ static uint32_t nvvgpu_cmd_start(NvvgpuState *s, NvvgpuVgpu *v,
     return NVVGPU_EMU_OK;
 }
 
+static uint32_t nvvgpu_cmd_stats(NvvgpuState *s, NvvgpuVgpu *v,
+                                 const NvvgpuCmd *cmd, NvvgpuMsg *msg)
+{
+    struct nvvgpu_emu_stats raw = {
+        .descriptors = cpu_to_le64(v->stats.descriptors),
+        .bytes = cpu_to_le64(v->stats.bytes),
+        .dma_read_bytes = cpu_to_le64(v->stats.dma_read_bytes),
+        .dma_write_bytes = cpu_to_le64(v->stats.dma_write_bytes),
+        .interrupts = cpu_to_le64(v->stats.interrupts),
+        .errors = cpu_to_le64(v->stats.errors),
+        .dma_faults = cpu_to_le64(v->stats.dma_faults),
+        .resets = cpu_to_le64(v->stats.resets),
+        .busy_ns = cpu_to_le64(v->stats.busy_ns),
+    };
+
+    if (cmd->len < NVVGPU_EMU_STATS_1_0) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
+    /* The buffer of an older driver has no room for what was added later */
+    msg->len = cmd->len < sizeof(raw) ? NVVGPU_EMU_STATS_1_0 : sizeof(raw);
+
+    return nvvgpu_fw_write(s, 0, &raw, msg->len);
+}
+
 static uint32_t nvvgpu_cmd_stop(NvvgpuState *s, NvvgpuVgpu *v,
                                 const NvvgpuCmd *cmd, NvvgpuMsg *msg)
 {
     if (v->state != NVVGPU_STARTED) {
         return NVVGPU_EMU_ERR_STATE;
     }
+    if (cmd->len && cmd->len < NVVGPU_EMU_STATS_1_0) {
+        return NVVGPU_EMU_ERR_INVALID;
+    }
     nvvgpu_vgpu_stop(v);
 
-    return NVVGPU_EMU_OK;
+    return cmd->len ? nvvgpu_cmd_stats(s, v, cmd, msg) : NVVGPU_EMU_OK;
 }
 
 static uint32_t nvvgpu_cmd_reset(NvvgpuState *s, NvvgpuVgpu *v,
@@ -573,30 +600,6 @@ static uint32_t nvvgpu_cmd_used(NvvgpuState *s, NvvgpuVgpu *v,
     s->fw.done += n;
 
     return s->fw.done < bytes ? NVVGPU_CMD_AGAIN : NVVGPU_EMU_OK;
-}
-
-static uint32_t nvvgpu_cmd_stats(NvvgpuState *s, NvvgpuVgpu *v,
-                                 const NvvgpuCmd *cmd, NvvgpuMsg *msg)
-{
-    struct nvvgpu_emu_stats raw = {
-        .descriptors = cpu_to_le64(v->stats.descriptors),
-        .bytes = cpu_to_le64(v->stats.bytes),
-        .dma_read_bytes = cpu_to_le64(v->stats.dma_read_bytes),
-        .dma_write_bytes = cpu_to_le64(v->stats.dma_write_bytes),
-        .interrupts = cpu_to_le64(v->stats.interrupts),
-        .errors = cpu_to_le64(v->stats.errors),
-        .dma_faults = cpu_to_le64(v->stats.dma_faults),
-        .resets = cpu_to_le64(v->stats.resets),
-        .busy_ns = cpu_to_le64(v->stats.busy_ns),
-    };
-
-    if (cmd->len < NVVGPU_EMU_STATS_1_0) {
-        return NVVGPU_EMU_ERR_INVALID;
-    }
-    /* The buffer of an older driver has no room for what was added later */
-    msg->len = cmd->len < sizeof(raw) ? NVVGPU_EMU_STATS_1_0 : sizeof(raw);
-
-    return nvvgpu_fw_write(s, 0, &raw, msg->len);
 }
 
 static uint32_t nvvgpu_cmd_display(NvvgpuState *s, NvvgpuVgpu *v,

@@ -832,6 +832,7 @@ static void test_life(void)
 {
     Gpu *g = gpu_up("", 4);
     static const char params[] = "frame_rate_limiter=0,a=b";
+    struct nvvgpu_emu_stats stopped, stats;
 
     fw_expect(g, ERR_NOT_FOUND, NVVGPU_EMU_CMD_START, 0, 0, 0, 0, 0);
     fw_create(g, 0, 1001);
@@ -864,7 +865,12 @@ static void test_life(void)
     g_assert_cmpuint(fw_events(g), ==, 1);
     g_assert_cmphex(le16_to_cpu(g->event.opcode), ==,
                     NVVGPU_EMU_EVENT_GUEST_UP);
-    fw_ok(g, NVVGPU_EMU_CMD_STOP, 0, 0, 0, 0, 0);
+    /* STOP returns the counters */
+    fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_STOP, 0, 0, 0, 0, 8);
+    fw_ok(g, NVVGPU_EMU_CMD_STOP, 0, 0, 0, 0, sizeof(stopped));
+    qtest_memread(g->qts, BUF, &stopped, sizeof(stopped));
+    stats = fw_stats(g, 0);
+    g_assert_cmpmem(&stopped, sizeof(stopped), &stats, sizeof(stats));
     for (unsigned int i = NVVGPU_EMU_VF_REG_CTRL; i < 0x1100; i += 4) {
         g_assert_cmphex(vf_readl(g, 0, i), ==,
                         i == NVVGPU_EMU_VF_REG_ERROR_VECTOR ? ~0U : 0);

@@ -85,6 +85,8 @@ struct emu_cmd {
  * @deleting: a delete is in progress, and another vGPU may already have the
  *	framebuffer; under &emu_dev.lock
  * @started: between start and stop; the front-end serializes those
+ * @stopped: counters when the vGPU was stopped; under &emu_dev.lock
+ * @stopped_len: bytes of them, 0 if they are unknown or may have changed
  * @reset_err: result of reset_prepare
  * @still: at NVVGPU_SUSPEND_ALL
  * @log_page_size: granularity of the DMA log, valid while it is active
@@ -100,6 +102,8 @@ struct emu_vgpu {
 	u32 placement;
 	bool deleting;
 	bool started;
+	struct nvvgpu_emu_stats stopped;
+	u32 stopped_len;
 	int reset_err;
 	bool still;
 	u64 log_page_size;

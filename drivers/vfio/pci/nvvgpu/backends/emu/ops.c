@@ -369,6 +369,7 @@ static int emu_vgpu_make(struct emu_dev *emu, unsigned int vf,
 
 	spin_lock(&emu->lock);
 	err = emu_vgpu_adopt(emu, vf, info, *placement, &cmd);
+	emu->vgpus[vf].stopped_len = 0;
 	spin_unlock(&emu->lock);
 	if (err) {
 		emu_vgpu_discard(emu, vf);
@@ -502,6 +503,17 @@ static int emu_delete(void *handle)
 	return err;
 }
 
+/* Remember the counters of a vGPU that has stopped; @len is 0 to forget them. */
+static void emu_keep_stats(struct emu_vgpu *vgpu,
+			   const struct nvvgpu_emu_stats *stats, u32 len)
+{
+	guard(spinlock)(&vgpu->emu->lock);
+
+	vgpu->stopped_len = len;
+	if (len)
+		vgpu->stopped = *stats;
+}
+
 static int emu_start(void *handle,
 		     const struct nvvgpu_vm_context *ctx)
 {
@@ -516,6 +528,7 @@ static int emu_start(void *handle,
 	};
 	int err;
 
+	emu_keep_stats(vgpu, NULL, 0);
 	err = emu_fw_cmd(emu, &cmd);
 	if (!err) {
 		vgpu->started = true;
@@ -529,14 +542,24 @@ static int emu_stop(void *handle)
 	struct emu_vgpu *vgpu = handle;
 	struct emu_dev *emu = vgpu->emu;
 	unsigned int vf = vgpu->vf;
+	struct nvvgpu_emu_stats stats = {};
+	struct emu_cmd stop = {
+		.opcode = NVVGPU_EMU_CMD_STOP,
+		.vf = vf,
+		.out = &stats,
+		.out_len = sizeof(stats),
+	};
 	int stopped, scrubbed;
 
 	vgpu->started = false;
 
 	/* Ignore errors if the vGPU does not run or does not exist. */
-	stopped = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_STOP);
+	stopped = emu_fw_cmd(emu, &stop);
 	if (stopped && stopped != -EBADFD && stopped != -ENOENT)
 		return stopped;
+
+	/* Firmware before 1.2 has not filled them in. */
+	emu_keep_stats(vgpu, &stats, stopped ? 0 : stop.len);
 
 	/* A vGPU that does not exist need not be scrubbed. */
 	scrubbed = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_SCRUB);
@@ -553,6 +576,8 @@ static void emu_reset_prepare(void *handle)
 	struct emu_dev *emu = vgpu->emu;
 	unsigned int vf = vgpu->vf;
 
+	/* The reset is counted. */
+	emu_keep_stats(vgpu, NULL, 0);
 	vgpu->reset_err = vgpu->started ?
 			  emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_RESET) : 0;
 }
@@ -582,19 +607,31 @@ static int emu_get_bar_info(void *handle, unsigned int bar,
 	return 0;
 }
 
+/* Return the number of bytes of the counters, or a negative errno. */
+static int emu_read_stats(struct emu_vgpu *vgpu, struct nvvgpu_emu_stats *stats)
+{
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_STATS,
+		.vf = vgpu->vf,
+		.out = stats,
+		.out_len = sizeof(*stats),
+	};
+	int err;
+
+	scoped_guard(spinlock, &vgpu->emu->lock) {
+		*stats = vgpu->stopped;
+		if (vgpu->stopped_len)
+			return vgpu->stopped_len;
+	}
+	err = emu_fw_cmd(vgpu->emu, &cmd);
+
+	return err ?: cmd.len;
+}
+
 static int emu_get_stats(void *handle, struct nvvgpu_stat *stats,
 			 size_t capacity)
 {
-	struct emu_vgpu *vgpu = handle;
-	struct emu_dev *emu = vgpu->emu;
-	unsigned int vf = vgpu->vf;
 	struct nvvgpu_emu_stats raw;
-	struct emu_cmd cmd = {
-		.opcode = NVVGPU_EMU_CMD_STATS,
-		.vf = vf,
-		.out = &raw,
-		.out_len = sizeof(raw),
-	};
 	const struct {
 		const char *name;
 		const __le64 *value;
@@ -611,15 +648,15 @@ static int emu_get_stats(void *handle, struct nvvgpu_stat *stats,
 	};
 	size_t nr = ARRAY_SIZE(all);
 	size_t i;
-	int err;
+	int len;
 
-	err = emu_fw_cmd(emu, &cmd);
-	if (err)
-		return err;
+	len = emu_read_stats(handle, &raw);
+	if (len < 0)
+		return len;
 	/* Firmware before 1.2 does not report the last counter. */
-	if (cmd.len == NVVGPU_EMU_STATS_1_0)
+	if (len == NVVGPU_EMU_STATS_1_0)
 		nr--;
-	else if (cmd.len != sizeof(raw))
+	else if (len != sizeof(raw))
 		return -EPROTO;
 
 	for (i = 0; i < min(capacity, nr); i++) {
