@@ -1429,15 +1429,11 @@ static long long importer_state(const char *key)
 	return get_value(IMPORTER_DIR "/state", key);
 }
 
-/*
- * Without a path between the two devices, the mapping fails with -EINVAL instead of
- * -ENODEV when it is revoked.
- */
+/* The VF is its own peer: not every machine lets other devices reach it. */
 TEST_F(dmabuf, importers_lose_it_when_the_device_is_inaccessible)
 {
 	struct vdev *vdev = &self->display.vdev;
-	const char *peer = self->display.pf.vf[1];
-	int mapped;
+	const char *peer = self->display.vf;
 
 	if (mod_add("nvvgpu-importer", ""))
 		SKIP(return, "no module nvvgpu-importer");
@@ -1445,9 +1441,8 @@ TEST_F(dmabuf, importers_lose_it_when_the_device_is_inaccessible)
 	EXPECT_EQ(-EOPNOTSUPP, importer_put("attach", "%d %s plain", self->fd,
 					    peer));
 	ASSERT_EQ(0, importer_put("attach", "%d %s", self->fd, peer));
-	mapped = importer_put("map", "\n", 0, "");
-	EXPECT_TRUE(!mapped || mapped == -EINVAL);
-	EXPECT_EQ(!mapped, importer_state("mapped"));
+	EXPECT_EQ(0, importer_put("map", "\n", 0, ""));
+	EXPECT_EQ(1, importer_state("mapped"));
 
 	ASSERT_EQ(0, vdev_set_power(vdev, VDEV_D3HOT));
 	EXPECT_EQ(0, importer_state("mapped"));
@@ -1455,30 +1450,30 @@ TEST_F(dmabuf, importers_lose_it_when_the_device_is_inaccessible)
 	EXPECT_EQ(-ENODEV, importer_put("map", "\n", 0, ""));
 	ASSERT_EQ(0, vdev_set_power(vdev, VDEV_D0));
 	EXPECT_EQ(2, importer_state("invalidated"));
-	EXPECT_EQ(mapped, importer_put("map", "\n", 0, ""));
+	EXPECT_EQ(0, importer_put("map", "\n", 0, ""));
 
 	ASSERT_EQ(0, vdev_reset(vdev));
 	EXPECT_EQ(0, importer_state("mapped"));
 	EXPECT_EQ(4, importer_state("invalidated"));
-	EXPECT_EQ(mapped, importer_put("map", "\n", 0, ""));
+	EXPECT_EQ(0, importer_put("map", "\n", 0, ""));
 	ASSERT_EQ(0, vdev_flr(vdev));
 	EXPECT_EQ(0, importer_state("mapped"));
-	EXPECT_EQ(mapped, importer_put("map", "\n", 0, ""));
+	EXPECT_EQ(0, importer_put("map", "\n", 0, ""));
 	ASSERT_EQ(0, pci_write(self->display.vf, "reset", "1"));
 	EXPECT_EQ(0, importer_state("mapped"));
-	EXPECT_EQ(mapped, importer_put("map", "\n", 0, ""));
+	EXPECT_EQ(0, importer_put("map", "\n", 0, ""));
 
 	if (qmp_available()) {
 		ASSERT_EQ(0, fw_faults("now:vcrash=0"));
 		EXPECT_STREQ("error", vf_wait_state(self->display.vf, "error"));
-		while (importer_put("map", "\n", 0, "") == mapped)
+		while (!importer_put("map", "\n", 0, ""))
 			usleep(2000);
 		EXPECT_EQ(-ENODEV, importer_put("map", "\n", 0, ""));
 		EXPECT_EQ(0, importer_state("mapped"));
 		ASSERT_EQ(0, vdev_reset(vdev));
 		while (importer_put("map", "\n", 0, "") == -ENODEV)
 			usleep(2000);
-		EXPECT_EQ(mapped, importer_put("map", "\n", 0, ""));
+		EXPECT_EQ(0, importer_put("map", "\n", 0, ""));
 	}
 
 	vdev_close(vdev);
