@@ -1547,7 +1547,7 @@ struct attacher {
 	struct vdev *vdev;
 	__u32 pt[3];
 	atomic_bool over;
-	int changes;
+	atomic_int changes;
 	int failed;
 };
 
@@ -1591,7 +1591,8 @@ TEST_F(dma_cdev, hwpt_changes_under_load)
 		ASSERT_EQ(0, hwpt_alloc(ioas, a->vdev.id, &at.pt[i]));
 	}
 	ASSERT_EQ(0, pthread_create(&thread, NULL, attach_in_turn, &at));
-	for (i = 0; i < 200; i++) {
+	/* On a busy machine, the thread may need longer to begin. */
+	for (i = 0; i < 200 || !at.changes; i++) {
 		__u32 val = 0x01010101U * (i % 255 + 1);
 		int ret = engine_run(&a->engine,
 				     engine_fill(IN_MEMORY, NOWHERE, PAGE,
@@ -1608,7 +1609,6 @@ TEST_F(dma_cdev, hwpt_changes_under_load)
 	at.over = true;
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, at.failed);
-	EXPECT_LT(0, at.changes);
 	EXPECT_LT(0, done);
 	/* Beside the three pages nothing has been touched. */
 	for (i = 0; i < 4; i++)
