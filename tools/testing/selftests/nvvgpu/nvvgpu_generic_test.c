@@ -507,7 +507,8 @@ TEST_F(generic, instances_are_limited)
 	ASSERT_EQ(0, generic_type_add(self->dir, 2));
 	ASSERT_EQ(0, generic_type_put(self->dir, 2, "max_instances", "2"));
 	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
-	ASSERT_EQ(2, vf_types(self->vf, types, 4));
+	while (vf_types(self->vf, types, 4) < 2)
+		usleep(1000);
 	EXPECT_EQ(TEST_VFS, types[0].available);
 	EXPECT_EQ(2, types[1].available);
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 2));

@@ -438,10 +438,11 @@ TEST_F(rm, every_function_is_called_in_its_place)
 	pid_t pid;
 
 	ASSERT_EQ(0, pci_write(self->vf, "nvidia/vgpu_params", "frl=0,x=1"));
-	EXPECT_EQ(0, nr_calls("get_name"));
+	/* The types are read once, when the GPU comes. */
+	EXPECT_EQ(3, nr_calls("get_name"));
 	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
-	EXPECT_EQ(1, nr_calls("get_name"));
-	EXPECT_EQ(1, nr_calls("get_description"));
+	EXPECT_EQ(3, nr_calls("get_name"));
+	EXPECT_EQ(3, nr_calls("get_description"));
 	EXPECT_EQ(1, nr_calls("get_types"));
 	EXPECT_EQ(1, nr_calls("vgpu_create"));
 	EXPECT_EQ(0, nr_calls("vgpu_bar_info"));
@@ -748,17 +749,23 @@ TEST_F(rm, type_needs_a_name_but_no_description)
 {
 	struct vgpu_type types[8];
 
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
 	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_name 0x57"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
 	EXPECT_EQ(0, vf_creatable(self->vf, 0));
+	EXPECT_EQ(0, vf_types(self->vf, types, 8));
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_1Q));
 	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_description 0x57"));
 	EXPECT_EQ(3, vf_creatable(self->vf, 0));
-	ASSERT_EQ(3, vf_types(self->vf, types, 8));
+	while (vf_types(self->vf, types, 8) < 3)
+		usleep(1000);
 	EXPECT_STREQ("GRID ST-1Q", types[0].name);
 	EXPECT_EQ(0, types[0].framebuffer);
 	/* The description is not given up. */
 	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
-	ASSERT_EQ(3, vf_types(self->vf, types, 8));
+	EXPECT_EQ(3, vf_creatable(self->vf, 0));
+	while (vf_types(self->vf, types, 8) < 3 || !types[0].framebuffer)
+		usleep(1000);
 	EXPECT_EQ(1024 * MIB, types[0].framebuffer);
 }
 
@@ -803,16 +810,41 @@ TEST_F(rm, gpu_goes_away_with_an_rm_that_refuses_everything)
 
 /* Buffers whose length the RM does not know */
 
+TEST_F(rm, overruns_of_names_are_caught)
+{
+	struct vgpu_type types[8];
+	int kmsg = kmsg_open();
+
+	/* The types are read when the GPU comes. */
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "get_name"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+	EXPECT_TRUE(kernel_says(kmsg, "get_name wrote more than 64 bytes"));
+	EXPECT_EQ(0, vf_types(self->vf, types, 8));
+	EXPECT_EQ(0, vf_creatable(self->vf, 0));
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "none"));
+	close(kmsg);
+}
+
+TEST_F(rm, overruns_of_descriptions_are_caught)
+{
+	struct vgpu_type types[8];
+	int kmsg = kmsg_open();
+
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "get_description"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+	EXPECT_TRUE(kernel_says(kmsg, "get_description wrote more than 256 bytes"));
+	EXPECT_EQ(3, vf_types(self->vf, types, 8));
+	EXPECT_EQ(0, types[0].framebuffer);
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "none"));
+	close(kmsg);
+}
+
 TEST_F(rm, overruns_are_caught)
 {
 	int kmsg = kmsg_open();
 
-	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "get_name"));
-	EXPECT_EQ(0, vf_creatable(self->vf, 0));
-	EXPECT_TRUE(kernel_says(kmsg, "get_name wrote more than 64 bytes"));
-	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "get_description"));
-	EXPECT_EQ(3, vf_creatable(self->vf, 0));
-	EXPECT_TRUE(kernel_says(kmsg, "get_description wrote more than 256 bytes"));
 	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "get_types"));
 	EXPECT_EQ(-EOVERFLOW, vf_set_type(self->vf, TYPE_1Q));
 	EXPECT_TRUE(kernel_says(kmsg, "get_types wrote more than 512 bytes"));

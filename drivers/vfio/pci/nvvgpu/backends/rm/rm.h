@@ -61,10 +61,12 @@ struct rm_vgpu {
 
 /**
  * struct rm_type - a vGPU type of a GPU
+ * @asked: the RM has been asked for @info
  * @known: @info is complete
- * @info: what the type offers; only the id until @known
+ * @info: what the type offers; only the id, or also the name, until @known
  */
 struct rm_type {
+	bool asked;
 	bool known;
 	struct nvvgpu_type_info info;
 };

@@ -184,9 +184,15 @@ int rm_type_info(struct rm_gpu *gpu, u32 id, struct nvvgpu_type_info *to)
 	guard(mutex)(&gpu->types_mutex);
 
 	if (!type->known) {
+		bool late = type->asked;
+
+		type->asked = true;
 		ret = rm_type_load(gpu, &info);
 		if (ret < 0)
 			return ret;
+		/* The RM could not tell as much when it was asked before. */
+		if (late && (!ret || !type->info.name[0]))
+			nvvgpu_backend_types_changed(gpu->backend);
 		type->info = info;
 		type->known = !ret;
 	}
