@@ -254,14 +254,36 @@ static enum status save(const char *path, const struct vfio_device_gfx_plane_inf
 	return STATUS_OK;
 }
 
-enum status cmd_screenshot(int argc, char **argv)
+static enum status screenshot(struct vf *vf, const char *name, const char *path)
 {
 	struct vfio_device_gfx_plane_info plane;
-	enum status status = need_root();
 	unsigned char *lines = NULL;
+	enum status status;
+	int file, ret;
+
+	if (!vf->pid) {
+		error("%s: no process has it open, so it shows nothing", name);
+		return STATUS_FAILED;
+	}
+	file = take_file(vf);
+	ret = file < 0 ? file : shoot(file, &plane, &lines);
+	if (file >= 0)
+		close(file);
+	if (ret) {
+		error("%s: %s", name, why(ret));
+		return STATUS_FAILED;
+	}
+	status = save(path, &plane, lines);
+	free(lines);
+
+	return status;
+}
+
+enum status cmd_screenshot(int argc, char **argv)
+{
+	enum status status = need_root();
 	struct host host;
 	struct vf *vf;
-	int file, ret;
 
 	(void)argc;
 	if (status)
@@ -270,21 +292,8 @@ enum status cmd_screenshot(int argc, char **argv)
 	if (find_vf(&host, argv[0], &vf)) {
 		error("%s: no such VF or vGPU", argv[0]);
 		status = STATUS_NOT_FOUND;
-	} else if (!vf->pid) {
-		error("%s: no process has it open, so it shows nothing", argv[0]);
-		status = STATUS_FAILED;
 	} else {
-		file = take_file(vf);
-		ret = file < 0 ? file : shoot(file, &plane, &lines);
-		if (file >= 0)
-			close(file);
-		if (ret) {
-			error("%s: %s", argv[0], why(ret));
-			status = STATUS_FAILED;
-		} else {
-			status = save(argv[1], &plane, lines);
-			free(lines);
-		}
+		status = screenshot(vf, argv[0], argv[1]);
 	}
 	host_free(&host);
 
