@@ -20,6 +20,28 @@ function of_no_memory(report)
 		report ~ /WARNING: [^\n]*vfio\/group\.c:[^\n]* vfio_group_release\+/)
 }
 
+# dma_buf_free_sgt() does not free the scatterlist (upstream/0009). Nothing else that is
+# allocated for a dma-buf is ignored.
+function of_a_scatterlist(leak)
+{
+	return leak ~ / sg_alloc_table\+[^\n]*\n[^\n]* dma_buf_phys_vec_to_sgt\+/
+}
+function end_leak()
+{
+	if (!of_a_scatterlist(leak))
+		printf "%s", leak
+	leak = ""
+}
+
+/kmemleak: unreferenced object/ {
+	end_leak()
+	leaking = 1
+}
+leaking && /kmemleak: / {
+	leak = leak $0 "\n"
+	next
+}
+
 /\[ cut here \]/ {
 	printf "%s", report
 	report = ""
@@ -36,5 +58,6 @@ inside {
 	inside = 0
 }
 END {
+	end_leak()
 	printf "%s", report
 }
