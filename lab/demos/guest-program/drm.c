@@ -307,26 +307,6 @@ out_close:
 	return ok;
 }
 
-static bool run_mode(char **arg)
-{
-	return screen_mode(number(arg[0]), number(arg[1]));
-}
-
-static bool run_draw(char **arg)
-{
-	return screen_draw(number(arg[0]));
-}
-
-static bool run_move(char **arg)
-{
-	return screen_move();
-}
-
-static bool run_describe(char **arg)
-{
-	return screen_describe(number(arg[0]));
-}
-
 static bool run_reset(char **arg)
 {
 	screen_forget();
@@ -347,10 +327,10 @@ static bool run_reset(char **arg)
 static const struct command commands[] = {
 	{ "text", 1, run_text },
 	{ "sum-console", 0, run_sum_console },
-	{ "mode", 2, run_mode },
-	{ "draw", 1, run_draw },
-	{ "move", 0, run_move },
-	{ "describe", 1, run_describe },
+	{ "mode", 2, screen_mode },
+	{ "draw", 1, screen_draw },
+	{ "move", 0, screen_move },
+	{ "describe", 1, screen_describe },
 	{ "reset", 0, run_reset },
 	{ "log", 0, command_log },
 	{ }

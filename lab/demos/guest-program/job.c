@@ -574,26 +574,6 @@ static bool run_bad(char **arg)
 	return true;
 }
 
-static bool run_mode(char **arg)
-{
-	return screen_mode(number(arg[0]), number(arg[1]));
-}
-
-static bool run_draw(char **arg)
-{
-	return screen_draw(number(arg[0]));
-}
-
-static bool run_move(char **arg)
-{
-	return screen_move();
-}
-
-static bool run_describe(char **arg)
-{
-	return screen_describe(number(arg[0]));
-}
-
 static bool run_peer(char **arg)
 {
 	const size_t len = number(arg[0]);
@@ -616,10 +596,10 @@ static const struct command commands[] = {
 	{ "copy", 2, run_copy },
 	{ "steady", 1, run_steady },
 	{ "bad", 1, run_bad },
-	{ "mode", 2, run_mode },
-	{ "draw", 1, run_draw },
-	{ "move", 0, run_move },
-	{ "describe", 1, run_describe },
+	{ "mode", 2, screen_mode },
+	{ "draw", 1, screen_draw },
+	{ "move", 0, screen_move },
+	{ "describe", 1, screen_describe },
 	{ "peer", 1, run_peer },
 	{ "reset", 0, run_reset },
 	{ "log", 0, command_log },

@@ -209,13 +209,14 @@ static void draw_row(__u32 *row, unsigned int y, unsigned int frame)
 
 /**
  * screen_mode() - set a mode
- * @w: pixels
- * @h: lines
+ * @arg: width in pixels and height in lines
  *
  * Return: false if there is no such mode.
  */
-bool screen_mode(unsigned int w, unsigned int h)
+bool screen_mode(char **arg)
 {
+	const unsigned int w = number(arg[0]), h = number(arg[1]);
+
 	if (w < 640 || w > MAX_WIDTH || h < 400 || h > MAX_HEIGHT)
 		return false;
 	width = 0;
@@ -247,12 +248,14 @@ static bool draw(unsigned int frame)
 
 /**
  * screen_draw() - draw a frame into the hidden half, and display it
- * @frame: its number
+ * @arg: number of the frame
  *
  * Return: false without a mode, or if the flip fails.
  */
-bool screen_draw(unsigned int frame)
+bool screen_draw(char **arg)
 {
+	const unsigned int frame = number(arg[0]);
+
 	if (!width || !draw(frame))
 		return false;
 	say("draw result=ok frame=%u half=%u", frame, shown);
@@ -262,10 +265,11 @@ bool screen_draw(unsigned int frame)
 
 /**
  * screen_move() - draw frames until there is input on the console
+ * @arg: unused
  *
  * Return: false without a mode, or if a flip fails.
  */
-bool screen_move(void)
+bool screen_move(char **arg)
 {
 	__u64 next = now_ms() + 1000;
 	unsigned int frame = 0;
@@ -307,13 +311,14 @@ static void describe_rows(const __u32 *row, unsigned int rows)
 
 /**
  * screen_describe() - write every pixel of a frame to the console
- * @frame: its number
+ * @arg: number of the frame
  *
  * Return: false without a mode.
  */
-bool screen_describe(unsigned int frame)
+bool screen_describe(char **arg)
 {
 	static __u32 row[2][MAX_WIDTH];
+	const unsigned int frame = number(arg[0]);
 	unsigned int y, rows = 0;
 
 	if (!width)

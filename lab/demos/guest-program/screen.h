@@ -29,9 +29,11 @@ bool surface_flip(const struct surface *surface, unsigned int half);
 
 void screen_init(const char *text);
 void screen_forget(void);
-bool screen_mode(unsigned int width, unsigned int height);
-bool screen_draw(unsigned int frame);
-bool screen_move(void);
-bool screen_describe(unsigned int frame);
+
+/* Commands on the console, see command.h */
+bool screen_mode(char **arg);
+bool screen_draw(char **arg);
+bool screen_move(char **arg);
+bool screen_describe(char **arg);
 
 #endif /* _NVVGPU_GUEST_SCREEN_H */
