@@ -8,7 +8,7 @@ export KDIR
 help:
 	@echo 'make demo           run two VMs with vGPUs of an emulated SR-IOV GPU'
 	@echo 'make demo-migrate   migrate a VM with its vGPU to another VF, to another GPU and through a file'
-	@echo 'make demo-display   compare the screen of a vGPU with what its guest draws: [GUEST=linux] [OUT=<folder>] [VNC=<address>:<port>]'
+	@echo 'make demo-display   compare the screen of a vGPU with what its guest draws: [GUEST=linux] [QEMU=backports] [OUT=<folder>] [VNC=<address>:<port>]'
 	@echo 'make demo-libvirt   migrate a VM with its vGPU between two hosts of libvirt: [LIBVIRT=backports]'
 	@echo 'make demo-p2p       copy between two vGPUs of one VM, on the newest kernel and QEMU'
 	@echo 'make bench          measure VFIO calls on a vGPU against vfio-pci, and check bounds: [OUT=<folder>]'
@@ -46,7 +46,7 @@ demo-libvirt:
 	@lab/demos/libvirt $(LIBVIRT)
 
 demo-display:
-	@GUEST=$(GUEST) VNC=$(VNC) lab/demos/display $(OUT)
+	@GUEST=$(GUEST) QEMU=$(QEMU) VNC=$(VNC) lab/demos/display $(OUT)
 
 demo-p2p:
 	@lab/setup modules:latest:stock device:10.0
