@@ -864,6 +864,31 @@ TEST_F(rm, overruns_are_caught)
 	close(kmsg);
 }
 
+/* The number of messages is limited, but for each function on its own. */
+TEST_F(rm, messages_about_one_function_do_not_hide_others)
+{
+	int kmsg = kmsg_open();
+	unsigned int i;
+
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_types 0x40"));
+	for (i = 0; i < 30; i++)
+		EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "vgpu_create 0x40"));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_1Q));
+	EXPECT_TRUE(kernel_says(kmsg, "vgpu_create failed"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
+
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "get_types"));
+	for (i = 0; i < 30; i++)
+		EXPECT_EQ(-EOVERFLOW, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "vgpu_start"));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	EXPECT_EQ(-EOVERFLOW, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_TRUE(kernel_says(kmsg, "vgpu_start wrote more"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "none"));
+	close(kmsg);
+}
+
 /* Starts that take their time */
 
 TEST_F(rm, slow_start_is_waited_for)

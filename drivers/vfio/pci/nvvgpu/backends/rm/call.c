@@ -32,14 +32,13 @@ static void *rm_buffer_alloc(size_t len)
 	return buf;
 }
 
-static int rm_buffer_check(struct pci_dev *pdev, const char *op, const u8 *buf,
-			   size_t len)
+static int rm_buffer_check(struct pci_dev *pdev, enum rm_call call,
+			   const u8 *buf, size_t len)
 {
 	if (!memchr_inv(buf + len, RM_UNTOUCHED, PAGE_SIZE - len))
 		return 0;
 
-	dev_warn_ratelimited(&pdev->dev, "%s wrote more than %zu bytes\n", op,
-			     len);
+	rm_warn(pdev, call, "wrote more than %zu bytes", len);
 	return -EOVERFLOW;
 }
 
@@ -47,15 +46,15 @@ static int rm_buffer_check(struct pci_dev *pdev, const char *op, const u8 *buf,
  * rm_get_text() - call get_name, get_description or get_instances
  * @gpu: the GPU
  * @pdev: its PF or one of its VFs
- * @op: name of the function
- * @get: the function
+ * @call: the function
+ * @get: its address
  * @type: id of the type
  * @text: receives the text, without the newline at its end
  * @len: size of @text, and what the function may write
  *
  * Return: 0; -EOVERFLOW if the text is longer; -ENOMEM; or the error of the RM
  */
-int rm_get_text(struct rm_gpu *gpu, struct pci_dev *pdev, const char *op,
+int rm_get_text(struct rm_gpu *gpu, struct pci_dev *pdev, enum rm_call call,
 		u32 (*get)(struct pci_dev *pdev, u32 type, char *buf),
 		u32 type, char *text, size_t len)
 {
@@ -65,10 +64,10 @@ int rm_get_text(struct rm_gpu *gpu, struct pci_dev *pdev, const char *op,
 	if (!buf)
 		return -ENOMEM;
 
-	ret = rm_check(gpu, pdev, op, get(pdev, type, buf));
+	ret = rm_check(gpu, pdev, call, get(pdev, type, buf));
 	if (ret)
 		return ret;
-	ret = rm_buffer_check(pdev, op, buf, len);
+	ret = rm_buffer_check(pdev, call, buf, len);
 	if (ret)
 		return ret;
 	/* If the buffer is full, the text is not terminated. */
@@ -98,10 +97,10 @@ int rm_get_creatable(struct rm_gpu *gpu, struct pci_dev *vf, u32 *ids)
 	if (!buf)
 		return -ENOMEM;
 
-	ret = rm_check(gpu, vf, "get_types", rm_ops.get_types(vf, buf, &count));
+	ret = rm_check(gpu, vf, RM_GET_TYPES, rm_ops.get_types(vf, buf, &count));
 	if (ret)
 		return ret;
-	ret = rm_buffer_check(vf, "get_types", (u8 *)buf, len);
+	ret = rm_buffer_check(vf, RM_GET_TYPES, (u8 *)buf, len);
 	if (ret)
 		return ret;
 	if (count > NVIDIA_VGPU_MAX_TYPES)
@@ -165,7 +164,7 @@ static int rm_wait_answer(struct rm_vgpu *vgpu, struct rm_waiter *waiter)
 
 	if (rm_answered(vgpu)) {
 		vgpu->unanswered = false;
-		return rm_check(vgpu->gpu, vgpu->pdev, "start of the vGPU",
+		return rm_check(vgpu->gpu, vgpu->pdev, RM_ANSWER,
 				vgpu->status);
 	}
 	if (left < 0)
@@ -206,14 +205,14 @@ int rm_start(struct rm_vgpu *vgpu, pid_t pid)
 	WRITE_ONCE(vgpu->status, NVIDIA_VGPU_PENDING);
 	status = rm_ops.vgpu_start(vgpu->id, &vgpu->wait, &vgpu->status,
 				   vgpu->vm_name, pid);
-	ret = rm_check(vgpu->gpu, vgpu->pdev, "vgpu_start", status);
+	ret = rm_check(vgpu->gpu, vgpu->pdev, RM_START, status);
 	if (!ret) {
 		vgpu->unanswered = true;
 		ret = rm_wait_answer(vgpu, &waiter);
 	}
 	remove_wait_queue(&vgpu->wait, &waiter.entry);
 
-	return ret ?: rm_buffer_check(vgpu->pdev, "vgpu_start", vgpu->vm_name,
+	return ret ?: rm_buffer_check(vgpu->pdev, RM_START, vgpu->vm_name,
 				      NVIDIA_VGPU_VM_NAME_LEN);
 }
 
@@ -234,12 +233,12 @@ int rm_get_fb_bar(struct rm_vgpu *vgpu)
 
 	status = rm_ops.vgpu_bar_info(vgpu->gpu->pf, vgpu->id, &size,
 				      NVIDIA_VGPU_BAR_FB, vgpu);
-	ret = rm_check(vgpu->gpu, vgpu->pdev, "vgpu_bar_info", status);
+	ret = rm_check(vgpu->gpu, vgpu->pdev, RM_BAR_INFO, status);
 	if (ret)
 		return ret;
 	if (!size) {
-		pci_warn(vgpu->pdev, "vgpu_bar_info reported no size for BAR %u\n",
-			 NVIDIA_VGPU_BAR_FB);
+		rm_warn(vgpu->pdev, RM_BAR_INFO, "reported no size for BAR %u",
+			NVIDIA_VGPU_BAR_FB);
 		return -EIO;
 	}
 	vgpu->fb_bar_size = size;
@@ -260,14 +259,15 @@ int rm_get_areas(struct rm_vgpu *vgpu)
 	u32 count = 0;
 	int ret;
 
-	ret = rm_check(vgpu->gpu, vgpu->pdev, "get_sparse_mmap",
+	ret = rm_check(vgpu->gpu, vgpu->pdev, RM_GET_SPARSE_MMAP,
 		       rm_ops.get_sparse_mmap(vgpu->gpu->pf, vgpu->id, &offsets,
 					      &sizes, &count));
 	if (ret)
 		return ret;
 	if (count > NVIDIA_VGPU_MAX_AREAS || (count && (!offsets || !sizes))) {
-		pci_warn(vgpu->pdev, "get_sparse_mmap reported %u areas of at most %u\n",
-			 count, NVIDIA_VGPU_MAX_AREAS);
+		rm_warn(vgpu->pdev, RM_GET_SPARSE_MMAP,
+			"reported %u areas of at most %u", count,
+			NVIDIA_VGPU_MAX_AREAS);
 		return -EOVERFLOW;
 	}
 	vgpu->nr_areas = count;

@@ -94,7 +94,7 @@ static int rm_get_available(void *priv, u32 type, char *reason, size_t len)
 		return 0;
 	}
 
-	ret = rm_get_text(gpu, gpu->by_vf ? vf : gpu->pf, "get_instances",
+	ret = rm_get_text(gpu, gpu->by_vf ? vf : gpu->pf, RM_GET_INSTANCES,
 			  rm_ops.get_instances, type, text, sizeof(text));
 	if (ret)
 		return ret;
@@ -129,7 +129,7 @@ static int rm_make(struct rm_vgpu *vgpu)
 	status = rm_ops.vgpu_create(vgpu->gpu->pf, vgpu->id, vgpu->type,
 				    &vgpu->vgpu_id, &gpu_id, bdf,
 				    &is_driver_vm);
-	ret = rm_check(vgpu->gpu, pdev, "vgpu_create", status);
+	ret = rm_check(vgpu->gpu, pdev, RM_CREATE, status);
 	if (ret) {
 		kfree(vgpu->vm_name);
 		vgpu->vm_name = NULL;
@@ -152,7 +152,7 @@ static int rm_unmake(struct rm_vgpu *vgpu)
 
 	status = rm_ops.vgpu_delete(vgpu->id, vgpu->vgpu_id);
 	if (status != NV_ERR_OBJECT_NOT_FOUND && status != NV_OK)
-		return rm_check(vgpu->gpu, vgpu->pdev, "vgpu_delete", status);
+		return rm_check(vgpu->gpu, vgpu->pdev, RM_DELETE, status);
 	WRITE_ONCE(vgpu->made, false);
 	kfree(vgpu->vm_name);
 	vgpu->vm_name = NULL;

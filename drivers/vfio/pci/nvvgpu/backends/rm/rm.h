@@ -103,6 +103,32 @@ struct rm_gpu {
 	struct rm_vgpu vgpus[] __counted_by(nr_vfs);
 };
 
+/**
+ * enum rm_call - what the RM may fail at
+ * @RM_CREATE: vgpu_create
+ * @RM_DELETE: vgpu_delete
+ * @RM_BAR_INFO: vgpu_bar_info
+ * @RM_START: vgpu_start
+ * @RM_ANSWER: the answer to vgpu_start
+ * @RM_GET_TYPES: get_types
+ * @RM_GET_NAME: get_name
+ * @RM_GET_DESCRIPTION: get_description
+ * @RM_GET_INSTANCES: get_instances
+ * @RM_GET_SPARSE_MMAP: get_sparse_mmap
+ */
+enum rm_call {
+	RM_CREATE,
+	RM_DELETE,
+	RM_BAR_INFO,
+	RM_START,
+	RM_ANSWER,
+	RM_GET_TYPES,
+	RM_GET_NAME,
+	RM_GET_DESCRIPTION,
+	RM_GET_INSTANCES,
+	RM_GET_SPARSE_MMAP,
+};
+
 /* Weak, so that the module can be built without the driver that has these */
 extern typeof(nvidia_vgpu_vfio_get_ops) nvidia_vgpu_vfio_get_ops __weak;
 extern typeof(nvidia_vgpu_vfio_set_ops) nvidia_vgpu_vfio_set_ops __weak;
@@ -111,7 +137,7 @@ extern typeof(nvidia_vgpu_vfio_set_ops) nvidia_vgpu_vfio_set_ops __weak;
 extern struct nvidia_vgpu_rm_ops rm_ops;
 
 /* call.c: functions of the RM, with bounds on time and on what they write */
-int rm_get_text(struct rm_gpu *gpu, struct pci_dev *pdev, const char *op,
+int rm_get_text(struct rm_gpu *gpu, struct pci_dev *pdev, enum rm_call call,
 		u32 (*get)(struct pci_dev *pdev, u32 type, char *buf),
 		u32 type, char *text, size_t len);
 int rm_get_creatable(struct rm_gpu *gpu, struct pci_dev *vf, u32 *ids);
@@ -125,9 +151,11 @@ bool rm_types_add(struct rm_gpu *gpu, u32 nr, const u32 *ids);
 struct rm_type *rm_type_find(struct rm_gpu *gpu, u32 id);
 int rm_type_info(struct rm_gpu *gpu, u32 id, struct nvvgpu_type_info *info);
 
-/* status.c: status codes */
+/* status.c: failures of the RM */
 int rm_errno(u32 status);
-int rm_check(struct rm_gpu *gpu, struct pci_dev *pdev, const char *op,
+__printf(3, 4)
+void rm_warn(struct pci_dev *pdev, enum rm_call call, const char *fmt, ...);
+int rm_check(struct rm_gpu *gpu, struct pci_dev *pdev, enum rm_call call,
 	     u32 status);
 
 /* ops.c: the contract with the front-end */

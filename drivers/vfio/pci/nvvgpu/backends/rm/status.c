@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-rm: the status codes of the RM.
+ * nvvgpu-rm: failures of the RM, and its status codes.
  */
 #include <linux/errno.h>
 #include <linux/pci.h>
+#include <linux/ratelimit.h>
+#include <linux/stdarg.h>
 
 #include "rm.h"
 
@@ -26,6 +28,31 @@ static const struct {
 	RM_STATUS(TIMEOUT, ETIMEDOUT),
 	RM_STATUS(TIMEOUT_RETRY, ETIMEDOUT),
 	RM_STATUS(GENERIC, EIO),
+};
+
+#define RM_CALL(_call, _name)						\
+	[RM_##_call] = {						\
+		.name = _name,						\
+		.limit = RATELIMIT_STATE_INIT(RM_##_call,		\
+					      DEFAULT_RATELIMIT_INTERVAL, \
+					      DEFAULT_RATELIMIT_BURST),	\
+	}
+
+/* Each has a limit of its own, so that messages about one do not hide others. */
+static struct {
+	const char *name;
+	struct ratelimit_state limit;
+} rm_calls[] = {
+	RM_CALL(CREATE, "vgpu_create"),
+	RM_CALL(DELETE, "vgpu_delete"),
+	RM_CALL(BAR_INFO, "vgpu_bar_info"),
+	RM_CALL(START, "vgpu_start"),
+	RM_CALL(ANSWER, "start of the vGPU"),
+	RM_CALL(GET_TYPES, "get_types"),
+	RM_CALL(GET_NAME, "get_name"),
+	RM_CALL(GET_DESCRIPTION, "get_description"),
+	RM_CALL(GET_INSTANCES, "get_instances"),
+	RM_CALL(GET_SPARSE_MMAP, "get_sparse_mmap"),
 };
 
 /**
@@ -58,6 +85,26 @@ static const char *rm_status_name(u32 status)
 	return "unknown";
 }
 
+/**
+ * rm_warn() - log a failure of the RM, unless that function floods the log
+ * @pdev: the PF or VF that the call was about
+ * @call: the function
+ * @fmt: the rest of the message, without a newline
+ */
+void rm_warn(struct pci_dev *pdev, enum rm_call call, const char *fmt, ...)
+{
+	struct va_format vaf = { .fmt = fmt };
+	va_list args;
+
+	if (!__ratelimit(&rm_calls[call].limit))
+		return;
+
+	va_start(args, fmt);
+	vaf.va = &args;
+	pci_warn(pdev, "%s %pV\n", rm_calls[call].name, &vaf);
+	va_end(args);
+}
+
 /* The interface has no callback for this. */
 static void rm_gpu_lost(struct rm_gpu *gpu)
 {
@@ -78,20 +125,19 @@ static void rm_gpu_lost(struct rm_gpu *gpu)
  * rm_check() - convert a status code to an errno and log an error
  * @gpu: the GPU; if the RM has lost it, its vGPUs have crashed
  * @pdev: the PF or VF that the call was about
- * @op: the function of the RM
+ * @call: the function of the RM
  * @status: from the RM
  *
  * Different codes become the same errno, so the log has the code.
  *
  * Return: 0 or a negative errno
  */
-int rm_check(struct rm_gpu *gpu, struct pci_dev *pdev, const char *op,
+int rm_check(struct rm_gpu *gpu, struct pci_dev *pdev, enum rm_call call,
 	     u32 status)
 {
 	if (status != NV_OK)
-		dev_warn_ratelimited(&pdev->dev,
-				     "%s failed: NV_STATUS %#x (%s)\n", op,
-				     status, rm_status_name(status));
+		rm_warn(pdev, call, "failed: NV_STATUS %#x (%s)", status,
+			rm_status_name(status));
 	if (status == NV_ERR_GPU_IS_LOST)
 		rm_gpu_lost(gpu);
 

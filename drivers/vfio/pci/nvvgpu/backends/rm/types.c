@@ -141,7 +141,7 @@ static int rm_type_load(struct rm_gpu *gpu, struct nvvgpu_type_info *info)
 		return -ENOMEM;
 
 	struct pci_dev *pdev __free(pci_dev_put) = rm_types_device(gpu);
-	ret = rm_get_text(gpu, pdev, "get_name", rm_ops.get_name, info->id,
+	ret = rm_get_text(gpu, pdev, RM_GET_NAME, rm_ops.get_name, info->id,
 			  info->name, NVIDIA_VGPU_NAME_LEN);
 	if (ret)
 		return ret == -ENOMEM ? ret : -ENOENT;
@@ -154,8 +154,9 @@ static int rm_type_load(struct rm_gpu *gpu, struct nvvgpu_type_info *info)
 	}
 	info->class = rm_class(info->name);
 
-	ret = rm_get_text(gpu, pdev, "get_description", rm_ops.get_description,
-			  info->id, text, NVIDIA_VGPU_DESCRIPTION_LEN);
+	ret = rm_get_text(gpu, pdev, RM_GET_DESCRIPTION,
+			  rm_ops.get_description, info->id, text,
+			  NVIDIA_VGPU_DESCRIPTION_LEN);
 	if (!ret)
 		rm_parse_description(text, info);
 
