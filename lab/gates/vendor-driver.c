@@ -5,7 +5,8 @@
  * and then links nvvgpu-rm to it.
  *
  * Writing the PCI name of an SR-IOV PF to the parameter gpu reports its VFs, writing
- * "none" reports that the GPU goes.
+ * "none" reports that the GPU goes. A start is answered after answer_ms, or never if that
+ * is 0. With keep, vGPUs cannot be deleted.
  */
 #include <linux/delay.h>
 #include <linux/kernel.h>
@@ -23,6 +24,12 @@
 static vgpu_vfio_ops_t *front_end;
 static struct pci_dev *gpu;
 
+static unsigned int answer_ms = 1000;
+module_param(answer_ms, uint, 0644);
+
+static bool keep;
+module_param(keep, bool, 0644);
+
 static char vgpu_name[32];
 static wait_queue_head_t *vgpu_wait;
 static NvS32 *vgpu_status;
@@ -33,6 +40,7 @@ static void vgpu_started(struct work_struct *work)
 	strcpy(vgpu_vm_name, "provider's VM");
 	*vgpu_status = 0;
 	wake_up_interruptible(vgpu_wait);
+	pr_info("nvidia: answered\n");
 }
 static DECLARE_DELAYED_WORK(vgpu_start_work, vgpu_started);
 
@@ -54,6 +62,8 @@ static NV_STATUS delete(const NvU8 *name, NvU16 vgpu_id)
 {
 	if (strcmp(name, vgpu_name) || vgpu_id != 7)
 		return 0x57;
+	if (keep)
+		return 0x40;
 	cancel_delayed_work_sync(&vgpu_start_work);
 	vgpu_name[0] = 0;
 	pr_info("nvidia: deleted\n");
@@ -75,7 +85,8 @@ static NV_STATUS start(const NvU8 *name, void *wait, NvS32 *status, NvU8 *vm_nam
 	vgpu_wait = wait;
 	vgpu_status = status;
 	vgpu_vm_name = vm_name;
-	schedule_delayed_work(&vgpu_start_work, HZ);
+	if (answer_ms)
+		schedule_delayed_work(&vgpu_start_work, msecs_to_jiffies(answer_ms));
 	pr_info("nvidia: start for process %u\n", pid);
 
 	return 0;
