@@ -162,14 +162,12 @@ static enum status create_on(struct vf *vf, const char *text)
 /* The VF that the user has named */
 static enum status create_vf(struct host *host, const char *text)
 {
+	enum status status;
 	struct vf *vf;
-	int ret;
 
-	ret = find_vf(host, opt.vf, &vf);
-	if (ret) {
-		error("%s: no such VF", opt.vf);
-		return status_of(-ENODEV);
-	}
+	status = need_vf(host, opt.vf, &vf);
+	if (status)
+		return status;
 	if (!vf->driver[0]) {
 		vf_bind(vf);
 		types_read(vf->gpu);
@@ -185,13 +183,14 @@ static enum status create_vf(struct host *host, const char *text)
 static enum status create_anywhere(struct host *host, const char *text)
 {
 	struct gpu *only = NULL;
+	enum status status = STATUS_OK;
 	char why[TEXT_LEN * 2];
 	struct vf *vf;
 
-	if (opt.gpu && find_gpu(host, opt.gpu, &only)) {
-		error("%s: no such GPU", opt.gpu);
-		return STATUS_NOT_FOUND;
-	}
+	if (opt.gpu)
+		status = need_gpu(host, opt.gpu, &only);
+	if (status)
+		return status;
 	vf = pick_vf(host, only, text, why, sizeof(why));
 	if (!vf)
 		vf = pick_unbound_vf(host, only, text, why, sizeof(why));
@@ -277,12 +276,9 @@ static enum status delete_one(struct host *host, const char *text)
 	struct vf *vf;
 	int ret;
 
-	ret = find_vf(host, text, &vf);
-	if (ret) {
-		error("%s: no such VF or vGPU", text);
-		return STATUS_NOT_FOUND;
-	}
-	status = check_expected(vf);
+	status = need_vf(host, text, &vf);
+	if (!status)
+		status = check_expected(vf);
 	if (status)
 		return status;
 	if (!vf->type) {

@@ -247,6 +247,8 @@ void gpu_scan(struct gpu *gpu);
 void vf_scan(struct vf *vf);
 int find_gpu(struct host *host, const char *text, struct gpu **gpu);
 int find_vf(struct host *host, const char *text, struct vf **vf);
+enum status need_gpu(struct host *host, const char *text, struct gpu **gpu);
+enum status need_vf(struct host *host, const char *text, struct vf **vf);
 __u64 gpu_framebuffer(const struct gpu *gpu);
 __u64 gpu_framebuffer_used(const struct gpu *gpu);
 

@@ -22,7 +22,7 @@ static bool find_defined(const char *name, char *pf, unsigned int *number)
 	for (i = 0; i < configs.nr; i++)
 		for (j = 0; j < configs.list[i].nr; j++)
 			if (!strcmp(configs.list[i].entries[j].name, name)) {
-				strcpy(pf, configs.list[i].pf);
+				snprintf(pf, BDF_LEN, "%s", configs.list[i].pf);
 				*number = configs.list[i].entries[j].vf;
 				found = pf[0];
 			}
@@ -36,9 +36,9 @@ static enum status parse_target(const char *text, char *pf, unsigned int *number
 {
 	const char *slash = strchr(text, '/');
 	char address[BDF_LEN], *end;
+	enum status status = STATUS_OK;
 	struct host host;
 	struct vf *vf;
-	int ret;
 
 	if (slash) {
 		snprintf(address, sizeof(address), "%.*s", (int)(slash - text), text);
@@ -47,17 +47,15 @@ static enum status parse_target(const char *text, char *pf, unsigned int *number
 			return STATUS_OK;
 	}
 	host_scan(&host);
-	ret = find_vf(&host, text, &vf);
-	if (!ret) {
-		strcpy(pf, vf->gpu->bdf);
+	if (!find_vf(&host, text, &vf)) {
+		snprintf(pf, BDF_LEN, "%s", vf->gpu->bdf);
 		*number = vf->number;
+	} else if (!find_defined(text, pf, number)) {
+		status = need_vf(&host, text, &vf);
 	}
 	host_free(&host);
-	if (!ret || find_defined(text, pf, number))
-		return STATUS_OK;
-	error("%s: no such VF or vGPU", text);
 
-	return STATUS_NOT_FOUND;
+	return status;
 }
 
 /* The file of a GPU, a new object if there is none, or NULL if it is not valid */

@@ -181,15 +181,15 @@ static void explain_log(struct json_object *findings, const struct vf *vf)
 enum status cmd_explain(int argc, char **argv)
 {
 	struct json_object *findings;
+	enum status status;
 	struct host host;
 	struct vf *vf;
 
 	(void)argc;
 	host_scan(&host);
-	if (find_vf(&host, argv[0], &vf)) {
-		error("%s: no such VF or vGPU", argv[0]);
-		return STATUS_NOT_FOUND;
-	}
+	status = need_vf(&host, argv[0], &vf);
+	if (status)
+		return status;
 	findings = findings_new();
 	explain_pf(findings, vf->gpu);
 	explain_iommu(findings, vf);

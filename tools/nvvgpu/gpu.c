@@ -256,6 +256,33 @@ int find_vf(struct host *host, const char *text, struct vf **vf)
 	return -EINVAL;
 }
 
+/* As find_gpu(), with a message on failure */
+enum status need_gpu(struct host *host, const char *text, struct gpu **gpu)
+{
+	int ret = find_gpu(host, text, gpu);
+
+	if (ret)
+		error("%s: %s", text, ret == -EINVAL ? "not a PCI address" :
+		      "no such physical function with SR-IOV");
+
+	return ret == -EINVAL ? STATUS_USAGE : status_of(ret);
+}
+
+/* As find_vf(), with a message on failure */
+enum status need_vf(struct host *host, const char *text, struct vf **vf)
+{
+	char bdf[BDF_LEN];
+
+	if (!find_vf(host, text, vf))
+		return STATUS_OK;
+	if (!pci_parse(text, bdf) && host_gpu(host, bdf))
+		error("%s is a GPU; name one of its VFs, for example %s/0", text, text);
+	else
+		error("%s: no such VF or vGPU", text);
+
+	return STATUS_NOT_FOUND;
+}
+
 /* Calculate from the type whose instances use most of it; 0 if unknown. */
 __u64 gpu_framebuffer(const struct gpu *gpu)
 {

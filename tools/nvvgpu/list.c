@@ -2,7 +2,6 @@
 /*
  * nvvgpuctl list and types
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -138,35 +137,20 @@ static void print_vfs(const struct gpu *gpu)
 	table_end(&table);
 }
 
-/* Reduce the host to the GPU that the user has named, if any. */
-static enum status pick_gpu(struct host *host, const char *text, struct gpu **gpu)
-{
-	int ret;
-
-	*gpu = NULL;
-	if (!text)
-		return STATUS_OK;
-	ret = find_gpu(host, text, gpu);
-	if (ret)
-		error("%s: %s", text, ret == -EINVAL ? "not a PCI address" :
-		      "no such physical function with SR-IOV");
-
-	return ret == -EINVAL ? STATUS_USAGE : status_of(ret);
-}
-
 /* Show every GPU, or the one that the user has named, and end JSON's answer. */
 static enum status show_gpus(const char *command, const char *text,
 			     enum status (*show)(const struct gpu *gpu,
 						 struct json_object *gpus))
 {
 	struct json_object *gpus = json_object_new_array(), *answer;
-	enum status status;
-	struct gpu *only;
+	enum status status = STATUS_OK;
+	struct gpu *only = NULL;
 	struct host host;
 	unsigned int i;
 
 	host_scan(&host);
-	status = pick_gpu(&host, text, &only);
+	if (text)
+		status = need_gpu(&host, text, &only);
 	for (i = 0; i < host.nr && !status; i++)
 		if (!only || &host.gpus[i] == only)
 			status = show(&host.gpus[i], gpus);

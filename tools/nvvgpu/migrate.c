@@ -168,15 +168,13 @@ enum status cmd_migrate_check(int argc, char **argv)
 	if (status)
 		return status;
 	host_scan(&host);
-	if (find_vf(&host, argv[0], &vf)) {
-		error("%s: no such VF or vGPU", argv[0]);
-		status = STATUS_NOT_FOUND;
-	} else if (!vf->type) {
+	status = need_vf(&host, argv[0], &vf);
+	if (!status && !vf->type) {
 		error("%s has no vGPU", vf->bdf);
 		status = STATUS_NOT_FOUND;
-	} else if (argc > 1) {
+	} else if (!status && argc > 1) {
 		status = compare_all(vf, argv[1]);
-	} else {
+	} else if (!status) {
 		print_description(vf);
 	}
 	host_free(&host);

@@ -289,12 +289,9 @@ enum status cmd_screenshot(int argc, char **argv)
 	if (status)
 		return status;
 	host_scan(&host);
-	if (find_vf(&host, argv[0], &vf)) {
-		error("%s: no such VF or vGPU", argv[0]);
-		status = STATUS_NOT_FOUND;
-	} else {
+	status = need_vf(&host, argv[0], &vf);
+	if (!status)
 		status = screenshot(vf, argv[0], argv[1]);
-	}
 	host_free(&host);
 
 	return status;

@@ -58,7 +58,7 @@ static void sample_vf(struct sample *sample, const struct vf *vf)
 
 		if (sscanf(line, "%63s %llu", counter->name, &counter->val) != 2)
 			continue;
-		strcpy(counter->vf, vf->bdf);
+		snprintf(counter->vf, sizeof(counter->vf), "%s", vf->bdf);
 		counter->generation = vf->generation;
 		sample->nr++;
 	}
@@ -163,10 +163,8 @@ enum status cmd_top(int argc, char **argv)
 		if (n)
 			rest();
 		host_scan(&host);
-		if (argc && find_gpu(&host, argv[0], &only)) {
-			error("%s: no such GPU", argv[0]);
-			status = STATUS_NOT_FOUND;
-		}
+		if (argc)
+			status = need_gpu(&host, argv[0], &only);
 		sample_take(new, &host, only);
 		if (n && opt.json)
 			show_json(old, new);

@@ -140,17 +140,17 @@ enum status cmd_watch(int argc, char **argv)
 {
 	struct udev *udev = udev_new();
 	struct udev_monitor *monitor = udev_monitor_new_from_netlink(udev, "kernel");
+	enum status status;
 	char vf[BDF_LEN];
 	struct host host;
 	struct vf *found;
 
 	if (argc) {
 		host_scan(&host);
-		if (find_vf(&host, argv[0], &found)) {
-			error("%s: no such VF or vGPU", argv[0]);
-			return STATUS_NOT_FOUND;
-		}
-		strcpy(vf, found->bdf);
+		status = need_vf(&host, argv[0], &found);
+		if (status)
+			return status;
+		snprintf(vf, sizeof(vf), "%s", found->bdf);
 		host_free(&host);
 	}
 	if (!monitor || udev_monitor_filter_add_match_subsystem_devtype(monitor, "pci", NULL) ||
