@@ -23,6 +23,7 @@
 #define CONFIG_DIR	"/etc/nvvgpu.d"
 #define RUN_DIR		"/run/nvvgpu"
 #define PCI_DEVICES	"/sys/bus/pci/devices"
+#define GENERIC_DIR	"/sys/kernel/config/nvvgpu-generic"
 
 #define BDF_LEN		16
 #define NAME_LEN	64
@@ -249,6 +250,7 @@ int find_gpu(struct host *host, const char *text, struct gpu **gpu);
 int find_vf(struct host *host, const char *text, struct vf **vf);
 enum status need_gpu(struct host *host, const char *text, struct gpu **gpu);
 enum status need_vf(struct host *host, const char *text, struct vf **vf);
+const char *backend_advice(const struct gpu *gpu);
 __u64 gpu_framebuffer(const struct gpu *gpu);
 __u64 gpu_framebuffer_used(const struct gpu *gpu);
 

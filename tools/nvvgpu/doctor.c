@@ -43,11 +43,18 @@ static void check_iommu(struct json_object *findings)
 
 static void check_iommufd(struct json_object *findings)
 {
-	bool good = file_exists("/dev/iommu");
+	char path[PATH_LEN];
 
-	finding(findings, good, "iommufd",
-		"modprobe iommufd; if there is no such module, the kernel lacks CONFIG_IOMMUFD: install nvvgpu-dkms",
-		good ? "iommufd: /dev/iommu is there" : "iommufd: /dev/iommu is missing");
+	path_make(path, "/dev/iommu");
+	if (access(path, F_OK))
+		finding(findings, false, "iommufd",
+			"modprobe iommufd; if there is no such module, the kernel lacks CONFIG_IOMMUFD: install nvvgpu-dkms",
+			"iommufd: /dev/iommu is missing");
+	else
+		finding(findings, !access(path, R_OK | W_OK), "iommufd",
+			"run QEMU by libvirt or as root, or let this user open it by a udev rule: KERNEL==\"iommu\", GROUP=\"kvm\", MODE=\"0660\"",
+			"iommufd: /dev/iommu %s", access(path, R_OK | W_OK) ?
+			"cannot be opened by this user" : "is there");
 }
 
 static void check_vfio(struct json_object *findings)
@@ -105,8 +112,7 @@ static void check_backend(struct json_object *findings, const struct gpu *gpu)
 	if (i == gpu->nr_vfs)
 		return;
 	finding(findings, gpu->vfs[i].managed, "backend",
-		"load the back-end's module; for nvvgpu-generic, also enable the PF in configfs",
-		"GPU %s is managed by %s%s", gpu->bdf,
+		backend_advice(gpu), "GPU %s is managed by %s%s", gpu->bdf,
 		gpu->vfs[i].managed ? "the back-end " : "no back-end", gpu->vfs[i].backend);
 }
 

@@ -68,8 +68,8 @@ static bool explain_backend(struct json_object *findings, const struct vf *vf)
 			vf->backend);
 	else
 		finding(findings, false, "backend",
-			"load the back-end's module; for nvvgpu-generic, also enable the PF in configfs",
-			"no back-end manages PF %s", vf->gpu->bdf);
+			backend_advice(vf->gpu), "no back-end manages PF %s",
+			vf->gpu->bdf);
 
 	return vf->managed;
 }

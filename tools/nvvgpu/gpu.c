@@ -79,7 +79,7 @@ static bool is_gpu(const char *bdf)
 
 	return file_number(0, PCI_DEVICES "/%s/class", bdf) >> 16 == CLASS_DISPLAY ||
 	       any_vf_is_ours(bdf) ||
-	       file_exists("/sys/kernel/config/nvvgpu-generic/%s", bdf);
+	       file_exists(GENERIC_DIR "/%s", bdf);
 }
 
 /* GPUs move when another one is added, so their VFs get new pointers. */
@@ -281,6 +281,25 @@ enum status need_vf(struct host *host, const char *text, struct vf **vf)
 		error("%s: no such VF or vGPU", text);
 
 	return STATUS_NOT_FOUND;
+}
+
+/* What to do about a GPU that no back-end manages; valid until the next call */
+const char *backend_advice(const struct gpu *gpu)
+{
+	static char advice[TEXT_LEN];
+
+	if (file_exists(GENERIC_DIR "/%s", gpu->bdf))
+		snprintf(advice, sizeof(advice), "enable it: echo 1 > " GENERIC_DIR "/%s/enable",
+			 gpu->bdf);
+	else if (file_exists(GENERIC_DIR))
+		snprintf(advice, sizeof(advice),
+			 "define its types for nvvgpu-generic: mkdir " GENERIC_DIR "/%s", gpu->bdf);
+	else
+		snprintf(advice, sizeof(advice),
+			 "load the back-end for driver %s: nvvgpu-rm for NVIDIA's, nvvgpu-generic for others",
+			 gpu->driver[0] ? gpu->driver : "none");
+
+	return advice;
 }
 
 /* Calculate from the type whose instances use most of it; 0 if unknown. */

@@ -75,6 +75,8 @@ static unsigned int plan_vfs(struct plan *plan, const struct config *config,
 	action = plan_add(plan, ACTION_VFS, config, NULL, config->vfs);
 	if ((unsigned int)config->vfs > gpu->total)
 		conflict(action, STATUS_INVALID, "the GPU has %u VFs at most", gpu->total);
+	else if (!gpu->driver[0])
+		conflict(action, STATUS_FAILED, "the GPU has no driver; see nvvgpuctl doctor");
 	else if (used)
 		conflict(action, STATUS_IN_USE,
 			 "the number cannot change while VFs are in use, as %s is", used->bdf);
