@@ -181,9 +181,9 @@ static bool nvvgpu_config_sleep(struct nvvgpu *vgpu, loff_t pos, size_t count)
 }
 
 /*
- * Remember what the user has written to the register of a BAR, at most 8 bytes.
- * Its size is that of the vGPU's BAR, and vfio-pci-core keeps only the bits
- * above the VF's own.
+ * Remember what the user has written to the register of a BAR, at most 8 bytes,
+ * for which get_user() is quicker than copy_from_user().  Its size is that of
+ * the vGPU's BAR, and vfio-pci-core keeps only the bits above the VF's own.
  */
 static int nvvgpu_config_write_bar(struct nvvgpu *vgpu, unsigned int bar,
 				   const char __user *buf, loff_t pos,
@@ -192,14 +192,14 @@ static int nvvgpu_config_write_bar(struct nvvgpu *vgpu, unsigned int bar,
 	unsigned int reg = PCI_BASE_ADDRESS_0 + bar * sizeof(u32);
 	loff_t end = min_t(loff_t, pos + count,
 			   reg + nvvgpu_bar_width(vgpu->core.pdev, bar));
-	loff_t at = max_t(loff_t, pos, reg);
 	u8 *val = (u8 *)&vgpu->bars[bar].reg;
+	loff_t at;
 
-	if (at >= end)
-		return 0;
+	for (at = max_t(loff_t, pos, reg); at < end; at++)
+		if (get_user(val[at - reg], (u8 __user *)buf + (at - pos)))
+			return -EFAULT;
 
-	return copy_from_user(val + (at - reg), buf + (at - pos), end - at) ?
-	       -EFAULT : 0;
+	return 0;
 }
 
 /* Skip the BARs whose registers the write cannot touch. */
