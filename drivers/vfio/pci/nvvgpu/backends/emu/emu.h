@@ -24,8 +24,9 @@
 #define EMU_CMD_SLOTS		128
 #define EMU_MSG_SLOTS		256
 
-/* Size of the largest buffer of a command */
+/* Size of the largest buffer of a command, and of those of most commands */
 #define EMU_BUF_BYTES		NVVGPU_MIG_DATA_MAX
+#define EMU_SMALL_BUF_BYTES	1024
 
 /* The dirty log of a larger framebuffer would exceed such a buffer */
 #define EMU_MAX_FB_BYTES	((u64)EMU_BUF_BYTES * BITS_PER_BYTE * \
@@ -120,6 +121,8 @@ struct emu_vgpu {
  * @msg_ring: responses and events, read under @msg_mutex
  * @msg_dma: DMA address of @msg_ring
  * @bufs: buffers of EMU_BUF_BYTES, for commands that do not use a folio
+ * @small_bufs: buffers of EMU_SMALL_BUF_BYTES; the kernel may clear a buffer at
+ *	each allocation, which takes its time for one of @bufs
  *
  * @vram_bytes: size of VRAM; constant after probe, as all down to @types
  * @granule: unit of VRAM allocation in bytes
@@ -171,6 +174,7 @@ struct emu_dev {
 	struct nvvgpu_emu_msg *msg_ring;
 	dma_addr_t msg_dma;
 	struct dma_pool *bufs;
+	struct dma_pool *small_bufs;
 
 	u64 vram_bytes;
 	u64 granule;

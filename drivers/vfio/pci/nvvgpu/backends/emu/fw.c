@@ -177,12 +177,19 @@ struct emu_req {
 	unsigned int epoch;
 };
 
+/* The pool for the buffer of a request */
+static struct dma_pool *emu_req_pool(struct emu_req *req)
+{
+	return req->buf_len > EMU_SMALL_BUF_BYTES ? req->emu->bufs :
+						    req->emu->small_bufs;
+}
+
 static void emu_req_release(struct kref *ref)
 {
 	struct emu_req *req = container_of(ref, struct emu_req, ref);
 
 	if (req->buf)
-		dma_pool_free(req->emu->bufs, req->buf, req->dma);
+		dma_pool_free(emu_req_pool(req), req->buf, req->dma);
 	if (req->folio) {
 		/* The waiter has synchronized the data already. */
 		dma_unmap_single_attrs(&req->emu->pdev->dev, req->dma,
@@ -220,7 +227,7 @@ static bool emu_req_fill(struct emu_req *req, const struct emu_cmd *cmd)
 	if (WARN_ON_ONCE(req->buf_len > EMU_BUF_BYTES))
 		return false;
 
-	req->buf = dma_pool_alloc(req->emu->bufs, GFP_KERNEL, &req->dma);
+	req->buf = dma_pool_alloc(emu_req_pool(req), GFP_KERNEL, &req->dma);
 	if (!req->buf)
 		return false;
 	if (cmd->in_len)
@@ -903,7 +910,10 @@ int emu_fw_init(struct emu_dev *emu)
 					    &emu->msg_dma, GFP_KERNEL);
 	emu->bufs = dmam_pool_create("nvvgpu-emu", dev, EMU_BUF_BYTES,
 				     PAGE_SIZE, 0);
-	if (!emu->cmd_ring || !emu->msg_ring || !emu->bufs)
+	emu->small_bufs = dmam_pool_create("nvvgpu-emu-small", dev,
+					   EMU_SMALL_BUF_BYTES,
+					   EMU_SMALL_BUF_BYTES, 0);
+	if (!emu->cmd_ring || !emu->msg_ring || !emu->bufs || !emu->small_bufs)
 		return -ENOMEM;
 
 	err = pci_alloc_irq_vectors(emu->pdev, NVVGPU_EMU_PF_VECTORS,
