@@ -280,9 +280,12 @@ static void nvvgpu_display_work(struct work_struct *work)
 					   display.work);
 	struct nvvgpu_plane plane;
 
+	/* The user who watched the display may have closed the device. */
 	scoped_guard(nvvgpu, vgpu) {
-		nvvgpu_display_fetch(vgpu, &plane);
-		nvvgpu_display_set(vgpu, &plane);
+		if (vgpu->display.watched) {
+			nvvgpu_display_fetch(vgpu, &plane);
+			nvvgpu_display_set(vgpu, &plane);
+		}
 	}
 	nvvgpu_display_revoke(vgpu);
 }

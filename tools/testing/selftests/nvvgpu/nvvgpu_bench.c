@@ -8,6 +8,7 @@
  *
  * FOLDER receives the results as tab-separated values.
  */
+#include <glob.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -651,16 +652,18 @@ static void calls_print(void)
 
 /* The life of a vGPU: firmware commands, time and CPU time */
 
+/* @commands and @cpu, in us, are the most that a call may take. */
 static const struct {
 	const char *name;
 	int (*call)(void);
 	unsigned int commands;
+	double cpu;
 } life_calls[] = {
-	{ "create", vgpu_create, 1 },
-	{ "open, bind_iommufd and attach", device_open, 1 },
-	{ "reset", device_reset, 1 },
-	{ "close", device_close, 2 },
-	{ "delete", vgpu_delete, 1 },
+	{ "create", vgpu_create, 1, 90 },
+	{ "open, bind_iommufd and attach", device_open, 1, 200 },
+	{ "reset", device_reset, 1, 30 },
+	{ "close", device_close, 2, 120 },
+	{ "delete", vgpu_delete, 1, 90 },
 };
 
 static void life(void)
@@ -709,6 +712,9 @@ static void life(void)
 				firmware, wall[i].min - firmware, cpu[i].min);
 		gate(commands[i], life_calls[i].commands,
 		     "firmware commands of %s", life_calls[i].name);
+		if (exact)
+			gate(cpu[i].min, life_calls[i].cpu, "CPU time of %s",
+			     life_calls[i].name);
 	}
 	tsv_close(file);
 }
@@ -820,24 +826,6 @@ static void idle_vgpu(void)
 
 static struct vdev devices[VFS_MAX];
 
-/* kB of kernel memory that a driver takes for its objects */
-static long kernel_memory(void)
-{
-	long sum = 0, val;
-	char line[128];
-	FILE *file = fopen("/proc/meminfo", "r");
-
-	if (!file)
-		die("/proc/meminfo", -errno);
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "Slab: %ld", &val) == 1 ||
-		    sscanf(line, "Percpu: %ld", &val) == 1)
-			sum += val;
-	fclose(file);
-
-	return sum;
-}
-
 /* Do something to each VF, as @i: us per VF. */
 #define FOR_EACH(what) ({						\
 	double __us = now_us();						\
@@ -863,52 +851,26 @@ static const char * const vfs_columns[] = {
 #define VFS_PLAIN	4
 #define SLOPE		1.1
 
-static void memory_print(const long *kb, unsigned int nr)
-{
-	static const char * const states[] = {
-		"bound to vfio-pci", "bound to nvvgpu-vfio-pci", "with a vGPU",
-		"with an open vGPU",
-	};
-	FILE *file = tsv_open("memory", "state\tKiB");
-	unsigned int i;
-
-	printf("\nKernel memory (slab and per-CPU) in KiB per VF, of %u VFs\n", nr);
-	for (i = 0; i < ARRAY_SIZE(states); i++) {
-		printf("  %-34s %8.1f\n", states[i], (double)kb[i] / nr);
-		if (file)
-			fprintf(file, "%s\t%.1f\n", states[i],
-				(double)kb[i] / nr);
-	}
-	tsv_close(file);
-}
-
 /* Do everything to @nr VFs: us per VF. */
-static void vfs_round(unsigned int nr, double *us, long *kb)
+static void vfs_round(unsigned int nr, double *us)
 {
 	struct ioas *ioas = &user.own;
 	unsigned int i;
-	long before;
 
 	DO(pf_set_vfs(&pf, nr));
 	FOR_EACH(pci_unbind(pf.vf[i]));
 	DO(ioas_open(ioas, IOMMU_IOMMUFD));
 
-	before = kernel_memory();
 	*us++ = FOR_EACH(pci_bind(pf.vf[i], drivers[PLAIN]));
-	*kb++ = kernel_memory() - before;
 	FOR_EACH(pci_write(pf.vf[i], "power/control", "on"));
 	*us++ = FOR_EACH(vdev_open(&devices[i], pf.vf[i], ioas));
 	*us++ = FOR_EACH(device_close_nr(i));
 	*us++ = FOR_EACH(pci_unbind(pf.vf[i]));
 
-	before = kernel_memory();
 	*us++ = FOR_EACH(pci_bind(pf.vf[i], drivers[NVVGPU]));
-	*kb++ = kernel_memory() - before;
 	FOR_EACH(pci_write(pf.vf[i], "power/control", "on"));
 	*us++ = FOR_EACH(vf_set_type(pf.vf[i], type.id));
-	*kb++ = kernel_memory() - before;
 	*us++ = FOR_EACH(vdev_open(&devices[i], pf.vf[i], ioas));
-	*kb++ = kernel_memory() - before;
 	*us++ = FOR_EACH(device_close_nr(i));
 	*us++ = FOR_EACH(vf_set_type(pf.vf[i], 0));
 	*us++ = FOR_EACH(pci_unbind(pf.vf[i]));
@@ -921,7 +883,6 @@ static void many_vfs(void)
 	double us[VFS_COLUMNS];
 	unsigned int nr, i;
 	FILE *file;
-	long kb[4];
 
 	file = tsv_open("vfs",
 			"VFs\tplain bind\tplain open\tplain close\tplain unbind\t"
@@ -932,7 +893,7 @@ static void many_vfs(void)
 	       "vfio-pci", "nvvgpu", "bind", "open", "close", "unbind", "bind",
 	       "create", "open", "close", "delete", "unbind");
 	for (nr = 1; nr <= VFS_MAX && nr <= pf.total; nr *= 2) {
-		vfs_round(nr, us, kb);
+		vfs_round(nr, us);
 		printf("  %-5u", nr);
 		if (file)
 			fprintf(file, "%u", nr);
@@ -958,7 +919,95 @@ static void many_vfs(void)
 			     "slope of %s by the number of VFs", vfs_columns[i]);
 	}
 	printf("\n");
-	memory_print(kb, nr / 2);
+}
+
+/* Give the free objects of all caches back, so that they do not count. */
+static void slabs_shrink(void)
+{
+	glob_t caches;
+	size_t i;
+
+	if (glob("/sys/kernel/slab/*/shrink", GLOB_NOSORT, NULL, &caches))
+		die("/sys/kernel/slab", -errno);
+	for (i = 0; i < caches.gl_pathc; i++) {
+		FILE *file = fopen(caches.gl_pathv[i], "w");
+
+		if (!file)
+			die(caches.gl_pathv[i], -errno);
+		fputs("1", file);
+		fclose(file);
+	}
+	globfree(&caches);
+}
+
+/* Bytes of kernel memory in objects, and of per-CPU memory */
+static double kernel_memory(void)
+{
+	double sum = 0, objects, size;
+	char line[256];
+	long kb;
+	FILE *file;
+
+	slabs_shrink();
+	file = fopen("/proc/slabinfo", "r");
+	if (!file)
+		die("/proc/slabinfo", -errno);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "%*s %lf %*u %lf", &objects, &size) == 2)
+			sum += objects * size;
+	fclose(file);
+
+	file = fopen("/proc/meminfo", "r");
+	if (!file)
+		die("/proc/meminfo", -errno);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "Percpu: %ld", &kb) == 1)
+			sum += kb * 1024.0;
+	fclose(file);
+
+	return sum;
+}
+
+static void memory_row(FILE *file, const char *state, double before)
+{
+	double kib = (kernel_memory() - before) / pf.nr_vfs / 1024;
+
+	printf("  %-34s %8.1f\n", state, kib);
+	if (file)
+		fprintf(file, "%s\t%.1f\n", state, kib);
+}
+
+static void memory_per_vf(void)
+{
+	FILE *file = tsv_open("memory", "state\tKiB");
+	struct ioas *ioas = &user.own;
+	double before;
+	unsigned int i;
+
+	DO(pf_set_vfs(&pf, pf.total < VFS_MAX ? pf.total : VFS_MAX));
+	FOR_EACH(pci_unbind(pf.vf[i]));
+	DO(ioas_open(ioas, IOMMU_IOMMUFD));
+	printf("\nKernel memory (objects and per-CPU) in KiB per VF, of %u VFs\n",
+	       pf.nr_vfs);
+
+	before = kernel_memory();
+	FOR_EACH(pci_bind(pf.vf[i], drivers[PLAIN]));
+	memory_row(file, "bound to vfio-pci", before);
+	FOR_EACH(pci_unbind(pf.vf[i]));
+
+	before = kernel_memory();
+	FOR_EACH(pci_bind(pf.vf[i], drivers[NVVGPU]));
+	memory_row(file, "bound to nvvgpu-vfio-pci", before);
+	FOR_EACH(vf_set_type(pf.vf[i], type.id));
+	memory_row(file, "with a vGPU", before);
+	FOR_EACH(vdev_open(&devices[i], pf.vf[i], ioas));
+	memory_row(file, "with an open vGPU", before);
+
+	FOR_EACH(device_close_nr(i));
+	FOR_EACH(vf_set_type(pf.vf[i], 0));
+	FOR_EACH(pci_unbind(pf.vf[i]));
+	ioas_close(ioas);
+	tsv_close(file);
 }
 
 int main(int argc, char **argv)
@@ -1000,6 +1049,7 @@ int main(int argc, char **argv)
 	read_vgpu();
 	idle_vgpu();
 	many_vfs();
+	memory_per_vf();
 
 	return gates_print() ? KSFT_FAIL : KSFT_PASS;
 }
