@@ -652,16 +652,18 @@ static void calls_print(void)
 
 /* The life of a vGPU: firmware commands, time and CPU time */
 
+/* @commands and @cpu, in us, are the most that a call may take. */
 static const struct {
 	const char *name;
 	int (*call)(void);
 	unsigned int commands;
+	double cpu;
 } life_calls[] = {
-	{ "create", vgpu_create, 1 },
-	{ "open, bind_iommufd and attach", device_open, 1 },
-	{ "reset", device_reset, 1 },
-	{ "close", device_close, 2 },
-	{ "delete", vgpu_delete, 1 },
+	{ "create", vgpu_create, 1, 90 },
+	{ "open, bind_iommufd and attach", device_open, 1, 200 },
+	{ "reset", device_reset, 1, 30 },
+	{ "close", device_close, 2, 120 },
+	{ "delete", vgpu_delete, 1, 90 },
 };
 
 static void life(void)
@@ -710,6 +712,9 @@ static void life(void)
 				firmware, wall[i].min - firmware, cpu[i].min);
 		gate(commands[i], life_calls[i].commands,
 		     "firmware commands of %s", life_calls[i].name);
+		if (exact)
+			gate(cpu[i].min, life_calls[i].cpu, "CPU time of %s",
+			     life_calls[i].name);
 	}
 	tsv_close(file);
 }
