@@ -186,6 +186,13 @@ static void action_abort(struct action *action, struct host *host)
 		set_params(vf, action->old_params);
 }
 
+static void set_result(struct action *action, const char *result)
+{
+	action->result = result;
+	if (!opt.json && !opt.quiet)
+		action_print(action);
+}
+
 static void roll_back(struct plan *plan, unsigned int nr, struct host *host)
 {
 	while (nr--) {
@@ -194,7 +201,8 @@ static void roll_back(struct plan *plan, unsigned int nr, struct host *host)
 
 		if (ret)
 			error("cannot undo: %s: %s", action_text(action), strerror(-ret));
-		action->result = ret ? "done" : "rolled-back";
+		else
+			set_result(action, "rolled-back");
 	}
 }
 
@@ -211,7 +219,7 @@ static void skip_dependants(struct plan *plan, unsigned int failed)
 
 	for (i = failed + 1; i < plan->nr; i++)
 		if (!opt.keep_going || depends_on(&plan->actions[i], &plan->actions[failed]))
-			plan->actions[i].result = "skipped";
+			set_result(&plan->actions[i], "skipped");
 }
 
 /**
@@ -235,7 +243,7 @@ enum status plan_run(struct plan *plan, struct host *host)
 			continue;
 		ret = action->status ? 0 : action_do(action, host);
 		if (!ret && !action->status) {
-			action->result = "done";
+			set_result(action, "done");
 			continue;
 		}
 		if (ret) {
@@ -243,8 +251,8 @@ enum status plan_run(struct plan *plan, struct host *host)
 				 why_failed(action, host, ret));
 			action->status = status_of(ret);
 		}
-		action->result = "failed";
 		error("%s", action_text(action));
+		set_result(action, "failed");
 		status = status ?: action->status;
 		skip_dependants(plan, i);
 		if (opt.keep_going)
@@ -295,14 +303,14 @@ static enum status apply_plan(struct plan *plan, struct host *host)
 {
 	enum status status = plan_conflict(plan);
 
-	if (status && !opt.keep_going) {
+	if (!opt.dry_run && (!status || opt.keep_going))
+		return plan_run(plan, host);
+	if (!opt.keep_going && status)
 		report_conflicts(plan);
-		return status;
-	}
-	if (opt.dry_run)
-		return status;
+	if (!opt.json && !opt.quiet)
+		plan_print("apply", plan);
 
-	return plan_run(plan, host);
+	return status;
 }
 
 enum status cmd_apply(int argc, char **argv)
@@ -329,7 +337,7 @@ enum status cmd_apply(int argc, char **argv)
 	status = apply_plan(&plan, &host);
 	for (i = 0; i < configs.nr && !opt.dry_run; i++)
 		save_result(&configs.list[i], &plan);
-	if (!opt.quiet || opt.json)
+	if (opt.json)
 		plan_print("apply", &plan);
 	if (!status && configs.invalid)
 		status = STATUS_INVALID;

@@ -114,6 +114,7 @@ void plan_make(struct plan *plan, struct host *host, const struct configs *confi
 void plan_free(struct plan *plan);
 enum status plan_conflict(const struct plan *plan);
 const char *action_text(const struct action *action);
+void action_print(const struct action *action);
 void plan_print(const char *command, const struct plan *plan);
 
 enum status plan_run(struct plan *plan, struct host *host);

@@ -350,11 +350,13 @@ static struct json_object *json_action(const struct action *action)
 	return object;
 }
 
-static void print_action(const struct action *action)
+/* A line for people, at once: many actions take a while. */
+void action_print(const struct action *action)
 {
 	bool conflict = action->conflict[0] && !strcmp(action->result, "planned");
 
 	printf("%-11s  %s\n", conflict ? "conflict" : action->result, action_text(action));
+	fflush(stdout);
 }
 
 void plan_print(const char *command, const struct plan *plan)
@@ -364,7 +366,7 @@ void plan_print(const char *command, const struct plan *plan)
 
 	if (!opt.json) {
 		for (i = 0; i < plan->nr; i++)
-			print_action(&plan->actions[i]);
+			action_print(&plan->actions[i]);
 		return;
 	}
 	actions = json_object_new_array();
