@@ -168,7 +168,7 @@ static const char *why_failed(const struct action *action, struct host *host, in
 	if (action->kind == ACTION_CREATE && err == -ENODATA)
 		return "the GPU has no such type";
 	if (action->kind == ACTION_CLOSE)
-		return "the process does not end";
+		return "the process does not exit";
 
 	return vf ? vf_why(vf, err) : strerror(-err);
 }
@@ -404,7 +404,7 @@ static void status_config(struct json_object *findings, const struct config *con
 		finding(findings, true, "vgpu", NULL, "%s/%u: %s%s%s %s",
 			config->pf[0] ? config->pf : config->wanted, entry->vf, entry->type,
 			entry->name[0] ? " " : "", entry->name,
-			entry->manual ? "is defined as manual" : "is there");
+			entry->manual ? "is defined as manual" : "exists");
 	}
 }
 

@@ -262,7 +262,7 @@ static enum status check_expected(const struct vf *vf)
 	if (!opt.expect || vf->generation == opt.expect)
 		return STATUS_OK;
 	if (vf->generation)
-		error("%s: vGPU %llu is gone, vGPU %llu is there now",
+		error("%s: vGPU %llu is gone; it now has vGPU %llu",
 		      vf->bdf, opt.expect, vf->generation);
 	else
 		error("%s: vGPU %llu is gone", vf->bdf, opt.expect);

@@ -54,7 +54,7 @@ static void check_iommufd(struct json_object *findings)
 		finding(findings, !access(path, R_OK | W_OK), "iommufd",
 			"run QEMU by libvirt or as root, or let this user open it by a udev rule: KERNEL==\"iommu\", GROUP=\"kvm\", MODE=\"0660\"",
 			"iommufd: /dev/iommu %s", access(path, R_OK | W_OK) ?
-			"cannot be opened by this user" : "is there");
+			"cannot be opened by this user" : "exists");
 }
 
 static void check_vfio(struct json_object *findings)
@@ -62,7 +62,7 @@ static void check_vfio(struct json_object *findings)
 	bool good = file_exists("/sys/class/vfio-dev");
 
 	finding(findings, good, "vfio",
-		"modprobe vfio; if the class vfio-dev stays away, the kernel lacks CONFIG_VFIO_DEVICE_CDEV: install nvvgpu-dkms",
+		"modprobe vfio; if the class vfio-dev does not appear, the kernel lacks CONFIG_VFIO_DEVICE_CDEV: install nvvgpu-dkms",
 		good ? "VFIO has character devices" : "VFIO has no character devices");
 }
 
@@ -142,7 +142,7 @@ static void check_memlock(struct json_object *findings)
 		finding(findings, true, "memlock", NULL, "this user may lock memory without limit");
 	else
 		finding(findings, false, "memlock",
-			"raise it to the VM's memory and 1 GiB: LimitMEMLOCK= of its unit, or /etc/security/limits.conf",
+			"raise the limit to the VM's memory plus 1 GiB: LimitMEMLOCK= of its unit, or /etc/security/limits.conf",
 			"this user may lock %llu KiB; a VM with more memory fails with ENOMEM",
 			(__u64)limit.rlim_cur >> 10);
 }
@@ -208,7 +208,7 @@ static void check_libvirt_hook(struct json_object *findings)
 		return;
 	good = !access(path, X_OK);
 	finding(findings, good, "libvirt-hook",
-		"link it to /usr/share/nvvgpu/libvirt/qemu-hook and restart libvirtd",
+		"make it a link to /usr/share/nvvgpu/libvirt/qemu-hook and restart libvirtd",
 		good ? "libvirt can execute its hook " LIBVIRT_HOOK :
 		       "libvirt cannot execute its hook " LIBVIRT_HOOK);
 }

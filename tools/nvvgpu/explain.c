@@ -95,7 +95,7 @@ static void explain_room(struct json_object *findings, const struct vf *vf)
 			"no type can be created: %s: %s", smallest->name, smallest->reason);
 	else if (!geteuid() || opt.root[0])
 		finding(findings, false, "room",
-			"look at the kernel's log; a reset of the PF restarts its firmware",
+			"see the kernel's log; a reset of the PF restarts its firmware",
 			"the back-end offers no types, or its firmware does not answer");
 }
 

@@ -245,7 +245,7 @@ static enum status save(const char *path, const struct vfio_device_gfx_plane_inf
 	}
 	ret = png_write(file, plane->width, plane->height, lines);
 	if (fclose(file) || ret) {
-		error("%s: cannot be written", path);
+		error("cannot write %s", path);
 		unlink(path);
 		return STATUS_FAILED;
 	}
@@ -262,7 +262,7 @@ static enum status screenshot(struct vf *vf, const char *name, const char *path)
 	int file, ret;
 
 	if (!vf->pid) {
-		error("%s: no process has it open, so it shows nothing", name);
+		error("%s: no process has it open, so there is no picture", name);
 		return STATUS_FAILED;
 	}
 	file = take_file(vf);
