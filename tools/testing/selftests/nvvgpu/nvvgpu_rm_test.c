@@ -243,7 +243,7 @@ TEST_F(rm, module_pins_itself)
 	ASSERT_LE(0, kmsg);
 	ASSERT_EQ(0, rm_del());
 	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
-	EXPECT_TRUE(kernel_says(kmsg, "stays loaded: nvidia.ko cannot give callbacks back"));
+	EXPECT_TRUE(kernel_says(kmsg, "stays loaded: nvidia.ko does not wait for callbacks"));
 	EXPECT_EQ(1, mod_refs("nvvgpu-rm"));
 	EXPECT_EQ(-EWOULDBLOCK, mod_del("nvvgpu-rm"));
 	ASSERT_EQ(0, put(RM_PARAMS "/pinned", "N"));

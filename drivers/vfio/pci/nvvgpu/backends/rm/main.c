@@ -219,7 +219,7 @@ static void rm_pin(void)
 	rm_holds_itself = rm_pinned;
 	if (rm_pinned) {
 		__module_get(THIS_MODULE);
-		pr_info(KBUILD_MODNAME ": stays loaded: nvidia.ko cannot give callbacks back\n");
+		pr_info(KBUILD_MODNAME ": stays loaded: nvidia.ko does not wait for callbacks\n");
 	} else {
 		pr_warn(KBUILD_MODNAME ": can be unloaded, which is safe only if nvidia.ko calls no callback meanwhile\n");
 		module_put(THIS_MODULE);
