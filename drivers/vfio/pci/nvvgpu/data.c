@@ -4,8 +4,8 @@
  * loaded.
  *
  * The file may outlive its session, and even the binding of the VF.  The
- * session's memory does not: it is freed with the session, or with the last
- * read or write that was in progress then.
+ * session's memory does not: it is freed when the session ends, or when the
+ * last read or write in progress at that time returns.
  *
  * Two records alternate.  While the user reads one, or writes it, the GPU may
  * fill or read the other.
@@ -34,20 +34,20 @@
  * @users: the session, and each operation on the file that is in progress; the
  *	last one frees the memory of @records
  * @lock: one reader or writer at a time; protects everything down to @error
- * @own: header that this side sends
- * @records: the one that is read or written, and the other one
- * @index: which of @records is read or written
+ * @own: header of this vGPU: sent when saving, expected when loading
+ * @records: buffers of two records, which take turns
+ * @index: record of @records that the user reads or writes
  * @heading: the user is reading @own, not a record
  * @size: bytes of the header or record that is being read
  * @left: bytes of it that have not been read; read without @lock for estimates
  * @number: records saved so far
  * @early: records of the first round, 0 until that is over
- * @again: bytes left that are initial ones because the layout has changed
+ * @again: remaining bytes that count as initial after a change of the layout
  * @at_end: the end record has been built; read without @lock for estimates
  * @stream: the stream being received
  * @error: errno if saving or loading has failed, else 0; read without @lock
- * @changed: the layout of the vGPU has changed, and the user has not been told;
- *	under state_mutex
+ * @changed: a change of the vGPU's layout has not been reported to the user
+ *	yet; under state_mutex
  * @whole: the end of the stream has been received; under state_mutex
  * @empty: no data is left to be read, and nothing has changed since; under
  *	state_mutex, read without it by poll
@@ -157,7 +157,7 @@ static void nvvgpu_data_leave(struct nvvgpu_data *data)
 	nvvgpu_data_put(data);
 }
 
-/* Get the back-end of a session, or the reason why it must not be called. */
+/* Return the back-end of a session, or an error if it must not be called. */
 static struct nvvgpu_backend *nvvgpu_data_backend(struct nvvgpu_data *data)
 {
 	struct nvvgpu *vgpu = data->vgpu;
@@ -184,7 +184,7 @@ static int nvvgpu_data_refusal(struct nvvgpu_data *data)
  * Saving
  */
 
-/* Save a chunk: 1, 0 at the end, -ENOMSG if there is none for now. */
+/* Save a chunk.  Return 1, 0 at the end, -ENOMSG if there is none for now. */
 static int nvvgpu_data_fetch(struct nvvgpu_data *data,
 			     struct nvvgpu_chunk *chunk, void *buf, void *ahead)
 {
@@ -211,7 +211,7 @@ static int nvvgpu_data_fetch(struct nvvgpu_data *data,
 	return ret;
 }
 
-/* Build the next record: 0, or -ENOMSG if there is none for now. */
+/* Build the next record.  Return 0, or -ENOMSG if there is none for now. */
 static int nvvgpu_data_save(struct nvvgpu_data *data)
 {
 	struct nvvgpu_record *record = &data->records[data->index];
@@ -324,8 +324,8 @@ static bool nvvgpu_data_precopy(struct nvvgpu_data *data)
 }
 
 /*
- * After a change of the layout, everything that is left is new initial data,
- * until as much has been read.
+ * After a change of the layout, all remaining data counts as initial, until as
+ * much has been read.
  */
 static void nvvgpu_data_reinit(struct nvvgpu_data *data,
 			       struct vfio_precopy_info *info)
@@ -478,7 +478,7 @@ static int nvvgpu_data_refuse(struct nvvgpu_data *data, int err)
 			   data->stream.why);
 }
 
-/* Handle the record that @len more bytes complete: 0, or a negative errno. */
+/* Consume @len more bytes, and handle the record if they complete it. */
 static int nvvgpu_data_advance(struct nvvgpu_data *data, size_t len)
 {
 	struct nvvgpu_record *record = &data->records[data->index];
@@ -556,7 +556,7 @@ static __poll_t nvvgpu_data_poll(struct file *file, poll_table *wait)
 	return READ_ONCE(data->empty) ? 0 : EPOLLIN | EPOLLRDNORM;
 }
 
-/* The session holds a reference to the file, so it has ended before. */
+/* The session holds a reference to the file, so it has ended already. */
 static int nvvgpu_data_release(struct inode *inode, struct file *file)
 {
 	struct nvvgpu_data *data = file->private_data;
@@ -614,10 +614,11 @@ DEFINE_FREE(nvvgpu_data, struct nvvgpu_data *, nvvgpu_data_free(_T))
  * @vgpu: the VF, locked; has no session
  * @loading: state is loaded, not saved
  *
- * Return: the file, with a reference for the user beside one that
- * nvvgpu_data_close() drops.  -EBUSY while a read or write of an earlier
- * session's file has not returned, as a VF has the memory of one session at
- * most; -ENOMEM, or the error of creating the file.
+ * A VF has the memory of one session at most.
+ *
+ * Return: the file, with a reference for the user, and another one that
+ * nvvgpu_data_close() drops; -EBUSY if a read or write of an earlier session's
+ * file has not returned; -ENOMEM; or the error of anon_inode_getfile()
  */
 struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 {
@@ -664,8 +665,10 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 }
 
 /**
- * nvvgpu_data_close() - end a session; its file only returns errors then
+ * nvvgpu_data_close() - end a session
  * @vgpu: the VF, locked; has a session, whose buffers the back-end has released
+ *
+ * From then on, reads and writes of the file fail.
  */
 void nvvgpu_data_close(struct nvvgpu *vgpu)
 {
@@ -683,9 +686,9 @@ void nvvgpu_data_close(struct nvvgpu *vgpu)
 
 /**
  * nvvgpu_data_saved() - check that the whole state has been read
- * @vgpu: the VF, locked, with a session that saves
+ * @vgpu: the VF, locked
  *
- * Return: true if so
+ * Return: whether a session that saves has been read to its end
  */
 bool nvvgpu_data_saved(struct nvvgpu *vgpu)
 {
@@ -698,7 +701,7 @@ bool nvvgpu_data_saved(struct nvvgpu *vgpu)
  * nvvgpu_data_loaded() - check that the whole state was received
  * @vgpu: the VF, locked; has a session that loads
  *
- * Return: 0; -ENODATA if the end is missing; or why the stream was refused
+ * Return: 0; -ENODATA if the end is missing; or the error that ended loading
  */
 int nvvgpu_data_loaded(struct nvvgpu *vgpu)
 {
@@ -731,7 +734,7 @@ void nvvgpu_data_wake(struct nvvgpu *vgpu)
 /**
  * nvvgpu_data_size() - estimate the remaining bytes of the stream
  * @vgpu: the VF, locked
- * @bytes: of state that the back-end has not saved yet
+ * @bytes: bytes of state that the back-end has not saved yet
  *
  * Return: bytes of the stream
  */

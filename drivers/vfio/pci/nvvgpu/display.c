@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a viewer sees of a vGPU: the plane on its first display.
+ * The display of a vGPU for viewers, which shows the plane on its first head.
  *
  * VFIO_DEVICE_QUERY_GFX_PLANE describes the plane, and a region of the type GFX
  * shows it from offset 0 on.  The pages of this region are pages of a BAR that
  * the user may map anyway, so it gives access to nothing new.  When the guest
- * flips to another piece of memory, the mapping is revoked, and the next access
- * finds the new pages.  Where there is nothing to show, it finds zeroes: a
- * viewer must not die because the guest has switched its display off.
+ * flips to another part of the framebuffer, the mapping is revoked, and the
+ * next access maps the new pages.  If there is nothing to show, it maps a page
+ * of zeroes: a viewer must not die when the guest switches its display off.
  *
  * Instead of the region, the administrator may choose dma-bufs, see scanout.c.
- * Each piece of memory then has an id, and the query returns that of the plane.
+ * Each plane then has an id, which the query returns.
  *
  * A query does not wait for the back-end.  It reads a copy of the plane, which a
  * work item updates when the back-end reports a change.
@@ -28,7 +28,7 @@
 
 #include "nvvgpu.h"
 
-/* Faster than this no viewer looks at the display. */
+/* No viewer looks at the display more often than this. */
 #define NVVGPU_DISPLAY_DELAY	max(1, HZ / 60)
 
 /* DRM_PLANE_TYPE_CURSOR, which no uAPI header has */
@@ -93,7 +93,7 @@ static bool nvvgpu_param_is(const char *param, size_t len, const char *text)
 /**
  * nvvgpu_display_param() - read the value of "display" in vgpu_params
  * @params: "key=value,key=value", NUL-terminated
- * @mode: filled in: how a display is to be offered
+ * @mode: receives the way to offer a display
  *
  * Return: 0; -EINVAL if the value is unknown; -EOPNOTSUPP if the kernel cannot
  * export dma-bufs of VFIO devices
@@ -139,9 +139,9 @@ static struct nvvgpu_plane nvvgpu_display_seen(struct nvvgpu *vgpu)
 }
 
 /*
- * The plane has changed: mappings of the old one are revoked later, and until
- * then a query must not describe the new one.  A blank display is blank at once,
- * and a dma-buf keeps to its own plane.
+ * Mappings of the previous plane are revoked later, and until then a query must
+ * not describe the new one.  A query reports a blank display immediately, and
+ * also a new plane if there are dma-bufs: each shows its own plane only.
  */
 VISIBLE_IF_KUNIT
 void nvvgpu_display_set(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane)
@@ -169,7 +169,7 @@ static bool nvvgpu_display_is_stale(struct nvvgpu *vgpu)
 	return display->revoked != display->changes;
 }
 
-/* Mappings show @plane, which was the plane at @changes, or a newer one. */
+/* Mappings now show @plane, the plane as of @changes, or a newer one. */
 VISIBLE_IF_KUNIT
 void nvvgpu_display_revoked(struct nvvgpu *vgpu,
 			    const struct nvvgpu_plane *plane, u64 changes)
@@ -206,7 +206,7 @@ void nvvgpu_display_retry(struct nvvgpu *vgpu)
 	vgpu->display.changes++;
 }
 
-/* Revoke mappings that may show something else than the plane. */
+/* Revoke mappings that may show something other than the plane. */
 static void nvvgpu_display_revoke_locked(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_display *display = &vgpu->display;
@@ -235,7 +235,7 @@ static void nvvgpu_display_revoke(struct nvvgpu *vgpu)
 	nvvgpu_display_revoke_locked(vgpu);
 }
 
-/* As nvvgpu_display_revoke(), but leave it to the worker during a reset */
+/* Like nvvgpu_display_revoke(), but leave it to the worker during a reset. */
 static void nvvgpu_display_try_revoke(struct nvvgpu *vgpu)
 {
 	if (!nvvgpu_display_is_stale(vgpu) ||
@@ -246,7 +246,7 @@ static void nvvgpu_display_try_revoke(struct nvvgpu *vgpu)
 	up_write(&vgpu->core.memory_lock);
 }
 
-/* Whether the display shows what the back-end tells, and is not blank */
+/* Return whether the display shows the plane of the back-end, not a blank. */
 static bool nvvgpu_display_is_lit(struct nvvgpu *vgpu)
 {
 	return vgpu->display.offered && vgpu->state == NVVGPU_OPEN &&
@@ -304,7 +304,7 @@ void nvvgpu_display_update(struct nvvgpu *vgpu)
 				   NVVGPU_DISPLAY_DELAY);
 }
 
-/* From now on the user wants to know what the display shows. */
+/* The user looks at the display, so the plane must be known from now on. */
 static void nvvgpu_display_watch(struct nvvgpu *vgpu)
 {
 	if (READ_ONCE(vgpu->display.watched))
@@ -330,7 +330,7 @@ void nvvgpu_display_blank(struct nvvgpu *vgpu)
 	nvvgpu_display_update(vgpu);
 }
 
-/* A change of the format or of the location makes it another plane. */
+/* A change of the format, the size or the location makes it another plane. */
 static bool nvvgpu_plane_equal(const struct nvvgpu_plane *a,
 			       const struct nvvgpu_plane *b)
 {
@@ -340,8 +340,8 @@ static bool nvvgpu_plane_equal(const struct nvvgpu_plane *a,
 }
 
 /*
- * The id of a plane.  It stays the same as long as the plane is among the last
- * that were shown.
+ * Get the id of a plane.  It stays the same as long as the plane is among the
+ * last ones that were shown.
  */
 VISIBLE_IF_KUNIT
 u32 nvvgpu_plane_id(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane)
@@ -427,11 +427,11 @@ static int nvvgpu_display_answer(struct nvvgpu *vgpu, unsigned long arg,
  * @vgpu: the VF, its device open
  * @arg: user's struct vfio_device_gfx_plane_info
  *
- * A mapping of the region shows what the last query has described, or something
- * newer.
+ * A mapping of the region shows the plane that the last query has described, or
+ * a newer one.
  *
  * Return: 0; -ENOTTY if the vGPU has no display; -EINVAL if the query is
- * invalid, or for a region when there are dma-bufs or vice versa; -EFAULT
+ * invalid, or is for a region when there are dma-bufs, or vice versa; -EFAULT
  */
 long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg)
 {
@@ -449,7 +449,7 @@ long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg)
 	type = vgpu->display.mode == NVVGPU_DISPLAY_DMABUF ?
 	       VFIO_GFX_PLANE_TYPE_DMABUF : VFIO_GFX_PLANE_TYPE_REGION;
 	if (info.flags == (VFIO_GFX_PLANE_TYPE_PROBE | type)) {
-		/* The first query should find the plane. */
+		/* Fetch the plane now, so that the first query finds it. */
 		nvvgpu_display_watch(vgpu);
 		return 0;
 	}
@@ -469,7 +469,7 @@ long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg)
  * @arg: user's id of a plane
  *
  * Return: a file descriptor; -ENOTTY if the display has no dma-bufs; -EFAULT;
- * -EINVAL for the id of no plane, or of one that was replaced; or as
+ * -EINVAL if no recent plane has this id; or the error of
  * nvvgpu_scanout_export()
  */
 long nvvgpu_display_get_dmabuf(struct nvvgpu *vgpu, unsigned long arg)
@@ -567,7 +567,7 @@ static int nvvgpu_plane_mmap(struct vfio_pci_core_device *core,
 	unsigned long pgoff = vma->vm_pgoff & ((1UL << shift) - 1);
 	unsigned long pages = region->size >> PAGE_SHIFT;
 
-	/* Everybody's blank page must not be written to. */
+	/* All processes share the blank page, so it must not be written to. */
 	if (vma->vm_flags & VM_WRITE || pgoff > pages ||
 	    vma_pages(vma) > pages - pgoff)
 		return -EINVAL;
@@ -594,7 +594,7 @@ static const struct vfio_pci_regops nvvgpu_plane_regops = {
 	.release = nvvgpu_plane_release,
 };
 
-/* A plane lies in one BAR, so the largest that can be mapped bounds it. */
+/* A plane lies in one BAR, so the largest mappable BAR bounds its size. */
 static u64 nvvgpu_display_room(struct nvvgpu *vgpu)
 {
 	unsigned int bar;

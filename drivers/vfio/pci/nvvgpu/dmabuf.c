@@ -71,7 +71,7 @@ static void nvvgpu_dmabuf_update_locked(struct nvvgpu *vgpu)
 		return;
 
 	if (!READ_ONCE(vgpu->accessible)) {
-		/* Revokes, but fails if the device is in low power mode. */
+		/* This revokes them.  It fails in low power mode. */
 		pm_runtime_get_noresume(dev);
 		if (nvvgpu_low_power(vgpu, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY))
 			pm_runtime_put_noidle(dev);
@@ -120,11 +120,11 @@ void nvvgpu_dmabuf_close(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_dmabuf_leave_low_power() - VFIO_DEVICE_FEATURE_LOW_POWER_EXIT
+ * nvvgpu_dmabuf_leave_low_power() - handle VFIO_DEVICE_FEATURE_LOW_POWER_EXIT
  * @vgpu: the VF, its device open
- * @flags: of the feature
- * @arg: of the feature
- * @argsz: of the feature
+ * @flags: flags of the feature
+ * @arg: argument of the feature
+ * @argsz: size of @arg
  *
  * Keeps the dma-bufs of a crashed vGPU revoked.
  *
@@ -137,7 +137,7 @@ int nvvgpu_dmabuf_leave_low_power(struct nvvgpu *vgpu, u32 flags,
 
 	guard(mutex)(&vgpu->dmabufs.lock);
 
-	/* The user is not in low power mode then. */
+	/* The driver has entered low power mode, not the user. */
 	if (vgpu->dmabufs.revoked) {
 		ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET,
 					 0);

@@ -96,7 +96,7 @@ int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 }
 
 /**
- * nvvgpu_warn() - record and log a shortcoming that a reader meets
+ * nvvgpu_warn() - record and log that a sysfs file is incomplete
  * @vgpu: the vGPU; no lock is needed
  * @fmt: what is missing, without a newline
  */
@@ -124,7 +124,7 @@ void nvvgpu_succeed(struct nvvgpu *vgpu)
 	vgpu->last_error[0] = '\0';
 }
 
-/* Variables that all events have */
+/* Add the variables of an event to a uevent. */
 static void nvvgpu_event_env(struct nvvgpu *vgpu, struct kobj_uevent_env *env,
 			     const struct nvvgpu_notice *notice)
 {

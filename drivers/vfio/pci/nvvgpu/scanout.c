@@ -6,9 +6,9 @@
  * the dma-bufs of vfio-pci-core it can also be mapped by a process, which then
  * sees a blank page where the device's memory is inaccessible.
  *
- * vfio-pci-core does not know these dma-bufs, so whatever makes the device's
- * memory inaccessible has to hold them: resets, low power states and the close
- * of the device.  While they are held, importers can map none of them.
+ * vfio-pci-core does not know these dma-bufs, so the driver has to revoke them
+ * itself while the device's memory is inaccessible: during resets, in low power
+ * states, and when the device is closed.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-buf-mapping.h>
@@ -24,9 +24,9 @@
  * @vgpu: holds a reference to its VFIO device
  * @node: entry in nvvgpu_dmabufs::scanouts until the device is closed
  * @dmabuf: the dma-buf
- * @provider: of the BAR
+ * @provider: P2PDMA provider of the BAR
  * @phys: location of the plane
- * @blank: that processes see while the memory is inaccessible
+ * @blank: page that processes see while the memory is inaccessible
  * @closed: the device has been closed, protected by memory_lock
  * @revoked: importers must not map it, protected by the dma-buf's reservation
  * @kref: held by each mapping, and by the device
@@ -128,7 +128,7 @@ static int nvvgpu_scanout_mmap(struct dma_buf *dmabuf,
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 
-	/* The file has the mappings of the VFIO device, see there. */
+	/* f_mapping is that of the VFIO device, see NVVGPU_DISPLAY_PGOFF. */
 	vma->vm_pgoff += NVVGPU_DISPLAY_PGOFF;
 	vma->vm_private_data = dmabuf->priv;
 	vma->vm_page_prot = pgprot_noncached(vma->vm_page_prot);
@@ -232,7 +232,7 @@ void nvvgpu_scanouts_update(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_scanouts_hold() - revoke the dma-bufs of planes for some time
+ * nvvgpu_scanouts_hold() - revoke the dma-bufs of planes temporarily
  * @vgpu: the VF
  *
  * Calls nest.  Undone by nvvgpu_scanouts_unhold().
@@ -322,8 +322,8 @@ err_free:
  * @vgpu: the VF, its device open
  * @plane: the plane, valid
  *
- * Return: a file descriptor; -ENOMEM; -EMFILE; -EINVAL if the BAR cannot be
- * accessed by other devices
+ * Return: a file descriptor; -ENOMEM; -EMFILE if the process has too many files
+ * open; -EINVAL if other devices cannot access the BAR
  */
 int nvvgpu_scanout_export(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane)
 {

@@ -15,7 +15,7 @@
  * struct nvvgpu_type - the directory of a type
  * @kobj: the directory
  * @node: entry in nvvgpu_pf::types
- * @backend: of the type, valid while the directory exists
+ * @backend: back-end that offers the type, valid while the directory exists
  * @info: attributes, constant
  * @seen: used by nvvgpu_types_update()
  */
@@ -263,7 +263,7 @@ static bool nvvgpu_type_update(struct nvvgpu_backend *backend, u32 id)
 	return !ret;
 }
 
-/* Make the directories those of the types.  Return whether any has changed. */
+/* Bring the directories up to date.  Return whether any has changed. */
 static bool nvvgpu_types_update(struct nvvgpu_backend *backend)
 {
 	u32 *ids __free(kfree) = NULL;
@@ -342,7 +342,7 @@ void nvvgpu_types_show(struct nvvgpu_backend *backend)
  * nvvgpu_types_hide() - remove the types of a back-end from sysfs
  * @backend: the back-end
  *
- * Waits until its operations that readers have called have returned.
+ * Waits for operations that readers of the files have called.
  */
 void nvvgpu_types_hide(struct nvvgpu_backend *backend)
 {
@@ -361,7 +361,7 @@ void nvvgpu_types_hide(struct nvvgpu_backend *backend)
 }
 
 /**
- * nvvgpu_types_link() - let nvvgpu/types of a VF lead to that of its PF
+ * nvvgpu_types_link() - link nvvgpu/types of a VF to that of its PF
  * @vgpu: the VF
  *
  * Removed together with nvvgpu/.
@@ -382,7 +382,7 @@ int nvvgpu_types_link(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_catalogue_work() - announce that a back-end offers other types
+ * nvvgpu_catalogue_work() - announce that a back-end has changed its types
  * @work: nvvgpu_pf::catalogue_work
  *
  * Readers that have been woken see the new types.
@@ -401,14 +401,14 @@ void nvvgpu_catalogue_work(struct work_struct *work)
 }
 
 /**
- * nvvgpu_backend_types_changed() - report that other types can be created
+ * nvvgpu_backend_types_changed() - report a change of the types
  * @backend: from nvvgpu_backend_register()
  *
- * To be called when the types or their attributes have changed, or the number of
- * vGPUs that can be created, for another reason than a create or delete of this
- * back-end: for instance, the firmware has crashed.  The front-end soon calls
- * @get_types and @get_type_info, updates nvvgpu/types, and notifies user space
- * for every VF.
+ * Call this when the types or their attributes have changed, or when the number
+ * of vGPUs that can be created has changed for a reason other than a create or
+ * delete of this back-end: for instance, the firmware has crashed.  A worker of
+ * the front-end then calls @get_types and @get_type_info, updates nvvgpu/types,
+ * and notifies user space for every VF.
  *
  * Context: any but NMI, also from within an operation.
  */

@@ -2,12 +2,13 @@
 /*
  * The uses of a vGPU.
  *
- * The counters of a back-end run from the create to the delete of a vGPU.  Here
- * they are divided among its uses, each from an open of the VFIO device to its
- * close.  Counters are read at close, when the vGPU is stopped.
+ * The counters of a back-end run from the create to the delete of a vGPU.  This
+ * file divides them among the uses of the vGPU, each of which lasts from an
+ * open of the VFIO device to its close.  Counters are read at close, when the
+ * vGPU is stopped.
  *
  * A process that only reads sysfs must not delay a close.  So if one holds
- * query_mutex at close, the counters are read by the next reader.
+ * query_mutex at close, the next reader reads the counters.
  */
 #include <linux/kobject.h>
 #include <linux/ktime.h>
@@ -16,7 +17,7 @@
 
 #include "nvvgpu.h"
 
-/* The longest NVVGPU_TOTALS; a uevent has 2048 bytes for all variables. */
+/* Limit of NVVGPU_TOTALS; a uevent has 2048 bytes for all variables. */
 #define NVVGPU_TOTALS_LEN	1024
 
 /* Return the number of counters, or -EBUSY if a reader of sysfs reads them. */
@@ -35,7 +36,7 @@ static int nvvgpu_use_read(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
 	return nr;
 }
 
-/* The counters of a use; those of the next one begin here. */
+/* Set the counters of a use, and the base of those of the next one. */
 static void nvvgpu_use_settle(struct nvvgpu_use *use,
 			      const struct nvvgpu_stat *stats, int nr)
 {
@@ -112,7 +113,7 @@ void nvvgpu_use_end(struct nvvgpu *vgpu, bool stopped)
 }
 
 /**
- * nvvgpu_use_recover() - recover a vGPU, whose counters may begin again
+ * nvvgpu_use_recover() - recover a vGPU, which may clear its counters
  * @vgpu: the VF, locked
  *
  * Return: 0 or the error of the back-end
@@ -133,7 +134,7 @@ int nvvgpu_use_recover(struct nvvgpu *vgpu)
 	guard(spinlock)(&vgpu->text_lock);
 
 	use->known &= nr >= 0;
-	/* May wrap: what counts is the difference to the counter. */
+	/* May wrap: only the difference to the counter matters. */
 	for (i = 0; i < nr; i++)
 		use->base[i] += after[i].value - before[i].value;
 
@@ -159,14 +160,14 @@ void nvvgpu_use_catch_up(struct nvvgpu *vgpu)
 
 	guard(spinlock)(&vgpu->text_lock);
 
-	/* The next use may have begun, or the vGPU may be another one. */
+	/* The next use may have begun, or the vGPU may have been replaced. */
 	if (!use->due)
 		return;
 	use->known = true;
 	nvvgpu_use_settle(use, stats, nr);
 }
 
-/* The counters of a use that has not ended; @vgpu->stats may be a little old. */
+/* Set the counters of a use that has not ended, as of the last get_stats. */
 static void nvvgpu_use_so_far(struct nvvgpu *vgpu, struct nvvgpu_use *use)
 {
 	int i;
@@ -221,7 +222,7 @@ int nvvgpu_use_emit(struct nvvgpu *vgpu, char *buf)
 	return len;
 }
 
-/* "name=value name=value"; " ..." says that the rest did not fit. */
+/* Print "name=value name=value"; " ..." stands for those that do not fit. */
 static void nvvgpu_use_totals(const struct nvvgpu_use *use, char *text)
 {
 	const int size = NVVGPU_TOTALS_LEN - sizeof(" ...");
@@ -242,7 +243,7 @@ static void nvvgpu_use_totals(const struct nvvgpu_use *use, char *text)
 /**
  * nvvgpu_use_env() - add the use of a vGPU to a uevent
  * @vgpu: the VF
- * @env: of the uevent
+ * @env: environment of the uevent
  * @closed: the use has just ended
  */
 void nvvgpu_use_env(struct nvvgpu *vgpu, struct kobj_uevent_env *env,
