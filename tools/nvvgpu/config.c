@@ -63,7 +63,7 @@ static void read_text(struct reader *reader, struct json_object *object,
 		return;
 	if (json_object_is_type(val, json_type_string) &&
 	    (size_t)json_object_get_string_len(val) < size)
-		strcpy(buf, json_object_get_string(val));
+		snprintf(buf, size, "%s", json_object_get_string(val));
 	else
 		invalid(reader, "\"%s\" must be a text of less than %zu bytes", key, size);
 }
@@ -192,7 +192,7 @@ static void read_gpu(struct reader *reader, struct json_object *object)
 	if (!!address[0] + !!slot[0] + !!serial[0] != 1) {
 		invalid(reader, "name the GPU by one of \"address\", \"slot\" and \"serial\"");
 	} else if (address[0]) {
-		strcpy(config->wanted, address);
+		snprintf(config->wanted, sizeof(config->wanted), "%s", address);
 		if (pci_parse(address, config->pf))
 			invalid(reader, "\"%s\" is not a PCI address", address);
 	} else if (slot[0]) {

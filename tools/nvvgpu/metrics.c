@@ -342,7 +342,7 @@ static void families_add(struct families *families, const char *name)
 		if (!strcmp(families->names[i], name))
 			return;
 	if (families->nr < MAX_FAMILIES)
-		strcpy(families->names[families->nr++], name);
+		snprintf(families->names[families->nr++], NAME_LEN, "%s", name);
 }
 
 /* Back-ends have different counters. */
