@@ -65,7 +65,7 @@ static void read_text(struct reader *reader, struct json_object *object,
 	    (size_t)json_object_get_string_len(val) < size)
 		snprintf(buf, size, "%s", json_object_get_string(val));
 	else
-		invalid(reader, "\"%s\" must be a text of less than %zu bytes", key, size);
+		invalid(reader, "\"%s\" must be a string of less than %zu bytes", key, size);
 }
 
 static int read_number(struct reader *reader, struct json_object *object,
@@ -119,7 +119,7 @@ static void check_twins(struct reader *reader, const struct entry *entry)
 		if (config->entries[i].vf == entry->vf)
 			invalid(reader, "two vGPUs for VF %u", entry->vf);
 		if (entry->name[0] && !strcmp(config->entries[i].name, entry->name))
-			invalid(reader, "two vGPUs of the name %s", entry->name);
+			invalid(reader, "two vGPUs named %s", entry->name);
 	}
 	if (config->vfs >= 0 && entry->vf >= (unsigned int)config->vfs)
 		invalid(reader, "VF %u, but \"vfs\" is %d", entry->vf, config->vfs);
@@ -248,12 +248,12 @@ static void check_files(struct reader *reader, const struct config *other)
 	unsigned int i, j;
 
 	if (config->pf[0] && !strcmp(other->pf, config->pf))
-		invalid(reader, "%s has the same GPU", other->path);
+		invalid(reader, "%s names the same GPU", other->path);
 	for (i = 0; i < config->nr; i++)
 		for (j = 0; j < other->nr; j++)
 			if (config->entries[i].name[0] &&
 			    !strcmp(config->entries[i].name, other->entries[j].name))
-				invalid(reader, "%s has a vGPU of the name %s", other->path,
+				invalid(reader, "%s has a vGPU named %s", other->path,
 					config->entries[i].name);
 }
 

@@ -214,7 +214,7 @@ static enum status check_name(struct host *host)
 		return STATUS_USAGE;
 	}
 	if (!find_vf(host, opt.name, &vf)) {
-		error("%s has a vGPU of the name %s", vf->bdf, opt.name);
+		error("%s has a vGPU named %s", vf->bdf, opt.name);
 		return STATUS_IN_USE;
 	}
 

@@ -438,7 +438,7 @@ enum status cmd_metrics(int argc, char **argv)
 	(void)argv;
 	if (opt.json || (opt.http && (opt.output || opt.textfile))) {
 		error(opt.json ? "metrics have a format of their own; use nvvgpuctl list --json" :
-		      "--http goes with no other option");
+		      "--http cannot be combined with other options");
 		return STATUS_USAGE;
 	}
 	out.file = open_memstream(&text, &len);
