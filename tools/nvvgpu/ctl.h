@@ -224,6 +224,8 @@ int file_write(const char *text, const char *fmt, ...);
 int file_link(char *buf, size_t size, const char *fmt, ...);
 [[gnu::format(printf, 1, 2)]]
 bool file_exists(const char *fmt, ...);
+[[gnu::format(printf, 1, 2)]]
+bool file_usable(const char *fmt, ...);
 [[gnu::format(printf, 2, 3)]]
 long long file_number(long long otherwise, const char *fmt, ...);
 int file_save(const char *path, const char *text);
@@ -246,6 +248,7 @@ struct gpu *host_gpu(struct host *host, const char *bdf);
 bool gpu_add(struct host *host, const char *bdf);
 void gpu_scan(struct gpu *gpu);
 void vf_scan(struct vf *vf);
+bool vf_node(const struct vf *vf, char *path);
 int find_gpu(struct host *host, const char *text, struct gpu **gpu);
 int find_vf(struct host *host, const char *text, struct vf **vf);
 enum status need_gpu(struct host *host, const char *text, struct gpu **gpu);

@@ -102,6 +102,24 @@ static void check_binding(struct json_object *findings, const struct gpu *gpu)
 			front_end());
 }
 
+static void check_nodes(struct json_object *findings, const struct gpu *gpu)
+{
+	unsigned int i, nr = 0, usable = 0;
+	char node[PATH_LEN];
+
+	for (i = 0; i < gpu->nr_vfs; i++) {
+		if (!vf_node(&gpu->vfs[i], node))
+			continue;
+		nr++;
+		usable += file_usable("%s", node);
+	}
+	if (nr)
+		finding(findings, usable == nr, "nodes",
+			"check that udev runs; nvvgpuctl explain names the file of one VF",
+			"GPU %s: this user can open %u of %u VFs in /dev/vfio/devices",
+			gpu->bdf, usable, nr);
+}
+
 static void check_backend(struct json_object *findings, const struct gpu *gpu)
 {
 	unsigned int i;
@@ -128,6 +146,7 @@ static void check_gpus(struct json_object *findings, const struct host *host)
 		check_pf_driver(findings, &host->gpus[i]);
 		check_vfs(findings, &host->gpus[i]);
 		check_binding(findings, &host->gpus[i]);
+		check_nodes(findings, &host->gpus[i]);
 		check_backend(findings, &host->gpus[i]);
 	}
 }

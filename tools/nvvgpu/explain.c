@@ -2,8 +2,6 @@
 /*
  * nvvgpuctl explain: find out why a VF is not usable
  */
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,28 +128,20 @@ static void explain_last_error(struct json_object *findings, const struct vf *vf
 /* QEMU opens this file. */
 static void explain_node(struct json_object *findings, const struct vf *vf)
 {
-	struct dirent **entries;
-	char path[PATH_LEN];
-	int i, nr;
+	char node[PATH_LEN];
 
-	path_make(path, PCI_DEVICES "/%s/vfio-dev", vf->bdf);
-	nr = scandir(path, &entries, NULL, alphasort);
-	for (i = 0; i < nr; i++) {
-		const char *name = entries[i]->d_name;
-
-		if (name[0] == '.')
-			;
-		else if (file_exists("/dev/vfio/devices/%s", name))
-			finding(findings, true, "node", NULL,
-				"its VFIO device is /dev/vfio/devices/%s", name);
-		else
-			finding(findings, false, "node",
-				"check that udev runs, and that the kernel has CONFIG_VFIO_DEVICE_CDEV",
-				"/dev/vfio/devices/%s is missing", name);
-		free(entries[i]);
-	}
-	if (nr >= 0)
-		free(entries);
+	if (!vf_node(vf, node))
+		return;
+	if (!file_exists("%s", node))
+		finding(findings, false, "node",
+			"check that udev runs, and that the kernel has CONFIG_VFIO_DEVICE_CDEV",
+			"%s is missing", node);
+	else if (!file_usable("%s", node))
+		finding(findings, false, "node",
+			"run QEMU by libvirt or as root, or let this user open it by a udev rule",
+			"%s cannot be opened by this user", node);
+	else
+		finding(findings, true, "node", NULL, "its VFIO device is %s", node);
 }
 
 /* The last lines of the kernel's log about the VF, if there is something wrong */

@@ -28,6 +28,29 @@ void vf_scan(struct vf *vf)
 	owner_read(vf);
 }
 
+/* The file of a bound VF that QEMU opens, which may be missing; @path has PATH_LEN bytes */
+bool vf_node(const struct vf *vf, char *path)
+{
+	struct dirent *entry;
+	char dir[PATH_LEN];
+	bool found = false;
+	DIR *handle;
+
+	path_make(dir, PCI_DEVICES "/%s/vfio-dev", vf->bdf);
+	handle = opendir(dir);
+	if (!handle)
+		return false;
+	while (!found && (entry = readdir(handle))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, PATH_LEN, "/dev/vfio/devices/%s", entry->d_name);
+		found = true;
+	}
+	closedir(handle);
+
+	return found;
+}
+
 static void vfs_scan(struct gpu *gpu)
 {
 	unsigned int i;

@@ -121,6 +121,19 @@ bool file_exists(const char *fmt, ...)
 	return !access(path, F_OK);
 }
 
+/* Whether this user can open a device for reading and writing */
+bool file_usable(const char *fmt, ...)
+{
+	char path[PATH_LEN];
+	va_list args;
+
+	va_start(args, fmt);
+	path_vmake(path, fmt, args);
+	va_end(args);
+
+	return !access(path, R_OK | W_OK);
+}
+
 /* The number in a file, or @otherwise */
 long long file_number(long long otherwise, const char *fmt, ...)
 {
