@@ -218,7 +218,7 @@ static void check_libvirt(struct json_object *findings)
 /* libvirt skips a hook that it cannot execute, and the domains then have no vGPU. */
 static void check_libvirt_hook(struct json_object *findings)
 {
-	char path[PATH_LEN];
+	char path[PATH_LEN], apparmor[FILE_LEN];
 	struct stat stat;
 	bool good;
 
@@ -226,8 +226,14 @@ static void check_libvirt_hook(struct json_object *findings)
 	if (lstat(path, &stat))
 		return;
 	good = !access(path, X_OK);
+	/* In Debian's profile, libvirtd executes hooks in /etc/libvirt/hooks only. */
+	if (S_ISLNK(stat.st_mode) &&
+	    file_read(apparmor, sizeof(apparmor), "/sys/module/apparmor/parameters/enabled") > 0 &&
+	    apparmor[0] == 'Y')
+		good = false;
 	finding(findings, good, "libvirt-hook",
-		"make it a link to /usr/share/nvvgpu/libvirt/qemu-hook and restart libvirtd",
+		"install /usr/share/nvvgpu/libvirt/qemu-hook " LIBVIRT_HOOK
+		", as a copy because of AppArmor, and restart libvirtd",
 		good ? "libvirt can execute its hook " LIBVIRT_HOOK :
 		       "libvirt cannot execute its hook " LIBVIRT_HOOK);
 }
