@@ -221,7 +221,7 @@ const char *front_end(void)
 
 	if (name[0])
 		return name;
-	strcpy(name, FRONT_END);
+	snprintf(name, sizeof(name), "%s", FRONT_END);
 	path_make(path, "/sys/module/nvvgpu_vfio_pci/drivers");
 	dir = opendir(path);
 	while (dir && (entry = readdir(dir)))
