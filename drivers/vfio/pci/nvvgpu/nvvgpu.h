@@ -336,6 +336,7 @@ struct nvvgpu_migrations {
  * @started: the back-end has started the vGPU
  * @accessible: the user may access the BARs; cleared by a crash, also read
  *	without state_mutex
+ * @withdrawn: the device is being closed, so @accessible stays cleared
  * @resets: resets in progress, which may nest
  * @reset_prepared: reset_prepare was called and reset_done is due
  * @err_pending: the user has not been notified of a crash yet
@@ -388,6 +389,7 @@ struct nvvgpu {
 	bool closing;
 	bool started;
 	bool accessible;
+	bool withdrawn;
 	unsigned int resets;
 	bool reset_prepared;
 	bool err_pending;
@@ -527,6 +529,7 @@ int nvvgpu_may_open(struct nvvgpu *vgpu);
 int nvvgpu_start(struct nvvgpu *vgpu);
 int nvvgpu_restart(struct nvvgpu *vgpu);
 int nvvgpu_stop_started(struct nvvgpu *vgpu);
+void nvvgpu_withdraw(struct nvvgpu *vgpu);
 void nvvgpu_stop(struct nvvgpu *vgpu);
 int nvvgpu_adopt(struct nvvgpu *vgpu);
 void nvvgpu_disown(struct nvvgpu *vgpu);

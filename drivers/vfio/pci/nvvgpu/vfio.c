@@ -74,9 +74,10 @@ static void nvvgpu_close_device(struct vfio_device *core_vdev)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 
+	/* First, as nobody may write to a framebuffer that is scrubbed. */
+	nvvgpu_withdraw(vgpu);
 	nvvgpu_stop(vgpu);
 	nvvgpu_dmabuf_close(vgpu);
-	nvvgpu_scanouts_close(vgpu);
 	/* The PCI core calls no error handlers for the reset at close. */
 	nvvgpu_reset_begin(vgpu);
 	vfio_pci_core_close_device(core_vdev);

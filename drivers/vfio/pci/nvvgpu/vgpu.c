@@ -583,7 +583,7 @@ int nvvgpu_restart(struct nvvgpu *vgpu)
 		nvvgpu_stop_started(vgpu);
 		return ret;
 	}
-	WRITE_ONCE(vgpu->accessible, true);
+	WRITE_ONCE(vgpu->accessible, !vgpu->withdrawn);
 
 	return 0;
 }
@@ -640,6 +640,7 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 	}
 
 	vgpu->opened = true;
+	vgpu->withdrawn = false;
 	WRITE_ONCE(vgpu->accessible, true);
 	vgpu->err_pending = false;
 	nvvgpu_migration_open(vgpu);
@@ -651,8 +652,25 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_stop() - stop a vGPU whose device is being closed
+ * nvvgpu_withdraw() - make the memory of a vGPU inaccessible for good
  * @vgpu: the VF, not locked; its device is being closed
+ *
+ * The user has no mapping of the BARs any more, but other devices and processes
+ * may have dma-bufs.
+ */
+void nvvgpu_withdraw(struct nvvgpu *vgpu)
+{
+	scoped_guard(nvvgpu, vgpu) {
+		vgpu->withdrawn = true;
+		WRITE_ONCE(vgpu->accessible, false);
+	}
+	nvvgpu_dmabuf_update(vgpu);
+	nvvgpu_scanouts_close(vgpu);
+}
+
+/**
+ * nvvgpu_stop() - stop a vGPU whose device is being closed
+ * @vgpu: the VF, not locked; nvvgpu_withdraw() has been called
  */
 void nvvgpu_stop(struct nvvgpu *vgpu)
 {
@@ -667,7 +685,6 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 	nvvgpu_use_end(vgpu, !ret);
 	vgpu->closing = true;
 	vgpu->opened = false;
-	WRITE_ONCE(vgpu->accessible, false);
 	nvvgpu_set_owner(vgpu, NULL);
 	module_put(vgpu->backend->table.owner);
 

@@ -5,6 +5,7 @@
  */
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "lib/backend.h"
@@ -1412,6 +1413,40 @@ TEST_F(dmabuf, outlives_the_device)
 	EXPECT_TRUE(shows(&self->display, -1));
 	dmabuf_drop(self);
 	ASSERT_EQ(0, pci_bind(vf, FRONT_END_DRIVER));
+}
+
+/* A viewer that goes on writing leaves nothing to the next user. */
+TEST_F(dmabuf, is_revoked_before_the_framebuffer_is_scrubbed)
+{
+	struct vdev *vdev = &self->display.vdev;
+	unsigned int i, left = 0;
+	pid_t viewer;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to delay the response");
+	ASSERT_EXPORTED();
+	viewer = fork();
+	ASSERT_LE(0, viewer);
+	if (!viewer) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		munmap(vdev->bar[BAR_FB], vdev->bar_len[BAR_FB]);
+		close(vdev->fd);
+		for (;;)
+			poke(&self->display.shown[5], 0x123456);
+	}
+	while (peek(&self->display.fb[5]) != 0x123456)
+		usleep(1000);
+	ASSERT_EQ(0, fw_faults("scrub:*:late=300"));
+	vdev_close(vdev);
+	ASSERT_EQ(0, fw_faults(""));
+	kill(viewer, SIGKILL);
+	waitpid(viewer, NULL, 0);
+
+	ASSERT_EQ(0, dmabuf_open(self));
+	self->display.fb = vdev->bar[BAR_FB];
+	for (i = 0; i < FRAME / sizeof(*self->display.fb); i++)
+		left += peek(&self->display.fb[i]) != 0;
+	EXPECT_EQ(0, left);
 }
 
 static int importer_put(const char *file, const char *fmt, int fd,
