@@ -234,9 +234,6 @@ int nvvgpu_op_create(struct nvvgpu *vgpu, u32 type, u32 *placement)
 		return -EPROTO;
 	}
 
-	guard(mutex)(&vgpu->query_mutex);
-	vgpu->queryable = true;
-
 	return 0;
 }
 

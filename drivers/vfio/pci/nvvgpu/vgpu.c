@@ -219,7 +219,8 @@ static int nvvgpu_do_create(struct nvvgpu *vgpu, u32 type, u32 placement)
 	if (!ret)
 		return 0;
 
-	nvvgpu_op_delete(vgpu);
+	if (nvvgpu_op_delete(vgpu))
+		vgpu->backend->stale[vgpu->vf] = vgpu->handle;
 	vgpu->type.id = 0;
 out_free:
 	nvvgpu_free_memory(vgpu);
@@ -326,6 +327,8 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 	if (ret)
 		return nvvgpu_fail_create(vgpu, type, ret);
 
+	scoped_guard(mutex, &vgpu->query_mutex)
+		vgpu->queryable = true;
 	WRITE_ONCE(vgpu->generation, nvvgpu_next_number());
 	nvvgpu_use_created(vgpu);
 	vgpu->settings->placement = NVVGPU_PLACEMENT_ANY;
@@ -630,8 +633,10 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 	ret = nvvgpu_do_start(vgpu);
 	if (!ret) {
 		ret = nvvgpu_region_shape(vgpu) ?: nvvgpu_display_open(vgpu);
-		if (ret)
-			nvvgpu_stop_started(vgpu);
+		/* The next user must not get a vGPU that may still run. */
+		if (ret && nvvgpu_stop_started(vgpu))
+			nvvgpu_set_state(vgpu, NVVGPU_ERROR,
+					 NVVGPU_EVENT_NAME_CRASHED);
 	}
 	if (ret) {
 		nvvgpu_set_owner(vgpu, NULL);
