@@ -450,7 +450,7 @@ void nvvgpu_announce_types(struct nvvgpu_pf *pf);
 /* types.c: the types of a PF in sysfs */
 void nvvgpu_types_show(struct nvvgpu_backend *backend);
 void nvvgpu_types_hide(struct nvvgpu_backend *backend);
-int nvvgpu_types_link(struct nvvgpu *vgpu);
+void nvvgpu_types_link(struct nvvgpu *vgpu);
 void nvvgpu_catalogue_work(struct work_struct *work);
 
 /* ops.c: all calls into back-ends */

@@ -248,11 +248,12 @@ static bool nvvgpu_type_update(struct nvvgpu_backend *backend, u32 id)
 	/* The type may have been withdrawn meanwhile. */
 	if (ret == -ENOENT)
 		return false;
-	if (!ret && type && !memcmp(&type->info, &info, sizeof(info))) {
+	/* The back-end may be unable to describe a type only for now. */
+	if (type && (ret || !memcmp(&type->info, &info, sizeof(info)))) {
 		type->seen = true;
 		return false;
 	}
-	if (!ret && type)
+	if (type)
 		nvvgpu_type_del(type);
 	if (!ret)
 		ret = nvvgpu_type_add(backend, &info);
@@ -364,21 +365,24 @@ void nvvgpu_types_hide(struct nvvgpu_backend *backend)
  * nvvgpu_types_link() - link nvvgpu/types of a VF to that of its PF
  * @vgpu: the VF
  *
- * Removed together with nvvgpu/.
- *
- * Return: 0 or a negative errno
+ * Removed together with nvvgpu/.  A failure is logged: vGPUs can be created
+ * without the directories.
  */
-int nvvgpu_types_link(struct nvvgpu *vgpu)
+void nvvgpu_types_link(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_pf *pf = vgpu->pf;
+	int ret;
 
 	guard(mutex)(&pf->types_mutex);
 
 	if (!pf->types_dir)
-		return 0;
+		return;
 
-	return sysfs_add_link_to_group(&nvvgpu_dev(vgpu)->kobj, "nvvgpu",
-				       pf->types_dir, "types");
+	ret = sysfs_add_link_to_group(&nvvgpu_dev(vgpu)->kobj, "nvvgpu",
+				      pf->types_dir, "types");
+	if (ret)
+		dev_err(nvvgpu_dev(vgpu), "cannot list the types in sysfs: %pe\n",
+			ERR_PTR(ret));
 }
 
 /**

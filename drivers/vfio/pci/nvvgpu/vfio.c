@@ -248,9 +248,7 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 	ret = sysfs_create_groups(&pdev->dev.kobj, nvvgpu_groups);
 	if (ret)
 		goto out_unregister;
-	ret = nvvgpu_types_link(vgpu);
-	if (ret)
-		goto out_remove;
+	nvvgpu_types_link(vgpu);
 	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND);
 	/* A failure is in the log, and leaves the VF without a vGPU. */
 	scoped_guard(nvvgpu, vgpu)
@@ -258,8 +256,6 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 
 	return vgpu;
 
-out_remove:
-	sysfs_remove_groups(&pdev->dev.kobj, nvvgpu_groups);
 out_unregister:
 	vfio_pci_core_unregister_device(&vgpu->core);
 out_del:
