@@ -259,6 +259,9 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 out_unregister:
 	vfio_pci_core_unregister_device(&vgpu->core);
 out_del:
+	/* The VF may have adopted a vGPU meanwhile. */
+	scoped_guard(nvvgpu, vgpu)
+		nvvgpu_retire(vgpu);
 	nvvgpu_pf_del(pf, vgpu);
 	cancel_delayed_work_sync(&vgpu->event_work);
 	cancel_delayed_work_sync(&vgpu->display.work);
