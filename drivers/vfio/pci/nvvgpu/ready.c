@@ -105,10 +105,12 @@ int nvvgpu_backend_ready(struct nvvgpu_backend *backend, unsigned int vf,
 	if (!vgpu)
 		return 0;
 
-	scoped_guard(nvvgpu, vgpu)
+	/* In one go, so that nvvgpu_register() does not adopt it in between. */
+	scoped_guard(nvvgpu, vgpu) {
 		ret = nvvgpu_adopt(vgpu);
-	if (ret)
-		nvvgpu_ready_clear(backend, vf);
+		if (ret)
+			nvvgpu_ready_clear(backend, vf);
+	}
 	put_device(&vgpu->core.vdev.device);
 
 	return ret;
