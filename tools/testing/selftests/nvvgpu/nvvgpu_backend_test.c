@@ -707,6 +707,54 @@ TEST_F(backend, delete_that_failed_at_unbind_is_repeated)
 	EXPECT_EQ(3, mock_calls("delete"));
 }
 
+TEST_F(backend, vgpu_that_a_failed_create_leaves_is_deleted_later)
+{
+	long long deletes;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	deletes = mock_calls("delete");
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 12345 0 0"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "delete 110"));
+	EXPECT_GT(0, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "none"));
+	EXPECT_EQ(-ETIMEDOUT, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_FILE(self->vf, "nvvgpu/last_error",
+		    "cannot create type 7: cannot delete the previous vGPU\n");
+	EXPECT_EQ(1, mock_calls("create"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(deletes + 3, mock_calls("delete"));
+}
+
+TEST_F(backend, vgpu_that_a_failed_open_leaves_running_is_in_error)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 12345 0 0"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "stop 110"));
+	EXPECT_GT(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "none"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+	EXPECT_EQ(-EIO, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	vdev_close(&self->vdev);
+}
+
+/* For instance while the firmware restarts */
+TEST_F(backend, type_that_cannot_be_described_for_now_stays)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	EXPECT_TRUE(pci_exists(self->vf, "nvvgpu/types/7"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_type_info 5"));
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_TRUE(pci_exists(self->vf, "nvvgpu/types/7"));
+}
+
 TEST_F(backend, malformed_types_are_refused)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "nameless"));
