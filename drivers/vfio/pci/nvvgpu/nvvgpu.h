@@ -28,9 +28,9 @@
  *         nvvgpu_data::lock
  *           mmap_lock
  *             vfio_pci_core_device::memory_lock
+ *               nvvgpu_dmabufs::scanouts_lock
+ *                 reservation of a dma-buf
  *               nvvgpu::state_mutex
- *                 nvvgpu_dmabufs::scanouts_lock
- *                   reservation of a dma-buf
  *                 nvvgpu::query_mutex
  *                 nvvgpu_pfs_mutex
  *                   nvvgpu_pf::lock (leaf, also taken in interrupts)

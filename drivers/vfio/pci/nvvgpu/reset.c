@@ -21,11 +21,13 @@
  */
 void nvvgpu_reset_begin(struct nvvgpu *vgpu)
 {
+	/* Waits for other devices, so not under state_mutex. */
+	nvvgpu_scanouts_hold(vgpu);
+
 	guard(nvvgpu)(vgpu);
 
 	if (vgpu->resets++)
 		return;
-	nvvgpu_scanouts_hold(vgpu);
 	nvvgpu_display_blank(vgpu);
 	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_RESET) ||
 	    vgpu->state == NVVGPU_BOUND || vgpu->state == NVVGPU_ERROR)
@@ -82,19 +84,12 @@ static bool nvvgpu_reset_over(struct nvvgpu *vgpu)
 	if (WARN_ON_ONCE(!vgpu->resets) || --vgpu->resets)
 		return false;
 
-	nvvgpu_scanouts_unhold(vgpu);
 	nvvgpu_display_update(vgpu);
 
 	return vgpu->state != NVVGPU_BOUND && nvvgpu_reset_failed(vgpu);
 }
 
-/**
- * nvvgpu_reset_end() - resume or recover a vGPU after a reset
- * @vgpu: the VF, not locked
- *
- * Must be called once for each nvvgpu_reset_begin(), also if the reset failed.
- */
-void nvvgpu_reset_end(struct nvvgpu *vgpu)
+static void nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
 {
 	int ret;
 
@@ -121,13 +116,18 @@ void nvvgpu_reset_end(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_reset_end_closed() - resume a vGPU after the reset at close
+ * nvvgpu_reset_end() - resume or recover a vGPU after a reset
  * @vgpu: the VF, not locked
  *
- * Like nvvgpu_reset_end(), but does not recover: nobody requested this reset, so
- * a vGPU in error stays in error.
+ * Must be called once for each nvvgpu_reset_begin(), also if the reset failed.
  */
-void nvvgpu_reset_end_closed(struct nvvgpu *vgpu)
+void nvvgpu_reset_end(struct nvvgpu *vgpu)
+{
+	nvvgpu_resume_or_recover(vgpu);
+	nvvgpu_scanouts_unhold(vgpu);
+}
+
+static void nvvgpu_resume_closed(struct nvvgpu *vgpu)
 {
 	guard(nvvgpu)(vgpu);
 
@@ -136,4 +136,17 @@ void nvvgpu_reset_end_closed(struct nvvgpu *vgpu)
 
 	nvvgpu_set_error(vgpu, NULL);
 	nvvgpu_fail(vgpu, -EIO, "cannot reset the vGPU after close");
+}
+
+/**
+ * nvvgpu_reset_end_closed() - resume a vGPU after the reset at close
+ * @vgpu: the VF, not locked
+ *
+ * Like nvvgpu_reset_end(), but does not recover: nobody requested this reset, so
+ * a vGPU in error stays in error.
+ */
+void nvvgpu_reset_end_closed(struct nvvgpu *vgpu)
+{
+	nvvgpu_resume_closed(vgpu);
+	nvvgpu_scanouts_unhold(vgpu);
 }

@@ -237,7 +237,7 @@ void nvvgpu_scanouts_update(struct nvvgpu *vgpu)
  *
  * Calls nest.  Undone by nvvgpu_scanouts_unhold().
  *
- * Context: may sleep; memory_lock and state_mutex may be held.
+ * Context: may sleep, also for other devices; memory_lock may be held.
  */
 void nvvgpu_scanouts_hold(struct nvvgpu *vgpu)
 {
@@ -251,7 +251,7 @@ void nvvgpu_scanouts_hold(struct nvvgpu *vgpu)
  * nvvgpu_scanouts_unhold() - undo nvvgpu_scanouts_hold()
  * @vgpu: the VF
  *
- * Context: may sleep; memory_lock and state_mutex may be held.
+ * Context: may sleep, also for other devices; memory_lock may be held.
  */
 void nvvgpu_scanouts_unhold(struct nvvgpu *vgpu)
 {
