@@ -519,6 +519,7 @@ DEFINE_GUARD(nvvgpu, struct nvvgpu *, mutex_lock(&_T->state_mutex),
 /* vgpu.c */
 void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 		      const char *event);
+void nvvgpu_alert(struct nvvgpu *vgpu);
 void nvvgpu_set_error(struct nvvgpu *vgpu,
 		      const struct nvvgpu_event_info *info);
 u64 nvvgpu_next_number(void);

@@ -104,7 +104,7 @@ static void nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
 	ret = nvvgpu_recover(vgpu);
 	if (ret) {
 		/* VFIO_DEVICE_RESET cannot report this error. */
-		nvvgpu_set_error(vgpu, NULL);
+		nvvgpu_alert(vgpu);
 		nvvgpu_fail(vgpu, ret, "cannot recover the vGPU by a reset");
 		return;
 	}

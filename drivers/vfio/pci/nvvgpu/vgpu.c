@@ -75,22 +75,31 @@ void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 }
 
 /**
- * nvvgpu_set_error() - mark a vGPU as crashed
+ * nvvgpu_alert() - let the user know that the vGPU is in error
  * @vgpu: the VF, locked
- * @info: report of the crash, NULL when the front-end has found out
  *
  * The user loses access to the BARs and is notified by the ERR interrupt, both
  * by nvvgpu_event_work(): VFIO's locks nest outside of state_mutex.
  */
-void nvvgpu_set_error(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
+void nvvgpu_alert(struct nvvgpu *vgpu)
 {
 	WRITE_ONCE(vgpu->accessible, false);
+	vgpu->err_pending = true;
+	mod_delayed_work(system_dfl_wq, &vgpu->event_work, 0);
+}
+
+/**
+ * nvvgpu_set_error() - mark a vGPU as crashed
+ * @vgpu: the VF, locked
+ * @info: report of the crash, NULL when the front-end has found out
+ */
+void nvvgpu_set_error(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
+{
+	nvvgpu_alert(vgpu);
 	nvvgpu_display_blank(vgpu);
 	nvvgpu_change_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED,
 			    info);
 	nvvgpu_data_wake(vgpu);
-	vgpu->err_pending = true;
-	mod_delayed_work(system_dfl_wq, &vgpu->event_work, 0);
 }
 
 static void nvvgpu_crashed(struct nvvgpu *vgpu,
