@@ -74,6 +74,8 @@ static bool nvvgpu_reset_failed(struct nvvgpu *vgpu)
 	vgpu->reset_prepared = false;
 	if (prepared)
 		ret = nvvgpu_op_reset_done(vgpu) ?: ret;
+	if (ret && vgpu->state != NVVGPU_ERROR)
+		nvvgpu_fail(vgpu, ret, "the vGPU has not survived a reset");
 
 	return ret;
 }
