@@ -551,8 +551,9 @@ static vm_fault_t nvvgpu_plane_fault(struct vm_fault *vmf)
 		nvvgpu_display_retry(vgpu);
 	}
 
-	return vmf_insert_pfn(vma, vmf->address,
-			      page_to_pfn(ZERO_PAGE(vmf->address)));
+	return vmf_insert_pfn_prot(vma, vmf->address,
+				   page_to_pfn(ZERO_PAGE(vmf->address)),
+				   vm_get_page_prot(vma->vm_flags));
 }
 
 static const struct vm_operations_struct nvvgpu_plane_vm_ops = {
@@ -576,6 +577,7 @@ static int nvvgpu_plane_mmap(struct vfio_pci_core_device *core,
 	vma->vm_pgoff = NVVGPU_DISPLAY_PGOFF + pgoff;
 	vma->vm_private_data = core;
 	vma->vm_page_prot = pgprot_noncached(vma->vm_page_prot);
+	vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
 	vm_flags_mod(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP,
 		     VM_MAYWRITE);
 	vma->vm_ops = &nvvgpu_plane_vm_ops;
@@ -639,7 +641,8 @@ static int nvvgpu_display_add_region(struct nvvgpu *vgpu)
  *
  * vfio-pci-core removes the regions when the device is disabled.
  *
- * Return: 0, also without a display; -EINVAL if vgpu_params is invalid; -ENOMEM
+ * Return: 0, also without a display; -EINVAL if vgpu_params is invalid;
+ * -EOPNOTSUPP if the kernel exports no dma-bufs; -ENOMEM
  */
 int nvvgpu_display_open(struct nvvgpu *vgpu)
 {

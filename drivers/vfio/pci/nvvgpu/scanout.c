@@ -112,9 +112,12 @@ static vm_fault_t nvvgpu_scanout_fault(struct vm_fault *vmf)
 			return ret;
 	}
 	/* The device's memory is inaccessible: try again at a query. */
-	nvvgpu_display_retry(scanout->vgpu);
+	if (!scanout->closed)
+		nvvgpu_display_retry(scanout->vgpu);
 
-	return vmf_insert_pfn(vma, vmf->address, page_to_pfn(scanout->blank));
+	return vmf_insert_pfn_prot(vma, vmf->address,
+				   page_to_pfn(scanout->blank),
+				   vm_get_page_prot(vma->vm_flags));
 }
 
 static const struct vm_operations_struct nvvgpu_scanout_vm_ops = {
@@ -132,6 +135,7 @@ static int nvvgpu_scanout_mmap(struct dma_buf *dmabuf,
 	vma->vm_pgoff += NVVGPU_DISPLAY_PGOFF;
 	vma->vm_private_data = dmabuf->priv;
 	vma->vm_page_prot = pgprot_noncached(vma->vm_page_prot);
+	vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_ops = &nvvgpu_scanout_vm_ops;
 
