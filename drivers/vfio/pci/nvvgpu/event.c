@@ -67,12 +67,11 @@ void nvvgpu_event_add(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
 
 	if (event == NVVGPU_EVENT_DISPLAY)
 		nvvgpu_display_update(vgpu);
-	if (event == NVVGPU_EVENT_CRASHED) {
-		cancel_delayed_work(&vgpu->event_work);
-		schedule_delayed_work(&vgpu->event_work, 0);
-	} else {
-		schedule_delayed_work(&vgpu->event_work, NVVGPU_EVENT_DELAY);
-	}
+	if (event == NVVGPU_EVENT_CRASHED)
+		mod_delayed_work(system_dfl_wq, &vgpu->event_work, 0);
+	else
+		queue_delayed_work(system_dfl_wq, &vgpu->event_work,
+				   NVVGPU_EVENT_DELAY);
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_add);
 
