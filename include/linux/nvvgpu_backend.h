@@ -465,8 +465,8 @@ struct nvvgpu_backend_ops {
 	 * @get_stats: optional; fill in at most @capacity counters of the vGPU
 	 * and return their number, always the same ones in the same order.
 	 * Called concurrently with other operations of the vGPU except @create
-	 * and @delete, at most ten times a second, and once more after @stop and
-	 * before and after @recover.
+	 * and @delete, at most ten times a second, and once more after @start if
+	 * the counters are unknown, after @stop, and before and after @recover.
 	 */
 	int (*get_stats)(void *vgpu, struct nvvgpu_stat *stats,
 			 size_t capacity);

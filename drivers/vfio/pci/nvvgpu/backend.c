@@ -17,7 +17,7 @@
 #define NVVGPU_TYPES_DELAY	(HZ / 10)
 
 static LIST_HEAD(nvvgpu_pfs);
-/* protects nvvgpu_pfs and its entries; held for short updates only */
+/* protects nvvgpu_pfs and its entries; no operation is called with it held */
 static DEFINE_MUTEX(nvvgpu_pfs_mutex);
 
 /**

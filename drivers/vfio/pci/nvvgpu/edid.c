@@ -36,7 +36,7 @@ static bool nvvgpu_edid_sum_valid(const u8 *block)
 	return !sum;
 }
 
-/* Detailed timings end at the first descriptor of another kind or at @end. */
+/* Skip the descriptors of other kinds between the detailed timings. */
 static bool nvvgpu_edid_timings_fit(const u8 *timing, const u8 *end,
 				    u32 max_width, u32 max_height)
 {
