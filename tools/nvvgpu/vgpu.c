@@ -117,8 +117,6 @@ int vf_create(struct vf *vf, unsigned int type, int placement,
 		return ret;
 	snprintf(text, sizeof(text), "%u", type);
 	ret = vf_write(vf, "nvidia/current_vgpu_type", text);
-	if (ret && placement != PLACEMENT_ANY)
-		vf_place(vf, PLACEMENT_ANY);
 	vf_scan(vf);
 	if (!ret && name && *name) {
 		ret = name_save(vf, name);

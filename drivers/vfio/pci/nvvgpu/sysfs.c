@@ -177,11 +177,14 @@ static ssize_t placement_id_show(struct device *dev,
 				 struct device_attribute *attr, char *buf)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_dev(dev);
+	u32 placement = READ_ONCE(vgpu->type.id) ?
+			READ_ONCE(vgpu->placement) :
+			READ_ONCE(vgpu->settings->placement);
 
-	if (!READ_ONCE(vgpu->type.id))
+	if (placement == NVVGPU_PLACEMENT_ANY)
 		return -ENXIO;
 
-	return sysfs_emit(buf, "%d\n", READ_ONCE(vgpu->placement));
+	return sysfs_emit(buf, "%d\n", placement);
 }
 
 /* Sets the placement of the next vGPU; -1 lets the back-end choose. */

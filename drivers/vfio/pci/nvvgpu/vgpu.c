@@ -253,7 +253,8 @@ static int nvvgpu_delete_left(struct nvvgpu *vgpu)
 	return ret;
 }
 
-static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, int err)
+static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, u32 placement,
+			      int err)
 {
 	const char *cause = "the back-end failed";
 	char reason[NVVGPU_REASON_LEN];
@@ -266,7 +267,7 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, int err)
 	case -EINVAL:
 		return nvvgpu_fail(vgpu, -EIO,
 				   "cannot create type %u at placement %d: %s",
-				   type, (int)vgpu->settings->placement,
+				   type, (int)placement,
 				   err == -EBUSY ? "taken" : "not possible");
 	case -ETIMEDOUT:
 		return nvvgpu_fail(vgpu, err,
@@ -313,6 +314,7 @@ u64 nvvgpu_next_number(void)
  */
 int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 {
+	u32 placement = vgpu->settings->placement;
 	int ret;
 
 	lockdep_assert_held(&vgpu->state_mutex);
@@ -332,15 +334,16 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 				   "cannot create type %u: cannot delete the previous vGPU",
 				   type);
 
-	ret = nvvgpu_do_create(vgpu, type, vgpu->settings->placement);
+	/* A request that has failed must not fail the next program's create. */
+	vgpu->settings->placement = NVVGPU_PLACEMENT_ANY;
+	ret = nvvgpu_do_create(vgpu, type, placement);
 	if (ret)
-		return nvvgpu_fail_create(vgpu, type, ret);
+		return nvvgpu_fail_create(vgpu, type, placement, ret);
 
 	scoped_guard(mutex, &vgpu->query_mutex)
 		vgpu->queryable = true;
 	WRITE_ONCE(vgpu->generation, nvvgpu_next_number());
 	nvvgpu_use_created(vgpu);
-	vgpu->settings->placement = NVVGPU_PLACEMENT_ANY;
 	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
 

@@ -683,11 +683,11 @@ TEST_F(sysfs, requested_placement_is_used)
 	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", place[1]);
 
-	/* A placement that is taken is refused, and the first free one is still free. */
+	/* A placement that is taken is refused, and the first free one is used next. */
 	ASSERT_EQ(0, pci_write(self->vf2, "nvidia/placement_id", place[1]));
+	EXPECT_FILE(self->vf2, "nvidia/placement_id", place[1]);
 	EXPECT_EQ(-EIO, vf_set_type(self->vf2, self->small->id));
 	EXPECT_EQ(0, vf_type(self->vf2));
-	ASSERT_EQ(0, pci_write(self->vf2, "nvidia/placement_id", place[0]));
 	ASSERT_EQ(0, vf_set_type(self->vf2, self->small->id));
 	EXPECT_FILE(self->vf2, "nvidia/placement_id", place[0]);
 
@@ -696,16 +696,6 @@ TEST_F(sysfs, requested_placement_is_used)
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", place[0]);
-
-	/* It is kept if the create fails for lack of room. */
-	ASSERT_EQ(0, vf_set_type(self->vf, 0));
-	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", place[1]));
-	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
-	ASSERT_EQ(0, pci_write(self->vf2, "nvidia/placement_id", place[1]));
-	EXPECT_EQ(-EIO, vf_set_type(self->vf2, self->small->id));
-	ASSERT_EQ(0, vf_set_type(self->vf, 0));
-	ASSERT_EQ(0, vf_set_type(self->vf2, self->small->id));
-	EXPECT_FILE(self->vf2, "nvidia/placement_id", place[1]);
 }
 
 /* Every listed placement can be had, and none beside the listed ones. */
@@ -764,18 +754,23 @@ TEST_F(sysfs, placement_is_a_number)
 		EXPECT_EQ(forms[i].err, pci_write(self->vf, file,
 						  forms[i].text))
 			TH_LOG("'%s'", forms[i].text);
-		/* A requested placement is not shown. */
-		EXPECT_EQ(-ENXIO, pci_read(self->vf, file, self->buf,
-					   sizeof(self->buf)));
+		/* The last valid one is -1. */
+		snprintf(place, sizeof(place), "%d\n", atoi(forms[i].text));
+		if (forms[i].err || forms[i].text[0] == '-') {
+			EXPECT_EQ(-ENXIO, pci_read(self->vf, file, self->buf,
+						   sizeof(self->buf)));
+		} else {
+			EXPECT_FILE(self->vf, file, place);
+		}
 	}
 
-	/* An invalid placement makes creates fail until it is reset. */
+	/* An invalid placement makes one create fail, but not the next. */
 	ASSERT_EQ(0, pci_write(self->vf, file, "2147483647\n"));
-	EXPECT_EQ(-EIO, vf_set_type(self->vf, self->small->id));
 	EXPECT_EQ(-EINVAL, pci_write(self->vf, file, "x\n"));
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, self->small->id));
 	EXPECT_FILE(self->vf, "nvidia/current_vgpu_type", "0\n");
-	ASSERT_EQ(0, pci_write(self->vf, file, "-1\n"));
+	EXPECT_EQ(-ENXIO, pci_read(self->vf, file, self->buf,
+				   sizeof(self->buf)));
 	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
 
 	/* The placement of a vGPU cannot be changed. */
