@@ -50,13 +50,12 @@ class Result:
         return f"nvvgpuctl {' '.join(self.args)}: status {self.status}\n{self.out}{self.err}"
 
 
-def ctl(*args, root="", user=None, stdin=None):
+def ctl(*args, root="", stdin=None):
     """Run nvvgpuctl"""
     args = [str(arg) for arg in args]
     env = dict(os.environ, NVVGPU_ROOT=str(root))
-    done = subprocess.run([CTL, *args], capture_output=True, text=True, env=env, user=user,
-                          input=stdin, stdin=None if stdin else subprocess.DEVNULL,
-                          timeout=120, check=False)
+    done = subprocess.run([CTL, *args], capture_output=True, text=True, env=env, input=stdin,
+                          stdin=None if stdin else subprocess.DEVNULL, timeout=120, check=False)
     return Result(args, done.returncode, done.stdout, done.stderr)
 
 
