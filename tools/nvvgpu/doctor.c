@@ -84,8 +84,12 @@ static void check_pf_driver(struct json_object *findings, const struct gpu *gpu)
 
 static void check_vfs(struct json_object *findings, const struct gpu *gpu)
 {
-	finding(findings, gpu->nr_vfs, "vfs",
-		"write their number to sriov_numvfs, or set \"vfs\" in " CONFIG_DIR,
+	char advice[TEXT_LEN];
+
+	snprintf(advice, sizeof(advice),
+		 "set \"vfs\" in " CONFIG_DIR ", or: echo NUMBER > " PCI_DEVICES "/%s/sriov_numvfs",
+		 gpu->bdf);
+	finding(findings, gpu->nr_vfs, "vfs", advice,
 		"GPU %s has %u of %u VFs enabled", gpu->bdf, gpu->nr_vfs, gpu->total);
 }
 
