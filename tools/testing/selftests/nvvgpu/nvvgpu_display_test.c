@@ -854,29 +854,11 @@ TEST_F(display, edid_is_the_same_for_user_and_guest)
 				   PAGE, PROT_READ, (void **)&self->info));
 }
 
-/* A monitor of one block with this preferred mode */
-static void make_edid(__u8 *edid, unsigned int width, unsigned int height)
-{
-	static const __u8 magic[] = { 0, 255, 255, 255, 255, 255, 255, 0 };
-	__u8 *timing = edid + EDID_TIMING;
-
-	memset(edid, 0, EDID_BLOCK);
-	memcpy(edid, magic, sizeof(magic));
-	edid[18] = 1;
-	edid[19] = 4;
-	timing[0] = 1;
-	timing[2] = width;
-	timing[4] = width >> 8 << 4;
-	timing[5] = height;
-	timing[7] = height >> 8 << 4;
-	edid_seal(edid, EDID_BLOCK);
-}
-
 TEST_F(display, new_monitor_reaches_the_guest)
 {
 	__u8 edid[NVVGPU_EMU_EDID_SIZE] = {}, guest[NVVGPU_EMU_EDID_SIZE];
 
-	make_edid(edid, 1024, 768);
+	edid_make(edid, 1024, 768);
 	ASSERT_EQ(0, edid_plug(&self->vdev, edid, EDID_BLOCK));
 	ASSERT_EQ(0, guest_edid(&self->vdev, guest));
 	EXPECT_EQ(0, memcmp(edid, guest, sizeof(guest)));
@@ -899,7 +881,7 @@ TEST_F(display, monitor_stays_over_a_reset_and_goes_with_the_user)
 	struct vfio_region_gfx_edid info;
 
 	ASSERT_EQ(0, guest_edid(&self->vdev, first));
-	make_edid(edid, 800, 600);
+	edid_make(edid, 800, 600);
 	ASSERT_EQ(0, edid_plug(&self->vdev, edid, EDID_BLOCK));
 	ASSERT_EQ(0, vdev_reset(&self->vdev));
 	ASSERT_EQ(0, guest_edid(&self->vdev, guest));
@@ -978,25 +960,25 @@ TEST_F(display, invalid_edid_is_refused)
 	unsigned int i, len;
 
 	/* As large as the type, and larger */
-	make_edid(edid, 3840, 2160);
+	edid_make(edid, 3840, 2160);
 	EXPECT_EQ(0, edid_plug(&self->vdev, edid, EDID_BLOCK));
-	make_edid(edid, 3841, 2160);
+	edid_make(edid, 3841, 2160);
 	EXPECT_EQ(-EINVAL, edid_plug(&self->vdev, edid, EDID_BLOCK));
 	EXPECT_FILE(self->vf, "nvvgpu/last_error",
 		    "cannot plug in the monitor: invalid EDID\n");
-	make_edid(edid, 3840, 2161);
+	edid_make(edid, 3840, 2161);
 	EXPECT_EQ(-EINVAL, edid_plug(&self->vdev, edid, EDID_BLOCK));
 
 	/* In each place where there may be a timing */
 	for (i = 0; i < 4; i++) {
-		make_edid(edid, 640, 480);
+		edid_make(edid, 640, 480);
 		timing = edid + EDID_TIMING + 18 * i;
 		timing[0] = 1;
 		timing[7] = 0xf0;
 		edid_seal(edid, EDID_BLOCK);
 		EXPECT_EQ(-EINVAL, edid_plug(&self->vdev, edid, EDID_BLOCK));
 	}
-	make_edid(edid, 640, 480);
+	edid_make(edid, 640, 480);
 	edid[EDID_BLOCK - 2] = 1;
 	edid[EDID_BLOCK] = 2;
 	edid[EDID_BLOCK + 2] = 4;
@@ -1013,7 +995,7 @@ TEST_F(display, invalid_edid_is_refused)
 	EXPECT_EQ(-EINVAL, edid_plug(&self->vdev, edid, 2 * EDID_BLOCK));
 
 	/* With another length than it says */
-	make_edid(edid, 640, 480);
+	edid_make(edid, 640, 480);
 	for (len = 0; len <= NVVGPU_EMU_EDID_SIZE; len += 32)
 		EXPECT_EQ(len == EDID_BLOCK ? 0 : -EINVAL,
 			  edid_plug(&self->vdev, edid, len))
@@ -1041,7 +1023,7 @@ TEST_F(display, random_edid_is_sound_or_refused)
 
 	srandom(17);
 	for (i = 0; i < 2000; i++) {
-		make_edid(edid, 640, 480);
+		edid_make(edid, 640, 480);
 		for (j = random() % 6; j--;)
 			edid[8 + random() % (EDID_BLOCK - 8)] = random();
 		edid[EDID_BLOCK - 2] = random() % 3;
@@ -1076,7 +1058,7 @@ TEST_F(display, firmware_that_refuses_a_monitor_leaves_it_unplugged)
 
 	if (!qmp_available())
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");
-	make_edid(edid, 640, 480);
+	edid_make(edid, 640, 480);
 	ASSERT_EQ(0, edid_link(&self->vdev, false));
 	ASSERT_EQ(0, fw_faults("set-edid:*:fail"));
 	EXPECT_EQ(-EIO, edid_plug(&self->vdev, edid, EDID_BLOCK));
@@ -1629,7 +1611,7 @@ TEST_F(untrue, monitor_may_be_missing)
 	ASSERT_EQ(0, edid_info(&self->vdev, &edid));
 	EXPECT_EQ(VFIO_DEVICE_GFX_LINK_STATE_DOWN, edid.link_state);
 	EXPECT_EQ(0, edid.edid_size);
-	make_edid(blob, 256, 256);
+	edid_make(blob, 256, 256);
 	EXPECT_EQ(0, edid_plug(&self->vdev, blob, sizeof(blob)));
 	EXPECT_EQ(1, mock_calls("set_edid"));
 	EXPECT_EQ(0, edid_link(&self->vdev, false));

@@ -45,6 +45,7 @@ int edid_put(const struct vdev *vdev, size_t field, __u32 val);
 int edid_link(const struct vdev *vdev, bool up);
 int edid_plug(const struct vdev *vdev, const __u8 *edid, size_t len);
 void edid_seal(__u8 *edid, size_t len);
+void edid_make(__u8 *edid, unsigned int width, unsigned int height);
 
 /**
  * struct mode - what a guest writes to the registers
