@@ -3,6 +3,8 @@
  * The display of a vGPU: queries of the plane, the region that shows it, and the
  * monitor.
  */
+#include <signal.h>
+
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -417,6 +419,88 @@ TEST_F(display, modes_beyond_the_type_or_the_memory_are_not_shown)
 					       self->info.size - 1, &last, 1));
 		ASSERT_EQ(0, guest_off(&self->vdev));
 		ASSERT_EQ(0, gfx_wait(&self->vdev, 0, &self->info));
+	}
+}
+
+static void write_random_registers(const struct vdev *vdev)
+{
+	static const __u16 vals[] = {
+		0, 1, 4, 16, 32, 0x41, 64, 256, 1024, 3840, 32768, 65535,
+	};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (!guest_write(vdev, rand() % (GUEST_LAST_REGISTER + 1),
+			    vals[rand() % ARRAY_SIZE(vals)]))
+		;
+	_exit(1);
+}
+
+/* What is described, can be read, however the guest changes its registers. */
+TEST_F(display, random_registers_show_a_plane_or_nothing)
+{
+	const struct vfio_device_gfx_plane_info *info = &self->info;
+	const __u64 until = now_ms() + 60000;
+	unsigned int shown = 0;
+	__u32 bytes;
+	pid_t guest;
+	__u8 last;
+
+	guest = fork();
+	ASSERT_LE(0, guest);
+	if (!guest)
+		write_random_registers(&self->vdev);
+	while (shown < 500 && now_ms() < until) {
+		ASSERT_EQ(0, gfx_plane(&self->vdev, &self->info));
+		peek(self->shown);
+		peek((void *)self->shown + self->shown_len - PAGE);
+		if (!info->width)
+			continue;
+		bytes = info->drm_format == FORMAT_RGB565 ? 2 : 4;
+		ASSERT_TRUE(bytes == 2 || info->drm_format == FORMAT_XRGB8888);
+		ASSERT_GE(3840, info->width);
+		ASSERT_GE(2160, info->height);
+		ASSERT_LE((__u64)info->width * bytes, info->stride);
+		ASSERT_LE((__u64)info->stride * info->height, info->size);
+		ASSERT_GE(self->type->bar0, info->size);
+		ASSERT_EQ(1, vdev_read(&self->vdev, self->region,
+				       info->size - 1, &last, 1));
+		shown++;
+	}
+	kill(guest, SIGKILL);
+	waitpid(guest, NULL, 0);
+	EXPECT_EQ(500, shown);
+
+	ASSERT_SHOWN();
+}
+
+TEST_F(display, every_type_with_heads_offers_it)
+{
+	struct vfio_region_gfx_edid edid;
+	int i, nr;
+	char text[16];
+
+	display_close(self);
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	nr = vf_types(self->vf, self->types, MAX_TYPES);
+	ASSERT_LT(0, nr);
+	for (i = 0; i < nr; i++) {
+		const struct vgpu_type *type = &self->types[i];
+
+		ASSERT_EQ(0, vf_set_type(self->vf, type->id));
+		ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+		EXPECT_EQ(type->heads ? 0 : -ENOTTY,
+			  gfx_plane(&self->vdev, &self->info))
+			TH_LOG("%s, %u heads", type->name, type->heads);
+		if (type->heads) {
+			EXPECT_EQ(0, edid_info(&self->vdev, &edid));
+			snprintf(text, sizeof(text), "%ux%u", edid.max_xres,
+				 edid.max_yres);
+			EXPECT_STREQ(type->max_resolution, text);
+		} else {
+			EXPECT_EQ(-ENOENT, edid_region(&self->vdev));
+		}
+		vdev_close(&self->vdev);
+		ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	}
 }
 
@@ -1600,6 +1684,36 @@ TEST_F(untrue, impossible_planes_are_not_shown)
 			EXPECT_FILE(self->vf, "nvvgpu/last_error",
 				    "cannot show the display: its plane is invalid\n");
 	}
+}
+
+/* It goes when the last user has let go; until then the picture stays. */
+TEST_F(untrue, back_end_waits_for_the_viewer)
+{
+	int req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct vfio_device_gfx_plane_info info;
+	__u32 before;
+	void *shown;
+	pid_t child;
+
+	ASSERT_LE(0, req);
+	ASSERT_EQ(0, put(MOCK_DIR "/plane", "%u 64 16 256 0 0",
+			 FORMAT_XRGB8888));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
+	ASSERT_EQ(0, gfx_wait(&self->vdev, 64, &info));
+	ASSERT_EQ(0, gfx_map(&self->vdev, info.region_index, 0, PAGE, PROT_READ,
+			     &shown));
+	before = peek(shown);
+	/* A child that has the mapping, too, would wait for itself. */
+	ASSERT_EQ(0, madvise(shown, PAGE, MADV_DONTFORK));
+	child = put_begin(MOCK_DIR "/unregister", self->pf.bdf);
+	ASSERT_LT(0, child);
+	EXPECT_EQ(1, irq_wait(req, 20000));
+	EXPECT_EQ(before, peek(shown));
+	munmap(shown, PAGE);
+	vdev_close(&self->vdev);
+	EXPECT_EQ(0, child_status(child));
+	close(req);
 }
 
 TEST_F(untrue, monitor_may_be_missing)

@@ -324,7 +324,15 @@ void edid_make(__u8 *edid, unsigned int width, unsigned int height)
 	edid_seal(edid, EDID_BLOCK);
 }
 
-static int dispi_write(const struct vdev *vdev, unsigned int index, __u16 val)
+/**
+ * guest_write() - write a register of the display
+ * @vdev: an open device
+ * @index: of the register
+ * @val: the value
+ *
+ * Return: 0 or a negative errno.
+ */
+int guest_write(const struct vdev *vdev, unsigned int index, __u16 val)
 {
 	int ret = vdev_write(vdev, NVVGPU_EMU_VF_BAR_REGS,
 			     NVVGPU_EMU_VF_REG_DISPI + 2 * index, &val,
@@ -342,14 +350,14 @@ static int dispi_write(const struct vdev *vdev, unsigned int index, __u16 val)
  */
 int guest_mode(const struct vdev *vdev, const struct mode *mode)
 {
-	return dispi_write(vdev, DISPI_ENABLE, 0) ?:
-	       dispi_write(vdev, DISPI_XRES, mode->width) ?:
-	       dispi_write(vdev, DISPI_YRES, mode->height) ?:
-	       dispi_write(vdev, DISPI_BPP, mode->bpp) ?:
-	       dispi_write(vdev, DISPI_VIRT_WIDTH, mode->virt_width) ?:
-	       dispi_write(vdev, DISPI_X_OFFSET, mode->x) ?:
-	       dispi_write(vdev, DISPI_Y_OFFSET, mode->y) ?:
-	       dispi_write(vdev, DISPI_ENABLE, DISPI_ENABLED);
+	return guest_write(vdev, DISPI_ENABLE, 0) ?:
+	       guest_write(vdev, DISPI_XRES, mode->width) ?:
+	       guest_write(vdev, DISPI_YRES, mode->height) ?:
+	       guest_write(vdev, DISPI_BPP, mode->bpp) ?:
+	       guest_write(vdev, DISPI_VIRT_WIDTH, mode->virt_width) ?:
+	       guest_write(vdev, DISPI_X_OFFSET, mode->x) ?:
+	       guest_write(vdev, DISPI_Y_OFFSET, mode->y) ?:
+	       guest_write(vdev, DISPI_ENABLE, DISPI_ENABLED);
 }
 
 /**
@@ -361,7 +369,7 @@ int guest_mode(const struct vdev *vdev, const struct mode *mode)
  */
 int guest_flip(const struct vdev *vdev, __u16 y)
 {
-	return dispi_write(vdev, DISPI_Y_OFFSET, y);
+	return guest_write(vdev, DISPI_Y_OFFSET, y);
 }
 
 /**
@@ -372,7 +380,7 @@ int guest_flip(const struct vdev *vdev, __u16 y)
  */
 int guest_off(const struct vdev *vdev)
 {
-	return dispi_write(vdev, DISPI_ENABLE, 0);
+	return guest_write(vdev, DISPI_ENABLE, 0);
 }
 
 /**

@@ -65,7 +65,10 @@ struct mode {
 	__u16 y;
 };
 
-/* The guest */
+/* The guest; it has registers from 0 up to this number. */
+#define GUEST_LAST_REGISTER	9
+
+int guest_write(const struct vdev *vdev, unsigned int index, __u16 val);
 int guest_mode(const struct vdev *vdev, const struct mode *mode);
 int guest_flip(const struct vdev *vdev, __u16 y);
 int guest_off(const struct vdev *vdev);
