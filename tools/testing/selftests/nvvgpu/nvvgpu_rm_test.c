@@ -290,6 +290,11 @@ TEST_F(rm, gpu_is_managed_while_it_is_bound_to_the_driver)
 	close(kmsg);
 }
 
+TEST_F(rm, what_the_interface_lacks_is_absent)
+{
+	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create bar-shape stats\n");
+}
+
 TEST_F(rm, vfs_are_reported_after_their_gpu)
 {
 	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
