@@ -8,6 +8,7 @@
  * keeps track of the framebuffer.  It binds to any SR-IOV device by
  * driver_override.
  */
+#include <drm/drm_fourcc.h>
 #include <linux/cleanup.h>
 #include <linux/math64.h>
 #include <linux/module.h>
@@ -27,11 +28,15 @@ struct sample;
  * @sample: the GPU
  * @type: type of the vGPU, NULL without a vGPU
  * @starts: number of starts
+ * @edid: EDID of the monitor
+ * @edid_len: bytes of @edid, 0 without a monitor
  */
 struct sample_vgpu {
 	struct sample *sample;
 	const struct nvvgpu_type_info *type;
 	u64 starts;
+	u8 edid[NVVGPU_EDID_LEN];
+	size_t edid_len;
 };
 
 /**
@@ -62,8 +67,11 @@ static const struct nvvgpu_type_info sample_types[] = {
 	}, {
 		.id = 2,
 		.name = "Sample large",
-		.class = NVVGPU_CLASS_COMPUTE,
+		.class = NVVGPU_CLASS_DESKTOP,
 		.fb_bytes = SZ_4G,
+		.heads = 1,
+		.max_width = 640,
+		.max_height = 480,
 		.max_instances = SAMPLE_FB_BYTES / SZ_4G,
 	},
 };
@@ -178,7 +186,11 @@ static int sample_start(void *handle, const struct nvvgpu_vm_context *ctx)
 
 static int sample_stop(void *handle)
 {
+	struct sample_vgpu *vgpu = handle;
+
 	/* A GPU halts the engines of the VF and scrubs the data of the user here. */
+	vgpu->edid_len = 0;
+
 	return 0;
 }
 
@@ -196,6 +208,42 @@ static int sample_get_stats(void *handle, struct nvvgpu_stat *stats,
 	return 1;
 }
 
+/* Optional: a display, whose picture is the first page of BAR 0 */
+
+static int sample_get_plane(void *handle, struct nvvgpu_plane *plane)
+{
+	/* A GPU reads the mode that the guest has set here. */
+	plane->drm_format = DRM_FORMAT_XRGB8888;
+	plane->width = 64;
+	plane->height = 16;
+	plane->stride = 64 * 4;
+	plane->bar = 0;
+	plane->offset = 0;
+
+	return 0;
+}
+
+static int sample_get_edid(void *handle, u8 *edid, size_t capacity)
+{
+	struct sample_vgpu *vgpu = handle;
+
+	capacity = min(capacity, vgpu->edid_len);
+	memcpy(edid, vgpu->edid, capacity);
+
+	return capacity;
+}
+
+static int sample_set_edid(void *handle, const u8 *edid, size_t length)
+{
+	struct sample_vgpu *vgpu = handle;
+
+	/* A GPU notifies the guest here. */
+	memcpy(vgpu->edid, edid, length);
+	vgpu->edid_len = length;
+
+	return 0;
+}
+
 static const struct nvvgpu_backend_ops sample_ops = {
 	.name = "sample",
 	.owner = THIS_MODULE,
@@ -210,6 +258,9 @@ static const struct nvvgpu_backend_ops sample_ops = {
 	.start = sample_start,
 	.stop = sample_stop,
 	.get_stats = sample_get_stats,
+	.get_plane = sample_get_plane,
+	.get_edid = sample_get_edid,
+	.set_edid = sample_set_edid,
 };
 
 static int sample_probe(struct pci_dev *pdev, const struct pci_device_id *id)

@@ -3,10 +3,13 @@
  * The sample back-end, as a model for a test of one's own: the PF of an ordinary
  * SR-IOV device is given to it.
  */
+#include <sys/mman.h>
+
 #include <linux/pci_regs.h>
 
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
+#include "lib/display.h"
 
 #define PF_DRIVER	"igb"
 #define SAMPLE		"nvvgpu-sample"
@@ -50,11 +53,11 @@ FIXTURE_TEARDOWN(sample)
 TEST_F(sample, whole_life)
 {
 	EXPECT_STREQ("sample", vf_backend(self->vf, NULL));
-	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create stats\n");
+	EXPECT_FILE(self->vf, "nvvgpu/capabilities", "create stats display\n");
 	EXPECT_FILE(self->vf, "nvidia/creatable_vgpu_types",
 		    "ID    : vGPU Name\n"
 		    "1     : Sample small-1C\n"
-		    "2     : Sample large-4C\n");
+		    "2     : Sample large-4B\n");
 	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_SMALL));
 	EXPECT_FILE(self->vf, "nvvgpu/stats", "starts 0\n");
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
@@ -82,6 +85,33 @@ TEST_F(sample, framebuffer_is_shared_out)
 	EXPECT_EQ(-EIO, vf_set_type(self->vf2, TYPE_LARGE));
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	EXPECT_EQ(0, vf_set_type(self->vf2, TYPE_LARGE));
+}
+
+TEST_F(sample, display_is_the_first_page_of_a_bar)
+{
+	struct vfio_device_gfx_plane_info info;
+	struct vfio_region_gfx_edid edid;
+	__u8 blob[EDID_BLOCK];
+	void *shown;
+
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_LARGE));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, gfx_wait(&self->vdev, 64, &info));
+	EXPECT_EQ(16, info.height);
+	EXPECT_EQ(FORMAT_XRGB8888, info.drm_format);
+	ASSERT_EQ(0, vdev_map_bar(&self->vdev, 0));
+	ASSERT_EQ(0, gfx_map(&self->vdev, info.region_index, 0, info.size,
+			     PROT_READ, &shown));
+	EXPECT_EQ(*(__u32 *)self->vdev.bar[0], *(__u32 *)shown);
+	munmap(shown, info.size);
+
+	ASSERT_EQ(0, edid_info(&self->vdev, &edid));
+	EXPECT_EQ(VFIO_DEVICE_GFX_LINK_STATE_DOWN, edid.link_state);
+	edid_make(blob, 640, 480);
+	EXPECT_EQ(0, edid_plug(&self->vdev, blob, sizeof(blob)));
+	ASSERT_EQ(0, edid_info(&self->vdev, &edid));
+	EXPECT_EQ(VFIO_DEVICE_GFX_LINK_STATE_UP, edid.link_state);
+	EXPECT_EQ(EDID_BLOCK, edid.edid_size);
 }
 
 TEST_F(sample, placements_are_vfs)
