@@ -7,7 +7,7 @@ export KDIR
 
 help:
 	@echo 'make demo           run two VMs with vGPUs of an emulated SR-IOV GPU'
-	@echo 'make demo-migrate   migrate a VM with its vGPU to another VF, to another GPU and through a file'
+	@echo 'make demo-migrate   migrate a VM with its vGPU to another VF, to another GPU and through a file: [MULTIFD=<channels>]'
 	@echo 'make demo-display   compare the screen of a vGPU with what its guest draws: [GUEST=linux] [QEMU=backports] [OUT=<folder>] [VNC=<address>:<port>]'
 	@echo 'make demo-libvirt   migrate a VM with its vGPU between two hosts of libvirt: [LIBVIRT=backports]'
 	@echo 'make demo-p2p       copy between two vGPUs of one VM, on the newest kernel and QEMU'
@@ -38,8 +38,9 @@ demo:
 gpu2 := pcie-root-port,id=port-gpu2,addr=13.0,chassis=4,slot=4,pref64-reserve=64G
 
 demo-migrate:
-	@lab/setup modules:6.12:stock device:10.0
-	@lab/vm --env NVVGPU_GUEST_IMAGE=$$(lab/build/guest-program $(GUEST)) \
+	@lab/setup modules:$(if $(MULTIFD),latest,6.12):stock device:10.0
+	@lab/vm $(if $(MULTIFD),--kernel latest --guest-qemu --env MULTIFD=$(MULTIFD)) \
+		--env NVVGPU_GUEST_IMAGE=$$(lab/build/guest-program $(GUEST)) \
 		--device $(gpu2) --device nvvgpu-emu,id=gpu2,bus=port-gpu2 -- lab/demos/migration
 
 demo-libvirt:
