@@ -515,6 +515,49 @@ TEST_F(sysfs, owner_is_named_while_open)
 	ioas_close(&ioas);
 }
 
+/* As when QEMU is replaced: the open files have been passed to another process. */
+TEST_F(sysfs, owner_that_has_ended_is_marked)
+{
+	char want[64], comm[32] = "";
+	int fd, hold[2], status;
+	pid_t opener;
+
+	fd = open("/proc/self/comm", O_RDONLY);
+	ASSERT_LE(0, fd);
+	ASSERT_LT(0, read(fd, comm, sizeof(comm) - 1));
+	close(fd);
+	comm[strcspn(comm, "\n")] = '\0';
+
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	ASSERT_EQ(0, pipe(hold));
+	opener = fork();
+	ASSERT_LE(0, opener);
+	if (!opener) {
+		struct ioas ioas;
+		struct vdev vdev;
+		pid_t heir;
+		char c;
+
+		close(hold[1]);
+		if (ioas_open(&ioas, IOMMU_IOMMUFD) ||
+		    vdev_open(&vdev, self->vf, &ioas))
+			_exit(1);
+		heir = fork();
+		if (!heir)
+			_exit(read(hold[0], &c, 1) != 0);
+		_exit(heir < 0);
+	}
+	close(hold[0]);
+	ASSERT_EQ(opener, waitpid(opener, &status, 0));
+	ASSERT_EQ(0, status);
+	snprintf(want, sizeof(want), "%d %s (ended)\n", opener, comm);
+	EXPECT_FILE(self->vf, "nvvgpu/owner", want);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	close(hold[1]);
+	EXPECT_STREQ("created", vf_wait_state(self->vf, "created"));
+	EXPECT_FILE(self->vf, "nvvgpu/owner", "\n");
+}
+
 TEST_F(sysfs, backend_and_stats)
 {
 	char *line, *save = NULL;
