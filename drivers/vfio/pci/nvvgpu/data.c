@@ -473,9 +473,9 @@ static int nvvgpu_data_refuse(struct nvvgpu_data *data, int err)
 		return -ENODEV;
 	data->whole = false;
 
-	return nvvgpu_refuse(data->vgpu, err,
-			     "cannot load the migration stream: %s",
-			     data->stream.why);
+	return nvvgpu_fail(data->vgpu, err,
+			   "cannot load the migration stream: %s",
+			   data->stream.why);
 }
 
 /* Consume @len more bytes, and handle the record if they complete it. */
