@@ -11,6 +11,8 @@
  *   copy ROUNDS BYTES  fill VRAM, copy memory to VRAM and back, compare
  *   steady BYTES       repeat this until the next line arrives, display a frame
  *                      in each round, and check that a timer ticks
+ *   scatter            fill a part of every 4 MiB of VRAM
+ *   sum                compare VRAM with what "steady" wrote, and add up the rest
  *   mode WIDTH HEIGHT  set a mode of the display
  *   draw FRAME         draw a frame into the hidden half of the framebuffer, and flip
  *   move               draw one frame after another until the next line arrives
@@ -58,6 +60,9 @@
 
 #define TICKS_LATE_MS	2000
 
+/* Bytes at the end of each MAX_BYTES of VRAM that "scatter" fills */
+#define SCATTERED	65536
+
 /* Far above any guest's memory */
 #define OUTSIDE		0x3f00000000ULL
 
@@ -80,6 +85,13 @@ static struct engine engine;
 static struct area ring, buffer;
 static unsigned int jobs;
 static int failures;
+
+/* What the rounds have written to VRAM */
+static struct {
+	size_t len;
+	__u32 crc;
+} slots[SLOTS];
+static unsigned int frames;
 
 /* State of the guest's timer, in time of the guest's clock */
 static atomic_ullong ticks;
@@ -274,6 +286,8 @@ static const char *one_round(unsigned int round, size_t len, __u32 *crc)
 		return "copy from VRAM";
 	if (crc32c(0, p, len) != *crc)
 		return "CRC";
+	slots[round % SLOTS].len = len;
+	slots[round % SLOTS].crc = *crc;
 
 	return NULL;
 }
@@ -356,8 +370,24 @@ static const char *show_frame(unsigned int frame)
 			return "drawing of a frame";
 	}
 	dispi_write(DISPI_Y_OFFSET, line);
+	frames = frame + 1;
 
 	return NULL;
+}
+
+static bool is_frame(const __u8 *fb, unsigned int frame)
+{
+	unsigned int x, y;
+
+	for (y = 0; y < FRAME_HEIGHT; y++) {
+		const __u32 *line = (const __u32 *)(fb + y * FRAME_STRIDE);
+
+		for (x = 0; x < FRAME_WIDTH; x++)
+			if (le32toh(line[x]) != colour(frame, y))
+				return false;
+	}
+
+	return true;
 }
 
 /* Check the displayed frame, located only through the display registers. */
@@ -365,7 +395,6 @@ static const char *look_at_frame(unsigned int frame)
 {
 	const size_t stride = dispi_read(DISPI_VIRT_WIDTH) * 4UL;
 	const __u8 *fb = vdev.bar[NVVGPU_EMU_VF_BAR_FB];
-	unsigned int x, y;
 
 	if (dispi_read(DISPI_ENABLE) != 1 ||
 	    dispi_read(DISPI_XRES) != FRAME_WIDTH ||
@@ -374,15 +403,8 @@ static const char *look_at_frame(unsigned int frame)
 		return "display's mode";
 	fb += dispi_read(DISPI_Y_OFFSET) * stride +
 	      dispi_read(DISPI_X_OFFSET) * 4;
-	for (y = 0; y < FRAME_HEIGHT; y++) {
-		const __u32 *line = (const __u32 *)(fb + y * stride);
 
-		for (x = 0; x < FRAME_WIDTH; x++)
-			if (le32toh(line[x]) != colour(frame, y))
-				return "frame on the display";
-	}
-
-	return NULL;
+	return is_frame(fb, frame) ? NULL : "frame on the display";
 }
 
 static void complain(const char *command, const char *wrong)
@@ -455,6 +477,76 @@ static void do_steady(size_t len)
 		}
 	}
 	say_steady("ok", rounds);
+}
+
+static void do_scatter(void)
+{
+	const __u64 size = engine_read64(&engine, NVVGPU_EMU_VF_REG_FB_SIZE);
+	struct nvvgpu_emu_desc batch[BATCH];
+	unsigned int nr = 0, i = 0;
+	__u64 vram;
+
+	for (vram = 0; vram < size; vram += MAX_BYTES) {
+		batch[nr++] = engine_fill(NVVGPU_EMU_DESC_DST_VRAM,
+					  vram + MAX_BYTES - SCATTERED,
+					  SCATTERED, 0x9e3779b9 * ++i);
+		if (nr == BATCH && flush(batch, &nr))
+			break;
+	}
+	if (vram < size || flush(batch, &nr)) {
+		complain("scatter", "fill");
+		return;
+	}
+	say("scatter result=ok parts=%u bytes=%u", i, SCATTERED);
+}
+
+/* Check what the rounds wrote last to the buffer's part of VRAM, and clear it. */
+static const char *check_slot(unsigned int slot)
+{
+	unsigned int i;
+
+	if (slot < SLOTS) {
+		if (crc32c(0, buffer.mem, slots[slot].len) != slots[slot].crc)
+			return "CRC of a slot";
+		memset(buffer.mem, 0, slots[slot].len);
+	} else if (slot == FRAMES / MAX_BYTES) {
+		for (i = frames; i && i + 2 > frames; i--)
+			if (!is_frame(buffer.mem + (i - 1) % 2 * FRAME_HEIGHT *
+				      FRAME_STRIDE, i - 1))
+				return "frame";
+		memset(buffer.mem, 0, 2 * FRAME_HEIGHT * FRAME_STRIDE);
+	}
+
+	return NULL;
+}
+
+static void do_sum(void)
+{
+	const __u64 size = engine_read64(&engine, NVVGPU_EMU_VF_REG_FB_SIZE);
+	const __u64 since = now_ms();
+	const char *wrong = NULL;
+	__u64 vram, sum = 0, sums = 0;
+	size_t i;
+
+	for (vram = 0; vram < size && !wrong; vram += MAX_BYTES) {
+		const __u64 *p = (const __u64 *)buffer.mem;
+
+		if (copy(false, vram, MAX_BYTES)) {
+			wrong = "copy from VRAM";
+			break;
+		}
+		wrong = check_slot(vram / MAX_BYTES);
+		for (i = 0; i < MAX_BYTES / sizeof(*p); i++) {
+			sum += p[i];
+			sums += sum;
+		}
+	}
+	if (wrong) {
+		complain("sum", wrong);
+		return;
+	}
+	say("sum result=ok bytes=%llu sum=%016llx%016llx ms=%llu", size, sum,
+	    sums, now_ms() - since);
 }
 
 static void do_bad(bool write)
@@ -563,6 +655,20 @@ static bool run_steady(char **arg)
 	return true;
 }
 
+static bool run_scatter(char **arg)
+{
+	do_scatter();
+
+	return true;
+}
+
+static bool run_sum(char **arg)
+{
+	do_sum();
+
+	return true;
+}
+
 static bool run_bad(char **arg)
 {
 	const bool write = !strcmp(arg[0], "write");
@@ -595,6 +701,8 @@ static bool run_reset(char **arg)
 static const struct command commands[] = {
 	{ "copy", 2, run_copy },
 	{ "steady", 1, run_steady },
+	{ "scatter", 0, run_scatter },
+	{ "sum", 0, run_sum },
 	{ "bad", 1, run_bad },
 	{ "mode", 2, screen_mode },
 	{ "draw", 1, screen_draw },
