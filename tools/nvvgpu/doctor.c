@@ -43,18 +43,17 @@ static void check_iommu(struct json_object *findings)
 
 static void check_iommufd(struct json_object *findings)
 {
-	char path[PATH_LEN];
+	bool usable = file_usable("/dev/iommu");
 
-	path_make(path, "/dev/iommu");
-	if (access(path, F_OK))
+	if (!file_exists("/dev/iommu"))
 		finding(findings, false, "iommufd",
 			"modprobe iommufd; if there is no such module, the kernel lacks CONFIG_IOMMUFD: install nvvgpu-dkms",
 			"iommufd: /dev/iommu is missing");
 	else
-		finding(findings, !access(path, R_OK | W_OK), "iommufd",
+		finding(findings, usable, "iommufd",
 			"run QEMU by libvirt or as root, or let this user open it by a udev rule: KERNEL==\"iommu\", GROUP=\"kvm\", MODE=\"0660\"",
-			"iommufd: /dev/iommu %s", access(path, R_OK | W_OK) ?
-			"cannot be opened by this user" : "exists");
+			"iommufd: /dev/iommu %s",
+			usable ? "exists" : "cannot be opened by this user");
 }
 
 static void check_vfio(struct json_object *findings)
