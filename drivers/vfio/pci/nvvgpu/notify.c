@@ -11,6 +11,9 @@
 
 #include "nvvgpu.h"
 
+/* Room for ": " and the longest name of an errno */
+#define NVVGPU_ERRNO_LEN	24
+
 /**
  * nvvgpu_state_name() - name a state as nvvgpu/state shows it
  * @state: the state
@@ -29,12 +32,17 @@ const char *nvvgpu_state_name(enum nvvgpu_state state)
 	return names[state];
 }
 
-/* Format @text, and show it in nvvgpu/last_error. */
-__printf(3, 0)
-static void nvvgpu_remember(struct nvvgpu *vgpu, char *text, const char *fmt,
-			    va_list args)
+/* Format @text, with the errno if there is one, for nvvgpu/last_error. */
+__printf(4, 0)
+static void nvvgpu_remember(struct nvvgpu *vgpu, char *text, int err,
+			    const char *fmt, va_list args)
 {
-	vscnprintf(text, sizeof(vgpu->last_error), fmt, args);
+	const size_t size = sizeof(vgpu->last_error);
+	size_t len;
+
+	len = vscnprintf(text, size - NVVGPU_ERRNO_LEN, fmt, args);
+	if (err)
+		scnprintf(text + len, size - len, ": %pe", ERR_PTR(err));
 
 	guard(spinlock)(&vgpu->text_lock);
 	strscpy(vgpu->last_error, text);
@@ -59,11 +67,11 @@ int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 	lockdep_assert_held(&vgpu->state_mutex);
 
 	va_start(args, fmt);
-	nvvgpu_remember(vgpu, text, fmt, args);
+	nvvgpu_remember(vgpu, text, err, fmt, args);
 	va_end(args);
 
 	if (__ratelimit(&vgpu->log_limit))
-		dev_warn(nvvgpu_dev(vgpu), "%s: %pe\n", text, ERR_PTR(err));
+		dev_warn(nvvgpu_dev(vgpu), "%s\n", text);
 
 	return err;
 }
@@ -87,10 +95,10 @@ int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 	lockdep_assert_held(&vgpu->state_mutex);
 
 	va_start(args, fmt);
-	nvvgpu_remember(vgpu, text, fmt, args);
+	nvvgpu_remember(vgpu, text, err, fmt, args);
 	va_end(args);
 
-	dev_dbg(nvvgpu_dev(vgpu), "%s: %pe\n", text, ERR_PTR(err));
+	dev_dbg(nvvgpu_dev(vgpu), "%s\n", text);
 
 	return err;
 }
@@ -106,7 +114,7 @@ void nvvgpu_warn(struct nvvgpu *vgpu, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	nvvgpu_remember(vgpu, text, fmt, args);
+	nvvgpu_remember(vgpu, text, 0, fmt, args);
 	va_end(args);
 
 	dev_warn(nvvgpu_dev(vgpu), "%s\n", text);

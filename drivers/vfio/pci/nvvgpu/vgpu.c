@@ -204,39 +204,6 @@ void nvvgpu_event_work(struct work_struct *work)
 				       pci_channel_io_perm_failure);
 }
 
-static int nvvgpu_do_create(struct nvvgpu *vgpu, u32 type, u32 placement)
-{
-	struct nvvgpu_type_info info;
-	int ret;
-
-	ret = nvvgpu_op_get_type_info(vgpu->backend, type, &info);
-	if (ret)
-		return ret;
-	ret = nvvgpu_alloc_memory(vgpu);
-	if (ret)
-		return ret;
-
-	/* Drop events queued for the previous vGPU. */
-	nvvgpu_events_drop(vgpu);
-	ret = nvvgpu_op_create(vgpu, type, &placement);
-	if (ret)
-		goto out_free;
-
-	vgpu->type = info;
-	WRITE_ONCE(vgpu->placement, placement);
-	ret = nvvgpu_region_shape(vgpu);
-	if (!ret)
-		return 0;
-
-	if (nvvgpu_op_delete(vgpu))
-		vgpu->backend->stale[vgpu->vf] = vgpu->handle;
-	vgpu->type.id = 0;
-out_free:
-	nvvgpu_free_memory(vgpu);
-
-	return ret;
-}
-
 /* Delete a vGPU that could not be deleted when the VF was last unbound. */
 static int nvvgpu_delete_left(struct nvvgpu *vgpu)
 {
@@ -282,6 +249,42 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, u32 placement,
 		return nvvgpu_fail(vgpu, err, "cannot create type %u: %s", type,
 				   reason[0] ? reason : cause);
 	}
+}
+
+static int nvvgpu_do_create(struct nvvgpu *vgpu, u32 type, u32 placement)
+{
+	struct nvvgpu_type_info info;
+	u32 actual = placement;
+	int ret;
+
+	ret = nvvgpu_op_get_type_info(vgpu->backend, type, &info) ?:
+	      nvvgpu_alloc_memory(vgpu);
+	if (ret)
+		return nvvgpu_fail_create(vgpu, type, placement, ret);
+
+	/* Drop events queued for the previous vGPU. */
+	nvvgpu_events_drop(vgpu);
+	ret = nvvgpu_op_create(vgpu, type, &actual);
+	if (ret) {
+		ret = nvvgpu_fail_create(vgpu, type, placement, ret);
+		goto out_free;
+	}
+
+	vgpu->type = info;
+	WRITE_ONCE(vgpu->placement, actual);
+	ret = nvvgpu_region_shape(vgpu);
+	if (!ret)
+		return 0;
+
+	nvvgpu_fail(vgpu, ret, "cannot create type %u: its BARs are unknown or malformed",
+		    type);
+	if (nvvgpu_op_delete(vgpu))
+		vgpu->backend->stale[vgpu->vf] = vgpu->handle;
+	vgpu->type.id = 0;
+out_free:
+	nvvgpu_free_memory(vgpu);
+
+	return ret;
 }
 
 /**
@@ -338,7 +341,7 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 	vgpu->settings->placement = NVVGPU_PLACEMENT_ANY;
 	ret = nvvgpu_do_create(vgpu, type, placement);
 	if (ret)
-		return nvvgpu_fail_create(vgpu, type, placement, ret);
+		return ret;
 
 	scoped_guard(mutex, &vgpu->query_mutex)
 		vgpu->queryable = true;

@@ -650,7 +650,7 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "create 28"));
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, MOCK_TYPE));
 	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot create type 7: no room\n");
+		    "cannot create type 7: no room: -EIO\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "create 121"));
 	EXPECT_EQ(-EREMOTEIO, vf_set_type(self->vf, MOCK_TYPE));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_types 121"));
@@ -664,13 +664,16 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 			   self->buf, sizeof(self->buf)));
 	EXPECT_EQ(-EREMOTEIO, pci_read(self->vf, "nvvgpu/types/7/reason",
 				       self->buf, sizeof(self->buf)));
-	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_bar_info 121"));
-	EXPECT_EQ(-EREMOTEIO, vf_set_type(self->vf, MOCK_TYPE));
+	/* Not the error of a placement that is not possible */
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_bar_info 22"));
+	EXPECT_EQ(-EINVAL, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_FILE(self->vf, "nvvgpu/last_error",
+		    "cannot create type 7: its BARs are unknown or malformed: -EINVAL\n");
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "start 110"));
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error", "cannot start the vGPU\n");
+	EXPECT_FILE(self->vf, "nvvgpu/last_error", "cannot start the vGPU: -ETIMEDOUT\n");
 	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_bar_info 110"));
 	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
@@ -700,7 +703,7 @@ TEST_F(backend, delete_that_failed_at_unbind_is_repeated)
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 	EXPECT_EQ(-EBUSY, vf_set_type(self->vf, MOCK_TYPE));
 	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot create type 7: cannot delete the previous vGPU\n");
+		    "cannot create type 7: cannot delete the previous vGPU: -EBUSY\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(2, mock_calls("create"));
@@ -715,12 +718,14 @@ TEST_F(backend, vgpu_that_a_failed_create_leaves_is_deleted_later)
 	deletes = mock_calls("delete");
 	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 12345 0 0"));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "delete 110"));
-	EXPECT_GT(0, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_EQ(-EPROTO, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_FILE(self->vf, "nvvgpu/last_error",
+		    "cannot create type 7: its BARs are unknown or malformed: -EPROTO\n");
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/bar", "none"));
 	EXPECT_EQ(-ETIMEDOUT, vf_set_type(self->vf, MOCK_TYPE));
 	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot create type 7: cannot delete the previous vGPU\n");
+		    "cannot create type 7: cannot delete the previous vGPU: -ETIMEDOUT\n");
 	EXPECT_EQ(1, mock_calls("create"));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
 	ASSERT_CREATED(self->vf);
@@ -809,12 +814,18 @@ TEST_F(backend, reset_that_fails_recovers_the_vgpu)
 /* The back-end may do anything with the memory of a crashed vGPU. */
 TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 {
-	static const char * const tables[] = { "sound", "minimal" };
+	static const struct {
+		const char *table;
+		const char *error;
+	} backends[] = {
+		{ "sound", "cannot recover the vGPU by a reset: -EIO\n" },
+		{ "minimal", "cannot recover the vGPU by a reset: -EOPNOTSUPP\n" },
+	};
 	unsigned int i;
 	__u32 val = 0;
 
-	for (i = 0; i < ARRAY_SIZE(tables); i++) {
-		ASSERT_EQ(0, mock_add(self->bdf, tables[i]));
+	for (i = 0; i < ARRAY_SIZE(backends); i++) {
+		ASSERT_EQ(0, mock_add(self->bdf, backends[i].table));
 		ASSERT_CREATED(self->vf);
 		ASSERT_OPEN();
 		ASSERT_EQ(0, vdev_map_bar(&self->vdev, 0));
@@ -837,8 +848,7 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 		ASSERT_EQ(0, put(MOCK_DIR "/fail", "recover 5"));
 		vdev_reset(&self->vdev);
 		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
-		EXPECT_FILE(self->vf, "nvvgpu/last_error",
-			    "cannot recover the vGPU by a reset\n");
+		EXPECT_FILE(self->vf, "nvvgpu/last_error", backends[i].error);
 		EXPECT_EQ(1, irq_wait(self->err, 5000));
 		EXPECT_EQ(SIGBUS, touch(self->vdev.bar[0]));
 		EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 0, &val, 4));
@@ -1478,7 +1488,7 @@ TEST_F(backend, moved_vgpu_shows_its_new_placement)
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
 	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot get the new placement of the vGPU\n");
+		    "cannot get the new placement of the vGPU: -EIO\n");
 }
 
 /* All at once */

@@ -1049,7 +1049,7 @@ TEST_F(display, invalid_edid_is_refused)
 	edid_make(edid, 3841, 2160);
 	EXPECT_EQ(-EINVAL, edid_plug(&self->vdev, edid, EDID_BLOCK));
 	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot plug in the monitor: invalid EDID\n");
+		    "cannot plug in the monitor: invalid EDID: -EINVAL\n");
 	edid_make(edid, 3840, 2161);
 	EXPECT_EQ(-EINVAL, edid_plug(&self->vdev, edid, EDID_BLOCK));
 
@@ -1147,7 +1147,7 @@ TEST_F(display, firmware_that_refuses_a_monitor_leaves_it_unplugged)
 	ASSERT_EQ(0, fw_faults("set-edid:*:fail"));
 	EXPECT_EQ(-EIO, edid_plug(&self->vdev, edid, EDID_BLOCK));
 	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot plug in the monitor\n");
+		    "cannot plug in the monitor: -EIO\n");
 	ASSERT_EQ(0, edid_info(&self->vdev, &info));
 	EXPECT_EQ(VFIO_DEVICE_GFX_LINK_STATE_DOWN, info.link_state);
 	ASSERT_EQ(0, fw_faults(""));
@@ -1682,7 +1682,7 @@ TEST_F(untrue, impossible_planes_are_not_shown)
 			TH_LOG("plane %u", i);
 		if (!planes[i].shown)
 			EXPECT_FILE(self->vf, "nvvgpu/last_error",
-				    "cannot show the display: its plane is invalid\n");
+				    "cannot show the display: its plane is invalid: -EINVAL\n");
 	}
 }
 
@@ -1742,7 +1742,7 @@ TEST_F(untrue, impossible_monitor_is_not_told)
 	EXPECT_EQ(-EPROTO, edid_info(&self->vdev, &edid));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_edid -128"));
 	EXPECT_EQ(-EPROTO, edid_info(&self->vdev, &edid));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error", "cannot get the EDID\n");
+	EXPECT_FILE(self->vf, "nvvgpu/last_error", "cannot get the EDID: -EPROTO\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
 	EXPECT_EQ(0, edid_info(&self->vdev, &edid));
 }

@@ -365,7 +365,7 @@ TEST_F(vgpu_error, crash_announces_the_types_on_every_vf)
 	ASSERT_EQ(0, fw_faults("now:crash"));
 	EXPECT_EQ(0, uevent_wait(fd, self->pf.vf[2], NVVGPU_EVENT_NAME_TYPES,
 				 10000));
-	EXPECT_FILE(self->pf.vf[2], file, "the firmware is down, reset the GPU\n");
+	EXPECT_FILE(self->pf.vf[2], file, "the firmware is down, reset the GPU: -EIO\n");
 	EXPECT_EQ(0, vf_creatable(self->pf.vf[2], 0));
 	close(fd);
 
@@ -746,7 +746,7 @@ TEST_F(removal, create_without_firmware_says_so)
 	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
 	EXPECT_EQ(-ETIMEDOUT, vf_set_type(vf, self->type.id));
 	snprintf(why, sizeof(why),
-		 "cannot create type %u: the GPU does not answer\n",
+		 "cannot create type %u: the GPU does not answer: -ETIMEDOUT\n",
 		 self->type.id);
 	EXPECT_FILE(vf, "nvvgpu/last_error", why);
 	ASSERT_EQ(0, fw_faults("now:crash"));
@@ -754,7 +754,7 @@ TEST_F(removal, create_without_firmware_says_so)
 	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
 	EXPECT_GT(0, vf_set_type(vf, self->type.id));
 	snprintf(why, sizeof(why),
-		 "cannot create type %u: the firmware is down, reset the GPU\n",
+		 "cannot create type %u: the firmware is down, reset the GPU: -EIO\n",
 		 self->type.id);
 	EXPECT_FILE(vf, "nvvgpu/last_error", why);
 	ASSERT_EQ(0, gpu_reset(&self->pf));

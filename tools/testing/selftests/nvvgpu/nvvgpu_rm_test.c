@@ -406,7 +406,7 @@ TEST_F(rm, full_gpu_says_so)
 		     types[0].reason);
 	EXPECT_EQ(-EIO, vf_set_type(self->vf2, TYPE_1Q));
 	EXPECT_FILE(self->vf2, "nvvgpu/last_error",
-		    "cannot create type 256: the resource manager has no instance left\n");
+		    "cannot create type 256: the resource manager has no instance left: -EIO\n");
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	EXPECT_EQ(0, vf_set_type(self->vf2, TYPE_1Q));
 }
