@@ -7,12 +7,12 @@
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "hw/pci/pci_device.h"
-#include "exec/memory.h"
+#include "qemu-compat.h"
 
 #define TYPE_LAYOUT_PROBE "nvvgpu-emu-layout-probe"
 
 /* A PCI device type without fields of its own has the size of PCIDevice. */
-static void probe_class_init(ObjectClass *klass, void *data)
+static void probe_class_init(ObjectClass *klass, ClassData *data)
 {
     DEVICE_CLASS(klass)->user_creatable = false;
 }

@@ -7,12 +7,12 @@
 #include "qemu/osdep.h"
 #include "qemu/log.h"
 #include "qapi/error.h"
-#include "exec/memory.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pcie.h"
 #include "hw/pci/pcie_sriov.h"
 #include "migration/vmstate.h"
 #include "nvvgpu-emu.h"
+#include "qemu-compat.h"
 #include "trace.h"
 
 #define NVVGPU_VF_PAGE      0x1000
@@ -433,7 +433,7 @@ static const VMStateDescription nvvgpu_vf_vmstate = {
     .unmigratable = 1,
 };
 
-static void nvvgpu_vf_class_init(ObjectClass *class, void *data)
+static void nvvgpu_vf_class_init(ObjectClass *class, ClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(class);
     ResettableClass *rc = RESETTABLE_CLASS(class);

@@ -7,10 +7,9 @@
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
 #include "qemu/cutils.h"
-#include "exec/cpu-common.h"
-#include "exec/memory.h"
 
 #include "nvvgpu-emu.h"
+#include "qemu-compat.h"
 #include "trace.h"
 
 /*
