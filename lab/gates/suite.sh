@@ -7,7 +7,7 @@
 since=$SECONDS
 tap=$(mktemp "$CACHE/log/suite.XXXXXX")
 aside=() aside_pid=''
-trap '[[ -z $aside_pid ]] || { kill "$aside_pid" && wait "$aside_pid"; } 2>/dev/null; rm -f "$tap" "$tap".*' EXIT
+trap '[[ -z $aside_pid ]] || { kill -- "-$aside_pid" && wait "$aside_pid"; } 2>/dev/null; rm -f "$tap" "$tap".*' EXIT
 
 # title TEXT: print the title of a part of the run
 title() {
@@ -78,15 +78,18 @@ in_machine() {
 	account "$1" "$rc"
 }
 
-# aside NAME ARG...: like in_machine, but in the background of the following parts,
-# because the tests leave a CPU idle much of the time. There can be only one.
+# aside NAME COMMAND...: like part, but in the background of the following parts, because
+# they leave a CPU idle much of the time. There can be only one.
 aside() {
 	aside=("$@")
+	# A process group of its own, so that all of it can be ended
+	set -m
 	{
-		"$LAB/vm" "${@:2}" 2>&1 | results
+		"${@:2}" 2>&1 | results
 		exit "${PIPESTATUS[0]}"
-	} >"$tap.aside" &
+	} >"$tap.aside" </dev/null &
 	aside_pid=$!
+	set +m
 }
 
 # aside_ends: wait for the background part, show its output and count its results
@@ -98,7 +101,7 @@ aside_ends() {
 	aside_pid=''
 	if ((rc == 124)); then
 		say "the machine stalled; starting it again"
-		in_machine "${aside[@]}"
+		part "${aside[@]}"
 	else
 		mv "$tap.aside" "$tap.part"
 		account "${aside[0]}" "$rc"
