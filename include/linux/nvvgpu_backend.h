@@ -293,10 +293,12 @@ struct nvvgpu_backend_ops {
 			     struct nvvgpu_type_info *info);
 	/**
 	 * @get_available: return the number of vGPUs of this type that could be
-	 * created now; if it is 0, fill in a short reason.  -ENOENT for an
-	 * unknown type.
+	 * created now; if it is 0, fill in a short reason.  With a @placement
+	 * other than NVVGPU_PLACEMENT_ANY, only count those that could be
+	 * created there, if that is known.  -ENOENT for an unknown type.
 	 */
-	int (*get_available)(void *priv, u32 type, char *reason, size_t len);
+	int (*get_available)(void *priv, u32 type, u32 placement, char *reason,
+			     size_t len);
 	/**
 	 * @get_placements: optional; fill in at most @capacity of the placements
 	 * that a vGPU of this type can have on an empty GPU, in ascending order;

@@ -113,7 +113,8 @@ static int sample_get_type_info(void *priv, u32 id,
 	return 0;
 }
 
-static int sample_get_available(void *priv, u32 id, char *reason, size_t len)
+static int sample_get_available(void *priv, u32 id, u32 placement, char *reason,
+				size_t len)
 {
 	const struct nvvgpu_type_info *type = sample_type(id);
 	struct sample *sample = priv;

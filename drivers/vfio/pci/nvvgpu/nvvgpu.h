@@ -475,7 +475,7 @@ int nvvgpu_op_get_types(struct nvvgpu_backend *backend, u32 *ids);
 int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
 			    struct nvvgpu_type_info *info);
 int nvvgpu_op_get_available(struct nvvgpu_backend *backend, u32 type,
-			    char *reason);
+			    u32 placement, char *reason);
 int nvvgpu_op_get_placements(struct nvvgpu_backend *backend, u32 type,
 			     u32 *placements);
 int nvvgpu_op_create(struct nvvgpu *vgpu, u32 type, u32 *placement);

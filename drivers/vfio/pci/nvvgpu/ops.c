@@ -170,17 +170,18 @@ int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
  * nvvgpu_op_get_available() - count the vGPUs of a type that can be created
  * @backend: the back-end
  * @type: id of the type
+ * @placement: where, or NVVGPU_PLACEMENT_ANY
  * @reason: NVVGPU_REASON_LEN bytes, filled in when there are none
  *
  * Return: how many; -ENOENT for an unknown type, or the error of the back-end
  */
 int nvvgpu_op_get_available(struct nvvgpu_backend *backend, u32 type,
-			    char *reason)
+			    u32 placement, char *reason)
 {
 	int nr;
 
 	reason[0] = '\0';
-	nr = backend->ops->get_available(backend->priv, type, reason,
+	nr = backend->ops->get_available(backend->priv, type, placement, reason,
 					 NVVGPU_REASON_LEN);
 	trace_nvvgpu_pf_op(backend->pf, "get_available", nr);
 

@@ -75,9 +75,11 @@ static void nvvgpu_types_left_out(struct nvvgpu *vgpu, unsigned int nr)
 }
 
 /* Add the line of a type unless it is not creatable.  Return its length. */
-static int nvvgpu_emit_creatable(struct nvvgpu_backend *backend, char *buf,
-				 int len, u32 id)
+static int nvvgpu_emit_creatable(struct nvvgpu *vgpu, char *buf, int len,
+				 u32 id)
 {
+	u32 placement = READ_ONCE(vgpu->settings->placement);
+	struct nvvgpu_backend *backend = vgpu->backend;
 	char name[NVVGPU_NVIDIA_NAME_LEN];
 	char reason[NVVGPU_REASON_LEN];
 	struct nvvgpu_type_info info;
@@ -85,7 +87,7 @@ static int nvvgpu_emit_creatable(struct nvvgpu_backend *backend, char *buf,
 
 	ret = nvvgpu_op_get_type_info(backend, id, &info);
 	if (!ret)
-		ret = nvvgpu_op_get_available(backend, id, reason);
+		ret = nvvgpu_op_get_available(backend, id, placement, reason);
 	/* The type may have been withdrawn meanwhile. */
 	if (ret == -ENOENT)
 		return 0;
@@ -118,7 +120,7 @@ static int nvvgpu_emit_types(struct nvvgpu *vgpu, char *buf, int len)
 		return nr;
 
 	for (i = 0; i < nr; i++) {
-		ret = nvvgpu_emit_creatable(vgpu->backend, buf, len, ids[i]);
+		ret = nvvgpu_emit_creatable(vgpu, buf, len, ids[i]);
 		if (ret < 0)
 			return ret;
 		if (ret && len + ret >= PAGE_SIZE - 1)

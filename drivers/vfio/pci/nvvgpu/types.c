@@ -63,7 +63,8 @@ static ssize_t available_instances_show(struct kobject *kobj,
 	char reason[NVVGPU_REASON_LEN];
 	int nr;
 
-	nr = nvvgpu_op_get_available(type->backend, type->info.id, reason);
+	nr = nvvgpu_op_get_available(type->backend, type->info.id,
+				     NVVGPU_PLACEMENT_ANY, reason);
 
 	return nr < 0 ? nr : sysfs_emit(buf, "%d\n", nr);
 }
@@ -78,7 +79,8 @@ static ssize_t reason_show(struct kobject *kobj, struct kobj_attribute *attr,
 	char reason[NVVGPU_REASON_LEN];
 	int nr;
 
-	nr = nvvgpu_op_get_available(type->backend, type->info.id, reason);
+	nr = nvvgpu_op_get_available(type->backend, type->info.id,
+				     NVVGPU_PLACEMENT_ANY, reason);
 
 	return nr < 0 ? nr : sysfs_emit(buf, "%s\n", nr ? "" : reason);
 }

@@ -245,7 +245,8 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, u32 placement,
 		cause = "no room";
 		fallthrough;
 	default:
-		nvvgpu_op_get_available(vgpu->backend, type, reason);
+		nvvgpu_op_get_available(vgpu->backend, type,
+					NVVGPU_PLACEMENT_ANY, reason);
 		return nvvgpu_fail(vgpu, err, "cannot create type %u: %s", type,
 				   reason[0] ? reason : cause);
 	}

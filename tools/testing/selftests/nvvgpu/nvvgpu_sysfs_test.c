@@ -741,6 +741,44 @@ TEST_F(sysfs, requested_placement_is_used)
 	EXPECT_FILE(self->vf, "nvidia/placement_id", place[0]);
 }
 
+TEST_F(sysfs, requested_placement_is_respected_by_the_list)
+{
+	const struct vgpu_type *large = self->small;
+	char text[16];
+	int i;
+
+	/* The second placement of the smallest type is none of the largest one. */
+	for (i = 0; i < self->nr_types; i++)
+		if (self->types[i].framebuffer > large->framebuffer)
+			large = &self->types[i];
+	ASSERT_NE(self->small, large);
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	ASSERT_EQ(0, vf_set_type(self->vf2, self->small->id));
+	ASSERT_LT(0, pci_read(self->vf2, "nvidia/placement_id", text,
+			      sizeof(text)));
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	ASSERT_EQ(0, vf_set_type(self->vf2, 0));
+
+	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", text));
+	EXPECT_EQ(1, vf_creatable(self->vf, self->small->id));
+	EXPECT_EQ(0, vf_creatable(self->vf, large->id));
+	/* It is a request of one VF. */
+	EXPECT_EQ(1, vf_creatable(self->vf2, large->id));
+
+	/* Another VF takes it. */
+	ASSERT_EQ(0, pci_write(self->vf2, "nvidia/placement_id", text));
+	ASSERT_EQ(0, vf_set_type(self->vf2, self->small->id));
+	EXPECT_EQ(0, vf_creatable(self->vf, self->small->id));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, self->small->id));
+
+	/* The request has gone with the attempt. */
+	EXPECT_EQ(1, vf_creatable(self->vf, self->small->id));
+	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", text));
+	EXPECT_EQ(0, vf_creatable(self->vf, self->small->id));
+	ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id", "-1"));
+	EXPECT_EQ(1, vf_creatable(self->vf, self->small->id));
+}
+
 /* Every listed placement can be had, and none beside the listed ones. */
 TEST_F(sysfs, placements_of_a_type_are_listed)
 {

@@ -196,7 +196,35 @@ static void emu_why_unavailable(struct emu_dev *emu,
 		 info->fb_bytes / SZ_1M, sum / SZ_1M, largest / SZ_1M);
 }
 
-static int emu_get_available(void *priv, u32 type, char *reason, size_t len)
+/* Return whether a framebuffer of this type can be at a placement. */
+static bool emu_place_free(struct emu_dev *emu,
+			   const struct nvvgpu_type_info *info, u32 placement,
+			   char *reason, size_t len)
+{
+	const struct emu_vgpu *vgpu, *end = emu->vgpus + ARRAY_SIZE(emu->vgpus);
+	u64 size = div64_u64(info->fb_bytes, emu->granule);
+	u64 from = placement * emu->granule;
+
+	lockdep_assert_held(&emu->lock);
+
+	if (placement + size > emu->granules ||
+	    placement % roundup_pow_of_two(size)) {
+		snprintf(reason, len, "placement %u is not possible", placement);
+		return false;
+	}
+	for (vgpu = emu->vgpus; vgpu < end; vgpu++) {
+		if (!vgpu->type || vgpu->fb_offset >= from + info->fb_bytes ||
+		    from >= vgpu->fb_offset + vgpu->type->fb_bytes)
+			continue;
+		snprintf(reason, len, "placement %u is taken", placement);
+		return false;
+	}
+
+	return true;
+}
+
+static int emu_get_available(void *priv, u32 type, u32 placement, char *reason,
+			     size_t len)
 {
 	const struct nvvgpu_type_info *info = emu_type_find(priv, type);
 	struct emu_dev *emu = priv;
@@ -221,6 +249,8 @@ static int emu_get_available(void *priv, u32 type, char *reason, size_t len)
 	nr = min(nr, emu_vfs_free(emu));
 	if (!nr)
 		emu_why_unavailable(emu, info, reason, len);
+	else if (placement != NVVGPU_PLACEMENT_ANY)
+		nr = emu_place_free(emu, info, placement, reason, len);
 
 	return nr;
 }

@@ -56,8 +56,9 @@ static int generic_get_type_info(void *priv, u32 id,
 	return 0;
 }
 
+/* The placement of a vGPU is the number of its VF. */
 static int generic_available(struct generic_pf *pf, struct generic_type *type,
-			     char *reason, size_t len)
+			     u32 placement, char *reason, size_t len)
 {
 	unsigned int vf, used = 0, nr = pci_num_vf(pf->pdev);
 
@@ -74,11 +75,19 @@ static int generic_available(struct generic_pf *pf, struct generic_type *type,
 			 type->info.max_instances);
 		return 0;
 	}
+	if (placement != NVVGPU_PLACEMENT_ANY) {
+		if (placement < nr && !pf->vgpus[placement].type)
+			return 1;
+		snprintf(reason, len, "VF %u has a vGPU, or is not there",
+			 placement);
+		return 0;
+	}
 
 	return min(nr - used, type->info.max_instances - type->instances);
 }
 
-static int generic_get_available(void *priv, u32 id, char *reason, size_t len)
+static int generic_get_available(void *priv, u32 id, u32 placement,
+				 char *reason, size_t len)
 {
 	struct generic_pf *pf = priv;
 	struct generic_type *type;
@@ -89,7 +98,7 @@ static int generic_get_available(void *priv, u32 id, char *reason, size_t len)
 	if (!type)
 		return -ENOENT;
 
-	return generic_available(pf, type, reason, len);
+	return generic_available(pf, type, placement, reason, len);
 }
 
 /* Check the requirements that depend on the VF. */
@@ -137,7 +146,8 @@ static int generic_create(void *priv, unsigned int vf, u32 id, u32 *placement,
 		return -EIO;
 	if (*placement != NVVGPU_PLACEMENT_ANY && *placement != vf)
 		return -EINVAL;
-	if (!generic_available(pf, type, reason, sizeof(reason)))
+	if (!generic_available(pf, type, NVVGPU_PLACEMENT_ANY, reason,
+			       sizeof(reason)))
 		return -ENOSPC;
 
 	pdev = nvvgpu_backend_get_vf(pf->pdev, vf);

@@ -69,7 +69,8 @@ static int rm_creatable(struct rm_gpu *gpu, struct pci_dev *vf, u32 type)
 	return min(nr, 0);
 }
 
-static int rm_get_available(void *priv, u32 type, char *reason, size_t len)
+static int rm_get_available(void *priv, u32 type, u32 placement, char *reason,
+			    size_t len)
 {
 	char text[NVIDIA_VGPU_INSTANCES_LEN];
 	struct rm_gpu *gpu = priv;
@@ -78,6 +79,11 @@ static int rm_get_available(void *priv, u32 type, char *reason, size_t len)
 
 	if (!rm_type_find(gpu, type))
 		return -ENOENT;
+
+	if (placement != NVVGPU_PLACEMENT_ANY && placement) {
+		strscpy(reason, "the resource manager has no placements", len);
+		return 0;
+	}
 
 	struct pci_dev *vf __free(pci_dev_put) = rm_unused_vf(gpu);
 	if (!vf) {

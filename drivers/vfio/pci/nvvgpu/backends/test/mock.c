@@ -242,7 +242,8 @@ static int mock_get_nameless_type_info(void *priv, u32 type,
 	return ret;
 }
 
-static int mock_get_available(void *priv, u32 type, char *reason, size_t len)
+static int mock_get_available(void *priv, u32 type, u32 placement, char *reason,
+			      size_t len)
 {
 	struct mock *mock = priv;
 	int vf, used = 0;
