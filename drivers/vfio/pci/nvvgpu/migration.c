@@ -179,6 +179,36 @@ static int nvvgpu_mig_lost(struct nvvgpu *vgpu)
 	return nvvgpu_refuse(vgpu, -EIO, "cannot migrate: the vGPU is in error");
 }
 
+static bool nvvgpu_mig_is_p2p(enum vfio_device_mig_state state)
+{
+	return state == VFIO_DEVICE_STATE_RUNNING_P2P ||
+	       state == VFIO_DEVICE_STATE_PRE_COPY_P2P;
+}
+
+/*
+ * Find the next state on the way to @state.  Stop at once what is to be stopped,
+ * and start it at once, unless the user wants to stay in between.
+ */
+static int nvvgpu_mig_next(struct nvvgpu *vgpu,
+			   enum vfio_device_mig_state state,
+			   enum vfio_device_mig_state *next)
+{
+	struct vfio_device *core_vdev = &vgpu->core.vdev;
+	enum vfio_device_mig_state beyond;
+	int ret;
+
+	ret = vfio_mig_get_next_state(core_vdev, vgpu->mig_state, state, next);
+	if (ret || *next == state || !nvvgpu_mig_is_p2p(*next) ||
+	    nvvgpu_mig_is_p2p(vgpu->mig_state))
+		return ret;
+
+	ret = vfio_mig_get_next_state(core_vdev, *next, state, &beyond);
+	if (!ret && !nvvgpu_mig_is_p2p(beyond))
+		*next = beyond;
+
+	return ret;
+}
+
 static struct file *nvvgpu_mig_step(struct nvvgpu *vgpu,
 				    enum vfio_device_mig_state state)
 {
@@ -191,7 +221,7 @@ static struct file *nvvgpu_mig_step(struct nvvgpu *vgpu,
 	if (from == VFIO_DEVICE_STATE_ERROR)
 		return ERR_PTR(-EINVAL);
 
-	ret = vfio_mig_get_next_state(&vgpu->core.vdev, from, state, &next);
+	ret = nvvgpu_mig_next(vgpu, state, &next);
 	if (ret)
 		return ERR_PTR(ret);
 

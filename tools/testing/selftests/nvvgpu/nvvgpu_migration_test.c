@@ -1578,7 +1578,8 @@ TEST_F(migration, failed_command_leaves_the_reported_state)
 	ASSERT_EQ(0, fw_faults("suspend:1:fail"));
 	EXPECT_EQ(-EIO, mig_set(&self->a.vdev, S(STOP), NULL));
 	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
-	ASSERT_EQ(0, fw_faults("suspend:2:fail"));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING_P2P), NULL));
+	ASSERT_EQ(0, fw_faults("suspend:1:fail"));
 	EXPECT_EQ(-EIO, mig_set(&self->a.vdev, S(STOP), NULL));
 	EXPECT_EQ(S(RUNNING_P2P), mig_get(&self->a.vdev));
 	ASSERT_EQ(0, fw_faults("resume:1:fail"));
