@@ -863,15 +863,17 @@ TEST_F(device_engine, vector_can_be_removed_and_restored)
 	for (i = 0; i < 3; i++) {
 		one.fd = -1;
 		ASSERT_EQ(0, vdev_ioctl(vdev, VFIO_DEVICE_SET_IRQS, &one));
+		/* An interrupt of the previous round */
+		irq_wait(vdev->irq[1], 0);
 		engine_submit(engine, &nop, 1);
 		/* Done, with the interrupt of another vector */
 		EXPECT_EQ(0, engine_run(engine, (struct nvvgpu_emu_desc){}));
 		EXPECT_EQ(0, irq_wait(vdev->irq[1], 0));
 		one.fd = vdev->irq[1];
 		ASSERT_EQ(0, vdev_ioctl(vdev, VFIO_DEVICE_SET_IRQS, &one));
-		irq_wait(vdev->irq[1], 20);
 		engine_submit(engine, &nop, 1);
-		EXPECT_EQ(1, irq_wait(vdev->irq[1], ENGINE_TIMEOUT_MS));
+		/* Also counts one that has been pending since. */
+		EXPECT_LE(1, irq_wait(vdev->irq[1], ENGINE_TIMEOUT_MS));
 	}
 }
 
