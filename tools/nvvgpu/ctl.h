@@ -257,6 +257,9 @@ const char *backend_advice(const struct gpu *gpu);
 __u64 gpu_framebuffer(const struct gpu *gpu);
 __u64 gpu_framebuffer_used(const struct gpu *gpu);
 
+/* place.c */
+int placement_pick(const struct gpu *gpu, unsigned int id);
+
 /* types.c */
 void types_read(struct gpu *gpu);
 const struct type *type_by_id(const struct gpu *gpu, unsigned int id);

@@ -82,20 +82,36 @@ int vf_unbind(struct vf *vf)
 	return ret;
 }
 
-static int vf_place(struct vf *vf, int placement)
+static int vf_create_at(struct vf *vf, unsigned int type, int placement)
 {
 	char text[16];
+	int ret;
 
 	snprintf(text, sizeof(text), "%d", placement);
+	ret = vf_write(vf, "nvidia/placement_id", text);
+	if (ret)
+		return ret;
+	snprintf(text, sizeof(text), "%u", type);
 
-	return vf_write(vf, "nvidia/placement_id", text);
+	return vf_write(vf, "nvidia/current_vgpu_type", text);
+}
+
+static int vf_create_anywhere(struct vf *vf, unsigned int type)
+{
+	int placement = placement_pick(vf->gpu, type);
+
+	/* Another program may have taken it meanwhile. */
+	if (placement != PLACEMENT_ANY && !vf_create_at(vf, type, placement))
+		return 0;
+
+	return vf_create_at(vf, type, PLACEMENT_ANY);
 }
 
 /**
  * vf_create() - create a vGPU
  * @vf: without a vGPU
  * @type: its type
- * @placement: or PLACEMENT_ANY
+ * @placement: or PLACEMENT_ANY for the one that leaves most room for larger types
  * @params: for the back-end, NULL or "" for none
  * @name: or NULL
  *
@@ -105,18 +121,14 @@ static int vf_place(struct vf *vf, int placement)
 int vf_create(struct vf *vf, unsigned int type, int placement,
 	      const char *params, const char *name)
 {
-	char text[16];
 	int ret;
 
 	/* Those of an earlier vGPU of this VF would be taken otherwise. */
 	ret = vf_write(vf, "nvidia/vgpu_params", params && *params ? params : "\n");
 	if (ret)
 		return ret == -EINVAL ? -EBADMSG : ret;
-	ret = vf_place(vf, placement);
-	if (ret)
-		return ret;
-	snprintf(text, sizeof(text), "%u", type);
-	ret = vf_write(vf, "nvidia/current_vgpu_type", text);
+	ret = placement == PLACEMENT_ANY ? vf_create_anywhere(vf, type) :
+					   vf_create_at(vf, type, placement);
 	vf_scan(vf);
 	if (!ret && name && *name) {
 		ret = name_save(vf, name);
