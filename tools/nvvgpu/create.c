@@ -31,6 +31,22 @@ static struct vf *gpu_free_vf(struct gpu *gpu)
 	return NULL;
 }
 
+/* Say why no VF is free after VFs without a driver have been tried. */
+static void why_no_vf(const struct gpu *gpu, char *why, size_t size)
+{
+	unsigned int i;
+
+	for (i = 0; i < gpu->nr_vfs; i++) {
+		const char *bdf = gpu->vfs[i].bdf;
+
+		if (gpu->vfs[i].driver[0])
+			continue;
+		snprintf(why, size, "%s cannot be bound; see nvvgpuctl explain %s", bdf, bdf);
+		return;
+	}
+	snprintf(why, size, "%s: no VF is free", gpu->bdf);
+}
+
 /* Remember why a GPU cannot be taken, for the case that none can be. */
 static bool gpu_suits(struct gpu *gpu, const char *text, char *why, size_t size)
 {
@@ -46,7 +62,7 @@ static bool gpu_suits(struct gpu *gpu, const char *text, char *why, size_t size)
 		return false;
 	}
 	if (!gpu_free_vf(gpu)) {
-		snprintf(why, size, "%s: no VF is free", gpu->bdf);
+		why_no_vf(gpu, why, size);
 		return false;
 	}
 	if (!type->available) {
