@@ -190,6 +190,18 @@ prune() {
 		-regex ".*/$1-[0-9a-f]{12}(\.tmp)?" -printf '%T@ %p\n' | sort -rn | cut -d' ' -f2-)
 }
 
+# kernel_with_driver FOLDER: write a kernel for lab/vm to a folder: Debian's 6.12, with the
+# project's modules among its own
+kernel_with_driver() {
+	local kernel release
+	kernel=$("$LAB/build/kernel" 6.12 stock)
+	release=$(ls "$kernel/modules/lib/modules")
+	ln -s "$kernel/bzImage" "$1/bzImage"
+	cp -r "$kernel/modules" "$1/"
+	cp "$("$LAB/build/modules" 6.12 stock)"/*.ko "$1/modules/lib/modules/$release/updates/"
+	"$LAB/build/enter" depmod -b "$1/modules" "$release"
+}
+
 # explain LOG: die with one line if the cause of a failure is known, or with the tail of
 # the log
 explain() {
