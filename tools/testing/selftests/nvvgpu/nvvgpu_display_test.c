@@ -741,7 +741,7 @@ TEST_F(display, unbinding_waits_for_the_viewer)
 	ASSERT_EQ(0, madvise(self->shown, self->shown_len, MADV_DONTFORK));
 	child = put_begin(path, self->vf);
 	ASSERT_LT(0, child);
-	EXPECT_EQ(1, irq_wait(req, 20000));
+	EXPECT_LE(1, irq_wait(req, 20000));
 	EXPECT_TRUE(shows(self, 0));
 	display_close(self);
 	EXPECT_EQ(0, child_status(child));
@@ -1708,7 +1708,7 @@ TEST_F(untrue, back_end_waits_for_the_viewer)
 	ASSERT_EQ(0, madvise(shown, PAGE, MADV_DONTFORK));
 	child = put_begin(MOCK_DIR "/unregister", self->pf.bdf);
 	ASSERT_LT(0, child);
-	EXPECT_EQ(1, irq_wait(req, 20000));
+	EXPECT_LE(1, irq_wait(req, 20000));
 	EXPECT_EQ(before, peek(shown));
 	munmap(shown, PAGE);
 	vdev_close(&self->vdev);
