@@ -649,8 +649,8 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "create 28"));
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, MOCK_TYPE));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot create type 7: no room: -EIO\n");
+	EXPECT_LAST_ERROR(self->vf, EIO,
+			  "cannot create type 7: no room");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "create 121"));
 	EXPECT_EQ(-EREMOTEIO, vf_set_type(self->vf, MOCK_TYPE));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_types 121"));
@@ -667,13 +667,14 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 	/* Not the error of a placement that is not possible */
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_bar_info 22"));
 	EXPECT_EQ(-EINVAL, vf_set_type(self->vf, MOCK_TYPE));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot create type 7: its BARs are unknown or malformed: -EINVAL\n");
+	EXPECT_LAST_ERROR(self->vf, EINVAL,
+			  "cannot create type 7: its BARs are unknown or malformed");
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "start 110"));
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error", "cannot start the vGPU: -ETIMEDOUT\n");
+	EXPECT_LAST_ERROR(self->vf, ETIMEDOUT,
+			  "cannot start the vGPU");
 	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_bar_info 110"));
 	EXPECT_EQ(-ETIMEDOUT, vdev_open(&self->vdev, self->vf, &self->ioas));
@@ -702,8 +703,8 @@ TEST_F(backend, delete_that_failed_at_unbind_is_repeated)
 	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 	EXPECT_EQ(-EBUSY, vf_set_type(self->vf, MOCK_TYPE));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot create type 7: cannot delete the previous vGPU: -EBUSY\n");
+	EXPECT_LAST_ERROR(self->vf, EBUSY,
+			  "cannot create type 7: cannot delete the previous vGPU");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(2, mock_calls("create"));
@@ -719,13 +720,13 @@ TEST_F(backend, vgpu_that_a_failed_create_leaves_is_deleted_later)
 	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 12345 0 0"));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "delete 110"));
 	EXPECT_EQ(-EPROTO, vf_set_type(self->vf, MOCK_TYPE));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot create type 7: its BARs are unknown or malformed: -EPROTO\n");
+	EXPECT_LAST_ERROR(self->vf, EPROTO,
+			  "cannot create type 7: its BARs are unknown or malformed");
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/bar", "none"));
 	EXPECT_EQ(-ETIMEDOUT, vf_set_type(self->vf, MOCK_TYPE));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot create type 7: cannot delete the previous vGPU: -ETIMEDOUT\n");
+	EXPECT_LAST_ERROR(self->vf, ETIMEDOUT,
+			  "cannot create type 7: cannot delete the previous vGPU");
 	EXPECT_EQ(1, mock_calls("create"));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
 	ASSERT_CREATED(self->vf);
@@ -816,10 +817,10 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 {
 	static const struct {
 		const char *table;
-		const char *error;
+		int err;
 	} backends[] = {
-		{ "sound", "cannot recover the vGPU by a reset: -EIO\n" },
-		{ "minimal", "cannot recover the vGPU by a reset: -EOPNOTSUPP\n" },
+		{ "sound", EIO },
+		{ "minimal", EOPNOTSUPP },
 	};
 	unsigned int i;
 	__u32 val = 0;
@@ -848,7 +849,8 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 		ASSERT_EQ(0, put(MOCK_DIR "/fail", "recover 5"));
 		vdev_reset(&self->vdev);
 		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
-		EXPECT_FILE(self->vf, "nvvgpu/last_error", backends[i].error);
+		EXPECT_LAST_ERROR(self->vf, backends[i].err,
+				  "cannot recover the vGPU by a reset");
 		EXPECT_EQ(1, irq_wait(self->err, 5000));
 		EXPECT_EQ(SIGBUS, touch(self->vdev.bar[0]));
 		EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 0, &val, 4));
@@ -1487,8 +1489,8 @@ TEST_F(backend, moved_vgpu_shows_its_new_placement)
 	ASSERT_EQ(0, post(self->bdf, 0, "placement"));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
-	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot get the new placement of the vGPU: -EIO\n");
+	EXPECT_LAST_ERROR(self->vf, EIO,
+			  "cannot get the new placement of the vGPU");
 }
 
 /* All at once */

@@ -107,8 +107,8 @@ TEST_F(device, open_without_a_reset_is_refused)
 	/* No method is left. */
 	ASSERT_EQ(0, pci_write(self->vf, "reset_method", "\n"));
 	EXPECT_EQ(-EIO, vdev_open(&self->vdev, self->vf, &self->ioas));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot open: the VF could not be reset: -EIO\n");
+	EXPECT_LAST_ERROR(self->vf, EIO,
+			  "cannot open: the VF could not be reset");
 	EXPECT_STATE("created");
 
 	/* The refused open has leaked nothing. */

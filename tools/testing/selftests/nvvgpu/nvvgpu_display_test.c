@@ -1048,8 +1048,8 @@ TEST_F(display, invalid_edid_is_refused)
 	EXPECT_EQ(0, edid_plug(&self->vdev, edid, EDID_BLOCK));
 	edid_make(edid, 3841, 2160);
 	EXPECT_EQ(-EINVAL, edid_plug(&self->vdev, edid, EDID_BLOCK));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot plug in the monitor: invalid EDID: -EINVAL\n");
+	EXPECT_LAST_ERROR(self->vf, EINVAL,
+			  "cannot plug in the monitor: invalid EDID");
 	edid_make(edid, 3840, 2161);
 	EXPECT_EQ(-EINVAL, edid_plug(&self->vdev, edid, EDID_BLOCK));
 
@@ -1146,8 +1146,8 @@ TEST_F(display, firmware_that_refuses_a_monitor_leaves_it_unplugged)
 	ASSERT_EQ(0, edid_link(&self->vdev, false));
 	ASSERT_EQ(0, fw_faults("set-edid:*:fail"));
 	EXPECT_EQ(-EIO, edid_plug(&self->vdev, edid, EDID_BLOCK));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error",
-		    "cannot plug in the monitor: -EIO\n");
+	EXPECT_LAST_ERROR(self->vf, EIO,
+			  "cannot plug in the monitor");
 	ASSERT_EQ(0, edid_info(&self->vdev, &info));
 	EXPECT_EQ(VFIO_DEVICE_GFX_LINK_STATE_DOWN, info.link_state);
 	ASSERT_EQ(0, fw_faults(""));
@@ -1681,8 +1681,8 @@ TEST_F(untrue, impossible_planes_are_not_shown)
 			  info.width)
 			TH_LOG("plane %u", i);
 		if (!planes[i].shown)
-			EXPECT_FILE(self->vf, "nvvgpu/last_error",
-				    "cannot show the display: its plane is invalid: -EINVAL\n");
+			EXPECT_LAST_ERROR(self->vf, EINVAL,
+					  "cannot show the display: its plane is invalid");
 	}
 }
 
@@ -1742,7 +1742,8 @@ TEST_F(untrue, impossible_monitor_is_not_told)
 	EXPECT_EQ(-EPROTO, edid_info(&self->vdev, &edid));
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_edid -128"));
 	EXPECT_EQ(-EPROTO, edid_info(&self->vdev, &edid));
-	EXPECT_FILE(self->vf, "nvvgpu/last_error", "cannot get the EDID: -EPROTO\n");
+	EXPECT_LAST_ERROR(self->vf, EPROTO,
+			  "cannot get the EDID");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
 	EXPECT_EQ(0, edid_info(&self->vdev, &edid));
 }

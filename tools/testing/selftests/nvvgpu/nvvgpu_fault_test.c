@@ -746,17 +746,17 @@ TEST_F(removal, create_without_firmware_says_so)
 	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
 	EXPECT_EQ(-ETIMEDOUT, vf_set_type(vf, self->type.id));
 	snprintf(why, sizeof(why),
-		 "cannot create type %u: the GPU does not answer: -ETIMEDOUT\n",
+		 "cannot create type %u: the GPU does not answer",
 		 self->type.id);
-	EXPECT_FILE(vf, "nvvgpu/last_error", why);
+	EXPECT_LAST_ERROR(vf, ETIMEDOUT, why);
 	ASSERT_EQ(0, fw_faults("now:crash"));
 	/* The interrupt tells of it, which may come late. */
 	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
 	EXPECT_GT(0, vf_set_type(vf, self->type.id));
 	snprintf(why, sizeof(why),
-		 "cannot create type %u: the firmware is down, reset the GPU: -EIO\n",
+		 "cannot create type %u: the firmware is down, reset the GPU",
 		 self->type.id);
-	EXPECT_FILE(vf, "nvvgpu/last_error", why);
+	EXPECT_LAST_ERROR(vf, EIO, why);
 	ASSERT_EQ(0, gpu_reset(&self->pf));
 	EXPECT_ALL_AGAIN();
 }

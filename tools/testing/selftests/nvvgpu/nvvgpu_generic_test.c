@@ -516,8 +516,8 @@ TEST_F(generic, instances_are_limited)
 	EXPECT_EQ(0, vf_creatable(self->pf.vf[2], 2));
 	EXPECT_EQ(1, vf_creatable(self->pf.vf[2], 1));
 	EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[2], 2));
-	EXPECT_FILE(self->pf.vf[2], "nvvgpu/last_error",
-		    "cannot create type 2: limited to 2 by max_instances: -EIO\n");
+	EXPECT_LAST_ERROR(self->pf.vf[2], EIO,
+			  "cannot create type 2: limited to 2 by max_instances");
 	ASSERT_EQ(2, vf_types(self->vf, types, 4));
 	EXPECT_EQ(TEST_VFS - 2, types[0].available);
 	EXPECT_STREQ("limited to 2 by max_instances", types[1].reason);

@@ -405,8 +405,8 @@ TEST_F(rm, full_gpu_says_so)
 	EXPECT_STREQ("the resource manager has no instance left",
 		     types[0].reason);
 	EXPECT_EQ(-EIO, vf_set_type(self->vf2, TYPE_1Q));
-	EXPECT_FILE(self->vf2, "nvvgpu/last_error",
-		    "cannot create type 256: the resource manager has no instance left: -EIO\n");
+	EXPECT_LAST_ERROR(self->vf2, EIO,
+			  "cannot create type 256: the resource manager has no instance left");
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	EXPECT_EQ(0, vf_set_type(self->vf2, TYPE_1Q));
 }

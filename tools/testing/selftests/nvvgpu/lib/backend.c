@@ -641,3 +641,22 @@ int uevent_wait(int fd, const char *vf, const char *event, int timeout_ms)
 
 	return ret;
 }
+
+/**
+ * last_error_is() - compare nvvgpu/last_error with what a test expects
+ * @last: its content
+ * @err: positive errno
+ * @text: the text before the errno
+ *
+ * Return: true if they are equal, with the name or the number of the errno, which
+ * depends on CONFIG_SYMBOLIC_ERRNAME.
+ */
+bool last_error_is(const char *last, int err, const char *text)
+{
+	char name[256], number[256];
+
+	snprintf(name, sizeof(name), "%s: -%s\n", text, strerrorname_np(err));
+	snprintf(number, sizeof(number), "%s: -%d\n", text, err);
+
+	return !strcmp(last, name) || !strcmp(last, number);
+}

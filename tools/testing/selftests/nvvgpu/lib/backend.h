@@ -89,6 +89,8 @@ int uevent_open(void);
 int uevent_next(int fd, const char *vf, struct uevent *uevent, int timeout_ms);
 int uevent_wait(int fd, const char *vf, const char *event, int timeout_ms);
 
+bool last_error_is(const char *last, int err, const char *text);
+
 /* Expect the whole content of a file of a VF, in a test of the harness. */
 #define EXPECT_FILE(vf, file, text) do {				\
 	const char *__vf = (vf), *__file = (file), *__text = (text);	\
@@ -97,6 +99,16 @@ int uevent_wait(int fd, const char *vf, const char *event, int timeout_ms);
 	EXPECT_LE(0, pci_read(__vf, __file, __buf, sizeof(__buf)));	\
 	EXPECT_STREQ(__text, __buf)					\
 		TH_LOG("%s/%s", __vf, __file);				\
+} while (0)
+
+/* Expect the reason why the last action failed, with the name or number of the errno. */
+#define EXPECT_LAST_ERROR(vf, err, text) do {				\
+	char __last[256];						\
+									\
+	EXPECT_LE(0, pci_read(vf, "nvvgpu/last_error", __last,		\
+			      sizeof(__last)));				\
+	EXPECT_TRUE(last_error_is(__last, err, text))			\
+		TH_LOG("%s", __last);					\
 } while (0)
 
 /* Expect a VF without a back-end, which has no VFIO device and no files. */
