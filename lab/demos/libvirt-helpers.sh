@@ -7,7 +7,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/helpers.sh"
 # shellcheck disable=SC2034 # used by helpers.sh
 names=(desk) silent_s=600
-bytes=65536 type=${type:-EMU-1Q}
+bytes=65536 type=${type:-EMU-1Q} screen=${screen-}
 uuid=6b8d7a10-0000-4000-8000-000000000001
 console=/var/log/libvirt/qemu/desk.console
 serial=/var/lib/libvirt/qemu/desk.serial
@@ -25,7 +25,8 @@ on() {
 
 # follow HOST: use the console of the domain, which runs on this host now. tell() needs a
 # connection that stays open, because QEMU drops the data of a closed one. Read the output
-# from the log, because the connection has nothing of the time before it.
+# from the log, because the connection has nothing of the time before it. But QEMU may log
+# characters twice while the connection is full, so also keep what the connection has.
 # shellcheck disable=SC2034 # ins, outs and parts are used by helpers.sh
 follow() {
 	local pid in out
@@ -41,7 +42,7 @@ follow() {
 	: >"$work/desk.console"
 	exec {in}<>"$work/desk.in" {out}<"$work/desk.console"
 	ins[0]=$in outs[0]=$out parts[0]=''
-	on "$here" socat STDIO "UNIX-CONNECT:$serial" <"$work/desk.in" >/dev/null {in}>&- &
+	on "$here" socat STDIO "UNIX-CONNECT:$serial" <"$work/desk.in" >"$work/desk.serial" {in}>&- &
 	on "$here" tail -n +1 -f "--pid=$pid" "$console" >"$work/desk.console" </dev/null {in}>&- &
 	pids[0]=$!
 }
@@ -84,7 +85,7 @@ show_host() {
 }
 
 # write_domain MANAGED ATTRIBUTES: print the XML of the domain; the attributes are those of
-# its <driver>
+# its <driver>. With $screen, its vGPU is its screen.
 write_domain() {
 	cat <<-END
 	<domain type='qemu'>
@@ -111,7 +112,8 @@ write_domain() {
 	      <source mode='bind' path='$serial'/>
 	      <log file='$console' append='off'/>
 	    </serial>
-	    <hostdev mode='subsystem' type='pci' managed='$1'>
+	    ${screen:+<graphics type='vnc'/><video><model type='none'/></video>}
+	    <hostdev mode='subsystem' type='pci' managed='$1'${screen:+ display='on'}>
 	      <driver name='vfio'$2/>
 	      <source>
 	        <address domain='0x0000' bus='0x01' slot='0x00' function='0x4'/>
