@@ -53,21 +53,36 @@ attempt() {
 	out=$("$@" 2>&1) || rc=$?
 }
 
-# job COMMAND...: run a command that migrates or saves the domain; sets $out and $rc. Abort
-# the job if it passes over the memory again and again.
-job() {
-	local pid passes
+# job_begins COMMAND...: run a command that migrates or saves the domain in the background
+job_begins() {
 	"$@" >"$work/job" 2>&1 </dev/null &
-	pid=$!
-	while kill -0 "$pid" 2>/dev/null; do
+	job=$!
+}
+# job_reaches COMMAND...: wait until a command succeeds; fail if the job ends before
+job_reaches() {
+	watch 0
+	until "$@"; do
+		kill -0 "$job" 2>/dev/null && ! stalled 0 "" || return
+		nap
+	done
+}
+# job_ends: wait until the job has ended; sets $out and $rc. Abort the job if it passes over
+# the memory again and again.
+job_ends() {
+	local passes
+	while kill -0 "$job" 2>/dev/null; do
 		nap
 		((SECONDS % 20 == 0)) || continue
 		passes=$(on "$here" virsh domjobinfo desk 2>/dev/null | awk '/^Iteration/ { print $2 }')
 		((${passes:-0} < passes_max)) || on "$here" virsh domjobabort desk
 	done
 	rc=0
-	wait "$pid" || rc=$?
+	wait "$job" || rc=$?
 	out=$(grep -v '^$' "$work/job")
+}
+job() {
+	job_begins "$@"
+	job_ends
 }
 
 # vgpu HOST KEY: print the vf, number, state or type_name of the domain's vGPU
@@ -148,11 +163,16 @@ begin() {
 	await 0 steady && worked 0
 }
 
+# leave_for HOST OPTION...: begin a live migration
+leave_for() {
+	job_begins on "$here" virsh migrate --live --persistent --undefinesource "${@:2}" desk \
+		"qemu+ssh://$1/system" --migrateuri "tcp://${addresses[$1]}:49152"
+}
 # move_to HOST OPTION...: live migration; sets $out and $rc
 move_to() {
 	on "$here" virsh migrate-setmaxdowntime desk 5000 >/dev/null
-	job on "$here" virsh migrate --live --persistent --undefinesource "${@:2}" desk \
-		"qemu+ssh://$1/system" --migrateuri "tcp://${addresses[$1]}:49152"
+	leave_for "$@"
+	job_ends
 }
 # refused: show the end of the message in $out, without the environment of the hook
 refused() { printf '%s\n' "$out" | sed '/^$/d; s/(LC_ALL=[^)]*)/(hook)/' | tail -n 2 | cut -c1-300 | sed 's/^/        /'; }
