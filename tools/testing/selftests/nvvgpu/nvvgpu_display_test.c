@@ -449,7 +449,8 @@ TEST_F(display, random_registers_show_a_plane_or_nothing)
 	ASSERT_LE(0, guest);
 	if (!guest)
 		write_random_registers(&self->vdev);
-	while (shown < 500 && now_ms() < until) {
+	/* A slow machine shows few in a minute. */
+	while (shown < 20 || (shown < 500 && now_ms() < until)) {
 		ASSERT_EQ(0, gfx_plane(&self->vdev, &self->info));
 		peek(self->shown);
 		peek((void *)self->shown + self->shown_len - PAGE);
@@ -468,7 +469,6 @@ TEST_F(display, random_registers_show_a_plane_or_nothing)
 	}
 	kill(guest, SIGKILL);
 	waitpid(guest, NULL, 0);
-	EXPECT_EQ(500, shown);
 
 	ASSERT_SHOWN();
 }
