@@ -58,11 +58,13 @@ job_begins() {
 	"$@" >"$work/job" 2>&1 </dev/null &
 	job=$!
 }
-# job_reaches COMMAND...: wait until a command succeeds; fail if the job ends before
+# job_reaches COMMAND...: wait until a command succeeds; fail if the job ends before. What it
+# transfers is progress.
 job_reaches() {
 	watch 0
 	until "$@"; do
-		kill -0 "$job" 2>/dev/null && ! stalled 0 "" || return
+		kill -0 "$job" 2>/dev/null &&
+			! stalled 0 "$(on "$here" virsh domjobinfo desk 2>/dev/null | grep '^Data processed')" || return
 		nap
 	done
 }
