@@ -439,7 +439,6 @@ static void write_random_registers(const struct vdev *vdev)
 TEST_F(display, random_registers_show_a_plane_or_nothing)
 {
 	const struct vfio_device_gfx_plane_info *info = &self->info;
-	const __u64 until = now_ms() + 60000;
 	unsigned int shown = 0;
 	__u32 bytes;
 	pid_t guest;
@@ -449,8 +448,7 @@ TEST_F(display, random_registers_show_a_plane_or_nothing)
 	ASSERT_LE(0, guest);
 	if (!guest)
 		write_random_registers(&self->vdev);
-	/* A slow machine shows few in a minute. */
-	while (shown < 20 || (shown < 500 && now_ms() < until)) {
+	while (shown < 500) {
 		ASSERT_EQ(0, gfx_plane(&self->vdev, &self->info));
 		peek(self->shown);
 		peek((void *)self->shown + self->shown_len - PAGE);
