@@ -438,6 +438,7 @@ static void write_random_registers(const struct vdev *vdev)
 /* What is described, can be read, however the guest changes its registers. */
 TEST_F(display, random_registers_show_a_plane_or_nothing)
 {
+	static const struct mode other = { .width = 128, .height = 64, .bpp = 32 };
 	const struct vfio_device_gfx_plane_info *info = &self->info;
 	unsigned int shown = 0;
 	__u32 bytes;
@@ -468,6 +469,9 @@ TEST_F(display, random_registers_show_a_plane_or_nothing)
 	kill(guest, SIGKILL);
 	waitpid(guest, NULL, 0);
 
+	/* Random planes are described until one is that cannot be random. */
+	ASSERT_EQ(0, guest_mode(&self->vdev, &other));
+	ASSERT_EQ(0, gfx_wait(&self->vdev, other.width, &self->info));
 	ASSERT_SHOWN();
 }
 
