@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qemu/log.h"
 #include "qapi/error.h"
+#include "hw/core/cpu.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pcie.h"
 #include "hw/pci/pcie_sriov.h"
@@ -22,23 +23,33 @@ static NvvgpuVgpu *nvvgpu_vf_vgpu(NvvgpuVf *vf)
     return &vf->gpu->vgpu[vf->index];
 }
 
-void nvvgpu_vf_update(NvvgpuVgpu *v)
+static void nvvgpu_vf_map(CPUState *cpu, run_on_cpu_data data)
 {
+    NvvgpuVgpu *v = data.host_ptr;
     NvvgpuVf *vf = nvvgpu_get_vf(v->gpu, v->index);
 
-    if (!vf) {
-        return;
+    if (vf) {
+        memory_region_transaction_begin();
+        if (nvvgpu_vgpu_exists(v)) {
+            memory_region_set_alias_offset(&vf->fb, v->fb_offset);
+            memory_region_set_size(&vf->fb, v->type->bar0_bytes);
+            memory_region_set_enabled(&vf->fb, true);
+        } else {
+            memory_region_set_enabled(&vf->fb, false);
+        }
+        memory_region_transaction_commit();
     }
+    object_unref(OBJECT(v->gpu));
+}
 
-    memory_region_transaction_begin();
-    if (nvvgpu_vgpu_exists(v)) {
-        memory_region_set_alias_offset(&vf->fb, v->fb_offset);
-        memory_region_set_size(&vf->fb, v->type->bar0_bytes);
-        memory_region_set_enabled(&vf->fb, true);
+void nvvgpu_vf_update(NvvgpuVgpu *v)
+{
+    object_ref(OBJECT(v->gpu));
+    if (nvvgpu_map_on_vcpu()) {
+        async_run_on_cpu(first_cpu, nvvgpu_vf_map, RUN_ON_CPU_HOST_PTR(v));
     } else {
-        memory_region_set_enabled(&vf->fb, false);
+        nvvgpu_vf_map(NULL, RUN_ON_CPU_HOST_PTR(v));
     }
-    memory_region_transaction_commit();
 }
 
 bool nvvgpu_vf_is_on(NvvgpuVgpu *v)

@@ -16,4 +16,18 @@ typedef const void ClassData;
 typedef void ClassData;
 #endif
 
+/*
+ * With TCG, QEMU 10.0 looks up the region of an access in the newest memory
+ * map, but by an index that the vCPU's TLB may have of the map before: see
+ * iotlb_to_section().  While another thread changes the map, a vCPU's access
+ * can reach the wrong device.  Change the map in the vCPUs' thread, of which
+ * there is one with thread=single.
+ */
+#if QEMU_VERSION_MAJOR > 10
+#define nvvgpu_map_on_vcpu() false
+#else
+#include "system/tcg.h"
+#define nvvgpu_map_on_vcpu() (tcg_enabled() && !current_cpu)
+#endif
+
 #endif
