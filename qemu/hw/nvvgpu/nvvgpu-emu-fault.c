@@ -7,7 +7,7 @@
  *   nth     := number from 1, counted since the property was set | "*"
  *   action  := "fail" [ "=" status ] | "lie=" word | "late=" ms | "slow=" ms |
  *              "hang" | "wedge" | "crash" | "vcrash"
- *   now     := "crash" | "wedge" | "vcrash=" vf
+ *   now     := "crash" | "wedge" | "vcrash=" vf | "answer"
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -167,6 +167,8 @@ static bool nvvgpu_fault_parse_now(NvvgpuState *s, NvvgpuFault *f,
         f->action = NVVGPU_FAULT_CRASH;
     } else if (!strcmp(what, "wedge")) {
         f->action = NVVGPU_FAULT_WEDGE;
+    } else if (!strcmp(what, "answer")) {
+        f->action = NVVGPU_FAULT_LATE;
     } else if (strstart(what, "vcrash=", &vf)) {
         f->action = NVVGPU_FAULT_VCRASH;
         if (!nvvgpu_fault_number(vf, 0, s->num_vfs - 1, &f->arg)) {
@@ -178,8 +180,8 @@ static bool nvvgpu_fault_parse_now(NvvgpuState *s, NvvgpuFault *f,
             return false;
         }
     } else {
-        error_setg(errp, "fw-faults: now: expected 'crash', 'wedge' or "
-                   "'vcrash=<vf>', not '%s'", what);
+        error_setg(errp, "fw-faults: now: expected 'crash', 'wedge', "
+                   "'vcrash=<vf>' or 'answer', not '%s'", what);
         return false;
     }
 
@@ -195,6 +197,9 @@ static void nvvgpu_fault_do_now(NvvgpuState *s, const NvvgpuFault *f)
         break;
     case NVVGPU_FAULT_WEDGE:
         nvvgpu_fw_wedge(s);
+        break;
+    case NVVGPU_FAULT_LATE:
+        nvvgpu_fw_answer_now(s);
         break;
     case NVVGPU_FAULT_VCRASH:
         nvvgpu_vgpu_crash(&s->vgpu[f->arg], true);

@@ -100,6 +100,16 @@ static void nvvgpu_fw_answer(NvvgpuState *s, uint64_t late_ms)
     nvvgpu_fw_post(s);
 }
 
+void nvvgpu_fw_answer_now(NvvgpuState *s)
+{
+    NvvgpuMsg *msg;
+
+    QSIMPLEQ_FOREACH(msg, &s->fw.late, next) {
+        msg->due = 0;
+    }
+    nvvgpu_fw_post(s);
+}
+
 void nvvgpu_fw_event(NvvgpuVgpu *v, unsigned int kind, uint16_t opcode,
                      uint64_t res0, uint64_t res1)
 {

@@ -452,6 +452,8 @@ void nvvgpu_fw_reset(NvvgpuState *s, bool cold);
 void nvvgpu_fw_boot(NvvgpuState *s);
 void nvvgpu_fw_crash(NvvgpuState *s, const char *why);
 void nvvgpu_fw_wedge(NvvgpuState *s);
+/* Send all delayed responses */
+void nvvgpu_fw_answer_now(NvvgpuState *s);
 void nvvgpu_fw_doorbell(NvvgpuState *s, uint32_t tail);
 void nvvgpu_fw_consumed(NvvgpuState *s, uint32_t head);
 void nvvgpu_fw_event(NvvgpuVgpu *v, unsigned int kind, uint16_t opcode,

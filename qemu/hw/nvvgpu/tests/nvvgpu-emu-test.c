@@ -1266,7 +1266,8 @@ static void test_faults(void)
         "info:1:explode", "info:1:lie", "info:1:lie=16", "info:1:vcrash",
         "info:1:fail,", ",info:1:fail",
         "now:", "now:fail", "now:vcrash", "now:vcrash=64", "now:vcrash=0",
-        "now:crash=1", "info:1:fail:2", "HELLO:1:fail", "info:1:hang x",
+        "now:crash=1", "now:answer=1", "info:1:fail:2", "HELLO:1:fail",
+        "info:1:hang x",
     };
     Gpu *g = gpu_up(",fw-faults=stats:1:fail=6", 4);
     struct nvvgpu_emu_msg msg;
@@ -1305,12 +1306,19 @@ static void test_faults(void)
     fw_ok(g, NVVGPU_EMU_CMD_DELETE, 1, 0, 0, 0, 0);
 
     /* late: other commands overtake it; slow: they wait */
-    set_faults(g, "info:1:late=30,types:1:slow=30");
+    set_faults(g, "info:1:late=30");
     first = fw_send(g, NVVGPU_EMU_CMD_INFO, 0, 0, 0, 0, 0);
     fw_ok(g, NVVGPU_EMU_CMD_AVAILABLE, 0, 1000, 0, 0, 0);
     g_assert_true(fw_recv(g, &msg, 50));
     g_assert_cmpuint(le32_to_cpu(msg.seq), ==, first);
     g_assert_cmpuint(le64_to_cpu(msg.res[0]), ==, 32 * GiB);
+    set_faults(g, "info:1:late=3600000");
+    first = fw_send(g, NVVGPU_EMU_CMD_INFO, 0, 0, 0, 0, 0);
+    fw_ok(g, NVVGPU_EMU_CMD_AVAILABLE, 0, 1000, 0, 0, 0);
+    set_faults(g, "now:answer");
+    g_assert_true(fw_recv(g, &msg, 1));
+    g_assert_cmpuint(le32_to_cpu(msg.seq), ==, first);
+    set_faults(g, "types:1:slow=30");
     first = fw_send(g, NVVGPU_EMU_CMD_TYPES, 0, 0, 0, 0, 0);
     second = fw_send(g, NVVGPU_EMU_CMD_INFO, 0, 0, 0, 0, 0);
     g_assert_false(fw_recv(g, &msg, 25));
