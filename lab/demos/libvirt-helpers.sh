@@ -176,5 +176,13 @@ move_to() {
 	leave_for "$@"
 	job_ends
 }
+# arrives HOST OPTION...: migrate the domain, and check that its job goes on there
+arrives() {
+	move_to "$@"
+	check "virsh migrate" 0 $rc || { say "$out"; on "$1" tail -n 5 /var/log/libvirt/qemu/desk.log; finish; }
+	moves=$((moves + 1))
+	follow "$1"
+	worked 0 || finish
+}
 # refused: show the end of the message in $out, without the environment of the hook
 refused() { printf '%s\n' "$out" | sed '/^$/d; s/(LC_ALL=[^)]*)/(hook)/' | tail -n 2 | cut -c1-300 | sed 's/^/        /'; }
