@@ -9,7 +9,7 @@ help:
 	@echo 'make demo           run two VMs with vGPUs of an emulated SR-IOV GPU'
 	@echo 'make demo-migrate   migrate a VM with its vGPU to another VF, to another GPU and through a file: [MULTIFD=<channels>]'
 	@echo 'make demo-display   compare the screen of a vGPU with what its guest draws: [GUEST=linux] [QEMU=backports] [OUT=<folder>] [VNC=<address>:<port>]'
-	@echo 'make demo-libvirt   migrate a VM with its vGPU between two hosts of libvirt: [LIBVIRT=backports] [PART=many-migrations|isolation|failing-hosts]'
+	@echo 'make demo-libvirt   migrate a VM with its vGPU between two hosts of libvirt: [LIBVIRT=backports] [PART=many-migrations|isolation|failing-hosts|orchestrators]'
 	@echo 'make demo-p2p       copy between two vGPUs of one VM, on the newest kernel and QEMU'
 	@echo 'make bench          measure VFIO calls on a vGPU against vfio-pci, and check bounds: [OUT=<folder>]'
 	@echo 'make bench-migrate  measure the cost of migration, as ratios within one run'

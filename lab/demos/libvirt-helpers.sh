@@ -152,17 +152,21 @@ define() {
 	check "virsh define" 0 $rc || { say "$out"; finish; }
 }
 
-# begin: start the domain on host one, and a job in it
-begin() {
-	attempt on one virsh start desk
-	check "virsh start" 0 $rc || { say "$out"; on one tail -n 3 /var/log/libvirt/qemu/desk.log; finish; }
+# started WHAT: check that this has started the domain on host one, and start a job in it
+started() {
+	check "$1" 0 $rc || { say "$out"; on one tail -n 3 /var/log/libvirt/qemu/desk.log; finish; }
 	moves=0
 	follow one
 	await 0 setup || finish
-	check "desk: its driver is up" ok "$(value result)" || finish
-	say "desk is up on $(vgpu one vf), $type, type $(value type)"
+	check "desk: its driver is up" ok "$(value result)" || { say "desk: $line"; finish; }
+	say "desk is up on ${vf:-$(vgpu one vf)}, $type, type $(value type)"
 	tell 0 "steady $bytes"
 	await 0 steady && worked 0
+}
+# begin: start the domain on host one, and a job in it
+begin() {
+	attempt on one virsh start desk
+	started "virsh start"
 }
 
 # leave_for HOST OPTION...: begin a live migration
