@@ -549,7 +549,7 @@ int nvvgpu_backend_register(struct pci_dev *pf,
 				      pci_sriov_get_totalvfs(pf), GFP_KERNEL);
 	if (!backend->stale)
 		return -ENOMEM;
-	if (!backend->ops->create) {
+	if (!(nvvgpu_can(backend) & NVVGPU_CAN_CREATE)) {
 		backend->ready = kzalloc_objs(*backend->ready,
 					      pci_sriov_get_totalvfs(pf),
 					      GFP_KERNEL);
