@@ -9,6 +9,8 @@
 names=(desk) silent_s=600
 bytes=65536 type=${type:-EMU-1Q} screen=${screen-}
 uuid=6b8d7a10-0000-4000-8000-000000000001
+# The name of the domain's vGPU, here the one that the hook gives it
+vgpu_name=${vgpu_name:-libvirt-$uuid-0}
 console=/var/log/libvirt/qemu/desk.console
 serial=/var/lib/libvirt/qemu/desk.serial
 declare -A addresses=([one]=10.0.0.1 [two]=10.0.0.2)
@@ -89,7 +91,7 @@ job() {
 
 # vgpu HOST KEY: print the vf, number, state or type_name of the domain's vGPU
 vgpu() {
-	on "$1" nvvgpuctl list --json | jq -r --arg name "libvirt-$uuid-0" --arg key "$2" \
+	on "$1" nvvgpuctl list --json | jq -r --arg name "$vgpu_name" --arg key "$2" \
 		'.gpus[].vfs[] | select(.vgpu.name == $name) | .[$key] // .vgpu[$key]'
 }
 # given_back HOST: check that the host has no vGPU of the domain
@@ -159,7 +161,7 @@ started() {
 	follow one
 	await 0 setup || finish
 	check "desk: its driver is up" ok "$(value result)" || { say "desk: $line"; finish; }
-	say "desk is up on ${vf:-$(vgpu one vf)}, $type, type $(value type)"
+	say "desk is up on $(vgpu one vf), $type, type $(value type)"
 	tell 0 "steady $bytes"
 	await 0 steady && worked 0
 }
