@@ -469,7 +469,7 @@ TEST_F(display, random_registers_show_a_plane_or_nothing)
 	kill(guest, SIGKILL);
 	waitpid(guest, NULL, 0);
 
-	/* Random planes are described until one is that cannot be random. */
+	/* Queries may still return a random plane, but none of this width. */
 	ASSERT_EQ(0, guest_mode(&self->vdev, &other));
 	ASSERT_EQ(0, gfx_wait(&self->vdev, other.width, &self->info));
 	ASSERT_SHOWN();
