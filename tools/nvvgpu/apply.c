@@ -17,9 +17,7 @@ static struct gpu *gpu_of(struct host *host, const struct action *action)
 
 static struct vf *vf_of(struct host *host, const struct action *action)
 {
-	struct gpu *gpu = gpu_of(host, action);
-
-	return action->vf < gpu->nr_vfs ? &gpu->vfs[action->vf] : NULL;
+	return gpu_vf(gpu_of(host, action), action->vf);
 }
 
 /* VFs that appear must not get the kernel's own drivers. */

@@ -39,12 +39,15 @@ static void why_no_vf(const struct gpu *gpu, char *why, size_t size)
 	for (i = 0; i < gpu->nr_vfs; i++) {
 		const char *bdf = gpu->vfs[i].bdf;
 
-		if (gpu->vfs[i].driver[0])
+		if (gpu->vfs[i].driver[0] || gpu->vfs[i].leaving)
 			continue;
 		snprintf(why, size, "%s cannot be bound; see nvvgpuctl explain %s", bdf, bdf);
 		return;
 	}
-	snprintf(why, size, "%s: no VF is free", gpu->bdf);
+	if (gpu->nr_vfs)
+		snprintf(why, size, "%s: no VF is free", gpu->bdf);
+	else
+		snprintf(why, size, "%s: no VFs are enabled; see nvvgpuctl doctor", gpu->bdf);
 }
 
 /* Remember why a GPU cannot be taken, for the case that none can be. */
@@ -99,7 +102,7 @@ static struct vf *gpu_bind_vf(struct gpu *gpu)
 	for (i = 0; i < gpu->nr_vfs; i++) {
 		struct vf *vf = &gpu->vfs[i];
 
-		if (vf->driver[0])
+		if (vf->driver[0] || vf->leaving)
 			continue;
 		if (vf_bind(vf)) {
 			vf_unbind(vf);

@@ -152,6 +152,7 @@ struct gpu;
  * @bdf: PCI address
  * @driver: or ""
  * @managed: a back-end manages it, so it has the files of the driver
+ * @leaving: it is being unbound or removed, which waits until it is closed
  * @state: as nvvgpu/state, "" unless @managed
  * @backend: as nvvgpu/backend
  * @type: id, 0 without a vGPU
@@ -168,6 +169,7 @@ struct vf {
 	char bdf[BDF_LEN];
 	char driver[NAME_LEN];
 	bool managed;
+	bool leaving;
 	char state[16];
 	char backend[NAME_LEN];
 	unsigned int type;
@@ -187,7 +189,7 @@ struct vf {
  * @numa: node, or -1
  * @total: VFs that it can have
  * @nr_vfs: VFs that are enabled
- * @vfs: the VFs
+ * @vfs: the VFs, in the order of their numbers
  * @nr_types: entries in @types; 0 if the list cannot be read
  * @types: that it offers
  */
@@ -239,6 +241,7 @@ int png_write(FILE *file, __u32 width, __u32 height, const unsigned char *lines)
 int pci_parse(const char *text, char *bdf);
 void pci_model(const char *bdf, char *buf, size_t size);
 int pci_serial(const char *bdf, char *buf, size_t size);
+int pci_vf_address(const char *pf, unsigned int number, char *bdf);
 int pci_slot(const char *slot, char *bdf);
 
 /* gpu.c */
@@ -247,6 +250,7 @@ void host_free(struct host *host);
 struct gpu *host_gpu(struct host *host, const char *bdf);
 bool gpu_add(struct host *host, const char *bdf);
 void gpu_scan(struct gpu *gpu);
+struct vf *gpu_vf(const struct gpu *gpu, unsigned int number);
 void vf_scan(struct vf *vf);
 bool vf_node(const struct vf *vf, char *path);
 int find_gpu(struct host *host, const char *text, struct gpu **gpu);
@@ -268,6 +272,7 @@ const char *type_short(const char *name);
 
 /* owner.c, names.c */
 void owner_read(struct vf *vf);
+const char *owner_text(const struct vf *vf);
 void name_read(struct vf *vf);
 int name_save(const struct vf *vf, const char *name);
 void name_drop(const struct vf *vf);

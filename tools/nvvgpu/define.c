@@ -149,10 +149,10 @@ static enum status take_present(const char *pf, unsigned int number)
 	struct vf *vf;
 
 	host_scan(&host);
-	if (find_gpu(&host, pf, &gpu) || number >= gpu->nr_vfs || !gpu->vfs[number].type) {
+	vf = find_gpu(&host, pf, &gpu) ? NULL : gpu_vf(gpu, number);
+	if (!vf || !vf->type) {
 		error("%s/%u has no vGPU; name a type by --type", pf, number);
 	} else {
-		vf = &gpu->vfs[number];
 		known = type_by_id(gpu, vf->type);
 		if (known)
 			snprintf(type, sizeof(type), "%s", type_short(known->name));
@@ -175,12 +175,16 @@ static enum status take_present(const char *pf, unsigned int number)
 static void define_vfs(struct json_object *object, const char *pf, unsigned int number)
 {
 	struct json_object *vfs = json_object_object_get(object, "vfs");
-	int now = file_number(0, PCI_DEVICES "/%s/sriov_numvfs", pf);
+	struct host host = { 0 };
+	unsigned int enabled = 0;
 
+	if (gpu_add(&host, pf))
+		enabled = host.gpus[0].nr_vfs;
+	host_free(&host);
 	if (opt.vfs >= 0)
 		json_number(object, "vfs", opt.vfs);
 	else if (!vfs)
-		json_number(object, "vfs", now > (int)number ? now : (int)number + 1);
+		json_number(object, "vfs", enabled > number ? enabled : number + 1);
 }
 
 /**

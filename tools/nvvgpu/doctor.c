@@ -105,6 +105,17 @@ static void check_binding(struct json_object *findings, const struct gpu *gpu)
 			front_end());
 }
 
+static void check_removal(struct json_object *findings, const struct gpu *gpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < gpu->nr_vfs; i++)
+		if (gpu->vfs[i].leaving)
+			finding(findings, false, "removal", "shut down the VM that uses it",
+				"GPU %s: VF %s is being unbound or removed, which waits for %s",
+				gpu->bdf, gpu->vfs[i].bdf, owner_text(&gpu->vfs[i]));
+}
+
 static void check_nodes(struct json_object *findings, const struct gpu *gpu)
 {
 	unsigned int i, nr = 0, usable = 0;
@@ -149,6 +160,7 @@ static void check_gpus(struct json_object *findings, const struct host *host)
 		check_pf_driver(findings, &host->gpus[i]);
 		check_vfs(findings, &host->gpus[i]);
 		check_binding(findings, &host->gpus[i]);
+		check_removal(findings, &host->gpus[i]);
 		check_nodes(findings, &host->gpus[i]);
 		check_backend(findings, &host->gpus[i]);
 	}

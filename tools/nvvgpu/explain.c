@@ -97,6 +97,12 @@ static void explain_room(struct json_object *findings, const struct vf *vf)
 			"the back-end offers no types, or its firmware does not answer");
 }
 
+static void explain_removal(struct json_object *findings)
+{
+	finding(findings, false, "removal", "shut down the VM that uses it",
+		"the VF is being unbound or removed, which waits until it is closed");
+}
+
 static void explain_state(struct json_object *findings, const struct vf *vf)
 {
 	if (!strcmp(vf->state, "error"))
@@ -104,8 +110,7 @@ static void explain_state(struct json_object *findings, const struct vf *vf)
 			"restart the VM, which resets the vGPU, or delete it: nvvgpuctl delete",
 			"the vGPU has crashed");
 	else if (vf->pid)
-		finding(findings, true, "state", NULL, "in use by %s (%d)%s%s", vf->command,
-			vf->pid, vf->vm[0] ? ", VM " : "", vf->vm);
+		finding(findings, true, "state", NULL, "in use by %s", owner_text(vf));
 	else if (vf->type)
 		finding(findings, true, "state", NULL, "vGPU of type %u, %s", vf->type, vf->state);
 	else
@@ -183,7 +188,10 @@ enum status cmd_explain(int argc, char **argv)
 	findings = findings_new();
 	explain_pf(findings, vf->gpu);
 	explain_iommu(findings, vf);
-	if (explain_driver(findings, vf) && explain_backend(findings, vf)) {
+	if (vf->leaving) {
+		explain_removal(findings);
+		explain_state(findings, vf);
+	} else if (explain_driver(findings, vf) && explain_backend(findings, vf)) {
 		explain_node(findings, vf);
 		explain_state(findings, vf);
 		explain_last_error(findings, vf);

@@ -19,6 +19,8 @@ void vf_scan(struct vf *vf)
 
 	file_link(vf->driver, sizeof(vf->driver), PCI_DEVICES "/%s/driver", bdf);
 	vf->managed = file_exists(PCI_DEVICES "/%s/nvvgpu/state", bdf);
+	/* The kernel removes the link before the driver. */
+	vf->leaving = vf->managed && !vf->driver[0];
 	file_read(vf->state, sizeof(vf->state), PCI_DEVICES "/%s/nvvgpu/state", bdf);
 	file_read(vf->backend, sizeof(vf->backend), PCI_DEVICES "/%s/nvvgpu/backend", bdf);
 	vf->type = file_number(0, PCI_DEVICES "/%s/nvidia/current_vgpu_type", bdf);
@@ -51,21 +53,49 @@ bool vf_node(const struct vf *vf, char *path)
 	return found;
 }
 
+/*
+ * While the removal of a VF waits until the VF is closed, its links virtfn<N> and physfn
+ * are gone, and sriov_numvfs cannot be read.
+ */
+static bool vf_exists(const struct vf *vf)
+{
+	char pf[BDF_LEN];
+
+	if (file_link(pf, sizeof(pf), PCI_DEVICES "/%s/physfn", vf->bdf) > 0)
+		return !strcmp(pf, vf->gpu->bdf);
+
+	return file_exists(PCI_DEVICES "/%s/nvvgpu/state", vf->bdf);
+}
+
 static void vfs_scan(struct gpu *gpu)
 {
 	unsigned int i;
 
 	free(gpu->vfs);
-	gpu->nr_vfs = file_number(0, PCI_DEVICES "/%s/sriov_numvfs", gpu->bdf);
-	gpu->vfs = calloc(gpu->nr_vfs ?: 1, sizeof(*gpu->vfs));
-	for (i = 0; i < gpu->nr_vfs; i++) {
-		struct vf *vf = &gpu->vfs[i];
+	gpu->nr_vfs = 0;
+	gpu->vfs = calloc(gpu->total ?: 1, sizeof(*gpu->vfs));
+	for (i = 0; i < gpu->total; i++) {
+		struct vf *vf = &gpu->vfs[gpu->nr_vfs];
 
 		vf->gpu = gpu;
 		vf->number = i;
-		file_link(vf->bdf, sizeof(vf->bdf), PCI_DEVICES "/%s/virtfn%u", gpu->bdf, i);
+		if (pci_vf_address(gpu->bdf, i, vf->bdf) || !vf_exists(vf))
+			continue;
 		vf_scan(vf);
+		gpu->nr_vfs++;
 	}
+}
+
+/* The VF with this number, or NULL */
+struct vf *gpu_vf(const struct gpu *gpu, unsigned int number)
+{
+	unsigned int i;
+
+	for (i = 0; i < gpu->nr_vfs; i++)
+		if (gpu->vfs[i].number == number)
+			return &gpu->vfs[i];
+
+	return NULL;
 }
 
 /* Read everything about a GPU again. */
@@ -82,12 +112,13 @@ void gpu_scan(struct gpu *gpu)
 
 static bool any_vf_is_ours(const char *pf)
 {
-	unsigned int i, nr = file_number(0, PCI_DEVICES "/%s/sriov_numvfs", pf);
-	char driver[NAME_LEN];
+	unsigned int i, nr = file_number(0, PCI_DEVICES "/%s/sriov_totalvfs", pf);
+	char bdf[BDF_LEN], driver[NAME_LEN];
 
-	for (i = 0; i < nr; i++) {
-		file_link(driver, sizeof(driver), PCI_DEVICES "/%s/virtfn%u/driver", pf, i);
-		if (!strcmp(driver, front_end()))
+	for (i = 0; i < nr && !pci_vf_address(pf, i, bdf); i++) {
+		file_link(driver, sizeof(driver), PCI_DEVICES "/%s/driver", bdf);
+		if (!strcmp(driver, front_end()) ||
+		    file_exists(PCI_DEVICES "/%s/nvvgpu/state", bdf))
 			return true;
 	}
 
@@ -217,28 +248,24 @@ static int find_vf_by_number(struct host *host, const char *text, struct vf **vf
 	ret = find_gpu(host, pf, &gpu);
 	if (ret)
 		return ret;
-	if (nr >= gpu->nr_vfs)
-		return -ENODEV;
-	*vf = &gpu->vfs[nr];
+	*vf = gpu_vf(gpu, nr);
 
-	return 0;
+	return *vf ? 0 : -ENODEV;
 }
 
 static int find_vf_by_address(struct host *host, const char *bdf, struct vf **vf)
 {
 	char pf[BDF_LEN];
-	struct gpu *gpu;
-	unsigned int i;
+	unsigned int i, j;
 
-	if (file_link(pf, sizeof(pf), PCI_DEVICES "/%s/physfn", bdf) <= 0 ||
-	    !gpu_add(host, pf))
-		return -ENODEV;
-	gpu = host_gpu(host, pf);
-	for (i = 0; i < gpu->nr_vfs; i++)
-		if (!strcmp(gpu->vfs[i].bdf, bdf)) {
-			*vf = &gpu->vfs[i];
-			return 0;
-		}
+	if (file_link(pf, sizeof(pf), PCI_DEVICES "/%s/physfn", bdf) > 0)
+		gpu_add(host, pf);
+	for (i = 0; i < host->nr; i++)
+		for (j = 0; j < host->gpus[i].nr_vfs; j++)
+			if (!strcmp(host->gpus[i].vfs[j].bdf, bdf)) {
+				*vf = &host->gpus[i].vfs[j];
+				return 0;
+			}
 
 	return -ENODEV;
 }

@@ -96,7 +96,7 @@ static void print_gpu(const struct gpu *gpu)
 	putchar('\n');
 }
 
-static const char *owner_text(const struct vf *vf)
+static const char *owner_cell(const struct vf *vf)
 {
 	static char buf[TEXT_LEN * 2];
 
@@ -132,7 +132,7 @@ static void print_vfs(const struct gpu *gpu)
 		table_cell(&table, "%s", type ? size_text(type->framebuffer) : "");
 		table_cell(&table, "%s", vf->name);
 		table_cell(&table, vf->generation ? "%llu" : "", vf->generation);
-		table_cell(&table, "%s", owner_text(vf));
+		table_cell(&table, "%s", owner_cell(vf));
 	}
 	table_end(&table);
 }

@@ -48,6 +48,19 @@ static void vm_cut(char *owner, struct vf *vf)
 	snprintf(vf->vm, sizeof(vf->vm), "%.*s", (int)strcspn(vm, "\""), vm);
 }
 
+/* The process that uses a VF, for a sentence; valid until the next call */
+const char *owner_text(const struct vf *vf)
+{
+	static char text[TEXT_LEN * 2];
+
+	if (!vf->pid)
+		return "its user";
+	snprintf(text, sizeof(text), "%s (%d)%s%s", vf->command, vf->pid,
+		 vf->vm[0] ? ", VM " : "", vf->vm);
+
+	return text;
+}
+
 /* Only root can read the owner. */
 void owner_read(struct vf *vf)
 {

@@ -49,6 +49,29 @@ int pci_parse(const char *text, char *bdf)
 	return 0;
 }
 
+/**
+ * pci_vf_address() - calculate the address of a VF
+ * @pf: address of the PF
+ * @number: of the VF, which need not exist
+ * @bdf: BDF_LEN bytes
+ *
+ * Return: 0 or -ENODEV
+ */
+int pci_vf_address(const char *pf, unsigned int number, char *bdf)
+{
+	int offset = file_number(0, PCI_DEVICES "/%s/sriov_offset", pf);
+	int stride = file_number(0, PCI_DEVICES "/%s/sriov_stride", pf);
+	unsigned int domain, bus, slot, function, id;
+
+	if (offset <= 0 || sscanf(pf, "%x:%x:%x.%x", &domain, &bus, &slot, &function) != 4)
+		return -ENODEV;
+	id = (bus << 8 | slot << 3 | function) + offset + number * stride;
+	snprintf(bdf, BDF_LEN, "%04x:%02x:%02x.%x", domain & 0xffff, id >> 8 & 0xff,
+		 id >> 3 & 0x1f, id & 7);
+
+	return 0;
+}
+
 /* The device's name in the list of PCI ids */
 void pci_model(const char *bdf, char *buf, size_t size)
 {

@@ -90,7 +90,9 @@ static void plan_bind(struct plan *plan, const struct config *config,
 {
 	struct action *action = plan_add(plan, ACTION_BIND, config, entry, number);
 
-	if (vf && vf->driver[0] && !opt.force)
+	if (vf && vf->leaving)
+		conflict(action, STATUS_IN_USE, "being unbound or removed");
+	else if (vf && vf->driver[0] && !opt.force)
 		conflict(action, STATUS_IN_USE, "bound to %s", vf->driver);
 }
 
@@ -153,7 +155,7 @@ static void plan_details(struct plan *plan, const struct config *config,
 static void plan_entry(struct plan *plan, const struct config *config,
 		       const struct entry *entry, const struct gpu *gpu, bool fresh)
 {
-	const struct vf *vf = fresh || entry->vf >= gpu->nr_vfs ? NULL : &gpu->vfs[entry->vf];
+	const struct vf *vf = fresh ? NULL : gpu_vf(gpu, entry->vf);
 
 	if (!vf || strcmp(vf->driver, front_end())) {
 		plan_bind(plan, config, entry, vf, entry->vf);
@@ -187,7 +189,7 @@ static void plan_bind_others(struct plan *plan, const struct config *config,
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		const struct vf *vf = fresh ? NULL : &gpu->vfs[i];
+		const struct vf *vf = fresh ? NULL : gpu_vf(gpu, i);
 
 		if (!has_entry(config, i) && (!vf || strcmp(vf->driver, front_end())))
 			plan_bind(plan, config, NULL, vf, i);

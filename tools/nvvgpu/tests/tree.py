@@ -59,11 +59,11 @@ class Tree:
     def gpu(self, pf=PF, vfs=4, numa=0, driver="nvvgpu-emu"):
         """A GPU; its VFs have no driver"""
         self.device(pf, vendor="0x1234", device="0x4e56", **{"class": "0x030200"},
-                    sriov_totalvfs=64, sriov_numvfs=vfs, numa_node=numa)
+                    sriov_totalvfs=64, sriov_numvfs=vfs, sriov_offset=4, sriov_stride=1, numa_node=numa)
         self.link(f"sys/bus/pci/devices/{pf}/driver", f"../../../bus/pci/drivers/{driver}")
         names = []
         for n in range(vfs):
-            vf = f"{pf[:-1]}{n + 4}" if n < 4 else f"{pf[:-4]}{1 + n // 8:02x}.{n % 8}"
+            vf = f"{pf[:-4]}{(n + 4) // 8:02x}.{(n + 4) % 8}"
             names.append(vf)
             self.device(vf, vendor="0x1234", device="0x4e57", **{"class": "0x030200"})
             self.link(f"sys/bus/pci/devices/{vf}/physfn", f"../{pf}")
