@@ -38,7 +38,7 @@
 /**
  * enum status - exit status of nvvgpuctl; part of its interface
  * @STATUS_OK: done
- * @STATUS_FAILED: the kernel or the back-end refused
+ * @STATUS_FAILED: the kernel or the back-end refused, or output was lost
  * @STATUS_USAGE: wrong command line
  * @STATUS_NOT_FOUND: no such GPU, VF, vGPU, type or definition
  * @STATUS_IN_USE: a vGPU is open, or the VF already has one
@@ -295,6 +295,7 @@ enum status status_of(int err);
 void error(const char *fmt, ...);
 [[gnu::format(printf, 1, 2)]]
 void note(const char *fmt, ...);
+enum status output_check(void);
 enum status need_root(void);
 const char *paint(const char *colour, const char *text);
 const char *size_text(__u64 bytes);

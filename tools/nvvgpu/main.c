@@ -3,7 +3,9 @@
  * nvvgpuctl - show and manage vGPUs
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,7 +257,7 @@ static enum status parse(int argc, char **argv, const struct command *command,
 		}
 		if (letter == 'Z') {
 			puts("nvvgpuctl " VERSION);
-			exit(STATUS_OK);
+			exit(output_check());
 		}
 		if (letter == '?' || letter == ':') {
 			error("%s: %s", word, letter == ':' ? "needs a value" : "unknown option");
@@ -298,12 +300,23 @@ static enum status run(const struct command *command, int argc, char **argv)
 	return command->run(argc, argv);
 }
 
-int main(int argc, char **argv)
+/* A file that is opened must not become the standard output that was closed. */
+static void occupy_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+static enum status start(int argc, char **argv)
 {
 	const struct command *command;
 	const char *name = argc > 1 ? argv[1] : NULL;
 
-	opt.root = getenv("NVVGPU_ROOT") ?: "";
 	if (!name) {
 		print_usage(stderr);
 		return STATUS_USAGE;
@@ -326,4 +339,17 @@ int main(int argc, char **argv)
 		return cmd_complete(argc - 2, argv + 2);
 
 	return run(command, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	enum status status;
+
+	occupy_standard_files();
+	/* A reader that has seen enough must not end apply between two actions. */
+	signal(SIGPIPE, SIG_IGN);
+	opt.root = getenv("NVVGPU_ROOT") ?: "";
+	status = start(argc, argv);
+
+	return output_check() ?: status;
 }

@@ -2,6 +2,7 @@
 /*
  * Output: messages, tables and JSON.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +11,31 @@
 
 #include "ctl.h"
 
+/* Fail, with one message, if output has been lost. */
+enum status output_check(void)
+{
+	static bool lost;
+	int err = 0;
+
+	if (lost)
+		return STATUS_FAILED;
+	if (fflush(stdout))
+		err = errno;
+	else if (ferror(stdout))
+		err = EIO;
+	if (!err)
+		return STATUS_OK;
+	lost = true;
+	error("cannot write the output: %s", strerror(err));
+
+	return STATUS_FAILED;
+}
+
 void error(const char *fmt, ...)
 {
 	va_list args;
 
-	fflush(stdout);
+	output_check();
 	va_start(args, fmt);
 	fputs("nvvgpuctl: ", stderr);
 	vfprintf(stderr, fmt, args);
@@ -29,7 +50,7 @@ void note(const char *fmt, ...)
 
 	if (opt.quiet)
 		return;
-	fflush(stdout);
+	output_check();
 	va_start(args, fmt);
 	vfprintf(stderr, fmt, args);
 	fputc('\n', stderr);

@@ -352,13 +352,13 @@ static struct json_object *json_action(const struct action *action)
 	return object;
 }
 
-/* A line for people, at once: many actions take a while. */
+/* A line for people, at once: many actions take a while. Lost output stops no action. */
 void action_print(const struct action *action)
 {
 	bool conflict = action->conflict[0] && !strcmp(action->result, "planned");
 
 	printf("%-11s  %s\n", conflict ? "conflict" : action->result, action_text(action));
-	fflush(stdout);
+	output_check();
 }
 
 void plan_print(const char *command, const struct plan *plan)

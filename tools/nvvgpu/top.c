@@ -114,7 +114,6 @@ static void show_table(struct host *host, const struct sample *old, const struct
 		table_cell(&table, "%.0f", rate(old, new, i));
 	}
 	table_end(&table);
-	fflush(stdout);
 }
 
 static void show_json(const struct sample *old, const struct sample *new)
@@ -135,7 +134,6 @@ static void show_json(const struct sample *old, const struct sample *new)
 	json_add(answer, "counters", counters);
 	puts(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN));
 	json_object_put(answer);
-	fflush(stdout);
 }
 
 static void rest(void)
@@ -171,6 +169,7 @@ enum status cmd_top(int argc, char **argv)
 		else if (n)
 			show_table(&host, old, new);
 		host_free(&host);
+		status = status ?: output_check();
 	}
 
 	return status;

@@ -59,7 +59,6 @@ static void print_text(struct udev_device *device, const char *now, const char *
 			printf(" %s=%s", extras[i].name, val);
 	}
 	printf("%s%s\n", totals[0] ? " " : "", totals);
-	fflush(stdout);
 }
 
 static void print_event(struct udev_device *device, const char *now)
@@ -91,7 +90,6 @@ static void print_event(struct udev_device *device, const char *now)
 		json_add(object, "totals", json_totals(totals));
 	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	json_object_put(object);
-	fflush(stdout);
 }
 
 /* Return: whether the event was one of ours */
@@ -115,24 +113,29 @@ static bool take_event(struct udev_monitor *monitor, const char *vf)
 	return ours;
 }
 
-/* Until --count events have come or --timeout is over */
-static void watch(struct udev_monitor *monitor, const char *vf)
+/* Until --count events have come, --timeout is over or nobody reads the output */
+static enum status watch(struct udev_monitor *monitor, const char *vf)
 {
 	const time_t end = time(NULL) + opt.timeout;
 	struct pollfd pfd = {
 		.fd = udev_monitor_get_fd(monitor),
 		.events = POLLIN,
 	};
+	enum status status = STATUS_OK;
 	int nr = 0;
 
-	while (!opt.count || nr < opt.count) {
+	while (!status && (!opt.count || nr < opt.count)) {
 		int left = opt.timeout < 0 ? -1 : (int)(end - time(NULL)) * 1000;
 
 		if (opt.timeout >= 0 && left <= 0)
-			return;
-		if (poll(&pfd, 1, left) > 0 && take_event(monitor, vf))
+			break;
+		if (poll(&pfd, 1, left) > 0 && take_event(monitor, vf)) {
+			status = output_check();
 			nr++;
+		}
 	}
+
+	return status;
 }
 
 /* The kernel's own events, so that it works without udevd, too */
@@ -159,9 +162,9 @@ enum status cmd_watch(int argc, char **argv)
 		return STATUS_FAILED;
 	}
 	note("watching; press Ctrl-C to end");
-	watch(monitor, argc ? vf : NULL);
+	status = watch(monitor, argc ? vf : NULL);
 	udev_monitor_unref(monitor);
 	udev_unref(udev);
 
-	return STATUS_OK;
+	return status;
 }
