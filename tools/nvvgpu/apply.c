@@ -3,6 +3,7 @@
  * nvvgpuctl apply, diff and status: carrying a plan out, and taking it back
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,10 +221,35 @@ static void skip_dependants(struct plan *plan, unsigned int failed)
 			set_result(&plan->actions[i], "skipped");
 }
 
+/*
+ * Signals that ask to end must not stop a plan within an action, nor before its result
+ * has been saved.
+ */
+static void block_signals(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGHUP);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, signals, NULL);
+}
+
+static bool is_interrupted(const sigset_t *signals)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	sigandset(&pending, &pending, signals);
+
+	return !sigisemptyset(&pending);
+}
+
 /**
  * plan_run() - carry a plan out
  * @plan: without conflicts, unless there is --keep-going
  * @host: as it was when the plan was made
+ *
+ * A signal that asks to end makes the next action fail.
  *
  * Return: STATUS_OK, or that of the first action that failed; all others are
  * undone then, unless there is --keep-going.
@@ -231,14 +257,20 @@ static void skip_dependants(struct plan *plan, unsigned int failed)
 enum status plan_run(struct plan *plan, struct host *host)
 {
 	enum status status = STATUS_OK;
+	sigset_t signals;
 	unsigned int i;
 
+	block_signals(&signals);
 	for (i = 0; i < plan->nr; i++) {
 		struct action *action = &plan->actions[i];
 		int ret;
 
 		if (!strcmp(action->result, "skipped"))
 			continue;
+		if (!action->status && is_interrupted(&signals)) {
+			strcpy(action->conflict, "interrupted by a signal");
+			action->status = STATUS_FAILED;
+		}
 		ret = action->status ? 0 : action_do(action, host);
 		if (!ret && !action->status) {
 			set_result(action, "done");
