@@ -313,7 +313,7 @@ static void save_result(const struct config *config, const struct plan *plan)
 	json_add(object, "errors", errors);
 	path_make(path, RUN_DIR "/status/%s.json", config->pf);
 	if (config->pf[0])
-		file_save(path, json_object_to_json_string(object));
+		file_save(path, json_object_to_json_string(object), 0644);
 	json_object_put(object);
 }
 

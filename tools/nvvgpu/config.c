@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config.h"
 
@@ -261,9 +262,15 @@ static void configs_read_file(struct configs *configs, const char *path)
 {
 	struct config config = { 0 };
 	struct reader reader = { .config = &config, .good = true };
-	struct json_object *object = config_load(path);
+	struct json_object *object;
 	unsigned int i;
 
+	if (access(path, R_OK) && errno == EACCES) {
+		error("%s: must be run as root to read it", path);
+		configs->denied = true;
+		return;
+	}
+	object = config_load(path);
 	snprintf(config.path, sizeof(config.path), "%s", path);
 	if (!object) {
 		configs->invalid = true;
@@ -311,7 +318,8 @@ static void configs_read_dir(struct configs *configs, const char *dir)
  * @configs: receives them; those of other GPUs than --gpu are left out
  * @path: a file or a directory, NULL for CONFIG_DIR
  *
- * Return: STATUS_OK, also if some of several files are not valid
+ * Return: STATUS_OK, also if some of several files are not valid; or an exit status,
+ * and @configs need not be freed
  */
 enum status configs_read(struct configs *configs, const char *path)
 {
@@ -341,7 +349,11 @@ enum status configs_read(struct configs *configs, const char *path)
 	}
 	configs->nr = nr;
 
-	return STATUS_OK;
+	if (!configs->denied)
+		return STATUS_OK;
+	configs_free(configs);
+
+	return STATUS_PERMISSION;
 }
 
 void configs_free(struct configs *configs)

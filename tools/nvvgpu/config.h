@@ -50,11 +50,13 @@ struct config {
  * @list: the files
  * @nr: how many
  * @invalid: there are others, which are not valid
+ * @denied: there are others, which this user must not read
  */
 struct configs {
 	struct config *list;
 	unsigned int nr;
 	bool invalid;
+	bool denied;
 };
 
 struct json_object *config_load(const char *path);

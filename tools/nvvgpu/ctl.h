@@ -230,7 +230,8 @@ bool file_exists(const char *fmt, ...);
 bool file_usable(const char *fmt, ...);
 [[gnu::format(printf, 2, 3)]]
 long long file_number(long long otherwise, const char *fmt, ...);
-int file_save(const char *path, const char *text);
+mode_t file_mode(const char *path, mode_t otherwise);
+int file_save(const char *path, const char *text, mode_t mode);
 int lock_take(void);
 const char *front_end(void);
 

@@ -105,7 +105,8 @@ static enum status save(const char *path, struct json_object *object)
 	int ret;
 
 	snprintf(new, sizeof(new), "%s.new", path);
-	ret = file_save(new, text);
+	/* The parameters may have a secret, and only root can read those of the VF. */
+	ret = file_save(new, text, file_mode(path, 0600));
 	if (ret) {
 		error("%s: %s", new, strerror(-ret));
 		return STATUS_FAILED;

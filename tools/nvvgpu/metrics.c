@@ -419,7 +419,7 @@ static void http_head(FILE *file)
 
 static enum status write_file(const char *path, const char *text)
 {
-	int ret = file_save(path, text);
+	int ret = file_save(path, text, 0644);
 
 	if (ret)
 		error("%s: %s", path, strerror(-ret));

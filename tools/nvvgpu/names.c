@@ -45,7 +45,7 @@ int name_save(const struct vf *vf, const char *name)
 	path_make(path, RUN_DIR "/names/%s", vf->bdf);
 	snprintf(buf, sizeof(buf), "%llu %s\n", vf->generation, name);
 
-	return file_save(path, buf);
+	return file_save(path, buf, 0644);
 }
 
 void name_drop(const struct vf *vf)

@@ -305,7 +305,7 @@ enum status plan_conflict(const struct plan *plan)
 	return STATUS_OK;
 }
 
-/* One line about an action, valid until the next call */
+/* One line about an action, without its parameters; valid until the next call */
 const char *action_text(const struct action *action)
 {
 	static char buf[TEXT_LEN * 8];
@@ -326,8 +326,6 @@ const char *action_text(const struct action *action)
 	if (action->kind == ACTION_CREATE && entry->placement != PLACEMENT_ANY)
 		len += snprintf(buf + len, sizeof(buf) - len, " at placement %d",
 				entry->placement);
-	if (action->kind == ACTION_PARAMS)
-		len += snprintf(buf + len, sizeof(buf) - len, " \"%s\"", entry->params);
 	if (action->kind == ACTION_NAME)
 		len += snprintf(buf + len, sizeof(buf) - len, " %s", entry->name);
 	if (action->conflict[0])

@@ -170,8 +170,16 @@ static void make_parents(char *path)
 	}
 }
 
+/* The mode of a file, or @otherwise if there is none */
+mode_t file_mode(const char *path, mode_t otherwise)
+{
+	struct stat st;
+
+	return stat(path, &st) ? otherwise : st.st_mode & 07777;
+}
+
 /* Replace a file of ours, so that no reader sees a part of it */
-int file_save(const char *path, const char *text)
+int file_save(const char *path, const char *text, mode_t mode)
 {
 	char new[PATH_LEN + 8], whole[PATH_LEN];
 	size_t len = strlen(text);
@@ -183,7 +191,7 @@ int file_save(const char *path, const char *text)
 	fd = mkostemp(new, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (write(fd, text, len) != (ssize_t)len || fchmod(fd, 0644) ||
+	if (write(fd, text, len) != (ssize_t)len || fchmod(fd, mode) ||
 	    fsync(fd) || rename(new, path))
 		ret = -(errno ?: EIO);
 	close(fd);
