@@ -426,13 +426,15 @@ static void status_config(struct json_object *findings, const struct config *con
 		if (plan->actions[i].config == config && !plan->actions[i].entry)
 			finding(findings, false, "gpu", "nvvgpuctl apply", "%s",
 				action_text(&plan->actions[i]));
+	if (!config->pf[0])
+		return;
 	for (i = 0; i < config->nr; i++) {
 		const struct entry *entry = &config->entries[i];
 
 		if (entry_differs(plan, entry, findings))
 			continue;
 		finding(findings, true, "vgpu", NULL, "%s/%u: %s%s%s %s",
-			config->pf[0] ? config->pf : config->wanted, entry->vf, entry->type,
+			config->pf, entry->vf, entry->type,
 			entry->name[0] ? " " : "", entry->name,
 			entry->manual ? "is defined as manual" : "exists");
 	}

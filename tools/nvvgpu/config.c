@@ -333,6 +333,10 @@ enum status configs_read(struct configs *configs, const char *path)
 		error("%s: not a PCI address", opt.gpu);
 		return STATUS_USAGE;
 	}
+	if (only[0] && !file_exists(PCI_DEVICES "/%s/sriov_totalvfs", only)) {
+		error("%s: no such physical function with SR-IOV", opt.gpu);
+		return STATUS_NOT_FOUND;
+	}
 	if (path && stat(path, &st)) {
 		error("%s: %s", path, strerror(errno));
 		return STATUS_NOT_FOUND;

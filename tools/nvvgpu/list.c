@@ -137,23 +137,36 @@ static void print_vfs(const struct gpu *gpu)
 	table_end(&table);
 }
 
+static bool any_has_types(const struct host *host)
+{
+	unsigned int i;
+
+	for (i = 0; i < host->nr; i++)
+		if (host->gpus[i].nr_types)
+			return true;
+
+	return false;
+}
+
 /* Show every GPU, or the one that the user has named, and end JSON's answer. */
 static enum status show_gpus(const char *command, const char *text,
-			     enum status (*show)(const struct gpu *gpu,
+			     enum status (*show)(const struct gpu *gpu, bool typeless,
 						 struct json_object *gpus))
 {
 	struct json_object *gpus = json_object_new_array(), *answer;
 	enum status status = STATUS_OK;
 	struct gpu *only = NULL;
 	struct host host;
+	bool typeless;
 	unsigned int i;
 
 	host_scan(&host);
+	typeless = !text && any_has_types(&host);
 	if (text)
 		status = need_gpu(&host, text, &only);
 	for (i = 0; i < host.nr && !status; i++)
 		if (!only || &host.gpus[i] == only)
-			status = show(&host.gpus[i], gpus);
+			status = show(&host.gpus[i], typeless, gpus);
 	if (!host.nr && !status && !opt.json)
 		note("no GPU with SR-IOV; nvvgpuctl doctor looks for the cause");
 	host_free(&host);
@@ -168,8 +181,9 @@ static enum status show_gpus(const char *command, const char *text,
 	return STATUS_OK;
 }
 
-static enum status show_gpu(const struct gpu *gpu, struct json_object *gpus)
+static enum status show_gpu(const struct gpu *gpu, bool typeless, struct json_object *gpus)
 {
+	(void)typeless;
 	if (opt.json) {
 		json_object_array_add(gpus, json_gpu(gpu));
 		return STATUS_OK;
@@ -264,10 +278,11 @@ static enum status types_missing(const struct gpu *gpu)
 	return STATUS_NOT_FOUND;
 }
 
-static enum status show_types(const struct gpu *gpu, struct json_object *gpus)
+/* @typeless: a GPU without types is no failure, but skipped */
+static enum status show_types(const struct gpu *gpu, bool typeless, struct json_object *gpus)
 {
 	if (!gpu->nr_types)
-		return types_missing(gpu);
+		return typeless ? STATUS_OK : types_missing(gpu);
 	if (opt.json)
 		json_object_array_add(gpus, json_types(gpu));
 	else
