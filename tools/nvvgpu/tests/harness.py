@@ -16,6 +16,9 @@ import traceback
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 CTL = os.environ.get("NVVGPUCTL", "nvvgpuctl")
+HOOK = os.path.join(HERE, "../libvirt/qemu-hook")
+# Of the domain in domain_xml()
+UUID = "6b8d7a10-0000-4000-8000-000000000001"
 
 # Exit statuses, as nvvgpuctl(8) has them
 (OK, FAILED, USAGE, NOT_FOUND, IN_USE, STALE, DIFFERS, PERMISSION, INVALID) = range(9)
@@ -64,6 +67,26 @@ def expect(status, *args, **kwargs):
     result = ctl(*args, **kwargs)
     assert result.status == status, f"expected status {status}: {result}"
     return result
+
+
+def domain_xml(*vgpus):
+    """The XML of a libvirt domain with vGPUs, each a type and the address of a VF"""
+    entries, hostdevs = "", ""
+    for n, (kind, address) in enumerate(vgpus):
+        domain, bus, slot, function = re.split("[:.]", address)
+        entries += f"<v:vgpu alias='ua-{n}' type='{kind}'/>"
+        hostdevs += (f"<hostdev><source><address domain='0x{domain}' bus='0x{bus}' slot='0x{slot}'"
+                     f" function='0x{function}'/></source><alias name='ua-{n}'/></hostdev>")
+    return (f"<domain><uuid>{UUID}</uuid><metadata><v:vgpus xmlns:v='urn:nvvgpu:1'>{entries}"
+            f"</v:vgpus></metadata><devices>{hostdevs}</devices></domain>")
+
+
+def run_hook(status, operation, xml, **env):
+    """Run libvirt's hook, which has to end with a status; returns what it prints"""
+    done = subprocess.run([HOOK, "desk", operation, "begin", "-"], input=xml, text=True,
+                          capture_output=True, check=False, env=dict(os.environ, **env))
+    equal(status, done.returncode, f"{operation}: {done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
 
 
 def equal(want, seen, what=""):
