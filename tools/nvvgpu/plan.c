@@ -2,6 +2,8 @@
 /*
  * The actions that lead from the present to the defined state.
  */
+#include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,14 +137,46 @@ static bool vgpu_fits(const struct gpu *gpu, const struct vf *vf,
 	       (entry->placement == PLACEMENT_ANY || entry->placement == vf->placement);
 }
 
+/* The kernel stores parameters without the blanks around them. */
+static void params_strip(char *params)
+{
+	char *to = params;
+	const char *from;
+
+	for (from = params; *from; from++)
+		if (*from != ' ' || (to != params && to[-1] != ','))
+			*to++ = *from;
+	while (to != params && isspace((unsigned char)to[-1]))
+		to--;
+	*to = '\0';
+}
+
+/* Parameters that this user cannot read count as those that are wanted. */
+static bool params_differ(const struct vf *vf, const struct entry *entry)
+{
+	char params[PARAMS_LEN], wanted[PARAMS_LEN];
+	static bool noted;
+	int ret;
+
+	ret = file_read(params, sizeof(params), PCI_DEVICES "/%s/nvidia/vgpu_params", vf->bdf);
+	if (ret == -EACCES) {
+		if (!noted)
+			note("parameters are not compared: only root can read them");
+		noted = true;
+		return false;
+	}
+	strcpy(wanted, entry->params);
+	params_strip(wanted);
+
+	return strcmp(params, wanted);
+}
+
 static void plan_details(struct plan *plan, const struct config *config,
 			 const struct entry *entry, const struct vf *vf)
 {
-	char params[PARAMS_LEN];
 	struct action *action;
 
-	file_read(params, sizeof(params), PCI_DEVICES "/%s/nvidia/vgpu_params", vf->bdf);
-	if (strcmp(params, entry->params)) {
+	if (params_differ(vf, entry)) {
 		action = plan_add(plan, ACTION_PARAMS, config, entry, vf->number);
 		if (vf->pid && !opt.force)
 			conflict(action, STATUS_IN_USE, "%s (%d) has it open", vf->command,
