@@ -298,6 +298,7 @@ void error(const char *fmt, ...);
 void note(const char *fmt, ...);
 enum status output_check(void);
 enum status need_root(void);
+void text_clean(char *text);
 const char *paint(const char *colour, const char *text);
 const char *size_text(__u64 bytes);
 void print_json(struct json_object *object);

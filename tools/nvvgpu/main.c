@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -348,6 +349,8 @@ int main(int argc, char **argv)
 	occupy_standard_files();
 	/* A reader that has seen enough must not end apply between two actions. */
 	signal(SIGPIPE, SIG_IGN);
+	/* For text_clean() */
+	setlocale(LC_CTYPE, "C.UTF-8");
 	opt.root = getenv("NVVGPU_ROOT") ?: "";
 	status = start(argc, argv);
 

@@ -26,18 +26,18 @@ struct output {
 	struct host host;
 };
 
-/* "\", quotes and newlines are escaped in the value of a label. */
+/* "\" and quotes are escaped in the value of a label. */
 static void label(FILE *file, const char *key, const char *val, const char *before)
 {
+	char text[TEXT_LEN], *c;
+
+	snprintf(text, sizeof(text), "%s", val);
+	text_clean(text);
 	fprintf(file, "%s%s=\"", before, key);
-	for (; *val; val++) {
-		if (*val == '\n') {
-			fputs("\\n", file);
-			continue;
-		}
-		if (*val == '"' || *val == '\\')
+	for (c = text; *c; c++) {
+		if (*c == '"' || *c == '\\')
 			fputc('\\', file);
-		fputc(*val, file);
+		fputc(*c, file);
 	}
 	fputc('"', file);
 }

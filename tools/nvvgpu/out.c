@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
+#include <wctype.h>
 
 #include "ctl.h"
 
@@ -65,6 +67,28 @@ enum status need_root(void)
 	error("must be run as root");
 
 	return STATUS_PERMISSION;
+}
+
+/*
+ * Replace each byte that is not part of a printable character. Who may start a process
+ * with a vGPU can choose its name, but must not write to the terminal of root, nor make
+ * JSON or metrics invalid.
+ */
+void text_clean(char *text)
+{
+	mbstate_t state;
+	wchar_t c;
+	int len;
+
+	while (*text) {
+		memset(&state, 0, sizeof(state));
+		len = mbrtowc(&c, text, strlen(text), &state);
+		if (len <= 0 || !iswprint(c)) {
+			*text = '?';
+			len = 1;
+		}
+		text += len;
+	}
 }
 
 /* A text with a colour on a terminal, valid until the next call */

@@ -79,4 +79,6 @@ void owner_read(struct vf *vf)
 	/* The number of a process that has ended may be somebody else's by now. */
 	if (!vf->vm[0] && !strstr(vf->command, " (ended)"))
 		vm_read(vf);
+	text_clean(vf->command);
+	text_clean(vf->vm);
 }
