@@ -170,7 +170,7 @@ static int find_serial(const char *serial, char *bdf)
 
 		if (ret && file_exists(PCI_DEVICES "/%s/sriov_totalvfs", name) &&
 		    !pci_serial(name, text, sizeof(text)) && !strcmp(text, serial)) {
-			snprintf(bdf, BDF_LEN, "%.15s", name);
+			snprintf(bdf, BDF_LEN, "%.*s", BDF_LEN - 1, name);
 			ret = 0;
 		}
 		free(entries[i]);

@@ -25,7 +25,8 @@
 #define PCI_DEVICES	"/sys/bus/pci/devices"
 #define GENERIC_DIR	"/sys/kernel/config/nvvgpu-generic"
 
-#define BDF_LEN		16
+/* The domain has up to eight digits. */
+#define BDF_LEN		17
 #define NAME_LEN	64
 #define TEXT_LEN	256
 #define PATH_LEN	512

@@ -164,7 +164,7 @@ bool gpu_add(struct host *host, const char *bdf)
 	host->gpus = realloc(host->gpus, (host->nr + 1) * sizeof(*host->gpus));
 	gpu = &host->gpus[host->nr++];
 	memset(gpu, 0, sizeof(*gpu));
-	snprintf(gpu->bdf, sizeof(gpu->bdf), "%.15s", bdf);
+	snprintf(gpu->bdf, sizeof(gpu->bdf), "%.*s", BDF_LEN - 1, bdf);
 	gpu_scan(gpu);
 	host_relink(host);
 
@@ -241,6 +241,8 @@ static int find_vf_by_number(struct host *host, const char *text, struct vf **vf
 	unsigned long nr;
 	int ret;
 
+	if (slash - text >= BDF_LEN)
+		return -EINVAL;
 	snprintf(pf, sizeof(pf), "%.*s", (int)(slash - text), text);
 	nr = strtoul(slash + 1, &end, 10);
 	if (!slash[1] || *end)

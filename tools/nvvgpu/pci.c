@@ -43,7 +43,7 @@ int pci_parse(const char *text, char *bdf)
 	    filter.slot < 0 || filter.func < 0)
 		return -EINVAL;
 	snprintf(bdf, BDF_LEN, "%04x:%02x:%02x.%x",
-		 filter.domain < 0 ? 0 : filter.domain & 0xffff, filter.bus & 0xff,
+		 filter.domain < 0 ? 0 : filter.domain, filter.bus & 0xff,
 		 filter.slot & 0x1f, filter.func & 7);
 
 	return 0;
@@ -66,7 +66,7 @@ int pci_vf_address(const char *pf, unsigned int number, char *bdf)
 	if (offset <= 0 || sscanf(pf, "%x:%x:%x.%x", &domain, &bus, &slot, &function) != 4)
 		return -ENODEV;
 	id = (bus << 8 | slot << 3 | function) + offset + number * stride;
-	snprintf(bdf, BDF_LEN, "%04x:%02x:%02x.%x", domain & 0xffff, id >> 8 & 0xff,
+	snprintf(bdf, BDF_LEN, "%04x:%02x:%02x.%x", domain, id >> 8 & 0xff,
 		 id >> 3 & 0x1f, id & 7);
 
 	return 0;
@@ -130,7 +130,7 @@ int pci_serial(const char *bdf, char *buf, size_t size)
 /* The address of function 0 in a slot, which sysfs shows without a function */
 int pci_slot(const char *slot, char *bdf)
 {
-	char address[BDF_LEN];
+	char address[BDF_LEN - 2];
 	int ret;
 
 	if (strchr(slot, '/'))
@@ -139,7 +139,7 @@ int pci_slot(const char *slot, char *bdf)
 			slot);
 	if (ret < 0)
 		return ret;
-	snprintf(bdf, BDF_LEN, "%.13s.0", address);
+	snprintf(bdf, BDF_LEN, "%s.0", address);
 
 	return 0;
 }
