@@ -61,7 +61,7 @@ static bool gpu_suits(struct gpu *gpu, const char *text, char *why, size_t size)
 		return false;
 	}
 	if (!type) {
-		snprintf(why, size, "%s: no type %s", gpu->bdf, text);
+		snprintf(why, size, "%s: %s", gpu->bdf, type_missing(gpu, text));
 		return false;
 	}
 	if (!gpu_free_vf(gpu)) {
@@ -162,8 +162,8 @@ static enum status create_on(struct vf *vf, const char *text)
 	int ret;
 
 	if (!type) {
-		error("%s: no type %s; see nvvgpuctl types %s", vf->gpu->bdf, text,
-		      vf->gpu->bdf);
+		error("%s: %s; see nvvgpuctl types %s", vf->gpu->bdf,
+		      type_missing(vf->gpu, text), vf->gpu->bdf);
 		return STATUS_NOT_FOUND;
 	}
 	if (vf->type) {

@@ -270,6 +270,7 @@ int placement_pick(const struct gpu *gpu, unsigned int id);
 void types_read(struct gpu *gpu);
 const struct type *type_by_id(const struct gpu *gpu, unsigned int id);
 const struct type *type_find(const struct gpu *gpu, const char *text);
+const char *type_missing(const struct gpu *gpu, const char *text);
 const char *type_short(const char *name);
 
 /* owner.c, names.c */

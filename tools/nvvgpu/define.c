@@ -155,7 +155,7 @@ static enum status take_present(const char *pf, unsigned int number)
 		error("%s/%u has no vGPU; name a type by --type", pf, number);
 	} else {
 		known = type_by_id(gpu, vf->type);
-		if (known)
+		if (known && type_find(gpu, type_short(known->name)))
 			snprintf(type, sizeof(type), "%s", type_short(known->name));
 		else
 			snprintf(type, sizeof(type), "%u", vf->type);

@@ -108,7 +108,8 @@ static void plan_create(struct plan *plan, const struct config *config,
 	if (type)
 		action->size = type->framebuffer;
 	else if (gpu->nr_types)
-		conflict(action, STATUS_NOT_FOUND, "the GPU has no type %s", entry->type);
+		conflict(action, STATUS_NOT_FOUND, "the GPU has %s",
+			 type_missing(gpu, entry->type));
 }
 
 /* An open vGPU is left alone unless there is --force. */

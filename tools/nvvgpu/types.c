@@ -97,9 +97,23 @@ const char *type_short(const char *name)
 	return blank ? blank + 1 : name;
 }
 
-/* By its id, its name or the last word of its name */
+/* The first type whose name has this last word, after another one or NULL */
+static const struct type *next_by_short(const struct gpu *gpu, const char *text,
+					const struct type *after)
+{
+	unsigned int i = after ? after - gpu->types + 1 : 0;
+
+	for (; i < gpu->nr_types; i++)
+		if (!strcasecmp(type_short(gpu->types[i].name), text))
+			return &gpu->types[i];
+
+	return NULL;
+}
+
+/* By its id, its name or the last word of its name, if no other name has that */
 const struct type *type_find(const struct gpu *gpu, const char *text)
 {
+	const struct type *type;
 	unsigned int i;
 	char *end;
 	unsigned long id = strtoul(text, &end, 10);
@@ -107,9 +121,24 @@ const struct type *type_find(const struct gpu *gpu, const char *text)
 	if (*text && !*end)
 		return type_by_id(gpu, id);
 	for (i = 0; i < gpu->nr_types; i++)
-		if (!strcasecmp(gpu->types[i].name, text) ||
-		    !strcasecmp(type_short(gpu->types[i].name), text))
+		if (!strcasecmp(gpu->types[i].name, text))
 			return &gpu->types[i];
+	type = next_by_short(gpu, text, NULL);
 
-	return NULL;
+	return type && next_by_short(gpu, text, type) ? NULL : type;
+}
+
+/* Why type_find() has found none; valid until the next call */
+const char *type_missing(const struct gpu *gpu, const char *text)
+{
+	const struct type *type = next_by_short(gpu, text, NULL);
+	static char why[TEXT_LEN];
+
+	if (type)
+		snprintf(why, sizeof(why), "several types %s: %s and %s", text, type->name,
+			 next_by_short(gpu, text, type)->name);
+	else
+		snprintf(why, sizeof(why), "no type %s", text);
+
+	return why;
 }
