@@ -40,10 +40,15 @@ static void explain_iommu(struct json_object *findings, const struct vf *vf)
 /* Return: whether the VF is bound to the driver */
 static bool explain_driver(struct json_object *findings, const struct vf *vf)
 {
+	char advice[TEXT_LEN];
+
 	if (!strcmp(vf->driver, front_end())) {
 		finding(findings, true, "driver", NULL, "bound to %s", front_end());
 		return true;
 	}
+	snprintf(advice, sizeof(advice),
+		 "write %s to driver_override and the address to /sys/bus/pci/drivers_probe, or use nvvgpuctl define and apply",
+		 front_end());
 	if (!file_exists("/sys/bus/pci/drivers/%s", front_end()))
 		finding(findings, false, "driver", "modprobe nvvgpu-vfio-pci",
 			"the driver " FRONT_END " is not loaded");
@@ -52,9 +57,7 @@ static bool explain_driver(struct json_object *findings, const struct vf *vf)
 			"unbind it; nvvgpuctl define and apply then bind the VF",
 			"bound to %s", vf->driver);
 	else
-		finding(findings, false, "driver",
-			"write nvvgpu-vfio-pci to driver_override and the address to /sys/bus/pci/drivers_probe, or use nvvgpuctl define and apply",
-			"not bound to a driver");
+		finding(findings, false, "driver", advice, "not bound to a driver");
 
 	return false;
 }

@@ -272,8 +272,8 @@ static enum status types_missing(const struct gpu *gpu)
 			      gpu->bdf, gpu->vfs[i].bdf);
 			return STATUS_FAILED;
 		}
-	error("%s: no VF is bound to " FRONT_END " and managed by a back-end; see nvvgpuctl doctor",
-	      gpu->bdf);
+	error("%s: no VF is bound to %s and managed by a back-end; see nvvgpuctl doctor",
+	      gpu->bdf, front_end());
 
 	return STATUS_NOT_FOUND;
 }
