@@ -61,15 +61,27 @@ static enum status parse_target(const char *text, char *pf, unsigned int *number
 /* The file of a GPU, a new object if there is none, or NULL if it is not valid */
 static struct json_object *load(const char *pf, char *path)
 {
-	struct json_object *object;
+	struct json_object *object, *vgpus;
 
 	path_make(path, CONFIG_DIR "/%s.json", pf);
-	if (!access(path, F_OK))
-		return config_load(path);
-	object = json_object_new_object();
-	json_text(object, "address", pf);
+	if (access(path, F_OK)) {
+		object = json_object_new_object();
+		json_text(object, "address", pf);
+		return object;
+	}
+	object = config_load(path);
+	if (!object)
+		return NULL;
+	vgpus = json_object_object_get(object, "vgpus");
+	if (!json_object_is_type(object, json_type_object))
+		error("%s: must be an object", path);
+	else if (vgpus && !json_object_is_type(vgpus, json_type_array))
+		error("%s: \"vgpus\" must be an array", path);
+	else
+		return object;
+	json_object_put(object);
 
-	return object;
+	return NULL;
 }
 
 /* An array of the entries for all VFs but one */
