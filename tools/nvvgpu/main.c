@@ -150,6 +150,7 @@ static bool number(const char *text, long long min, long long max, long long *va
 static bool number_option(int letter, const char *text)
 {
 	long long val;
+	char *end;
 
 	switch (letter) {
 	case 'e':
@@ -158,8 +159,8 @@ static bool number_option(int letter, const char *text)
 		opt.expect = val;
 		return true;
 	case 'i':
-		opt.interval = strtod(text, NULL);
-		return opt.interval >= 0.1;
+		opt.interval = strtod(text, &end);
+		return *text && !*end && opt.interval >= 0.1 && opt.interval <= INT32_MAX;
 	}
 	if (!number(text, 0, INT32_MAX, &val))
 		return false;

@@ -9,8 +9,6 @@
 
 #include "ctl.h"
 
-#define MAX_COUNTERS	512
-
 /**
  * struct counter - one counter of one vGPU
  * @vf: address of its VF
@@ -32,7 +30,7 @@ struct counter {
  * @when: in seconds
  */
 struct sample {
-	struct counter counters[MAX_COUNTERS];
+	struct counter *counters;
 	unsigned int nr;
 	double when;
 };
@@ -52,10 +50,11 @@ static void sample_vf(struct sample *sample, const struct vf *vf)
 
 	if (file_read(buf, sizeof(buf), PCI_DEVICES "/%s/nvvgpu/stats", vf->bdf) <= 0)
 		return;
-	for (line = strtok_r(buf, "\n", &save); line && sample->nr < MAX_COUNTERS;
-	     line = strtok_r(NULL, "\n", &save)) {
-		struct counter *counter = &sample->counters[sample->nr];
+	for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		struct counter *counter;
 
+		sample->counters = realloc(sample->counters, (sample->nr + 1) * sizeof(*counter));
+		counter = &sample->counters[sample->nr];
 		if (sscanf(line, "%63s %llu", counter->name, &counter->val) != 2)
 			continue;
 		snprintf(counter->vf, sizeof(counter->vf), "%s", vf->bdf);

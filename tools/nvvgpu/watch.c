@@ -12,6 +12,9 @@
 
 #include "ctl.h"
 
+/* Seconds; poll() takes an int of milliseconds. */
+#define MAX_WAIT	3600
+
 static const char *property(struct udev_device *device, const char *key)
 {
 	return udev_device_get_property_value(device, key) ?: "";
@@ -125,11 +128,13 @@ static enum status watch(struct udev_monitor *monitor, const char *vf)
 	int nr = 0;
 
 	while (!status && (!opt.count || nr < opt.count)) {
-		int left = opt.timeout < 0 ? -1 : (int)(end - time(NULL)) * 1000;
+		time_t left = opt.timeout < 0 ? MAX_WAIT : end - time(NULL);
 
-		if (opt.timeout >= 0 && left <= 0)
+		if (left <= 0)
 			break;
-		if (poll(&pfd, 1, left) > 0 && take_event(monitor, vf)) {
+		if (left > MAX_WAIT)
+			left = MAX_WAIT;
+		if (poll(&pfd, 1, left * 1000) > 0 && take_event(monitor, vf)) {
 			status = output_check();
 			nr++;
 		}
