@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -237,6 +238,7 @@ static enum status save(const char *path, const struct vfio_device_gfx_plane_inf
 			const unsigned char *lines)
 {
 	FILE *file = fopen(path, "wbe");
+	struct stat st;
 	int ret;
 
 	if (!file) {
@@ -246,7 +248,9 @@ static enum status save(const char *path, const struct vfio_device_gfx_plane_inf
 	ret = png_write(file, plane->width, plane->height, lines);
 	if (fclose(file) || ret) {
 		error("cannot write %s", path);
-		unlink(path);
+		/* The path may be that of a device. */
+		if (!lstat(path, &st) && S_ISREG(st.st_mode))
+			unlink(path);
 		return STATUS_FAILED;
 	}
 	note("%s: %ux%u", path, plane->width, plane->height);
