@@ -110,7 +110,7 @@ static void print_usage(FILE *file)
 		if (command->help)
 			fprintf(file, "  %-14s %-12s %s\n", command->name,
 				command->arguments, command->help);
-	fputs("\nEvery command has --help, --json and --quiet; see nvvgpuctl(8).\n", file);
+	fputs("\nCommands have --help, --json and --quiet; see nvvgpuctl(8).\n", file);
 }
 
 static void print_usage_of(const struct command *command, FILE *file)
