@@ -665,6 +665,45 @@ TEST_F(removal, create_that_timed_out_can_be_retried)
 	user_close(&user);
 }
 
+/* Wait until the firmware has received more than @count commands. */
+static int wait_for_command(const struct pf *pf, __u32 count)
+{
+	__u32 now = count;
+	int ret;
+
+	do {
+		ret = gpu_commands(pf, &now);
+	} while (!ret && now == count);
+
+	return ret;
+}
+
+TEST_F(removal, command_behind_a_slow_one_is_waited_for)
+{
+	__u32 count = 0;
+	char stats[PAGE];
+	pid_t pid;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware slow");
+
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+	/* Slower than two other commands may be, but a deletion may be */
+	ASSERT_EQ(0, fw_faults("delete:1:slow=1500"));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &count));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-vf_set_type(self->pf.vf[0], 0));
+	ASSERT_EQ(0, wait_for_command(&self->pf, count));
+	EXPECT_LT(0, pci_read(self->pf.vf[1], "nvvgpu/stats", stats,
+			      sizeof(stats)));
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_STREQ("created", vf_wait_state(self->pf.vf[1], "created"));
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[0], self->type.id));
+}
+
 /* Mask all interrupts of a device, without its driver. */
 static int mask_interrupts(const char *bdf, bool mask)
 {

@@ -145,6 +145,7 @@ struct emu_vgpu {
  * @epoch: incremented each time the firmware goes down
  * @cmd_tail: commands written
  * @seq: counts sequence numbers
+ * @answers: incremented with each response
  * @reqs: requests whose buffers the firmware may still write to, indexed by the
  *	low part of the sequence number
  * @alive: VFs with a vGPU that has not crashed
@@ -194,6 +195,7 @@ struct emu_dev {
 	unsigned int epoch;
 	u32 cmd_tail;
 	u32 seq;
+	u32 answers;
 	struct emu_req *reqs[EMU_CMD_SLOTS];
 	DECLARE_BITMAP(alive, NVVGPU_EMU_MAX_VFS);
 	u32 room_changes;

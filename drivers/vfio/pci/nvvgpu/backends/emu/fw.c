@@ -150,6 +150,7 @@ static const int emu_fw_errno[] = {
  * @opcode: NVVGPU_EMU_CMD_*
  * @vf: as in the command
  * @seq: sequence number
+ * @order: &emu_dev.cmd_tail when the request was submitted
  * @done: completed once @finished
  * @finished: the request was answered, has failed or has timed out; protected by
  *	&emu_dev.lock
@@ -169,6 +170,7 @@ struct emu_req {
 	u16 opcode;
 	u16 vf;
 	u32 seq;
+	u32 order;
 	struct completion done;
 	bool finished;
 	int err;
@@ -313,9 +315,8 @@ static void emu_fw_cut_off(struct emu_dev *emu, int err, const char *why)
 	wake_up_all(&emu->slot_wait);
 
 	if (why)
-		dev_err(&emu->pdev->dev,
-			"firmware %s, reset this device to recover\n",
-			why);
+		dev_err(&emu->pdev->dev, "firmware %s%s\n", why,
+			err == -ENODEV ? "" : ", reset this device to recover");
 }
 
 static void emu_fw_down_locked(struct emu_dev *emu, int err, const char *why)
@@ -434,6 +435,7 @@ static void emu_fw_answer(struct emu_dev *emu, const struct nvvgpu_emu_msg *msg)
 		}
 
 		emu->reqs[seq % EMU_CMD_SLOTS] = NULL;
+		emu->answers++;
 		if (emu_cmds[opcode].flags & EMU_CMD_ROOM)
 			emu->room_changes++;
 		late = req->finished;
@@ -556,7 +558,7 @@ static bool emu_fw_submit_locked(struct emu_dev *emu, const struct emu_cmd *cmd,
 	if (slot == EMU_CMD_SLOTS || emu->cmd_tail - head >= EMU_CMD_SLOTS)
 		return false;
 
-	/* Skip numbers in use, as the sequence number may have wrapped. */
+	/* The number of an event is 0. */
 	do {
 		req->seq = emu->seq++ * EMU_CMD_SLOTS + slot;
 	} while (!req->seq);
@@ -574,6 +576,7 @@ static bool emu_fw_submit_locked(struct emu_dev *emu, const struct emu_cmd *cmd,
 	trace_nvvgpu_emu_cmd(&emu->pdev->dev, req->seq, req->opcode, req->vf,
 			     cmd->arg[0], req->buf_len);
 
+	req->order = emu->cmd_tail;
 	emu->cmd_ring[emu->cmd_tail++ % EMU_CMD_SLOTS] = entry;
 	writel(emu->cmd_tail, emu->regs + NVVGPU_EMU_PF_REG_CMD_TAIL);
 	return true;
@@ -615,9 +618,50 @@ static bool emu_fw_give_up(struct emu_dev *emu, struct emu_req *req)
 static void emu_fw_ping(struct emu_dev *emu)
 {
 	struct emu_cmd cmd = { .opcode = NVVGPU_EMU_CMD_INFO };
+	u32 answers = READ_ONCE(emu->answers);
 
-	if (emu_fw_cmd(emu, &cmd) == -ETIMEDOUT)
+	if (emu_fw_cmd(emu, &cmd) == -ETIMEDOUT &&
+	    answers == READ_ONCE(emu->answers))
 		emu_fw_deaf(emu, cmd.epoch, "answers nothing");
+}
+
+/*
+ * Check whether somebody still waits for the response to an earlier command.  The
+ * firmware executes commands in their order, so it may not have begun with this one.
+ */
+static bool emu_fw_is_behind(struct emu_dev *emu, const struct emu_req *req)
+{
+	const struct emu_req *other;
+	unsigned int i;
+
+	guard(spinlock)(&emu->lock);
+
+	for (i = 0; i < EMU_CMD_SLOTS; i++) {
+		other = emu->reqs[i];
+		if (other && !other->finished &&
+		    (s32)(other->order - req->order) < 0)
+			return true;
+	}
+
+	return false;
+}
+
+/* Wait for the response as long as the command may take once the firmware begins. */
+static bool emu_fw_wait(struct emu_dev *emu, const struct emu_cmd *cmd,
+			struct emu_req *req)
+{
+	bool behind;
+
+	do {
+		behind = emu_fw_is_behind(emu, req);
+		if (wait_for_completion_timeout(&req->done,
+						emu_cmd_timeout(cmd)))
+			return true;
+		/* The interrupt may have been lost. */
+		emu_fw_listen(emu);
+	} while (behind && !(emu_cmds[cmd->opcode].flags & EMU_CMD_BOOT));
+
+	return false;
 }
 
 /**
@@ -633,6 +677,7 @@ static void emu_fw_ping(struct emu_dev *emu)
 struct emu_req *emu_fw_begin(struct emu_dev *emu, const struct emu_cmd *cmd)
 {
 	struct emu_req *req;
+	u32 answers;
 
 	req = emu_req_alloc(emu, cmd);
 	if (!req)
@@ -642,14 +687,18 @@ struct emu_req *emu_fw_begin(struct emu_dev *emu, const struct emu_cmd *cmd)
 	 * Commands that timed out occupy their slots, so this fails only if the
 	 * firmware has not responded to a whole ring of commands.
 	 */
-	if (!wait_event_timeout(emu->slot_wait, emu_fw_submit(emu, cmd, req),
-				emu_cmd_timeout(cmd))) {
-		emu_fw_deaf(emu, req->epoch, "accepts no more commands");
-		emu_req_put(req);
-		return ERR_PTR(-EIO);
-	}
+	do {
+		answers = READ_ONCE(emu->answers);
+		if (wait_event_timeout(emu->slot_wait,
+				       emu_fw_submit(emu, cmd, req),
+				       emu_cmd_timeout(cmd)))
+			return req;
+	} while (answers != READ_ONCE(emu->answers));
 
-	return req;
+	emu_fw_deaf(emu, req->epoch, "accepts no more commands");
+	emu_req_put(req);
+
+	return ERR_PTR(-EIO);
 }
 
 /**
@@ -688,13 +737,9 @@ int emu_fw_end(struct emu_dev *emu, struct emu_cmd *cmd, struct emu_req *req)
 {
 	int err;
 
-	if (!wait_for_completion_timeout(&req->done, emu_cmd_timeout(cmd))) {
-		/* The interrupt may have been lost. */
-		emu_fw_listen(emu);
-		if (emu_fw_give_up(emu, req) &&
-		    !(emu_cmds[cmd->opcode].flags & EMU_CMD_BOOT))
-			emu_fw_ping(emu);
-	}
+	if (!emu_fw_wait(emu, cmd, req) && emu_fw_give_up(emu, req) &&
+	    !(emu_cmds[cmd->opcode].flags & EMU_CMD_BOOT))
+		emu_fw_ping(emu);
 
 	err = req->err;
 	memcpy(cmd->res, req->res, sizeof(cmd->res));
@@ -783,10 +828,8 @@ static int emu_fw_boot(struct emu_dev *emu)
 
 	scoped_guard(mutex, &emu->msg_mutex) {
 		spin_lock(&emu->lock);
-		emu->msg_head = readl(regs + NVVGPU_EMU_PF_REG_MSG_TAIL);
-		writel(emu->msg_head, regs + NVVGPU_EMU_PF_REG_MSG_HEAD);
-		emu->cmd_tail = readl(regs + NVVGPU_EMU_PF_REG_CMD_HEAD);
-		writel(emu->cmd_tail, regs + NVVGPU_EMU_PF_REG_CMD_TAIL);
+		emu->msg_head = 0;
+		emu->cmd_tail = 0;
 		emu->state = EMU_FW_BOOTING;
 		spin_unlock(&emu->lock);
 	}
