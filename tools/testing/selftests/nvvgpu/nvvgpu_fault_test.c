@@ -485,6 +485,29 @@ TEST_F(vgpu_error, placement_of_a_crashed_vgpu_stays_its_own)
 	EXPECT_EQ(0, user_back(&self->a));
 }
 
+/* Its framebuffer is free for the firmware, but not for the driver. */
+TEST_F(vgpu_error, failed_recovery_leaves_room_for_others)
+{
+	char mine[16], other[16];
+
+	ASSERT_LT(0, pci_read(self->vf, "nvidia/placement_id", mine,
+			      sizeof(mine)));
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+	EXPECT_STATE("error");
+	ASSERT_EQ(0, fw_faults("create:1:fail"));
+	vdev_reset(&self->a.vdev);
+	EXPECT_STATE("error");
+
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[2], self->type.id));
+	ASSERT_LT(0, pci_read(self->pf.vf[2], "nvidia/placement_id", other,
+			      sizeof(other)));
+	EXPECT_STRNE(mine, other);
+	EXPECT_EQ(0, vdev_reset(&self->a.vdev));
+	EXPECT_STATE("open");
+	EXPECT_FILE(self->vf, "nvidia/placement_id", mine);
+	EXPECT_EQ(0, user_back(&self->a));
+}
+
 /*
  * The GPU as a whole
  */
@@ -702,6 +725,49 @@ TEST_F(removal, command_behind_a_slow_one_is_waited_for)
 	EXPECT_EQ(0, child_status(pid));
 	EXPECT_STREQ("created", vf_wait_state(self->pf.vf[1], "created"));
 	EXPECT_EQ(0, vf_set_type(self->pf.vf[0], self->type.id));
+}
+
+TEST_F(removal, vgpu_deleted_during_a_reset_stays_deleted)
+{
+	pid_t pid;
+	int ret;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware slow");
+
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
+	ASSERT_EQ(0, fw_faults("create:1:slow=1000,delete:1:slow=500"));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-gpu_reset(&self->pf));
+	/* As soon as the firmware accepts commands again */
+	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[1], "error"));
+	do {
+		ret = vf_set_type(self->pf.vf[1], 0);
+	} while (ret == -EIO);
+	EXPECT_EQ(0, ret);
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
+}
+
+TEST_F(removal, reset_waits_for_one_response_only)
+{
+	unsigned int i;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware hang");
+
+	for (i = 1; i < TEST_VFS; i++)
+		ASSERT_EQ(0, vf_set_type(self->pf.vf[i], self->type.id));
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+	ASSERT_EQ(0, fw_faults("create:1:hang"));
+	ASSERT_EQ(0, gpu_reset(&self->pf));
+	ASSERT_EQ(0, fw_faults(""));
+	/* No vGPU is created, as the others' framebuffers are not reserved. */
+	EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[0], 0));
+	ASSERT_EQ(0, gpu_reset(&self->pf));
+	EXPECT_ALL_AGAIN();
 }
 
 /* Mask all interrupts of a device, without its driver. */

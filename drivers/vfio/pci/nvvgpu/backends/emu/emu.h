@@ -155,9 +155,11 @@ struct emu_vgpu {
  *	equal
  * @room: number of vGPUs that can be created of each entry of @types
  *
- * @place_lock: held for read to create a vGPU, and for write while the firmware
- *	has lost existing vGPUs, whose placements must remain free
+ * @place_lock: held for read to create or delete a vGPU, and for write while the
+ *	firmware has lost existing vGPUs, whose placements must remain free
  * @slot_wait: woken when an entry of @reqs becomes free
+ * @unreserved: VFs with a vGPU that the firmware has not, so that their framebuffers
+ *	are free for it; changed under @place_lock
  * @unsure: VFs on which the firmware may have a vGPU that the driver does not
  *	know; atomic bits
  * @reaper: deletes vGPUs in @unsure after a late response to their create
@@ -204,6 +206,7 @@ struct emu_dev {
 
 	struct rw_semaphore place_lock; /* see above */
 	wait_queue_head_t slot_wait;
+	DECLARE_BITMAP(unreserved, NVVGPU_EMU_MAX_VFS);
 	DECLARE_BITMAP(unsure, NVVGPU_EMU_MAX_VFS);
 	struct work_struct reaper;
 	struct emu_vgpu vgpus[NVVGPU_EMU_MAX_VFS];

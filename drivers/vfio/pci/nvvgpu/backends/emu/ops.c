@@ -410,6 +410,74 @@ static int emu_vgpu_make(struct emu_dev *emu, unsigned int vf,
 	return 0;
 }
 
+/* Have the firmware create a vGPU again that it has lost. */
+static int emu_vgpu_reserve(struct emu_dev *emu, unsigned int vf)
+{
+	struct emu_cmd cmd = {
+		.opcode = NVVGPU_EMU_CMD_CREATE,
+		.vf = vf,
+	};
+	int err;
+
+	lockdep_assert_held_write(&emu->place_lock);
+
+	scoped_guard(spinlock, &emu->lock) {
+		cmd.arg[0] = emu->vgpus[vf].type->id;
+		cmd.arg[1] = emu->vgpus[vf].placement;
+	}
+	err = emu_fw_cmd(emu, &cmd);
+	/* An earlier command may have created it after a time-out. */
+	if (!err || err == -EBADFD) {
+		clear_bit(vf, emu->unreserved);
+		return 0;
+	}
+
+	dev_err(&emu->pdev->dev,
+		"failed to reserve placement %llu of VF %u: %pe\n",
+		cmd.arg[1], vf, ERR_PTR(err));
+	return err;
+}
+
+/* The firmware must not choose the placement of a vGPU whose recovery has failed. */
+static void emu_vgpus_reserve_lost(struct emu_dev *emu)
+{
+	unsigned int vf;
+
+	if (bitmap_empty(emu->unreserved, NVVGPU_EMU_MAX_VFS) ||
+	    !emu_fw_is_up(emu))
+		return;
+
+	guard(rwsem_write)(&emu->place_lock);
+
+	for_each_set_bit(vf, emu->unreserved, NVVGPU_EMU_MAX_VFS)
+		emu_vgpu_reserve(emu, vf);
+}
+
+/**
+ * emu_vgpus_reserve() - re-create the vGPUs after a reset of the firmware
+ * @emu: the GPU, its firmware just started; @place_lock is held for write
+ *
+ * The vGPUs are still in error until they are recovered or deleted.  But no other
+ * vGPU can get their framebuffers, which users may still have mapped.
+ */
+void emu_vgpus_reserve(struct emu_dev *emu)
+{
+	unsigned int vf;
+
+	lockdep_assert_held_write(&emu->place_lock);
+
+	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++) {
+		if (!emu->vgpus[vf].type)
+			continue;
+		set_bit(vf, emu->unreserved);
+		/* Do not wait for each of them in turn. */
+		if (emu_vgpu_reserve(emu, vf) == -ETIMEDOUT) {
+			emu_fw_down(emu, -EIO, "creates no vGPUs");
+			return;
+		}
+	}
+}
+
 static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 		      void **vgpu)
 {
@@ -429,6 +497,7 @@ static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 	}
 
 	*vgpu = &emu->vgpus[vf];
+	emu_vgpus_reserve_lost(emu);
 
 	guard(rwsem_read)(&emu->place_lock);
 
@@ -462,47 +531,12 @@ static int emu_recover(void *handle)
 	err = emu_vgpu_discard(emu, vf);
 	if (err)
 		return err;
+	set_bit(vf, emu->unreserved);
+	err = emu_vgpu_make(emu, vf, info, &placement);
+	if (!err)
+		clear_bit(vf, emu->unreserved);
 
-	return emu_vgpu_make(emu, vf, info, &placement);
-}
-
-/**
- * emu_vgpus_reserve() - re-create the vGPUs after a reset of the firmware
- * @emu: the GPU, its firmware just started; @place_lock is held for write
- *
- * The vGPUs are still in error until they are recovered or deleted.  But no other
- * vGPU can get their framebuffers, which users may still have mapped.
- */
-void emu_vgpus_reserve(struct emu_dev *emu)
-{
-	struct emu_cmd cmd;
-	unsigned int vf;
-	int err;
-
-	lockdep_assert_held_write(&emu->place_lock);
-
-	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++) {
-		cmd = (struct emu_cmd) {
-			.opcode = NVVGPU_EMU_CMD_CREATE,
-			.vf = vf,
-		};
-		scoped_guard(spinlock, &emu->lock) {
-			if (emu->vgpus[vf].type)
-				cmd.arg[0] = emu->vgpus[vf].type->id;
-			cmd.arg[1] = emu->vgpus[vf].placement;
-		}
-		if (!cmd.arg[0])
-			continue;
-
-		/* The vGPU may be being deleted. */
-		set_bit(vf, emu->unsure);
-		err = emu_fw_cmd(emu, &cmd);
-		if (err)
-			dev_err(&emu->pdev->dev,
-				"failed to reserve placement %llu of VF %u: %pe\n",
-				cmd.arg[1], vf, ERR_PTR(err));
-	}
-	schedule_work(&emu->reaper);
+	return err;
 }
 
 static int emu_delete(void *handle)
@@ -513,6 +547,7 @@ static int emu_delete(void *handle)
 	int err;
 
 	guard(mutex)(&vgpu->lock);
+	guard(rwsem_read)(&emu->place_lock);
 
 	/* Report no more events of this vGPU. */
 	spin_lock(&emu->lock);
@@ -526,8 +561,10 @@ static int emu_delete(void *handle)
 
 	spin_lock(&emu->lock);
 	vgpu->deleting = false;
-	if (!err)
+	if (!err) {
 		vgpu->type = NULL;
+		clear_bit(vf, emu->unreserved);
+	}
 	spin_unlock(&emu->lock);
 
 	return err;
