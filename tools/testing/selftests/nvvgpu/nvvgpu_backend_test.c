@@ -1500,7 +1500,7 @@ struct load {
 	const char *vf;
 	atomic_bool *over;
 	unsigned int rounds;
-	unsigned int opened;
+	atomic_uint *opened;
 	int unexpected;
 };
 
@@ -1530,7 +1530,7 @@ static void *load_vf(void *arg)
 		if (!expected(ret))
 			load->unexpected = ret;
 		if (!ret) {
-			load->opened++;
+			++*load->opened;
 			vdev_read(&vdev, 0, 4096, buf, sizeof(buf));
 			pci_read(load->vf, "nvvgpu/stats", buf, sizeof(buf));
 			if (load->rounds & 1)
@@ -1552,7 +1552,8 @@ TEST_F(backend, comes_and_goes_under_load)
 {
 	struct load load[TEST_VFS] = {};
 	atomic_bool over = false;
-	unsigned int i, opened = 0;
+	atomic_uint opened = 0;
+	unsigned int i;
 	time_t end;
 	int flips = 0;
 
@@ -1560,10 +1561,11 @@ TEST_F(backend, comes_and_goes_under_load)
 	for (i = 0; i < TEST_VFS; i++) {
 		load[i].vf = self->pf.vf[i];
 		load[i].over = &over;
+		load[i].opened = &opened;
 		ASSERT_EQ(0, pthread_create(&load[i].thread, NULL, load_vf,
 					    &load[i]));
 	}
-	for (end = time(NULL) + 9; time(NULL) < end; flips++) {
+	for (end = time(NULL) + 9; time(NULL) < end || !opened; flips++) {
 		ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 		usleep(flips % 7 * 60000);
 		post(self->bdf, flips % TEST_VFS,
@@ -1577,11 +1579,8 @@ TEST_F(backend, comes_and_goes_under_load)
 	for (i = 0; i < TEST_VFS; i++) {
 		pthread_join(load[i].thread, NULL);
 		EXPECT_EQ(0, load[i].unexpected);
-		opened += load[i].opened;
 	}
 	TH_LOG("%d times there and away, opened %u times", flips, opened);
-	EXPECT_LT(0, flips);
-	EXPECT_LT(0, opened);
 	EXPECT_EQ(0, mod_refs("nvvgpu-mock"));
 	for (i = 0; i < TEST_VFS; i++)
 		EXPECT_UNMANAGED(self->pf.vf[i]);

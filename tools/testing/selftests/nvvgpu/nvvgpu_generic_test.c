@@ -758,7 +758,7 @@ struct load {
 	pthread_t thread;
 	const char *vf;
 	atomic_bool *over;
-	unsigned int opened;
+	atomic_uint *opened;
 };
 
 static void *load_vf(void *arg)
@@ -771,9 +771,9 @@ static void *load_vf(void *arg)
 	if (ioas_open(&ioas, IOMMU_IOMMUFD))
 		return NULL;
 	while (!*load->over) {
-		vf_set_type(load->vf, 1 + load->opened % 2);
+		vf_set_type(load->vf, 1 + *load->opened % 2);
 		if (!vdev_open(&vdev, load->vf, &ioas)) {
-			load->opened++;
+			++*load->opened;
 			vdev_reset(&vdev);
 			vdev_close(&vdev);
 		}
@@ -790,17 +790,19 @@ TEST_F(generic, types_and_claims_change_under_load)
 {
 	struct load load[TEST_VFS] = {};
 	atomic_bool over = false;
-	unsigned int i, opened = 0;
+	atomic_uint opened = 0;
+	unsigned int i;
 	int round = 0;
 	time_t end;
 
 	for (i = 0; i < TEST_VFS; i++) {
 		load[i].vf = self->pf.vf[i];
 		load[i].over = &over;
+		load[i].opened = &opened;
 		ASSERT_EQ(0, pthread_create(&load[i].thread, NULL, load_vf,
 					    &load[i]));
 	}
-	for (end = time(NULL) + 7; time(NULL) < end; round++) {
+	for (end = time(NULL) + 7; time(NULL) < end || !opened; round++) {
 		EXPECT_EQ(0, generic_enable(self->dir, "1"));
 		EXPECT_EQ(0, generic_type_add(self->dir, 2));
 		generic_type_put(self->dir, 2, "bar0", "8K");
@@ -815,13 +817,9 @@ TEST_F(generic, types_and_claims_change_under_load)
 		}
 	}
 	over = true;
-	for (i = 0; i < TEST_VFS; i++) {
+	for (i = 0; i < TEST_VFS; i++)
 		pthread_join(load[i].thread, NULL);
-		opened += load[i].opened;
-	}
 	TH_LOG("%d rounds, opened %u times", round, opened);
-	EXPECT_LT(0, round);
-	EXPECT_LT(0, opened);
 }
 
 int main(int argc, char **argv)

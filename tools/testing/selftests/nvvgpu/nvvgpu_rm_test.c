@@ -1085,7 +1085,7 @@ struct load {
 	pthread_t thread;
 	const char *vf;
 	atomic_bool *over;
-	unsigned int opened;
+	atomic_uint *opened;
 };
 
 static void *load_vf(void *arg)
@@ -1100,7 +1100,7 @@ static void *load_vf(void *arg)
 	while (!*load->over) {
 		vf_set_type(load->vf, TYPE_1Q);
 		if (!vdev_open(&vdev, load->vf, &ioas)) {
-			load->opened++;
+			++*load->opened;
 			vdev_reset(&vdev);
 			pci_read(load->vf, "nvvgpu/stats", buf, sizeof(buf));
 			vdev_close(&vdev);
@@ -1116,7 +1116,8 @@ TEST_F(rm, gpu_comes_and_goes_under_load)
 {
 	struct load load[TEST_VFS] = {};
 	atomic_bool over = false;
-	unsigned int i, opened = 0;
+	atomic_uint opened = 0;
+	unsigned int i;
 	int round = 0;
 	time_t end;
 
@@ -1124,10 +1125,11 @@ TEST_F(rm, gpu_comes_and_goes_under_load)
 	for (i = 0; i < TEST_VFS; i++) {
 		load[i].vf = self->pf.vf[i];
 		load[i].over = &over;
+		load[i].opened = &opened;
 		ASSERT_EQ(0, pthread_create(&load[i].thread, NULL, load_vf,
 					    &load[i]));
 	}
-	for (end = time(NULL) + 7; time(NULL) < end; round++) {
+	for (end = time(NULL) + 7; time(NULL) < end || !opened; round++) {
 		put(STANDIN_DIR "/start_delay_ms", "%d", round % 4 * 50);
 		ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
 		for (i = 0; i < 8; i++) {
@@ -1138,13 +1140,9 @@ TEST_F(rm, gpu_comes_and_goes_under_load)
 		put(STANDIN_DIR "/answer", "1");
 	}
 	over = true;
-	for (i = 0; i < TEST_VFS; i++) {
+	for (i = 0; i < TEST_VFS; i++)
 		pthread_join(load[i].thread, NULL);
-		opened += load[i].opened;
-	}
 	TH_LOG("%d rounds, opened %u times", round, opened);
-	EXPECT_LT(0, round);
-	EXPECT_LT(0, opened);
 	EXPECT_EQ(1, mod_refs("nvvgpu-rm"));
 	EXPECT_LE(nr_calls("vgpu_delete"), nr_calls("vgpu_create"));
 }
