@@ -47,7 +47,7 @@ static struct rm_gpu *rm_gpu_alloc(struct pci_dev *pf)
 
 	gpu->nr_vfs = nr_vfs;
 	gpu->pf = pci_dev_get(pf);
-	mutex_init(&gpu->mutex);
+	init_completion(&gpu->settled);
 	mutex_init(&gpu->types_mutex);
 	lockdep_register_key(&gpu->wait_key);
 	strscpy(gpu->wait_name, "rm_vgpu.wait");
@@ -99,19 +99,22 @@ static bool rm_gpu_unlist(struct rm_gpu *gpu)
 static u32 rm_gpu_register(struct rm_gpu *gpu)
 {
 	bool listed;
+	int err;
 
 	/* The front-end logs the reason of a failure. */
-	if (!nvvgpu_backend_register(gpu->pf, &rm_backend_ops, gpu,
-				     &gpu->backend)) {
-		mutex_unlock(&gpu->mutex);
+	err = nvvgpu_backend_register(gpu->pf, &rm_backend_ops, gpu,
+				      &gpu->backend);
+	if (!err) {
+		complete(&gpu->settled);
 		return NV_OK;
 	}
 
-	mutex_unlock(&gpu->mutex);
 	scoped_guard(mutex, &rm_mutex)
 		listed = rm_gpu_unlist(gpu);
 	if (listed)
 		rm_gpu_free(gpu);
+	else
+		complete(&gpu->settled);
 
 	return NV_ERR_INVALID_STATE;
 }
@@ -142,7 +145,6 @@ static u32 rm_probe(struct pci_dev *pdev, u32 nr_types, u32 *types)
 		gpu->by_vf = pdev != pf;
 		rm_types_add(gpu, nr_types, types);
 		list_add_tail(&gpu->node, &rm_gpus);
-		mutex_lock(&gpu->mutex);
 	}
 
 	return rm_gpu_register(gpu);
@@ -156,12 +158,11 @@ static void rm_gpu_remove(struct rm_gpu *gpu)
 	for (vf = 0; vf < gpu->nr_vfs; vf++)
 		wake_up(&gpu->vgpus[vf].wait);
 
-	/* Wait until the GPU is registered; without a handle, that has failed. */
-	scoped_guard(mutex, &gpu->mutex) {
-		if (gpu->backend)
-			nvvgpu_backend_unregister(gpu->backend);
-		nvvgpu_backend_free(gpu->backend);
-	}
+	/* Without a handle, the registration has failed. */
+	wait_for_completion(&gpu->settled);
+	if (gpu->backend)
+		nvvgpu_backend_unregister(gpu->backend);
+	nvvgpu_backend_free(gpu->backend);
 	rm_gpu_free(gpu);
 }
 

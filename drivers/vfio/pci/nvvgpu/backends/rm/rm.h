@@ -7,6 +7,7 @@
 #define NVVGPU_RM_H
 
 #include <linux/atomic.h>
+#include <linux/completion.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/nvvgpu_backend.h>
@@ -76,7 +77,8 @@ struct rm_type {
  * @node: entry in rm_gpus
  * @pf: holds a reference
  * @backend: handle of the front-end, NULL unless registered
- * @mutex: held while the back-end is registered and unregistered
+ * @settled: completed once the registration has succeeded or failed; nobody but
+ *	the one that removes the GPU uses it afterwards
  * @going: the GPU is being removed; no start is waited for
  * @by_vf: the RM has reported VFs, whose types and instances are asked for
  * @types_mutex: protects rm_type::known and the rest of rm_type::info
@@ -91,7 +93,7 @@ struct rm_gpu {
 	struct list_head node;
 	struct pci_dev *pf;
 	struct nvvgpu_backend *backend;
-	struct mutex mutex; /* protects registration */
+	struct completion settled;
 	bool going;
 	bool by_vf;
 	struct mutex types_mutex; /* protects the contents of types */
