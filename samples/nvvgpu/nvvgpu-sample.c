@@ -156,6 +156,7 @@ static int sample_create(void *priv, unsigned int vf, u32 id, u32 *placement,
 	sample->free -= type->fb_bytes;
 	sample->vgpus[vf].sample = sample;
 	sample->vgpus[vf].type = type;
+	sample->vgpus[vf].starts = 0;
 	/* The handle is passed to all other operations of this vGPU. */
 	*handle = &sample->vgpus[vf];
 

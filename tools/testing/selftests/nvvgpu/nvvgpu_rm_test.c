@@ -616,6 +616,20 @@ TEST_F(rm, injected_interrupts_are_refused_and_counted)
 	EXPECT_EQ(-ENOENT, put(STANDIN_DIR "/interrupt", "1"));
 }
 
+TEST_F(rm, counters_begin_with_the_vgpu)
+{
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_OPEN();
+	EXPECT_EQ(-EIO, put(STANDIN_DIR "/interrupt", "0"));
+	EXPECT_EQ(1, stat(self->vf, "interrupts"));
+	EXPECT_EQ(1, stat(self->vf, "starts"));
+	vdev_close(&self->vdev);
+	ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+	EXPECT_EQ(0, stat(self->vf, "interrupts"));
+	EXPECT_EQ(0, stat(self->vf, "starts"));
+}
+
 /* Status codes */
 
 static const struct {

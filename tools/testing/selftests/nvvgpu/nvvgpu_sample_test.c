@@ -68,6 +68,9 @@ TEST_F(sample, whole_life)
 	EXPECT_FILE(self->vf, "nvvgpu/stats", "starts 1\n");
 	ASSERT_EQ(0, vf_set_type(self->vf, 0));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	/* The next vGPU does not have the counters of this one. */
+	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_SMALL));
+	EXPECT_FILE(self->vf, "nvvgpu/stats", "starts 0\n");
 }
 
 TEST_F(sample, framebuffer_is_shared_out)

@@ -196,6 +196,9 @@ static int rm_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 		vgpu->pdev = NULL;
 		return ret;
 	}
+	vgpu->starts = 0;
+	vgpu->timeouts = 0;
+	atomic64_set(&vgpu->interrupts, 0);
 	*placement = 0;
 	*handle = vgpu;
 

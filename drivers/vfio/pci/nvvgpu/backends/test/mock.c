@@ -100,6 +100,7 @@ struct mock;
  * @created: between create and delete
  * @started: between start and stop
  * @prepared: between reset_prepare and reset_done
+ * @starts: since the create
  * @trapped: content of the trapped area
  */
 struct mock_vgpu {
@@ -109,6 +110,7 @@ struct mock_vgpu {
 	bool created;
 	bool started;
 	bool prepared;
+	u64 starts;
 	u8 trapped[MOCK_TRAPPED];
 };
 
@@ -284,6 +286,7 @@ static int mock_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 	mock_expect(!vgpu->created, "create of what is created");
 	if (!ret) {
 		vgpu->created = true;
+		vgpu->starts = 0;
 		memset(vgpu->trapped, 0, sizeof(vgpu->trapped));
 		if (*placement == NVVGPU_PLACEMENT_ANY)
 			*placement = vf;
@@ -319,6 +322,7 @@ static int mock_start(void *handle,
 		    "start of what is not created, or started");
 	if (!ret)
 		vgpu->started = true;
+	vgpu->starts += !ret;
 
 	return mock_leave_vf(vgpu, ret);
 }
@@ -454,7 +458,7 @@ static int mock_get_stats(void *handle, struct nvvgpu_stat *stats,
 	mock_expect(READ_ONCE(vgpu->created),
 		    "get_stats of what is not created");
 	stats[0].name = "starts";
-	stats[0].value = atomic64_read(&mock_calls[OP_START]);
+	stats[0].value = READ_ONCE(vgpu->starts);
 
 	return ret ?: 1;
 }
@@ -854,6 +858,11 @@ static int mock_register(const char *name, const char *table)
 	mock->pf = mock_find_pf(name);
 	if (!mock->pf) {
 		ret = -ENXIO;
+		goto out_free;
+	}
+
+	if (pci_sriov_get_totalvfs(mock->pf) > MOCK_MAX_VFS) {
+		ret = -ERANGE;
 		goto out_free;
 	}
 
