@@ -500,8 +500,9 @@ struct nvvgpu_backend_ops {
 	/**
 	 * @get_plane: optional, the display group begins here.  Fill in the
 	 * zeroed @plane with the picture on the first display of a started
-	 * vGPU.  Asked after NVVGPU_EVENT_DISPLAY and nvvgpu_backend_flip(),
-	 * some sixty times a second at most.
+	 * vGPU.  Called by a worker, at most about sixty times a second, after
+	 * NVVGPU_EVENT_DISPLAY, nvvgpu_backend_flip(), the first query, a reset
+	 * or a change of the migration state.
 	 */
 	int (*get_plane)(void *vgpu, struct nvvgpu_plane *plane);
 	/**

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The sysfs files of a VF: the directory nvidia/, byte for byte as that of
+ * The sysfs files of a VF: the directory nvidia/, with the names and formats of
  * NVIDIA's host driver, and the directory nvvgpu/ with further files.
  */
 #include <kunit/visibility.h>
