@@ -28,7 +28,7 @@ help:
 	@echo 'make modules        build the driver for the running kernel: [KDIR=<kernel build>]'
 	@echo 'make intree         add the driver to a Linux source tree: TREE=<linux>'
 	@echo 'make patches        write the driver as a patch series: TREE=<linux> [OUT=patches]'
-	@echo 'make deb            build Debian packages: the driver for DKMS, its tools, and the selftests'
+	@echo 'make deb            build Debian packages: the driver for DKMS, its tools, the selftests, and nvvgpu-nvidia-compat'
 	@echo 'make modules_install, make clean    as for any external module'
 
 demo:
