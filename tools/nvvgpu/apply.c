@@ -478,7 +478,8 @@ enum status cmd_status(int argc, char **argv)
 		status_last(findings, &configs.list[i]);
 	}
 	if (configs.invalid)
-		finding(findings, false, "file", "correct it", "a file is not valid");
+		finding(findings, false, "file", "see the error above",
+			"an invalid file was ignored");
 	plan_free(&plan);
 	host_free(&host);
 	configs_free(&configs);

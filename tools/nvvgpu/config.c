@@ -108,7 +108,7 @@ static void read_type(struct reader *reader, struct json_object *object,
 	else
 		read_text(reader, object, "type", entry->type, sizeof(entry->type));
 	if (!entry->type[0])
-		invalid(reader, "a vGPU without \"type\"");
+		invalid(reader, "a vGPU has no \"type\"");
 }
 
 static void check_twins(struct reader *reader, const struct entry *entry)
@@ -123,7 +123,7 @@ static void check_twins(struct reader *reader, const struct entry *entry)
 			invalid(reader, "two vGPUs named %s", entry->name);
 	}
 	if (config->vfs >= 0 && entry->vf >= (unsigned int)config->vfs)
-		invalid(reader, "VF %u, but \"vfs\" is %d", entry->vf, config->vfs);
+		invalid(reader, "VF %u is out of range: \"vfs\" is %d", entry->vf, config->vfs);
 }
 
 static void read_entry(struct reader *reader, struct json_object *object)
@@ -142,7 +142,7 @@ static void read_entry(struct reader *reader, struct json_object *object)
 	check_keys(reader, object, keys);
 	vf = read_number(reader, object, "vf", -1);
 	if (vf < 0)
-		invalid(reader, "a vGPU without \"vf\"");
+		invalid(reader, "a vGPU has no \"vf\"");
 	entry.vf = vf;
 	read_type(reader, object, &entry);
 	entry.placement = read_number(reader, object, "placement", PLACEMENT_ANY);

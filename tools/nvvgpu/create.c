@@ -56,7 +56,7 @@ static bool gpu_suits(struct gpu *gpu, const char *text, char *why, size_t size)
 	const struct type *type = type_find(gpu, text);
 
 	if (!gpu->nr_types) {
-		snprintf(why, size, "%s: no VF that a back-end manages; see nvvgpuctl doctor",
+		snprintf(why, size, "%s: no back-end manages any of its VFs; see nvvgpuctl doctor",
 			 gpu->bdf);
 		return false;
 	}
@@ -269,7 +269,7 @@ static enum status close_vf(struct vf *vf)
 		return STATUS_IN_USE;
 	}
 	if (vf_release(vf)) {
-		error("%s: %s (%d) does not close it", vf->bdf, vf->command, vf->pid);
+		error("%s: %s (%d) has not closed it", vf->bdf, vf->command, vf->pid);
 		return STATUS_IN_USE;
 	}
 

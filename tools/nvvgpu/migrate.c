@@ -105,8 +105,8 @@ static void check_versions(struct json_object *findings, struct json_object *her
 	bool good = saved >= oldest && saved <= newest;
 
 	finding(findings, good, "state_version", "update the back-end of the older side",
-		"version of the state: %d is saved there, %d to %d can be loaded here", saved,
-		oldest, newest);
+		"state version: the source saves %d, this host loads %d to %d", saved, oldest,
+		newest);
 }
 
 static void check_target(struct json_object *findings, const struct vf *vf)
@@ -114,7 +114,7 @@ static void check_target(struct json_object *findings, const struct vf *vf)
 	bool good = !strcmp(vf->state, "created");
 
 	finding(findings, good, "state",
-		"the target is a vGPU that is not in use: nvvgpuctl create",
+		"use a vGPU that is not open, or create one: nvvgpuctl create",
 		"%s is %s", vf->bdf, vf->state);
 }
 

@@ -75,7 +75,7 @@ static bool nvvgpu_reset_failed(struct nvvgpu *vgpu)
 	if (prepared)
 		ret = nvvgpu_op_reset_done(vgpu) ?: ret;
 	if (ret && vgpu->state != NVVGPU_ERROR)
-		nvvgpu_fail(vgpu, ret, "the vGPU has not survived a reset");
+		nvvgpu_fail(vgpu, ret, "cannot resume the vGPU after a reset");
 
 	return ret;
 }

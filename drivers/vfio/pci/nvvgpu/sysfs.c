@@ -70,7 +70,7 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_nvidia_name);
 static void nvvgpu_types_left_out(struct nvvgpu *vgpu, unsigned int nr)
 {
 	if (xchg(&vgpu->types_left_out, nr) != nr && nr)
-		nvvgpu_warn(vgpu, "creatable_vgpu_types is full and leaves out %u types, nvvgpu/types has all",
+		nvvgpu_warn(vgpu, "creatable_vgpu_types omits %u types that do not fit, see nvvgpu/types",
 			    nr);
 }
 

@@ -242,7 +242,7 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 
 	ret = vfio_pci_core_register_device(&vgpu->core);
 	if (ret && !device_iommu_mapped(&pdev->dev))
-		dev_err(&pdev->dev, "no IOMMU: is it on, in the firmware setup and the kernel's command line?\n");
+		dev_err(&pdev->dev, "no IOMMU group: enable the IOMMU in the firmware setup and on the kernel command line\n");
 	if (ret)
 		goto out_del;
 	ret = sysfs_create_groups(&pdev->dev.kobj, nvvgpu_groups);

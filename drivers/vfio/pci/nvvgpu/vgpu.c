@@ -235,7 +235,7 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, u32 placement,
 		return nvvgpu_fail(vgpu, -EIO,
 				   "cannot create type %u at placement %d: %s",
 				   type, (int)placement,
-				   err == -EBUSY ? "taken" : "not possible");
+				   err == -EBUSY ? "taken" : "invalid placement");
 	case -ETIMEDOUT:
 		return nvvgpu_fail(vgpu, err,
 				   "cannot create type %u: the GPU does not answer",
@@ -393,7 +393,8 @@ int nvvgpu_adopt(struct nvvgpu *vgpu)
 		nvvgpu_free_memory(vgpu);
 		vgpu->type.id = 0;
 		return nvvgpu_fail(vgpu, ret,
-				   "cannot take the vGPU of type %u", info.id);
+				   "cannot adopt the provisioned vGPU of type %u",
+				   info.id);
 	}
 
 	scoped_guard(mutex, &vgpu->query_mutex)

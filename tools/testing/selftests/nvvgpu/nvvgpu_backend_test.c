@@ -664,7 +664,7 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 			   self->buf, sizeof(self->buf)));
 	EXPECT_EQ(-EREMOTEIO, pci_read(self->vf, "nvvgpu/types/7/reason",
 				       self->buf, sizeof(self->buf)));
-	/* Not the error of a placement that is not possible */
+	/* Not the error of an invalid placement */
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_bar_info 22"));
 	EXPECT_EQ(-EINVAL, vf_set_type(self->vf, MOCK_TYPE));
 	EXPECT_LAST_ERROR(self->vf, EINVAL,

@@ -323,7 +323,7 @@ TEST_F(generic, types_beyond_a_page_are_omitted_in_words)
 
 	/* It says how many there are beyond, and all are in nvvgpu/types. */
 	want = NVVGPU_MAX_TYPES - 1 - nr;
-	snprintf(text, sizeof(text), "leaves out %u types", want);
+	snprintf(text, sizeof(text), "omits %u types", want);
 	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/last_error", self->buf,
 			      sizeof(self->buf)));
 	EXPECT_NE(NULL, strstr(self->buf, text)) TH_LOG("%s", self->buf);

@@ -195,7 +195,7 @@ TEST_F(rm, only_known_interfaces_are_accepted)
 		char param[64], words[160];
 
 		snprintf(words, sizeof(words),
-			 "nvidia.ko is version \"%s\", only the interface of 525 to 580 is known",
+			 "unsupported nvidia.ko version \"%s\": only 525 to 580 are supported",
 			 unknown[i]);
 		EXPECT_EQ(-EPROTONOSUPPORT, add_with_driver(unknown[i], ""));
 		EXPECT_TRUE(kernel_says(kmsg, words))
@@ -217,7 +217,7 @@ TEST_F(rm, incomplete_table_is_refused)
 	ASSERT_EQ(0, mod_del("nvvgpu-rm-standin"));
 	ASSERT_EQ(0, mod_add("nvvgpu-rm-standin", "gaps=1"));
 	EXPECT_EQ(-EINVAL, mod_add("nvvgpu-rm", ""));
-	EXPECT_TRUE(kernel_says(kmsg, "get_ops left functions out"));
+	EXPECT_TRUE(kernel_says(kmsg, "get_ops returned an incomplete table"));
 	EXPECT_EQ(0, add_with_driver(VERSION, ""));
 	close(kmsg);
 }
@@ -243,11 +243,12 @@ TEST_F(rm, module_pins_itself)
 	ASSERT_LE(0, kmsg);
 	ASSERT_EQ(0, rm_del());
 	ASSERT_EQ(0, mod_add("nvvgpu-rm", ""));
-	EXPECT_TRUE(kernel_says(kmsg, "stays loaded: nvidia.ko does not wait for callbacks"));
+	EXPECT_TRUE(kernel_says(kmsg,
+				"cannot be unloaded: nvidia.ko does not wait for"));
 	EXPECT_EQ(1, mod_refs("nvvgpu-rm"));
 	EXPECT_EQ(-EWOULDBLOCK, mod_del("nvvgpu-rm"));
 	ASSERT_EQ(0, put(RM_PARAMS "/pinned", "N"));
-	EXPECT_TRUE(kernel_says(kmsg, "can be unloaded, which is safe only if"));
+	EXPECT_TRUE(kernel_says(kmsg, "unloading allowed; safe only while"));
 	EXPECT_EQ(0, mod_refs("nvvgpu-rm"));
 	ASSERT_EQ(0, put(RM_PARAMS "/pinned", "N"));
 	EXPECT_EQ(0, mod_refs("nvvgpu-rm"));
@@ -286,7 +287,7 @@ TEST_F(rm, gpu_is_managed_while_it_is_bound_to_the_driver)
 
 	/* The root complex has no SR-IOV. */
 	EXPECT_EQ(-EIO, put(STANDIN_DIR "/probe", "0000:00:00.0"));
-	EXPECT_TRUE(kernel_says(kmsg, "GPU ignored: it has no SR-IOV"));
+	EXPECT_TRUE(kernel_says(kmsg, "ignoring GPU without SR-IOV"));
 	close(kmsg);
 }
 
@@ -1070,7 +1071,7 @@ TEST_F(rm, memory_of_a_vgpu_is_kept_when_it_cannot_be_deleted)
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, 0));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 	ASSERT_EQ(0, rm_del());
-	EXPECT_TRUE(kernel_says(kmsg, "has not deleted the vGPU of VF 0, its memory is kept"));
+	EXPECT_TRUE(kernel_says(kmsg, "failed to delete the vGPU of VF 0, keeping its memory"));
 	ASSERT_EQ(0, put(STANDIN_DIR "/answer", "1"));
 	usleep(200000);
 	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));

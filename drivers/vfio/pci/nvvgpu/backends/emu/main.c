@@ -41,7 +41,7 @@ static int emu_identify(struct emu_dev *emu)
 	revision = readl(emu->regs + NVVGPU_EMU_PF_REG_REVISION);
 	if (revision != NVVGPU_EMU_REVISION)
 		return dev_err_probe(&pdev->dev, -ENODEV,
-				     "hardware revision %u, this driver knows %u\n",
+				     "hardware revision %u, this driver supports %u\n",
 				     revision, NVVGPU_EMU_REVISION);
 
 	emu->vram_bytes = lo_hi_readq(emu->regs + NVVGPU_EMU_PF_REG_VRAM_SIZE);

@@ -209,7 +209,7 @@ static bool emu_place_free(struct emu_dev *emu,
 
 	if (placement + size > emu->granules ||
 	    placement % roundup_pow_of_two(size)) {
-		snprintf(reason, len, "placement %u is not possible", placement);
+		snprintf(reason, len, "placement %u is invalid", placement);
 		return false;
 	}
 	for (vgpu = emu->vgpus; vgpu < end; vgpu++) {
@@ -348,8 +348,8 @@ static int emu_vgpu_adopt(struct emu_dev *emu, unsigned int vf,
 	    (wanted != NVVGPU_PLACEMENT_ANY && placement != wanted) ||
 	    offset > emu->vram_bytes - type->fb_bytes) {
 		dev_err(&emu->pdev->dev,
-			"firmware placed VF %u at %llu, offset %#llx, but %u was requested\n",
-			vf, placement, offset, wanted);
+			"firmware placed the vGPU of VF %u at %llu, offset %#llx, instead of %d\n",
+			vf, placement, offset, (int)wanted);
 		return -EPROTO;
 	}
 
@@ -360,7 +360,7 @@ static int emu_vgpu_adopt(struct emu_dev *emu, unsigned int vf,
 		    !emu_fb_overlaps(offset, type, &emu->vgpus[other]))
 			continue;
 		dev_err(&emu->pdev->dev,
-			"firmware placed VF %u into the framebuffer of VF %u\n",
+			"firmware placed the vGPU of VF %u in the framebuffer of VF %u\n",
 			vf, other);
 		return -EPROTO;
 	}

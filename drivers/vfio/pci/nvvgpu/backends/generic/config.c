@@ -65,7 +65,7 @@ static int type_check_idle(struct generic_type *type)
 		return type_refuse(type, -EBUSY,
 				   "is offered, write 0 to its enable first");
 	if (type->instances)
-		return type_refuse(type, -EBUSY, "is held by %u VFs",
+		return type_refuse(type, -EBUSY, "has %u vGPUs",
 				   type->instances);
 
 	return 0;
@@ -93,13 +93,14 @@ static int type_offer(struct generic_type *type, bool offered)
 	guard(mutex)(&type->pf->lock);
 
 	if (offered && type->info.device && !type->info.vendor)
-		return type_refuse(type, -EINVAL, "a device id without a vendor");
+		return type_refuse(type, -EINVAL, "device id requires a vendor id");
 	if (offered && type->info.subsystem_device &&
 	    !type->info.subsystem_vendor)
 		return type_refuse(type, -EINVAL,
-				   "a subsystem device id without a vendor");
+				   "subsystem device id requires a subsystem vendor id");
 	if (offered && type_name_taken(type))
-		return type_refuse(type, -EEXIST, "another is named \"%s\"",
+		return type_refuse(type, -EEXIST,
+				   "an offered type is already named \"%s\"",
 				   type->info.name);
 	type->offered = offered;
 

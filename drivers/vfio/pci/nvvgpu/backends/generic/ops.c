@@ -78,7 +78,7 @@ static int generic_available(struct generic_pf *pf, struct generic_type *type,
 	if (placement != NVVGPU_PLACEMENT_ANY) {
 		if (placement < nr && !pf->vgpus[placement].type)
 			return 1;
-		snprintf(reason, len, "VF %u has a vGPU, or is not there",
+		snprintf(reason, len, "VF %u has a vGPU or does not exist",
 			 placement);
 		return 0;
 	}

@@ -14,7 +14,7 @@
 static char version[64];
 module_param_string(version, version, sizeof(version), 0444);
 MODULE_PARM_DESC(version,
-		 "version of nvidia.ko, compared by it (that of the loaded one)");
+		 "version to present to nvidia.ko (default: that of the loaded nvidia.ko)");
 
 /* Functions of the RM, constant after the handshake */
 struct nvidia_vgpu_rm_ops rm_ops;
@@ -70,7 +70,7 @@ static void rm_gpu_free(struct rm_gpu *gpu)
 		if (!gpu->vgpus[vf].made)
 			continue;
 		pci_err(gpu->pf,
-			"the RM has not deleted the vGPU of VF %u, its memory is kept\n",
+			"the RM failed to delete the vGPU of VF %u, keeping its memory\n",
 			vf);
 		return;
 	}
@@ -125,7 +125,7 @@ static u32 rm_probe(struct pci_dev *pdev, u32 nr_types, u32 *types)
 	struct rm_gpu *gpu;
 
 	if (!pf->is_physfn) {
-		pci_warn(pdev, "GPU ignored: it has no SR-IOV\n");
+		pci_warn(pdev, "ignoring GPU without SR-IOV\n");
 		return NV_ERR_NOT_SUPPORTED;
 	}
 	if (nr_types > NVIDIA_VGPU_MAX_TYPES)
@@ -220,9 +220,9 @@ static void rm_pin(void)
 	rm_holds_itself = rm_pinned;
 	if (rm_pinned) {
 		__module_get(THIS_MODULE);
-		pr_info(KBUILD_MODNAME ": stays loaded: nvidia.ko does not wait for callbacks\n");
+		pr_info(KBUILD_MODNAME ": cannot be unloaded: nvidia.ko does not wait for running callbacks\n");
 	} else {
-		pr_warn(KBUILD_MODNAME ": can be unloaded, which is safe only if nvidia.ko calls no callback meanwhile\n");
+		pr_warn(KBUILD_MODNAME ": unloading allowed; safe only while nvidia.ko makes no callbacks\n");
 		module_put(THIS_MODULE);
 	}
 }
@@ -272,7 +272,7 @@ static int rm_find_version(void)
 	if (rm_version_known())
 		return 0;
 
-	pr_err(KBUILD_MODNAME ": nvidia.ko is version \"%s\", only the interface of %u to %u is known\n",
+	pr_err(KBUILD_MODNAME ": unsupported nvidia.ko version \"%s\": only %u to %u are supported\n",
 	       version, NVIDIA_VGPU_FIRST, NVIDIA_VGPU_LAST);
 
 	return -EPROTONOSUPPORT;
@@ -305,7 +305,7 @@ static int rm_handshake(void)
 	    !rm_ops.get_name || !rm_ops.get_description ||
 	    !rm_ops.get_instances || !rm_ops.get_sparse_mmap ||
 	    !rm_ops.update_request) {
-		pr_err(KBUILD_MODNAME ": get_ops left functions out\n");
+		pr_err(KBUILD_MODNAME ": get_ops returned an incomplete table\n");
 		return -EINVAL;
 	}
 
