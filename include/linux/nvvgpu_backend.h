@@ -96,8 +96,8 @@ extern const char * const nvvgpu_class_names[NVVGPU_NR_CLASSES];
  * @fb_bytes: size of the framebuffer
  * @bar_bytes: BAR sizes that a guest sees, 0 to keep the size of the VF's BAR
  * @heads: number of displays
- * @max_width: widest mode of a display, in pixels
- * @max_height: highest mode of a display, in pixels
+ * @max_width: maximum width of a mode, in pixels
+ * @max_height: maximum height of a mode, in pixels
  * @max_instances: maximum number of vGPUs of this type on an empty GPU
  * @weight: relative share of engine time, 0 without such a scheduler
  * @vendor: PCI vendor id that a guest sees, 0 to keep the VF's own
@@ -512,8 +512,8 @@ struct nvvgpu_backend_ops {
 	 */
 	int (*get_edid)(void *vgpu, u8 *edid, size_t capacity);
 	/**
-	 * @set_edid: display group; replace the monitor of a started vGPU by
-	 * one with this EDID, which is well-formed and has no mode beyond the
+	 * @set_edid: display group; replace the monitor of a started vGPU with
+	 * one that has this EDID, which is well-formed and has no mode beyond the
 	 * type's, or unplug it if @length is 0.  Lasts until @stop.
 	 */
 	int (*set_edid)(void *vgpu, const u8 *edid, size_t length);
