@@ -246,7 +246,7 @@ struct nvvgpu_stat {
  * @stride: bytes from one line to the next
  * @bar: number of the BAR that holds the picture
  * @offset: of the first pixel in this BAR, page aligned.  All lines lie in a
- *	    piece of the BAR that the user may map
+ *	    part of the BAR that the user may map
  */
 struct nvvgpu_plane {
 	u32 argsz;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * What user space may rely on of nvvgpu-vfio-pci, beside VFIO's own interface
+ * User-space interface of nvvgpu-vfio-pci, in addition to VFIO's own interface
  * and Documentation/ABI/testing/sysfs-bus-pci-nvvgpu.
  */
 #ifndef _UAPI_LINUX_NVVGPU_H
@@ -15,7 +15,7 @@
  */
 #define NVVGPU_NAME_LEN			64	/* of a type or a back-end */
 #define NVVGPU_VM_NAME_LEN		128	/* of the name of a VM */
-#define NVVGPU_PARAMS_LEN		1024	/* of what vgpu_params holds */
+#define NVVGPU_PARAMS_LEN		1024	/* of vgpu_params */
 #define NVVGPU_MAX_TYPES		128	/* of one GPU */
 #define NVVGPU_MAX_BARS			6
 
@@ -39,7 +39,7 @@
 #define NVVGPU_UEVENT_EVENT		"NVVGPU_EVENT"	/* one of the words below */
 #define NVVGPU_UEVENT_TYPE		"NVVGPU_TYPE"	/* decimal id, 0 for none */
 #define NVVGPU_UEVENT_GENERATION	"NVVGPU_GENERATION" /* decimal, 0 for none */
-#define NVVGPU_UEVENT_COUNT		"NVVGPU_COUNT"	/* how often since the last */
+#define NVVGPU_UEVENT_COUNT		"NVVGPU_COUNT"	/* reports merged into this uevent */
 /* While the device is open, and when it is closed: */
 #define NVVGPU_UEVENT_USE		"NVVGPU_USE"	/* decimal number of the use */
 /* Of a use that has ended, of a migration: */

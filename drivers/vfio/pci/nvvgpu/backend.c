@@ -676,14 +676,13 @@ void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_event, "NVVGPU");
 
 /**
- * nvvgpu_backend_flip() - report that a display shows another piece of memory
+ * nvvgpu_backend_flip() - report that a display has moved to another location
  * @backend: from nvvgpu_backend_register()
  * @vf: number of the VF
  *
- * To be called when what get_plane fills in has changed, but for the mode, which
- * has an event of its own.  It may be the guest that decides how often: reports
- * that come faster than a viewer can show them are merged.  User space is not
- * notified.
+ * To be called when get_plane returns another plane in the same mode; a new mode
+ * has an event of its own.  The guest may control the rate: reports that come
+ * faster than a viewer can show them are merged.  User space is not notified.
  *
  * Context: any but NMI, also from within an operation.
  */

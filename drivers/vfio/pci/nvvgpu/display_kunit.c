@@ -314,7 +314,7 @@ static void edid_modes(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, test_edid_valid(edid, TEST_BLOCK));
 	test_edid(edid, TEST_WIDTH, TEST_HEIGHT + 1);
 	KUNIT_EXPECT_FALSE(test, test_edid_valid(edid, TEST_BLOCK));
-	/* Without a clock it is no timing. */
+	/* A descriptor without a pixel clock is not a timing. */
 	edid[TEST_TIMING] = 0;
 	test_seal(edid);
 	KUNIT_EXPECT_TRUE(test, test_edid_valid(edid, TEST_BLOCK));
@@ -344,7 +344,7 @@ static void edid_extension(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, test_edid_valid(edid, sizeof(edid)),
 				    valid, "timings at %u", begin);
 	}
-	/* Of another kind it is not looked at. */
+	/* Extensions of other kinds are ignored. */
 	test_edid(edid, 64, 64);
 	edid[TEST_BLOCK - 2] = 1;
 	test_seal(edid);

@@ -168,7 +168,7 @@ const char *nvvgpu_event_name(enum nvvgpu_event event)
 	return nvvgpu_event_names[event];
 }
 
-/* What the last report of a kind has told beside its kind */
+/* Code and address of the last report of an event */
 static int nvvgpu_event_emit_last(const struct nvvgpu_event_info *last,
 				  char *buf, int len)
 {

@@ -186,8 +186,8 @@ static bool nvvgpu_mig_is_p2p(enum vfio_device_mig_state state)
 }
 
 /*
- * Find the next state on the way to @state.  Stop at once what is to be stopped,
- * and start it at once, unless the user wants to stay in between.
+ * Find the next state on the way to @state.  Skip a P2P state that is only passed
+ * through, so that the vGPU stops or starts in one step.
  */
 static int nvvgpu_mig_next(struct nvvgpu *vgpu,
 			   enum vfio_device_mig_state state,

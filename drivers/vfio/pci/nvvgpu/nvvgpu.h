@@ -175,11 +175,11 @@ struct nvvgpu_events {
 /**
  * struct nvvgpu_dmabufs - dma-bufs of the BARs of a vGPU
  * @lock: protects the following
- * @exported: there may be one since the device was opened
+ * @exported: a dma-buf may have been exported since the device was opened
  * @revoked: low power mode keeps them revoked, because the vGPU has crashed
  * @scanouts_lock: protects the following
  * @scanouts: head of nvvgpu_scanout::node
- * @held: nvvgpu_scanouts_hold() has been called that many times
+ * @held: nesting depth of nvvgpu_scanouts_hold()
  */
 struct nvvgpu_dmabufs {
 	struct mutex lock; /* see above */
@@ -208,8 +208,8 @@ enum nvvgpu_display_mode {
 
 /*
  * vfio-pci-core revokes the mappings of the BARs whenever the device's memory
- * must not be accessed.  Mappings of the display are filed behind the last BAR,
- * which is a 32-bit one, to be revoked together with them.
+ * must not be accessed.  Mappings of the display use page offsets after the last
+ * BAR, which is a 32-bit one, to be revoked together with them.
  */
 #define NVVGPU_DISPLAY_PGOFF						\
 	((VFIO_PCI_INDEX_TO_OFFSET(VFIO_PCI_BAR5_REGION_INDEX) + SZ_4G) >> \
@@ -231,8 +231,8 @@ struct nvvgpu_plane_id {
  * @mode: how it is offered, stable while it is open
  * @plane_region: index of the region that shows the plane
  * @region_bytes: size of that region, which also bounds a dma-buf
- * @watched: the user has looked at the display since it has opened the device;
- *	until then the back-end is not asked for the plane
+ * @watched: the user has queried or accessed the display since opening the
+ *	device; until then the back-end is not asked for the plane
  * @edid_known: the following are valid, protected by nvvgpu::state_mutex like
  *	them
  * @link_up: a monitor is plugged in
@@ -240,9 +240,10 @@ struct nvvgpu_plane_id {
  * @edid: of the monitor
  * @edid_changed: the user has replaced the monitor that the back-end had
  * @lock: protects the following
- * @plane: that the user may see, checked; zeroed while the display is blank
- * @changes: counts the reasons why mappings may show something else than @plane
- * @seen: that queries describe; mappings show it or a newer one
+ * @plane: checked plane that is shown to the user; zeroed while the display is
+ *	blank
+ * @changes: counts the reasons why mappings may show something other than @plane
+ * @seen: plane that queries report; mappings show it or a newer one
  * @revoked: value of @changes when mappings were last revoked
  * @ids: of the last planes, the newest first
  * @last_id: the last id that was given to a plane

@@ -151,7 +151,7 @@ static void bar_mappable(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, nvvgpu_bar_mappable(&info, SZ_16K, SZ_4K));
 	KUNIT_EXPECT_FALSE(test, nvvgpu_bar_mappable(&info, 0, SZ_64K));
 
-	/* A hidden BAR has not a page, one of less than a page has one. */
+	/* A hidden BAR has no mappable page; a BAR smaller than a page has one. */
 	info = (struct nvvgpu_bar_info) { .flags = NVVGPU_BAR_MMAP };
 	KUNIT_EXPECT_FALSE(test, nvvgpu_bar_mappable(&info, 0, SZ_4K));
 	info.size = SZ_1K;
@@ -423,7 +423,7 @@ static void config_bar(struct kunit *test)
 			0);
 	KUNIT_EXPECT_EQ(test, test_peek(test, reg, 4), 0x9abcc00c);
 	KUNIT_EXPECT_EQ(test, test_peek(test, reg + 4, 4), 0x12345678);
-	/* and its neighbour is as it was */
+	/* The next register is unchanged. */
 	KUNIT_EXPECT_EQ(test, test_peek(test, reg + 8, 4), 0xffffffff);
 }
 

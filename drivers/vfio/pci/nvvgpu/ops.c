@@ -355,7 +355,7 @@ int nvvgpu_op_get_bar_info(struct nvvgpu *vgpu, unsigned int bar,
  * @vgpu: the VF
  * @bar: number of the BAR
  * @offset: in the BAR
- * @val: what is read or written
+ * @val: buffer of the value
  * @len: 1, 2, 4 or 8 bytes
  * @iswrite: direction
  *
@@ -499,9 +499,9 @@ int nvvgpu_op_load(struct nvvgpu *vgpu, const struct nvvgpu_chunk *chunk,
 }
 
 /**
- * nvvgpu_op_load_end() - commit or forget the loaded state
+ * nvvgpu_op_load_end() - commit or discard the loaded state
  * @vgpu: the VF
- * @commit: which of both
+ * @commit: commit, otherwise discard
  *
  * Return: 0 or the error of the back-end
  */

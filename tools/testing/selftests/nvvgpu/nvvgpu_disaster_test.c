@@ -45,7 +45,7 @@ enum question {
 	ASK_NO_REQ,
 	ASK_WORK,	/* its activity ends; check its device */
 	ASK_UAPI,	/* check accesses that need no vGPU */
-	ASK_LOOK,	/* enum sight */
+	ASK_LOOK,	/* enum content */
 	ASK_QUIET,	/* check that its memory is not written */
 	ASK_RESET,	/* VFIO_DEVICE_RESET */
 	ASK_BACK,	/* after a reset: set up again, and work */
@@ -54,7 +54,7 @@ enum question {
 };
 
 /* What a mapping of the framebuffer shows, where there was MARK */
-enum sight {
+enum content {
 	SEEN_MARK,
 	SEEN_ONES,
 	SEEN_ELSE,
@@ -595,23 +595,23 @@ static int break_link(const struct pf *pf)
 }
 
 /**
- * struct plan - what a disaster is, and what is promised of it
- * @strike: makes it happen
- * @recover: takes it back, may be NULL
- * @refused: with this errno, while the vGPU is open
- * @waits: until the users of what is taken away have let go
- * @all: not one vGPU, but all of the GPU
- * @monitor: takes the machine's monitor
+ * struct plan - a disaster and its expected effects
+ * @trigger: causes the disaster
+ * @recover: undoes it, may be NULL
+ * @refused: errno of @trigger while the vGPU is open
+ * @waits: @trigger waits until the users of the removed devices have closed them
+ * @all: affects all vGPUs of the GPU, not only one
+ * @monitor: needs the monitor of the machine
  * @err: users get the ERR interrupt
- * @event: the uevent, for a vGPU that is open
- * @idle_event: for one that is idle
- * @state: of an open vGPU while its user is still there
- * @idle_state: of one that is idle, when the VF is left
- * @work: what work comes to then, 0 when it goes on
- * @sight: and what a mapping shows
+ * @event: uevent of an open vGPU
+ * @idle_event: uevent of an idle vGPU
+ * @state: state of an open vGPU before its user closes it
+ * @idle_state: state of an idle vGPU, if its VF remains
+ * @work: result of the work of a user, 0 if it continues
+ * @content: expected mapping content
  */
 struct plan {
-	int (*strike)(const struct pf *pf);
+	int (*trigger)(const struct pf *pf);
 	int (*recover)(const struct pf *pf);
 	int refused;
 	bool waits;
@@ -623,90 +623,90 @@ struct plan {
 	const char *state;
 	const char *idle_state;
 	int work;
-	enum sight sight;
+	enum content content;
 };
 
 static const struct plan plans[] = {
 	[PF_UNBOUND] = {
-		.strike = unbind_pf, .recover = bind_pf,
+		.trigger = unbind_pf, .recover = bind_pf,
 		.waits = true, .all = true,
 		.idle_event = "deleted",
-		.sight = SEEN_MARK,
+		.content = SEEN_MARK,
 	},
 	[PF_REMOVED] = {
-		.strike = remove_pf, .recover = find_pf,
+		.trigger = remove_pf, .recover = find_pf,
 		.waits = true, .all = true,
 		.idle_event = "deleted",
-		.sight = SEEN_MARK,
+		.content = SEEN_MARK,
 	},
 	[SRIOV_DISABLED] = {
-		.strike = disable_sriov,
+		.trigger = disable_sriov,
 		.waits = true, .all = true,
 		.idle_event = "deleted",
-		.sight = SEEN_MARK,
+		.content = SEEN_MARK,
 	},
 	[VF_UNBOUND] = {
-		.strike = unbind_vf,
+		.trigger = unbind_vf,
 		.waits = true,
 		.idle_event = "deleted",
-		.sight = SEEN_MARK,
+		.content = SEEN_MARK,
 	},
 	[BACKEND_REMOVED] = {
-		.strike = remove_backend, .recover = add_backend,
+		.trigger = remove_backend, .recover = add_backend,
 		.refused = -EWOULDBLOCK,
 		.all = true,
 		.idle_event = "deleted",
 		.state = "open",
-		.sight = SEEN_MARK,
+		.content = SEEN_MARK,
 	},
 	[FIRMWARE_CRASHED] = {
-		.strike = crash_firmware, .recover = gpu_reset, .monitor = true,
+		.trigger = crash_firmware, .recover = gpu_reset, .monitor = true,
 		.all = true, .err = true,
 		.event = "crashed", .idle_event = "crashed",
 		.state = "error", .idle_state = "error",
-		.work = -ENODEV, .sight = SEEN_ONES,
+		.work = -ENODEV, .content = SEEN_ONES,
 	},
 	[FIRMWARE_WEDGED] = {
-		.strike = wedge_firmware, .recover = gpu_reset, .monitor = true,
+		.trigger = wedge_firmware, .recover = gpu_reset, .monitor = true,
 		.state = "open", .idle_state = "created",
-		.sight = SEEN_MARK,
+		.content = SEEN_MARK,
 	},
 	[VGPU_CRASHED] = {
-		.strike = crash_vgpu, .monitor = true,
+		.trigger = crash_vgpu, .monitor = true,
 		.err = true,
 		.event = "crashed", .idle_event = "crashed",
 		.state = "error", .idle_state = "error",
-		.work = -ENODEV, .sight = SEEN_ONES,
+		.work = -ENODEV, .content = SEEN_ONES,
 	},
 	[PF_RESET] = {
-		.strike = gpu_reset,
+		.trigger = gpu_reset,
 		.all = true, .err = true,
 		.event = "crashed", .idle_event = "crashed",
 		.state = "error", .idle_state = "error",
-		.work = -ENODEV, .sight = SEEN_ONES,
+		.work = -ENODEV, .content = SEEN_ONES,
 	},
 	[BUS_ERROR] = {
-		.strike = break_link, .monitor = true,
+		.trigger = break_link, .monitor = true,
 		.all = true, .err = true,
 		.event = "crashed", .idle_event = "crashed",
 		.state = "error", .idle_state = "error",
-		.work = -ENODEV, .sight = SEEN_ONES,
+		.work = -ENODEV, .content = SEEN_ONES,
 	},
 };
 
 /**
- * struct scene - what there is when a disaster comes
+ * struct scene - state of a test case
  * @pf: the GPU
- * @vf: the VF that it is about
- * @types: of the GPU
- * @type: of the vGPUs
- * @plan: what happens
- * @state: of the vGPU
- * @uevents: listens
- * @victim: its user, unless it is idle
- * @other: a user of another vGPU
- * @striker: process that makes it happen
- * @picture: before there was any vGPU
+ * @vf: the VF that the disaster affects
+ * @types: types of the GPU
+ * @type: type of the vGPUs
+ * @plan: the disaster
+ * @state: state of the vGPU before the disaster
+ * @uevents: socket that receives uevents
+ * @victim: user of the vGPU, unless it is idle
+ * @other: user of another vGPU
+ * @trigger_pid: process that causes the disaster
+ * @picture: picture_take() before the first vGPU was created
  */
 struct scene {
 	struct pf pf;
@@ -718,7 +718,7 @@ struct scene {
 	int uevents;
 	struct agent victim;
 	struct agent other;
-	pid_t striker;
+	pid_t trigger_pid;
 	char *picture;
 };
 
@@ -759,8 +759,8 @@ static void scene_clear(struct scene *scene)
 {
 	agent_kill(&scene->victim);
 	agent_kill(&scene->other);
-	if (scene->striker > 0)
-		waitpid(scene->striker, NULL, 0);
+	if (scene->trigger_pid > 0)
+		waitpid(scene->trigger_pid, NULL, 0);
 	if (qmp_available())
 		fw_faults("");
 	/* Only a failed test leaves this state. */
@@ -775,26 +775,26 @@ static void scene_clear(struct scene *scene)
 }
 
 /* Cause the disaster in a process that has no file of the GPU. */
-static int strike(struct scene *scene)
+static int trigger(struct scene *scene)
 {
-	scene->striker = fork();
-	if (!scene->striker) {
+	scene->trigger_pid = fork();
+	if (!scene->trigger_pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(-scene->plan->strike(&scene->pf));
+		_exit(-scene->plan->trigger(&scene->pf));
 	}
 
-	return scene->striker < 0 ? -errno : 0;
+	return scene->trigger_pid < 0 ? -errno : 0;
 }
 
 /* The result, or -ETIMEDOUT */
-static int struck(struct scene *scene, int timeout_ms)
+static int trigger_wait(struct scene *scene, int timeout_ms)
 {
 	int status, tries;
 
 	for (tries = 0;; tries++) {
-		if (waitpid(scene->striker, &status, WNOHANG) ==
-		    scene->striker) {
-			scene->striker = 0;
+		if (waitpid(scene->trigger_pid, &status, WNOHANG) ==
+		    scene->trigger_pid) {
+			scene->trigger_pid = 0;
 			return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
 		}
 		if (tries >= timeout_ms / 10)
@@ -813,7 +813,7 @@ static void expect_told(struct __test_metadata *_metadata, struct scene *scene)
 		EXPECT_LT(0, ask(victim, ASK_ERR));
 	EXPECT_EQ(plan->waits, ask(victim, plan->waits ? ASK_REQ : ASK_NO_REQ) > 0);
 	/* Resets by the user detect that the firmware does not respond. */
-	if (!plan->err && !(plan->strike == wedge_firmware &&
+	if (!plan->err && !(plan->trigger == wedge_firmware &&
 			    scene->state == RESET))
 		EXPECT_EQ(0, ask(victim, ASK_NO_ERR));
 	if (plan->event)
@@ -832,7 +832,7 @@ static void expect_errors(struct __test_metadata *_metadata,
 	if (plan->work)
 		EXPECT_EQ(0, ask(victim, ASK_QUIET));
 	if (scene->state == MMAPPED)
-		EXPECT_EQ(plan->sight, ask(victim, ASK_LOOK));
+		EXPECT_EQ(plan->content, ask(victim, ASK_LOOK));
 }
 
 /* Other users are not affected. */
@@ -877,7 +877,7 @@ static void taken_away(struct __test_metadata *_metadata, struct scene *scene,
 	struct agent *victim = &scene->victim;
 	struct agent *other = &scene->other;
 
-	ASSERT_EQ(0, strike(scene));
+	ASSERT_EQ(0, trigger(scene));
 	if (scene->state == IDLE) {
 		EXPECT_EQ(0, uevent_wait(scene->uevents, scene->vf,
 					 plan->idle_event, PATIENCE_MS));
@@ -888,13 +888,13 @@ static void taken_away(struct __test_metadata *_metadata, struct scene *scene,
 			expect_errors(_metadata, scene);
 		if (!plan->all)
 			expect_other_goes_on(_metadata, scene);
-		EXPECT_EQ(-ETIMEDOUT, struck(scene, 100));
+		EXPECT_EQ(-ETIMEDOUT, trigger_wait(scene, 100));
 
 		/* A mapping keeps the device open like a file. */
 		if (!killed && scene->state == MMAPPED) {
 			EXPECT_EQ(0, ask(victim, ASK_CLOSE_FILE));
-			EXPECT_EQ(-ETIMEDOUT, struck(scene, 300));
-			EXPECT_EQ(plan->sight, ask(victim, ASK_LOOK));
+			EXPECT_EQ(-ETIMEDOUT, trigger_wait(scene, 300));
+			EXPECT_EQ(plan->content, ask(victim, ASK_LOOK));
 		}
 		if (killed)
 			agent_kill(victim);
@@ -907,11 +907,11 @@ static void taken_away(struct __test_metadata *_metadata, struct scene *scene,
 			EXPECT_LT(0, ask(other, ASK_ERR));
 		EXPECT_LT(0, ask(other, ASK_REQ));
 		EXPECT_EQ(plan->work, ask(other, ASK_WORK));
-		EXPECT_EQ(plan->sight, ask(other, ASK_LOOK));
-		EXPECT_EQ(-ETIMEDOUT, struck(scene, 100));
+		EXPECT_EQ(plan->content, ask(other, ASK_LOOK));
+		EXPECT_EQ(-ETIMEDOUT, trigger_wait(scene, 100));
 		EXPECT_EQ(0, ask(other, ASK_CLOSE));
 	}
-	EXPECT_EQ(0, struck(scene, PATIENCE_MS));
+	EXPECT_EQ(0, trigger_wait(scene, PATIENCE_MS));
 	EXPECT_FALSE(pci_exists(scene->vf, "vfio-dev"));
 	EXPECT_EQ(!plan->all, pci_exists(scene->pf.bdf, "virtfn0"));
 	if (!plan->all)
@@ -934,12 +934,12 @@ static void lost(struct __test_metadata *_metadata, struct scene *scene)
 	const struct plan *plan = scene->plan;
 	const struct agent *victim = &scene->victim;
 	const struct agent *other = &scene->other;
-	bool silent = plan->strike == wedge_firmware;
+	bool silent = plan->trigger == wedge_firmware;
 	/* A vGPU that is being reset is recovered by that reset. */
 	bool healed = scene->state == RESET && plan->work && !plan->recover;
 
-	ASSERT_EQ(0, strike(scene));
-	EXPECT_EQ(0, struck(scene, PATIENCE_MS));
+	ASSERT_EQ(0, trigger(scene));
+	EXPECT_EQ(0, trigger_wait(scene, PATIENCE_MS));
 	if (scene->state != IDLE && !healed)
 		expect_told(_metadata, scene);
 	else if (plan->event)
@@ -1000,16 +1000,16 @@ static void refused(struct __test_metadata *_metadata, struct scene *scene)
 {
 	const struct plan *plan = scene->plan;
 
-	ASSERT_EQ(0, strike(scene));
+	ASSERT_EQ(0, trigger(scene));
 	if (scene->state == IDLE) {
-		EXPECT_EQ(0, struck(scene, PATIENCE_MS));
+		EXPECT_EQ(0, trigger_wait(scene, PATIENCE_MS));
 		EXPECT_EQ(0, uevent_wait(scene->uevents, scene->vf,
 					 plan->idle_event, PATIENCE_MS));
 		EXPECT_FALSE(pci_exists(scene->pf.bdf, "virtfn0"));
 		ASSERT_EQ(0, plan->recover(&scene->pf));
 		return;
 	}
-	EXPECT_EQ(plan->refused, struck(scene, PATIENCE_MS));
+	EXPECT_EQ(plan->refused, trigger_wait(scene, PATIENCE_MS));
 	expect_told(_metadata, scene);
 	EXPECT_STREQ(plan->state, vf_wait_state(scene->vf, plan->state));
 	expect_errors(_metadata, scene);

@@ -130,7 +130,7 @@ static void types_largest(struct kunit *test)
 	raw.fb_bytes = cpu_to_le64(EMU_MAX_FB_BYTES);
 	KUNIT_EXPECT_NULL(test, emu_type_parse(&raw, 2 * EMU_MAX_FB_BYTES,
 					       TEST_GRANULE, &info));
-	/* What of it has changed is told in one piece. */
+	/* Its dirty bitmap fits one buffer. */
 	KUNIT_EXPECT_EQ(test, info.fb_bytes / NVVGPU_EMU_VRAM_PAGE,
 			EMU_BUF_BYTES * BITS_PER_BYTE);
 

@@ -106,7 +106,7 @@ struct rm_gpu {
 };
 
 /**
- * enum rm_call - what the RM may fail at
+ * enum rm_call - calls of the RM that may fail
  * @RM_CREATE: vgpu_create
  * @RM_DELETE: vgpu_delete
  * @RM_BAR_INFO: vgpu_bar_info

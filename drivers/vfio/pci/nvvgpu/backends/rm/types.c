@@ -191,7 +191,7 @@ int rm_type_info(struct rm_gpu *gpu, u32 id, struct nvvgpu_type_info *to)
 		ret = rm_type_load(gpu, &info);
 		if (ret < 0)
 			return ret;
-		/* The RM could not tell as much when it was asked before. */
+		/* The RM had less information earlier. */
 		if (late && (!ret || !type->info.name[0]))
 			nvvgpu_backend_types_changed(gpu->backend);
 		type->info = info;

@@ -489,7 +489,7 @@ static int mock_get_plane(void *handle, struct nvvgpu_plane *plane)
 	return mock_leave_vf(vgpu, ret);
 }
 
-/* There is no monitor; a negative errno to fail with makes an EDID too long. */
+/* Reports no monitor; an injected negative errno makes the EDID too long. */
 static int mock_get_edid(void *handle, u8 *edid, size_t capacity)
 {
 	struct mock_vgpu *vgpu;
