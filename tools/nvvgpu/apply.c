@@ -166,6 +166,8 @@ static const char *why_failed(const struct action *action, struct host *host, in
 		return "no back-end manages the VF";
 	if (action->kind == ACTION_CREATE && err == -ENODATA)
 		return "the GPU has no such type";
+	if (action->kind == ACTION_CLOSE && err == -ESTALE)
+		return "the vGPU is gone";
 	if (action->kind == ACTION_CLOSE)
 		return "the process does not exit";
 

@@ -259,34 +259,38 @@ enum status cmd_create(int argc, char **argv)
 	return status;
 }
 
+static enum status fail_stale(const struct vf *vf, __u64 expected)
+{
+	if (vf->generation)
+		error("%s: vGPU %llu is gone; it now has vGPU %llu",
+		      vf->bdf, expected, vf->generation);
+	else
+		error("%s: vGPU %llu is gone", vf->bdf, expected);
+
+	return STATUS_STALE;
+}
+
 /* Have the user of an open vGPU end, if that is wanted. */
 static enum status close_vf(struct vf *vf)
 {
+	const __u64 generation = vf->generation;
+	int ret;
+
 	if (strcmp(vf->state, "open") && !vf->pid)
 		return STATUS_OK;
 	if (!opt.force) {
 		error("%s: %s (%d) has it open", vf->bdf, vf->command, vf->pid);
 		return STATUS_IN_USE;
 	}
-	if (vf_release(vf)) {
+	ret = vf_release(vf);
+	if (ret == -ESTALE)
+		return fail_stale(vf, generation);
+	if (ret) {
 		error("%s: %s (%d) has not closed it", vf->bdf, vf->command, vf->pid);
 		return STATUS_IN_USE;
 	}
 
 	return STATUS_OK;
-}
-
-static enum status check_expected(const struct vf *vf)
-{
-	if (!opt.expect || vf->generation == opt.expect)
-		return STATUS_OK;
-	if (vf->generation)
-		error("%s: vGPU %llu is gone; it now has vGPU %llu",
-		      vf->bdf, opt.expect, vf->generation);
-	else
-		error("%s: vGPU %llu is gone", vf->bdf, opt.expect);
-
-	return STATUS_STALE;
 }
 
 static enum status delete_one(struct host *host, const char *text)
@@ -296,10 +300,10 @@ static enum status delete_one(struct host *host, const char *text)
 	int ret;
 
 	status = need_vf(host, text, &vf);
-	if (!status)
-		status = check_expected(vf);
 	if (status)
 		return status;
+	if (opt.expect && vf->generation != opt.expect)
+		return fail_stale(vf, opt.expect);
 	if (!vf->type) {
 		error("%s has no vGPU", vf->bdf);
 		return STATUS_NOT_FOUND;

@@ -166,7 +166,8 @@ int vf_delete(struct vf *vf)
  *
  * QEMU shuts down on this signal. A process that ignores it is left alone.
  *
- * Return: 0; -EBUSY if it does not let go
+ * Return: 0; -EBUSY if it does not let go; -ESTALE when that vGPU is gone, and @vf
+ * has been scanned again
  */
 int vf_release(struct vf *vf)
 {
@@ -183,7 +184,9 @@ int vf_release(struct vf *vf)
 			     vf->bdf);
 		nanosleep(&poll, NULL);
 		vf_scan(vf);
-		if (vf->generation != generation || !vf->pid)
+		if (vf->generation != generation)
+			return -ESTALE;
+		if (!vf->pid)
 			return 0;
 	}
 
