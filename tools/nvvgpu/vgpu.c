@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ctl.h"
 
@@ -160,34 +162,57 @@ int vf_delete(struct vf *vf)
 	return ret;
 }
 
+/* Send SIGTERM to the process that has a VF open; -ESRCH if it has ended or closed the VF. */
+static int owner_terminate(struct vf *vf)
+{
+	const pid_t pid = vf->pid;
+	int fd, ret = 0;
+
+	if (pid == 1)
+		return -EBUSY;
+	fd = pidfd_open(pid, 0);
+	if (fd < 0)
+		return -errno;
+	/* Unless the process still has the VF open, its number may be a stranger's by now. */
+	owner_read(vf);
+	if (vf->pid != pid || strstr(vf->command, " (ended)"))
+		ret = -ESRCH;
+	else if (pidfd_send_signal(fd, SIGTERM, NULL, 0))
+		ret = -errno;
+	close(fd);
+
+	return ret;
+}
+
 /**
  * vf_release() - have the process that uses a vGPU end
- * @vf: its device is open
+ * @vf: its device was open when it was scanned
  *
  * QEMU shuts down on this signal. A process that ignores it is left alone.
  *
- * Return: 0; -EBUSY if it does not let go; -ESTALE when that vGPU is gone, and @vf
- * has been scanned again
+ * Return: 0; -EBUSY if it does not let go; -ESTALE when that vGPU is gone. @vf has
+ * been scanned again
  */
 int vf_release(struct vf *vf)
 {
 	const struct timespec poll = { .tv_nsec = POLL_MS * 1000000 };
 	const __u64 generation = vf->generation;
-	int ms;
+	int ret = -ESRCH, ms;
 
-	if (vf->pid <= 1 || strstr(vf->command, " (ended)") ||
-	    kill(vf->pid, SIGTERM))
-		return -EBUSY;
 	for (ms = 0; ms < RELEASE_TIMEOUT_MS; ms += POLL_MS) {
-		if (ms == 1000)
-			note("waiting for process %d (%s) to close %s", vf->pid, vf->command,
-			     vf->bdf);
-		nanosleep(&poll, NULL);
 		vf_scan(vf);
 		if (vf->generation != generation)
 			return -ESTALE;
 		if (!vf->pid)
 			return 0;
+		if (ret == -ESRCH)
+			ret = owner_terminate(vf);
+		if (ret && ret != -ESRCH)
+			return -EBUSY;
+		if (ms == 1000)
+			note("waiting for process %d (%s) to close %s", vf->pid, vf->command,
+			     vf->bdf);
+		nanosleep(&poll, NULL);
 	}
 
 	return -EBUSY;
