@@ -133,6 +133,7 @@ static int action_undo(struct action *action, struct host *host)
 {
 	const struct vf *old = &action->old;
 	struct vf *vf = vf_of(host, action);
+	int ret;
 
 	if (action->kind == ACTION_VFS)
 		return set_vfs(gpu_of(host, action), action->old_vfs);
@@ -144,7 +145,8 @@ static int action_undo(struct action *action, struct host *host)
 	case ACTION_DELETE:
 		return vf_create(vf, old->type, old->placement, action->old_params, old->name);
 	case ACTION_CREATE:
-		return vf_delete(vf) ?: set_params(vf, action->old_params);
+		ret = vf_delete(vf);
+		return ret || vf->type ? ret : set_params(vf, action->old_params);
 	case ACTION_PARAMS:
 		return set_params(vf, action->old_params);
 	case ACTION_NAME:

@@ -40,6 +40,8 @@ const char *vf_why(const struct vf *vf, int err)
 
 	if (err == -EBADMSG)
 		return "the parameters are not valid";
+	if (err == -EEXIST)
+		return "the VF has a vGPU already";
 	vf_error(vf, why, sizeof(why));
 
 	return why[0] ? why : strerror(-err);
@@ -117,14 +119,18 @@ static int vf_create_anywhere(struct vf *vf, unsigned int type)
  * @params: for the back-end, NULL or "" for none
  * @name: or NULL
  *
- * Return: 0; -EBADMSG if @params is not valid; or another negative errno, for
- * which vf_error() may have a text
+ * Return: 0; -EEXIST if the VF has got a vGPU meanwhile; -EBADMSG if @params is not
+ * valid; or another negative errno, for which vf_error() may have a text
  */
 int vf_create(struct vf *vf, unsigned int type, int placement,
 	      const char *params, const char *name)
 {
 	int ret;
 
+	/* The driver would take the parameters, although it refuses to create the vGPU. */
+	vf_scan(vf);
+	if (vf->type)
+		return -EEXIST;
 	/* Those of an earlier vGPU of this VF would be taken otherwise. */
 	ret = vf_write(vf, "nvidia/vgpu_params", params && *params ? params : "\n");
 	if (ret)
@@ -225,6 +231,7 @@ enum status status_of(int err)
 	case 0:
 		return STATUS_OK;
 	case EBUSY:
+	case EEXIST:
 	case EPERM:
 		return STATUS_IN_USE;
 	case ESTALE:
