@@ -143,7 +143,8 @@ static int action_undo(struct action *action, struct host *host)
 	case ACTION_BIND:
 		return rebind(vf, old->driver);
 	case ACTION_DELETE:
-		return vf_create(vf, old->type, old->placement, action->old_params, old->name);
+		ret = vf_create(vf, old->type, old->placement, action->old_params, NULL);
+		return ret ?: set_name(vf, old->name);
 	case ACTION_CREATE:
 		ret = vf_delete(vf);
 		return ret || vf->type ? ret : set_params(vf, action->old_params);

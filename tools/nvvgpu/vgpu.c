@@ -40,6 +40,8 @@ const char *vf_why(const struct vf *vf, int err)
 
 	if (err == -EBADMSG)
 		return "the parameters are not valid";
+	if (err == -ECANCELED)
+		return "its name cannot be saved";
 	if (err == -EEXIST)
 		return "the VF has a vGPU already";
 	vf_error(vf, why, sizeof(why));
@@ -112,41 +114,6 @@ static int vf_create_anywhere(struct vf *vf, unsigned int type)
 }
 
 /**
- * vf_create() - create a vGPU
- * @vf: without a vGPU
- * @type: its type
- * @placement: or PLACEMENT_ANY for the one that leaves most room for larger types
- * @params: for the back-end, NULL or "" for none
- * @name: or NULL
- *
- * Return: 0; -EEXIST if the VF has got a vGPU meanwhile; -EBADMSG if @params is not
- * valid; or another negative errno, for which vf_error() may have a text
- */
-int vf_create(struct vf *vf, unsigned int type, int placement,
-	      const char *params, const char *name)
-{
-	int ret;
-
-	/* The driver would take the parameters, although it refuses to create the vGPU. */
-	vf_scan(vf);
-	if (vf->type)
-		return -EEXIST;
-	/* Those of an earlier vGPU of this VF would be taken otherwise. */
-	ret = vf_write(vf, "nvidia/vgpu_params", params && *params ? params : "\n");
-	if (ret)
-		return ret == -EINVAL ? -EBADMSG : ret;
-	ret = placement == PLACEMENT_ANY ? vf_create_anywhere(vf, type) :
-					   vf_create_at(vf, type, placement);
-	vf_scan(vf);
-	if (!ret && name && *name) {
-		ret = name_save(vf, name);
-		name_read(vf);
-	}
-
-	return ret;
-}
-
-/**
  * vf_delete() - delete a vGPU
  * @vf: as scanned; a vGPU that has been created since then is spared
  *
@@ -166,6 +133,55 @@ int vf_delete(struct vf *vf)
 		name_drop(&gone);
 
 	return ret;
+}
+
+/* Nobody would find a vGPU without the name that it was to have. */
+static int vf_name_or_delete(struct vf *vf, const char *name)
+{
+	int ret = name_save(vf, name);
+
+	name_read(vf);
+	if (!ret)
+		return 0;
+	error("%s: cannot save the name %s: %s", vf->bdf, name, strerror(-ret));
+	ret = vf_delete(vf);
+	if (ret)
+		error("%s: cannot delete the vGPU that has no name: %s", vf->bdf,
+		      vf_why(vf, ret));
+
+	return -ECANCELED;
+}
+
+/**
+ * vf_create() - create a vGPU
+ * @vf: without a vGPU
+ * @type: its type
+ * @placement: or PLACEMENT_ANY for the one that leaves most room for larger types
+ * @params: for the back-end, NULL or "" for none
+ * @name: or NULL
+ *
+ * Return: 0; -EEXIST if the VF has got a vGPU meanwhile; -EBADMSG if @params is not
+ * valid; -ECANCELED if @name cannot be saved, with a message; or another negative
+ * errno, for which vf_error() may have a text
+ */
+int vf_create(struct vf *vf, unsigned int type, int placement,
+	      const char *params, const char *name)
+{
+	int ret;
+
+	/* The driver would take the parameters, although it refuses to create the vGPU. */
+	vf_scan(vf);
+	if (vf->type)
+		return -EEXIST;
+	/* Those of an earlier vGPU of this VF would be taken otherwise. */
+	ret = vf_write(vf, "nvidia/vgpu_params", params && *params ? params : "\n");
+	if (ret)
+		return ret == -EINVAL ? -EBADMSG : ret;
+	ret = placement == PLACEMENT_ANY ? vf_create_anywhere(vf, type) :
+					   vf_create_at(vf, type, placement);
+	vf_scan(vf);
+
+	return ret || !name || !*name ? ret : vf_name_or_delete(vf, name);
 }
 
 /* Send SIGTERM to the process that has a VF open; -ESRCH if it has ended or closed the VF. */
