@@ -297,7 +297,8 @@ static int is_json(const struct dirent *entry)
 	       !strcmp(entry->d_name + len - 5, ".json");
 }
 
-static void configs_read_dir(struct configs *configs, const char *dir)
+/* Read the files in @dir, except the file @skip. */
+static void configs_read_dir(struct configs *configs, const char *dir, const char *skip)
 {
 	struct dirent **entries;
 	char path[PATH_LEN * 2];
@@ -306,7 +307,8 @@ static void configs_read_dir(struct configs *configs, const char *dir)
 	nr = scandir(dir, &entries, is_json, alphasort);
 	for (i = 0; i < nr; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, entries[i]->d_name);
-		configs_read_file(configs, path);
+		if (strcmp(path, skip))
+			configs_read_file(configs, path);
 		free(entries[i]);
 	}
 	if (nr >= 0)
@@ -342,7 +344,7 @@ enum status configs_read(struct configs *configs, const char *path)
 		return STATUS_NOT_FOUND;
 	}
 	if (!path || S_ISDIR(st.st_mode))
-		configs_read_dir(configs, path ?: standard);
+		configs_read_dir(configs, path ?: standard, "");
 	else
 		configs_read_file(configs, path);
 	for (i = 0; i < configs->nr; i++) {
@@ -358,6 +360,28 @@ enum status configs_read(struct configs *configs, const char *path)
 	configs_free(configs);
 
 	return STATUS_PERMISSION;
+}
+
+/**
+ * configs_check() - check all definitions before a file is replaced
+ * @path: of the file, which may be missing
+ * @new: path of the file that is to replace it
+ *
+ * Return: whether they are valid with @new; if not, messages say why
+ */
+bool configs_check(const char *path, const char *new)
+{
+	struct configs configs = { 0 };
+	char dir[PATH_LEN];
+	bool valid;
+
+	path_make(dir, CONFIG_DIR);
+	configs_read_dir(&configs, dir, path);
+	configs_read_file(&configs, new);
+	valid = !configs.invalid;
+	configs_free(&configs);
+
+	return valid;
 }
 
 void configs_free(struct configs *configs)

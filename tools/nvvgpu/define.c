@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpuctl define and undefine: entries in /etc/nvvgpu.d/<PF>.json
+ * nvvgpuctl define and undefine: entries in /etc/nvvgpu.d
  */
 #include <errno.h>
 #include <stdio.h>
@@ -58,30 +58,52 @@ static enum status parse_target(const char *text, char *pf, unsigned int *number
 	return status;
 }
 
-/* The file of a GPU, a new object if there is none, or NULL if it is not valid */
-static struct json_object *load(const char *pf, char *path)
+/* The GPU may be missing now. */
+static bool names_gpu(const struct config *config, const char *pf)
 {
-	struct json_object *object, *vgpus;
+	char address[BDF_LEN];
+
+	return !strcmp(config->pf, pf) ||
+	       (!pci_parse(config->wanted, address) && !strcmp(address, pf));
+}
+
+/* Find the file that names a GPU; a second one for the same GPU would not be valid. */
+static enum status find_file(const char *pf, char *path)
+{
+	struct configs configs;
+	enum status status;
+	bool found = false;
+	unsigned int i;
 
 	path_make(path, CONFIG_DIR "/%s.json", pf);
-	if (access(path, F_OK)) {
-		object = json_object_new_object();
-		json_text(object, "address", pf);
-		return object;
+	status = configs_read(&configs, NULL);
+	for (i = 0; i < configs.nr && !found; i++) {
+		found = names_gpu(&configs.list[i], pf);
+		if (found)
+			snprintf(path, PATH_LEN, "%s", configs.list[i].path);
 	}
-	object = config_load(path);
-	if (!object)
-		return NULL;
-	vgpus = json_object_object_get(object, "vgpus");
-	if (!json_object_is_type(object, json_type_object))
-		error("%s: must be an object", path);
-	else if (vgpus && !json_object_is_type(vgpus, json_type_array))
-		error("%s: \"vgpus\" must be an array", path);
-	else
-		return object;
-	json_object_put(object);
+	if (configs.invalid) {
+		status = STATUS_INVALID;
+	} else if (!found && !access(path, F_OK)) {
+		error("%s: names another GPU", path);
+		status = STATUS_INVALID;
+	}
+	configs_free(&configs);
 
-	return NULL;
+	return status;
+}
+
+/* The content of a file, a new object if there is none, or NULL if it cannot be read */
+static struct json_object *load(const char *pf, const char *path)
+{
+	struct json_object *object;
+
+	if (!access(path, F_OK))
+		return config_load(path);
+	object = json_object_new_object();
+	json_text(object, "address", pf);
+
+	return object;
 }
 
 /* An array of the entries for all VFs but one */
@@ -106,14 +128,13 @@ static struct json_object *others(struct json_object *object, unsigned int numbe
 	return new;
 }
 
-/* Only a file that apply takes replaces the one that is there. */
+/* Only a file that apply takes, with all others, replaces the one that is there. */
 static enum status save(const char *path, struct json_object *object)
 {
 	const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
 							  JSON_C_TO_STRING_SPACED |
 							  JSON_C_TO_STRING_NOSLASHESCAPE);
 	char new[PATH_LEN + 8];
-	struct configs configs;
 	int ret;
 
 	snprintf(new, sizeof(new), "%s.new", path);
@@ -123,14 +144,11 @@ static enum status save(const char *path, struct json_object *object)
 		error("%s: %s", new, strerror(-ret));
 		return STATUS_FAILED;
 	}
-	configs_read(&configs, new);
-	if (configs.invalid || rename(new, path)) {
-		unlink(new);
-		ret = -EINVAL;
-	}
-	configs_free(&configs);
+	if (configs_check(path, new) && !rename(new, path))
+		return STATUS_OK;
+	unlink(new);
 
-	return ret ? STATUS_INVALID : STATUS_OK;
+	return STATUS_INVALID;
 }
 
 static struct json_object *entry_from_options(unsigned int number)
@@ -221,7 +239,12 @@ struct edit {
 /* Read the file of a VF, and take out its entry; edit_end() puts it back. */
 static enum status edit_begin(struct edit *edit)
 {
+	enum status status;
+
 	lock_take();
+	status = find_file(edit->pf, edit->path);
+	if (status)
+		return status;
 	edit->object = load(edit->pf, edit->path);
 	if (!edit->object)
 		return STATUS_INVALID;

@@ -103,6 +103,16 @@ class Tree:
         self.vf_file(vf, "nvvgpu/owner", owner)
         self.vf_file(vf, "nvvgpu/stats", "descriptors 5\nbytes 4096\nbusy_ns 12003000004")
 
+    def serial(self, pf=PF):
+        """Give a GPU the serial number 00112233aabbccdd"""
+        config = bytearray(4096)
+        config[0x06] = 0x10
+        config[0x34] = 0x40
+        config[0x40] = 0x10
+        config[0x100:0x10c] = bytes.fromhex("03000100" "ddccbbaa" "33221100")
+        with open(f"{self.path}/sys/bus/pci/devices/{pf}/config", "wb") as f:
+            f.write(config)
+
     def host(self):
         """What doctor wants of a host"""
         self.write("sys/kernel/iommu_groups/20/type", "DMA-FQ\n")
