@@ -163,7 +163,7 @@ static const char *why_failed(const struct action *action, struct host *host, in
 
 	if (action->kind == ACTION_BIND && err == -ENOENT)
 		return "the driver " FRONT_END " is not loaded";
-	if (action->kind == ACTION_BIND && err == -ENODEV)
+	if (action->kind == ACTION_BIND && err == -EIO)
 		return "the driver does not take the VF; the kernel's log says why";
 	if (action->kind == ACTION_BIND && err == -EAGAIN)
 		return "no back-end manages the VF";

@@ -199,6 +199,21 @@ static enum status create_vf(struct host *host, const char *text)
 	return create_on(vf, text);
 }
 
+/* Whether a GPU may have a type; without a back-end, its types are not known. */
+static bool type_possible(const struct host *host, const struct gpu *only, const char *type)
+{
+	unsigned int i;
+
+	for (i = 0; i < host->nr; i++) {
+		const struct gpu *gpu = &host->gpus[i];
+
+		if ((!only || gpu == only) && (!gpu->nr_types || type_find(gpu, type)))
+			return true;
+	}
+
+	return !host->nr;
+}
+
 static enum status create_anywhere(struct host *host, const char *text)
 {
 	struct gpu *only = NULL;
@@ -215,7 +230,7 @@ static enum status create_anywhere(struct host *host, const char *text)
 		vf = pick_unbound_vf(host, only, text, why, sizeof(why));
 	if (!vf) {
 		error("cannot create %s: %s", text, why);
-		return STATUS_FAILED;
+		return type_possible(host, only, text) ? STATUS_FAILED : STATUS_NOT_FOUND;
 	}
 
 	return create_on(vf, text);

@@ -53,7 +53,7 @@ const char *vf_why(const struct vf *vf, int err)
  * vf_bind() - bind a VF to the driver
  * @vf: bound to no driver
  *
- * Return: 0; -ENOENT if the driver is not loaded; -ENODEV if it does not take
+ * Return: 0; -ENOENT if the driver is not loaded; -EIO if it does not take
  * the VF; -EAGAIN if it has, but no back-end manages the VF
  */
 int vf_bind(struct vf *vf)
@@ -69,7 +69,7 @@ int vf_bind(struct vf *vf)
 	if (ret < 0)
 		return ret;
 	if (strcmp(vf->driver, front_end()))
-		return -ENODEV;
+		return -EIO;
 
 	return vf->managed ? 0 : -EAGAIN;
 }

@@ -65,7 +65,8 @@ class Tree:
         for n in range(vfs):
             vf = f"{pf[:-4]}{(n + 4) // 8:02x}.{(n + 4) % 8}"
             names.append(vf)
-            self.device(vf, vendor="0x1234", device="0x4e57", **{"class": "0x030200"})
+            self.device(vf, vendor="0x1234", device="0x4e57", driver_override="(null)",
+                        **{"class": "0x030200"})
             self.link(f"sys/bus/pci/devices/{vf}/physfn", f"../{pf}")
             self.link(f"sys/bus/pci/devices/{pf}/virtfn{n}", f"../{vf}")
             self.link(f"sys/bus/pci/devices/{vf}/iommu_group", f"../../../kernel/iommu_groups/{20 + n}")
