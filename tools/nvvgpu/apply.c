@@ -80,12 +80,38 @@ static int set_name(struct vf *vf, const char *name)
 	return ret;
 }
 
+static void bindings_save(struct action *action, const struct vf *vfs, unsigned int nr)
+{
+	action->bindings = calloc(nr, sizeof(*action->bindings));
+	for (action->nr_bindings = 0; action->nr_bindings < nr; action->nr_bindings++)
+		binding_save(&action->bindings[action->nr_bindings], &vfs[action->nr_bindings]);
+}
+
+static int bindings_restore(const struct action *action, const struct gpu *gpu)
+{
+	int ret = 0, one;
+	unsigned int i;
+
+	for (i = 0; i < action->nr_bindings; i++) {
+		struct vf *vf = gpu_vf(gpu, action->bindings[i].vf);
+
+		one = vf ? binding_restore(&action->bindings[i], vf) : -ENODEV;
+		ret = ret ?: one;
+	}
+
+	return ret;
+}
+
 /* Save the present state for a roll-back. */
 static void action_save(struct action *action, const struct gpu *gpu, const struct vf *vf)
 {
 	action->old_vfs = gpu->nr_vfs;
+	if (action->kind == ACTION_VFS)
+		bindings_save(action, gpu->vfs, gpu->nr_vfs);
 	if (!vf)
 		return;
+	if (action->kind == ACTION_BIND)
+		bindings_save(action, vf, 1);
 	action->old = *vf;
 	file_read(action->old_params, sizeof(action->old_params),
 		  PCI_DEVICES "/%s/nvidia/vgpu_params", vf->bdf);
@@ -117,31 +143,21 @@ static int action_do(struct action *action, struct host *host)
 	}
 }
 
-/* Bind a VF to the driver that it had before. */
-static int rebind(struct vf *vf, const char *driver)
-{
-	int ret = vf_unbind(vf);
-
-	if (!ret && driver[0])
-		ret = file_write(vf->bdf, "/sys/bus/pci/drivers/%s/bind", driver);
-
-	return ret;
-}
-
 /* A process that was asked to end does not come back. */
 static int action_undo(struct action *action, struct host *host)
 {
 	const struct vf *old = &action->old;
+	struct gpu *gpu = gpu_of(host, action);
 	struct vf *vf = vf_of(host, action);
 	int ret;
 
 	if (action->kind == ACTION_VFS)
-		return set_vfs(gpu_of(host, action), action->old_vfs);
+		return set_vfs(gpu, action->old_vfs) ?: bindings_restore(action, gpu);
 	if (!vf)
 		return -ENODEV;
 	switch (action->kind) {
 	case ACTION_BIND:
-		return rebind(vf, old->driver);
+		return bindings_restore(action, gpu);
 	case ACTION_DELETE:
 		ret = vf_create(vf, old->type, old->placement, action->old_params, NULL);
 		return ret ?: set_name(vf, old->name);
@@ -184,8 +200,8 @@ static void action_abort(struct action *action, struct host *host)
 
 	if (action->kind == ACTION_VFS && gpu_of(host, action)->nr_vfs != action->old_vfs)
 		action_undo(action, host);
-	else if (action->kind == ACTION_BIND && vf)
-		rebind(vf, action->old.driver);
+	else if (action->kind == ACTION_BIND)
+		bindings_restore(action, gpu_of(host, action));
 	else if (action->kind == ACTION_CREATE && vf && !vf->type)
 		set_params(vf, action->old_params);
 }

@@ -88,6 +88,8 @@ enum action_kind {
  * @old: the VF before the action, for the roll-back
  * @old_params: of that VF
  * @old_vfs: number of VFs before the action
+ * @bindings: of the VFs that the action may unbind, before it
+ * @nr_bindings: how many
  */
 struct action {
 	enum action_kind kind;
@@ -101,6 +103,8 @@ struct action {
 	struct vf old;
 	char old_params[PARAMS_LEN];
 	unsigned int old_vfs;
+	struct binding *bindings;
+	unsigned int nr_bindings;
 };
 
 /**

@@ -94,8 +94,8 @@ static struct vf *pick_vf(struct host *host, struct gpu *only, const char *type,
 	return best ? gpu_free_vf(best) : NULL;
 }
 
-/* Bind a VF that has no driver, if a back-end takes it then. */
-static struct vf *gpu_bind_vf(struct gpu *gpu)
+/* Bind a VF that has no driver, if a back-end takes it then; @old is for taking it back. */
+static struct vf *gpu_bind_vf(struct gpu *gpu, struct binding *old)
 {
 	unsigned int i;
 
@@ -104,8 +104,9 @@ static struct vf *gpu_bind_vf(struct gpu *gpu)
 
 		if (vf->driver[0] || vf->leaving)
 			continue;
+		binding_save(old, vf);
 		if (vf_bind(vf)) {
-			vf_unbind(vf);
+			binding_restore(old, vf);
 			return NULL;
 		}
 		types_read(gpu);
@@ -120,18 +121,19 @@ static struct vf *pick_unbound_vf(struct host *host, struct gpu *only, const cha
 				  char *why, size_t size)
 {
 	struct vf *bound[host->nr ?: 1], *vf;
+	struct binding old[host->nr ?: 1];
 	unsigned int i;
 
 	for (i = 0; i < host->nr; i++) {
 		struct gpu *gpu = &host->gpus[i];
 		bool wanted = (!only || gpu == only) && !gpu_free_vf(gpu);
 
-		bound[i] = wanted ? gpu_bind_vf(gpu) : NULL;
+		bound[i] = wanted ? gpu_bind_vf(gpu, &old[i]) : NULL;
 	}
 	vf = pick_vf(host, only, type, why, size);
 	for (i = 0; i < host->nr; i++)
 		if (bound[i] && bound[i] != vf)
-			vf_unbind(bound[i]);
+			binding_restore(&old[i], bound[i]);
 
 	return vf;
 }

@@ -183,6 +183,18 @@ struct vf {
 };
 
 /**
+ * struct binding - the driver of a VF, for a roll-back
+ * @vf: number of the VF
+ * @driver: or ""
+ * @override: the only driver that may bind to it, or ""
+ */
+struct binding {
+	unsigned int vf;
+	char driver[NAME_LEN];
+	char override[NAME_LEN];
+};
+
+/**
  * struct gpu - a physical function with vGPUs
  * @bdf: PCI address
  * @driver: or ""
@@ -287,6 +299,8 @@ void vf_error(const struct vf *vf, char *buf, size_t size);
 const char *vf_why(const struct vf *vf, int err);
 int vf_bind(struct vf *vf);
 int vf_unbind(struct vf *vf);
+void binding_save(struct binding *binding, const struct vf *vf);
+int binding_restore(const struct binding *binding, struct vf *vf);
 int vf_create(struct vf *vf, unsigned int type, int placement,
 	      const char *params, const char *name);
 int vf_delete(struct vf *vf);

@@ -324,6 +324,10 @@ void plan_make(struct plan *plan, struct host *host, const struct configs *confi
 
 void plan_free(struct plan *plan)
 {
+	unsigned int i;
+
+	for (i = 0; i < plan->nr; i++)
+		free(plan->actions[i].bindings);
 	free(plan->actions);
 	memset(plan, 0, sizeof(*plan));
 }

@@ -74,15 +74,50 @@ int vf_bind(struct vf *vf)
 	return vf->managed ? 0 : -EAGAIN;
 }
 
-/* Unbind a VF that has no vGPU, and give it back to the kernel's choice. */
+/* Unbind a VF that has no vGPU. */
 int vf_unbind(struct vf *vf)
 {
+	int ret = vf_write(vf, "driver/unbind", vf->bdf);
+
+	vf_scan(vf);
+
+	return ret;
+}
+
+void binding_save(struct binding *binding, const struct vf *vf)
+{
+	binding->vf = vf->number;
+	snprintf(binding->driver, sizeof(binding->driver), "%s", vf->driver);
+	binding->override[0] = '\0';
+	/* The file cannot be read until the user of such a VF has closed it. */
+	if (!vf->leaving)
+		file_read(binding->override, sizeof(binding->override),
+			  PCI_DEVICES "/%s/driver_override", vf->bdf);
+	if (!strcmp(binding->override, "(null)"))
+		binding->override[0] = '\0';
+}
+
+/**
+ * binding_restore() - give a VF the driver back that it had
+ * @binding: that driver
+ * @vf: the VF, which may have been bound to our driver or re-created since then
+ *
+ * Return: 0 or a negative errno
+ */
+int binding_restore(const struct binding *binding, struct vf *vf)
+{
+	const char *override = binding->override;
 	int ret = 0;
 
+	vf_scan(vf);
+	if (vf->driver[0] && !strcmp(vf->driver, binding->driver))
+		return 0;
 	if (vf->driver[0])
-		ret = vf_write(vf, "driver/unbind", vf->bdf);
+		ret = vf_unbind(vf);
 	if (!ret)
-		ret = vf_write(vf, "driver_override", "\n");
+		ret = vf_write(vf, "driver_override", override[0] ? override : "\n");
+	if (!ret && binding->driver[0])
+		ret = file_write(vf->bdf, "/sys/bus/pci/drivers/%s/bind", binding->driver);
 	vf_scan(vf);
 
 	return ret;

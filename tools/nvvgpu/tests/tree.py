@@ -60,7 +60,7 @@ class Tree:
         """A GPU; its VFs have no driver"""
         self.device(pf, vendor="0x1234", device="0x4e56", **{"class": "0x030200"},
                     sriov_totalvfs=64, sriov_numvfs=vfs, sriov_offset=4, sriov_stride=1, numa_node=numa)
-        self.link(f"sys/bus/pci/devices/{pf}/driver", f"../../../bus/pci/drivers/{driver}")
+        self.link(f"sys/bus/pci/devices/{pf}/driver", f"../../drivers/{driver}")
         names = []
         for n in range(vfs):
             vf = f"{pf[:-4]}{(n + 4) // 8:02x}.{(n + 4) % 8}"
@@ -74,7 +74,7 @@ class Tree:
 
     def bind(self, vf, available=True):
         """Bind a VF to the driver, with a back-end"""
-        self.link(f"sys/bus/pci/devices/{vf}/driver", "../../../bus/pci/drivers/nvvgpu-vfio-pci")
+        self.link(f"sys/bus/pci/devices/{vf}/driver", "../../drivers/nvvgpu-vfio-pci")
         for name, text in {"nvvgpu/state": "bound", "nvvgpu/backend": "emu 2.0",
                            "nvvgpu/capabilities": "create reset recover migration stats",
                            "nvvgpu/generation": "0", "nvvgpu/owner": "", "nvvgpu/last_error": "",
