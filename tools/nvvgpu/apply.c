@@ -27,6 +27,9 @@ static int set_vfs(struct gpu *gpu, unsigned int nr)
 	char text[16];
 	int ret = 0;
 
+	gpu_scan(gpu);
+	if (first_used(gpu))
+		return -EBUSY;
 	file_write("0", PCI_DEVICES "/%s/sriov_drivers_autoprobe", gpu->bdf);
 	if (gpu->nr_vfs)
 		ret = file_write("0", PCI_DEVICES "/%s/sriov_numvfs", gpu->bdf);
@@ -179,6 +182,10 @@ static const char *why_failed(const struct action *action, struct host *host, in
 
 	if (action->kind == ACTION_BIND && err == -ENOENT)
 		return "the driver " FRONT_END " is not loaded";
+	if (action->kind == ACTION_VFS && err == -EBUSY)
+		return "VFs are in use";
+	if (action->kind == ACTION_BIND && err == -EBUSY)
+		return "another program binds or unbinds the VF";
 	if (action->kind == ACTION_BIND && err == -EIO)
 		return "the driver does not take the VF; the kernel's log says why";
 	if (action->kind == ACTION_BIND && err == -EAGAIN)
@@ -193,14 +200,14 @@ static const char *why_failed(const struct action *action, struct host *host, in
 	return vf ? vf_why(vf, err) : strerror(-err);
 }
 
-/* Undo the steps of an action that has failed. */
-static void action_abort(struct action *action, struct host *host)
+/* Undo the steps of an action that has failed, but not what another program has bound. */
+static void action_abort(struct action *action, struct host *host, int err)
 {
 	struct vf *vf = action->kind == ACTION_VFS ? NULL : vf_of(host, action);
 
 	if (action->kind == ACTION_VFS && gpu_of(host, action)->nr_vfs != action->old_vfs)
 		action_undo(action, host);
-	else if (action->kind == ACTION_BIND)
+	else if (action->kind == ACTION_BIND && err != -EBUSY)
 		bindings_restore(action, gpu_of(host, action));
 	else if (action->kind == ACTION_CREATE && vf && !vf->type)
 		set_params(vf, action->old_params);
@@ -213,6 +220,16 @@ static void set_result(struct action *action, const char *result)
 		action_print(action);
 }
 
+static const char *why_not_undone(const struct action *action, struct host *host, int err)
+{
+	const struct vf *vf = action->kind == ACTION_VFS ? NULL : vf_of(host, action);
+
+	if (action->kind <= ACTION_BIND && err == -EBUSY)
+		return "another program uses the VF";
+
+	return vf ? vf_why(vf, err) : strerror(-err);
+}
+
 static void roll_back(struct plan *plan, unsigned int nr, struct host *host)
 {
 	while (nr--) {
@@ -220,7 +237,8 @@ static void roll_back(struct plan *plan, unsigned int nr, struct host *host)
 		int ret = action_undo(action, host);
 
 		if (ret)
-			error("cannot undo: %s: %s", action_text(action), strerror(-ret));
+			error("cannot undo: %s: %s", action_text(action),
+			      why_not_undone(action, host, ret));
 		else
 			set_result(action, "rolled-back");
 	}
@@ -309,7 +327,7 @@ enum status plan_run(struct plan *plan, struct host *host)
 		if (opt.keep_going)
 			continue;
 		if (ret)
-			action_abort(action, host);
+			action_abort(action, host, ret);
 		roll_back(plan, i, host);
 		break;
 	}

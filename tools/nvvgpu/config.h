@@ -117,6 +117,7 @@ struct plan {
 	unsigned int nr;
 };
 
+const struct vf *first_used(const struct gpu *gpu);
 void plan_make(struct plan *plan, struct host *host, const struct configs *configs);
 void plan_free(struct plan *plan);
 enum status plan_conflict(const struct plan *plan);

@@ -98,6 +98,7 @@ static struct vf *pick_vf(struct host *host, struct gpu *only, const char *type,
 static struct vf *gpu_bind_vf(struct gpu *gpu, struct binding *old)
 {
 	unsigned int i;
+	int ret;
 
 	for (i = 0; i < gpu->nr_vfs; i++) {
 		struct vf *vf = &gpu->vfs[i];
@@ -105,7 +106,10 @@ static struct vf *gpu_bind_vf(struct gpu *gpu, struct binding *old)
 		if (vf->driver[0] || vf->leaving)
 			continue;
 		binding_save(old, vf);
-		if (vf_bind(vf)) {
+		ret = vf_bind(vf);
+		if (ret == -EBUSY)
+			continue;
+		if (ret) {
 			binding_restore(old, vf);
 			return NULL;
 		}

@@ -51,7 +51,7 @@ static void conflict(struct action *action, enum status status, const char *fmt,
 }
 
 /* A VF that somebody may use: with a vGPU, or bound to another driver */
-static const struct vf *first_used(const struct gpu *gpu)
+const struct vf *first_used(const struct gpu *gpu)
 {
 	unsigned int i;
 

@@ -53,8 +53,9 @@ const char *vf_why(const struct vf *vf, int err)
  * vf_bind() - bind a VF to the driver
  * @vf: bound to no driver
  *
- * Return: 0; -ENOENT if the driver is not loaded; -EIO if it does not take
- * the VF; -EAGAIN if it has, but no back-end manages the VF
+ * Return: 0; -ENOENT if the driver is not loaded; -EBUSY if another program binds
+ * or unbinds the VF; -EIO if the driver does not take the VF; -EAGAIN if it has, but
+ * no back-end manages the VF
  */
 int vf_bind(struct vf *vf)
 {
@@ -62,6 +63,9 @@ int vf_bind(struct vf *vf)
 
 	if (!file_exists("/sys/bus/pci/drivers/%s", front_end()))
 		return -ENOENT;
+	vf_scan(vf);
+	if (vf->driver[0] || vf->leaving)
+		return -EBUSY;
 	ret = vf_write(vf, "driver_override", front_end());
 	if (!ret)
 		ret = file_write(vf->bdf, "/sys/bus/pci/drivers_probe");
@@ -74,14 +78,14 @@ int vf_bind(struct vf *vf)
 	return vf->managed ? 0 : -EAGAIN;
 }
 
-/* Unbind a VF that has no vGPU. */
+/* Unbind a VF from the driver that it had when it was scanned; -EBUSY if it has another. */
 int vf_unbind(struct vf *vf)
 {
-	int ret = vf_write(vf, "driver/unbind", vf->bdf);
+	int ret = file_write(vf->bdf, "/sys/bus/pci/drivers/%s/unbind", vf->driver);
 
 	vf_scan(vf);
 
-	return ret;
+	return ret == -ENODEV ? -EBUSY : ret;
 }
 
 void binding_save(struct binding *binding, const struct vf *vf)
@@ -102,7 +106,8 @@ void binding_save(struct binding *binding, const struct vf *vf)
  * @binding: that driver
  * @vf: the VF, which may have been bound to our driver or re-created since then
  *
- * Return: 0 or a negative errno
+ * Return: 0; -EBUSY if another program uses the VF, which is left alone then; or
+ * another negative errno
  */
 int binding_restore(const struct binding *binding, struct vf *vf)
 {
@@ -112,6 +117,8 @@ int binding_restore(const struct binding *binding, struct vf *vf)
 	vf_scan(vf);
 	if (vf->driver[0] && !strcmp(vf->driver, binding->driver))
 		return 0;
+	if (vf->type || vf->leaving || (vf->driver[0] && strcmp(vf->driver, front_end())))
+		return -EBUSY;
 	if (vf->driver[0])
 		ret = vf_unbind(vf);
 	if (!ret)
