@@ -73,12 +73,13 @@ static uint64_t nvvgpu_dma(NvvgpuVgpu *v, NvvgpuVf *vf, dma_addr_t addr,
 bool nvvgpu_engine_ring_ok(const NvvgpuEngine *e)
 {
     uint64_t bytes = (uint64_t)e->ring_size * sizeof(struct nvvgpu_emu_desc);
+    uint32_t pending = e->tail - e->head;
 
     return is_power_of_2(e->ring_size) &&
            e->ring_size <= NVVGPU_VF_RING_MAX &&
            !(e->ring_base % sizeof(struct nvvgpu_emu_desc)) &&
            bytes - 1 <= UINT64_MAX - e->ring_base &&
-           e->tail - e->head <= e->ring_size;
+           pending >= e->busy && pending <= e->ring_size;
 }
 
 void nvvgpu_engine_reset(NvvgpuVgpu *v)

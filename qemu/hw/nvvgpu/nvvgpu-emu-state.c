@@ -169,8 +169,7 @@ static bool nvvgpu_state_engine_ok(NvvgpuVgpu *v, const NvvgpuEngine *e)
             e->desc.op == NVVGPU_EMU_OP_FILL) &&
            !nvvgpu_engine_check(&e->desc) &&
            nvvgpu_state_piece_ok(v, &e->desc) &&
-           e->done < e->desc.len && !(e->done % NVVGPU_SLICE) &&
-           e->head != e->tail;
+           e->done < e->desc.len && !(e->done % NVVGPU_SLICE);
 }
 
 static uint32_t nvvgpu_state_apply(NvvgpuVgpu *v, const NvvgpuStateBlob *b)

@@ -816,6 +816,39 @@ TEST_F(dma, bad_rings_are_refused)
 	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ, NOWHERE);
 }
 
+/* The new tail excludes the descriptor in flight. */
+TEST_F(dma, doorbell_rung_backwards_halts_the_engine)
+{
+	struct engine *engine = &self->a.engine;
+	struct engine_error error;
+	unsigned int tries = 5;
+	__u64 end;
+	__u32 *fb;
+
+	ASSERT_EQ(0, vdev_map_bar(&self->a.vdev, NVVGPU_EMU_VF_BAR_FB));
+	fb = self->a.vdev.bar[NVVGPU_EMU_VF_BAR_FB];
+	do {
+		struct nvvgpu_emu_desc fill =
+			engine_fill(TO_VRAM, 0, 256 * MIB, tries);
+
+		ASSERT_EQ(0, user_restart(&self->a));
+		engine_submit(engine, &fill, 1);
+		end = now_ms() + ENGINE_TIMEOUT_MS;
+		while (__atomic_load_n(fb, __ATOMIC_RELAXED) != tries)
+			ASSERT_GT(end, now_ms());
+		engine_write(engine, NVVGPU_EMU_VF_REG_DOORBELL, 0);
+		engine_error(engine, &error);
+		ASSERT_EQ(NVVGPU_EMU_VF_ERR_RING, error.code);
+		EXPECT_EQ(NVVGPU_EMU_VF_STATUS_ERROR,
+			  engine_read(engine, NVVGPU_EMU_VF_REG_STATUS));
+	} while (error.index && --tries);
+	EXPECT_EQ(0, error.index)
+		TH_LOG("the engine was faster than the doorbell");
+
+	ASSERT_EQ(0, user_restart(&self->a));
+	EXPECT_EQ(0, user_work(&self->a));
+}
+
 /* Submit long work: writes to all of the second MiB. */
 static void submit_much(struct user *user)
 {
