@@ -172,7 +172,7 @@ struct nvvgpu_emu_msg {
  *       arg[2] bytes even if the buffer is smaller.
  * LOAD: arg[0] = NVVGPU_EMU_STATE_*, [1] = offset, buffer = source.  VRAM: with an empty
  *       buffer, arg[2] bytes are zeroed.  Registers take effect with the last chunk.
- * SAVE and LOAD of registers require SUSPEND_ALL; of VRAM, a vGPU in any state.
+ * SAVE and LOAD of registers require SUSPEND_ALL; of VRAM, a vGPU that has not crashed.
  */
 #define NVVGPU_EMU_CMD_STATE_SIZE	12
 #define NVVGPU_EMU_CMD_SAVE		13
