@@ -191,15 +191,20 @@ static uint32_t nvvgpu_cmd_stats(NvvgpuState *s, NvvgpuVgpu *v,
 static uint32_t nvvgpu_cmd_stop(NvvgpuState *s, NvvgpuVgpu *v,
                                 const NvvgpuCmd *cmd, NvvgpuMsg *msg)
 {
+    uint32_t status;
+
     if (v->state != NVVGPU_STARTED) {
         return NVVGPU_EMU_ERR_STATE;
     }
-    if (cmd->len && cmd->len < NVVGPU_EMU_STATS_1_0) {
-        return NVVGPU_EMU_ERR_INVALID;
+    if (cmd->len) {
+        status = nvvgpu_cmd_stats(s, v, cmd, msg);
+        if (status) {
+            return status;
+        }
     }
     nvvgpu_vgpu_stop(v);
 
-    return cmd->len ? nvvgpu_cmd_stats(s, v, cmd, msg) : NVVGPU_EMU_OK;
+    return NVVGPU_EMU_OK;
 }
 
 static uint32_t nvvgpu_cmd_reset(NvvgpuState *s, NvvgpuVgpu *v,

@@ -203,14 +203,15 @@ static void fw_boot(Gpu *g)
     g_assert_cmpuint(fw_status(g), ==, NVVGPU_EMU_FW_READY);
 }
 
-static uint32_t fw_send(Gpu *g, uint16_t opcode, uint16_t vf, uint64_t arg0,
-                        uint64_t arg1, uint64_t arg2, uint32_t len)
+static uint32_t fw_send_buf(Gpu *g, uint16_t opcode, uint16_t vf, uint64_t arg0,
+                            uint64_t arg1, uint64_t arg2, uint64_t addr,
+                            uint32_t len)
 {
     struct nvvgpu_emu_cmd cmd = {
         .seq = cpu_to_le32(++g->seq),
         .opcode = cpu_to_le16(opcode),
         .vf = cpu_to_le16(vf),
-        .addr = cpu_to_le64(BUF),
+        .addr = cpu_to_le64(addr),
         .len = cpu_to_le32(len),
         .arg = { cpu_to_le64(arg0), cpu_to_le64(arg1), cpu_to_le64(arg2) },
     };
@@ -219,6 +220,12 @@ static uint32_t fw_send(Gpu *g, uint16_t opcode, uint16_t vf, uint64_t arg0,
                    &cmd, sizeof(cmd));
     pf_writel(g, NVVGPU_EMU_PF_REG_CMD_TAIL, ++g->cmd_tail);
     return g->seq;
+}
+
+static uint32_t fw_send(Gpu *g, uint16_t opcode, uint16_t vf, uint64_t arg0,
+                        uint64_t arg1, uint64_t arg2, uint32_t len)
+{
+    return fw_send_buf(g, opcode, vf, arg0, arg1, arg2, BUF, len);
 }
 
 /* Get the next message; wait up to @ms milliseconds for it */
@@ -833,6 +840,8 @@ static void test_life(void)
     Gpu *g = gpu_up("", 4);
     static const char params[] = "frame_rate_limiter=0,a=b";
     struct nvvgpu_emu_stats stopped, stats;
+    struct nvvgpu_emu_msg msg;
+    uint32_t seq;
 
     fw_expect(g, ERR_NOT_FOUND, NVVGPU_EMU_CMD_START, 0, 0, 0, 0, 0);
     fw_create(g, 0, 1001);
@@ -865,8 +874,15 @@ static void test_life(void)
     g_assert_cmpuint(fw_events(g), ==, 1);
     g_assert_cmphex(le16_to_cpu(g->event.opcode), ==,
                     NVVGPU_EMU_EVENT_GUEST_UP);
-    /* STOP returns the counters */
+    /* STOP returns the counters, and has no effect if it cannot */
     fw_expect(g, ERR_INVALID, NVVGPU_EMU_CMD_STOP, 0, 0, 0, 0, 8);
+    seq = fw_send_buf(g, NVVGPU_EMU_CMD_STOP, 0, 0, 0, 0, 1 * TiB,
+                      sizeof(stopped));
+    g_assert_true(fw_wait(g, seq, &msg));
+    g_assert_cmpuint(le32_to_cpu(msg.status), ==, NVVGPU_EMU_ERR_DMA);
+    g_assert_cmpuint(vf_readl(g, 0, NVVGPU_EMU_VF_REG_SCRATCH), ==, 1);
+    g_assert_cmphex(vf_readl(g, 0, NVVGPU_EMU_VF_REG_STATUS), ==,
+                    NVVGPU_EMU_VF_STATUS_RUNNING);
     fw_ok(g, NVVGPU_EMU_CMD_STOP, 0, 0, 0, 0, sizeof(stopped));
     qtest_memread(g->qts, BUF, &stopped, sizeof(stopped));
     stats = fw_stats(g, 0);
