@@ -8,8 +8,9 @@
 #include "qemu/bitmap.h"
 #include "qemu/cutils.h"
 #include "nvvgpu-emu.h"
+#include "qemu-compat.h"
 
-/* Maximum number of bytes of VRAM per step of SAVE, LOAD and USED */
+/* Maximum number of bytes of VRAM read or written per step of a command */
 #define NVVGPU_CMD_STEP         (1 * MiB)
 
 #define NVVGPU_FW_VERSION       (NVVGPU_EMU_FW_MAJOR << 16 | \
@@ -20,6 +21,25 @@
 
 typedef uint32_t NvvgpuCmdFn(NvvgpuState *s, NvvgpuVgpu *v,
                              const NvvgpuCmd *cmd, NvvgpuMsg *msg);
+
+/* Returns how many of @len bytes of VRAM to zero in one step */
+static uint64_t nvvgpu_cmd_zero_step(uint64_t len)
+{
+    /* Pages that cannot be discarded must be read and cleared */
+    return MIN(len, ram_block_discard_is_disabled() ? NVVGPU_CMD_STEP :
+                                                      NVVGPU_GRANULE);
+}
+
+/* Scrub the next part of a range of VRAM; returns true after the last one */
+static bool nvvgpu_cmd_scrub_next(NvvgpuState *s, uint64_t offset, uint64_t len)
+{
+    uint64_t n = nvvgpu_cmd_zero_step(len - s->fw.done);
+
+    nvvgpu_vram_scrub(s, offset + s->fw.done, n);
+    s->fw.done += n;
+
+    return s->fw.done == len;
+}
 
 /*
  * The GPU
@@ -110,6 +130,7 @@ static uint32_t nvvgpu_cmd_create(NvvgpuState *s, NvvgpuVgpu *v,
                                   const NvvgpuCmd *cmd, NvvgpuMsg *msg)
 {
     const NvvgpuType *type = nvvgpu_type_find(s, cmd->arg[0]);
+    unsigned int placement;
     uint32_t status;
 
     if (!type) {
@@ -119,19 +140,34 @@ static uint32_t nvvgpu_cmd_create(NvvgpuState *s, NvvgpuVgpu *v,
         return NVVGPU_EMU_ERR_STATE;
     }
 
-    status = nvvgpu_vgpu_create(v, type, cmd->arg[1]);
-    if (!status) {
-        msg->res[0] = v->placement;
-        msg->res[1] = v->fb_offset;
+    /* Each step finds the same placement, because only commands take one */
+    status = nvvgpu_vram_find(s, type, cmd->arg[1], &placement);
+    if (status) {
+        return status;
     }
+    /* Free VRAM may have been written through the PF's aperture */
+    if (!nvvgpu_cmd_scrub_next(s, placement * NVVGPU_GRANULE, type->fb_bytes)) {
+        return NVVGPU_CMD_AGAIN;
+    }
+    nvvgpu_vgpu_create(v, type, placement);
+    msg->res[0] = v->placement;
+    msg->res[1] = v->fb_offset;
 
-    return status;
+    return NVVGPU_EMU_OK;
 }
 
 static uint32_t nvvgpu_cmd_delete(NvvgpuState *s, NvvgpuVgpu *v,
                                   const NvvgpuCmd *cmd, NvvgpuMsg *msg)
 {
+    /* From the second step on, only the placement is left */
+    if (!v->type) {
+        return NVVGPU_EMU_ERR_NOT_FOUND;
+    }
     nvvgpu_vgpu_delete(v);
+    if (!nvvgpu_cmd_scrub_next(s, v->fb_offset, v->type->fb_bytes)) {
+        return NVVGPU_CMD_AGAIN;
+    }
+    nvvgpu_vram_free(v);
 
     return NVVGPU_EMU_OK;
 }
@@ -221,9 +257,9 @@ static uint32_t nvvgpu_cmd_scrub(NvvgpuState *s, NvvgpuVgpu *v,
     if (v->state == NVVGPU_STARTED) {
         return NVVGPU_EMU_ERR_BUSY;
     }
-    nvvgpu_vram_scrub(s, v->fb_offset, v->type->fb_bytes);
 
-    return NVVGPU_EMU_OK;
+    return nvvgpu_cmd_scrub_next(s, v->fb_offset, v->type->fb_bytes) ?
+           NVVGPU_EMU_OK : NVVGPU_CMD_AGAIN;
 }
 
 /*
@@ -398,17 +434,19 @@ static uint32_t nvvgpu_cmd_load_vram(NvvgpuState *s, NvvgpuVgpu *v,
     if (!len || !nvvgpu_vram_check(v, off, len)) {
         return NVVGPU_EMU_ERR_INVALID;
     }
-    if (!cmd->len) {
-        nvvgpu_cmd_zero_vram(v, off, len);
-        return NVVGPU_EMU_OK;
-    }
 
     off += s->fw.done;
-    n = MIN(len - s->fw.done, NVVGPU_CMD_STEP);
-    status = nvvgpu_fw_read(s, s->fw.done, nvvgpu_vram_at(v, off), n);
-    nvvgpu_vram_written(v, off, n);
-    if (status) {
-        return status;
+    n = len - s->fw.done;
+    if (cmd->len) {
+        n = MIN(n, NVVGPU_CMD_STEP);
+        status = nvvgpu_fw_read(s, s->fw.done, nvvgpu_vram_at(v, off), n);
+        nvvgpu_vram_written(v, off, n);
+        if (status) {
+            return status;
+        }
+    } else {
+        n = nvvgpu_cmd_zero_step(n);
+        nvvgpu_cmd_zero_vram(v, off, n);
     }
     s->fw.done += n;
 
@@ -682,7 +720,7 @@ static const struct {
     CMD(TYPES, types, 0),
     CMD(AVAILABLE, available, 0),
     CMD(CREATE, create, NVVGPU_CMD_VF),
-    CMD(DELETE, delete, VGPU | NVVGPU_CMD_CRASHED),
+    CMD(DELETE, delete, NVVGPU_CMD_VF),
     CMD(START, start, VGPU),
     CMD(STOP, stop, VGPU),
     CMD(RESET, reset, VGPU),

@@ -520,6 +520,7 @@ void nvvgpu_fw_reset(NvvgpuState *s, bool cold)
 
     for (unsigned int i = 0; i < NVVGPU_EMU_MAX_VFS; i++) {
         nvvgpu_vgpu_delete(&s->vgpu[i]);
+        nvvgpu_vram_free(&s->vgpu[i]);
     }
     nvvgpu_vram_scrub(s, 0, s->vram_size);
 

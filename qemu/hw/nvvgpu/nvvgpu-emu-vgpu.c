@@ -9,18 +9,10 @@
 #include "nvvgpu-emu.h"
 #include "trace.h"
 
-uint32_t nvvgpu_vgpu_create(NvvgpuVgpu *v, const NvvgpuType *type,
-                            uint64_t placement)
+void nvvgpu_vgpu_create(NvvgpuVgpu *v, const NvvgpuType *type,
+                        unsigned int placement)
 {
-    uint32_t status;
-
-    v->type = type;
-    status = nvvgpu_vram_alloc(v, placement);
-    if (status) {
-        v->type = NULL;
-        return status;
-    }
-
+    nvvgpu_vram_take(v, type, placement);
     v->epoch++;
     v->suspended = 0;
     v->deficit = 0;
@@ -33,7 +25,6 @@ uint32_t nvvgpu_vgpu_create(NvvgpuVgpu *v, const NvvgpuType *type,
     nvvgpu_vf_update(v);
 
     trace_nvvgpu_vgpu_create(v->index, type->id, v->placement);
-    return NVVGPU_EMU_OK;
 }
 
 void nvvgpu_vgpu_delete(NvvgpuVgpu *v)
@@ -52,7 +43,6 @@ void nvvgpu_vgpu_delete(NvvgpuVgpu *v)
     nvvgpu_dma_log_stop(v);
     nvvgpu_vram_log_stop(v);
     nvvgpu_state_load_abort(v);
-    nvvgpu_vram_free(v);
 
     /* Do not leak state to the next vGPU on this VF */
     memset(&v->engine, 0, sizeof(v->engine));
@@ -60,7 +50,6 @@ void nvvgpu_vgpu_delete(NvvgpuVgpu *v)
     memset(&v->plane, 0, sizeof(v->plane));
     memset(v->pending, 0, sizeof(v->pending));
     g_clear_pointer(&v->params, g_free);
-    v->type = NULL;
 }
 
 void nvvgpu_vgpu_start(NvvgpuVgpu *v, char *params)

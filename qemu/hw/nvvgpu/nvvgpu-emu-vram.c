@@ -82,10 +82,9 @@ uint64_t nvvgpu_vram_instances(NvvgpuState *s, const NvvgpuType *type)
     return MIN(slots, s->num_vfs);
 }
 
-uint32_t nvvgpu_vram_alloc(NvvgpuVgpu *v, uint64_t placement)
+uint32_t nvvgpu_vram_find(NvvgpuState *s, const NvvgpuType *type,
+                          uint64_t placement, unsigned int *found)
 {
-    NvvgpuState *s = v->gpu;
-    const NvvgpuType *type = v->type;
     unsigned int align = nvvgpu_type_align(type);
 
     if (!nvvgpu_slot_fits(s, type, 0)) {
@@ -108,22 +107,27 @@ uint32_t nvvgpu_vram_alloc(NvvgpuVgpu *v, uint64_t placement)
         return NVVGPU_EMU_ERR_BUSY;
     }
 
-    memset(s->granule_owner + placement, v->index + 1,
-           nvvgpu_type_granules(type));
+    *found = placement;
+    return NVVGPU_EMU_OK;
+}
+
+void nvvgpu_vram_take(NvvgpuVgpu *v, const NvvgpuType *type,
+                      unsigned int placement)
+{
+    v->type = type;
     v->placement = placement;
     v->fb_offset = placement * NVVGPU_GRANULE;
-
-    /* Free VRAM may have been written through the PF's aperture */
-    nvvgpu_vram_scrub(s, v->fb_offset, type->fb_bytes);
-    return NVVGPU_EMU_OK;
+    memset(v->gpu->granule_owner + placement, v->index + 1,
+           nvvgpu_type_granules(type));
 }
 
 void nvvgpu_vram_free(NvvgpuVgpu *v)
 {
-    NvvgpuState *s = v->gpu;
-
-    nvvgpu_vram_scrub(s, v->fb_offset, v->type->fb_bytes);
-    memset(s->granule_owner + v->placement, 0, nvvgpu_type_granules(v->type));
+    if (v->type) {
+        memset(v->gpu->granule_owner + v->placement, 0,
+               nvvgpu_type_granules(v->type));
+        v->type = NULL;
+    }
 }
 
 /*

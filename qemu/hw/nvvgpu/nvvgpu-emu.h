@@ -187,7 +187,7 @@ struct NvvgpuVgpu {
 
     NvvgpuVgpuState state;
     uint32_t suspended;     /* 0 or NVVGPU_EMU_SUSPEND_* */
-    const NvvgpuType *type;
+    const NvvgpuType *type; /* set while the VF has a placement */
     unsigned int placement;
     uint64_t fb_offset;
     char *params;
@@ -360,8 +360,9 @@ static inline bool nvvgpu_vgpu_exists(NvvgpuVgpu *v)
     return v->state != NVVGPU_NONE;
 }
 
-uint32_t nvvgpu_vgpu_create(NvvgpuVgpu *v, const NvvgpuType *type,
-                            uint64_t placement);
+void nvvgpu_vgpu_create(NvvgpuVgpu *v, const NvvgpuType *type,
+                        unsigned int placement);
+/* Remove the vGPU from the VF; it keeps its placement and its framebuffer */
 void nvvgpu_vgpu_delete(NvvgpuVgpu *v);
 void nvvgpu_vgpu_start(NvvgpuVgpu *v, char *params);
 void nvvgpu_vgpu_stop(NvvgpuVgpu *v);
@@ -378,7 +379,12 @@ void nvvgpu_vgpu_set_guest(NvvgpuVgpu *v, uint32_t guest);
 
 uint64_t nvvgpu_vram_available(NvvgpuState *s, const NvvgpuType *type);
 uint64_t nvvgpu_vram_instances(NvvgpuState *s, const NvvgpuType *type);
-uint32_t nvvgpu_vram_alloc(NvvgpuVgpu *v, uint64_t placement);
+/* Find a free placement; returns a response status */
+uint32_t nvvgpu_vram_find(NvvgpuState *s, const NvvgpuType *type,
+                          uint64_t placement, unsigned int *found);
+void nvvgpu_vram_take(NvvgpuVgpu *v, const NvvgpuType *type,
+                      unsigned int placement);
+/* Free the placement, if the VF has one */
 void nvvgpu_vram_free(NvvgpuVgpu *v);
 void nvvgpu_vram_scrub(NvvgpuState *s, uint64_t offset, uint64_t len);
 

@@ -835,6 +835,60 @@ static void test_aperture(void)
     gpu_free(g);
 }
 
+/* Scrubs proceed in steps, between which the device does other work */
+static void test_scrub(void)
+{
+    Gpu *g = gpu_up(",fw-delay-us=0", 4);
+    struct nvvgpu_emu_msg msg;
+    uint64_t off, last;
+    uint32_t seq;
+
+    for (unsigned int i = 0; i < 3; i++) {
+        off = fw_create(g, 0, 1008);
+        last = PF_VRAM + off + 8 * GiB - 1;
+        qtest_writeb(g->qts, PF_VRAM + off, 1);
+        qtest_writeb(g->qts, last, 1);
+        seq = fw_send(g, i ? NVVGPU_EMU_CMD_DELETE : NVVGPU_EMU_CMD_SCRUB, 0,
+                      0, 0, 0, 0);
+        qtest_clock_step(g->qts, 5 * 1000);
+        g_assert_cmpuint(pf_readl(g, NVVGPU_EMU_PF_REG_MSG_TAIL), ==,
+                         g->msg_head);
+        g_assert_cmphex(vf_readl(g, 0, NVVGPU_EMU_VF_REG_MAGIC), ==,
+                        i ? ~0U : NVVGPU_EMU_VF_MAGIC);
+        g_assert_cmphex(qtest_readb(g->qts, PF_VRAM + off), ==, 0);
+        g_assert_cmphex(qtest_readb(g->qts, last), ==, 1);
+        if (i == 2) {
+            break;
+        }
+        g_assert_true(fw_wait(g, seq, &msg));
+        g_assert_cmpuint(le32_to_cpu(msg.status), ==, NVVGPU_EMU_OK);
+        g_assert_cmphex(qtest_readb(g->qts, last), ==, 0);
+        if (!i) {
+            fw_ok(g, NVVGPU_EMU_CMD_DELETE, 0, 0, 0, 0, 0);
+        }
+        fw_expect(g, ERR_NOT_FOUND, NVVGPU_EMU_CMD_DELETE, 0, 0, 0, 0, 0);
+    }
+
+    /* A reset frees the placement of a vGPU that was being deleted */
+    pf_writel(g, NVVGPU_EMU_PF_REG_FW_CTRL, NVVGPU_EMU_FW_CTRL_RESET);
+    g_assert_cmphex(qtest_readb(g->qts, last), ==, 0);
+    fw_boot(g);
+    fw_ok(g, NVVGPU_EMU_CMD_HELLO, 0, 0x10000, 0, 0, 0);
+    msg = fw_cmd(g, NVVGPU_EMU_CMD_AVAILABLE, 0, 1008, 0, 0, 0);
+    g_assert_cmpuint(le64_to_cpu(msg.res[0]), ==, 4);
+
+    /* A crash during CREATE leaves no vGPU */
+    fw_send(g, NVVGPU_EMU_CMD_CREATE, 0, 1008, 16, 0, 0);
+    qtest_clock_step(g->qts, 5 * 1000);
+    set_faults(g, "now:crash");
+    g_assert_cmphex(vf_readl(g, 0, NVVGPU_EMU_VF_REG_MAGIC), ==, ~0U);
+    pf_writel(g, NVVGPU_EMU_PF_REG_FW_CTRL, NVVGPU_EMU_FW_CTRL_RESET);
+    fw_boot(g);
+    fw_ok(g, NVVGPU_EMU_CMD_HELLO, 0, 0x10000, 0, 0, 0);
+    fw_ok(g, NVVGPU_EMU_CMD_CREATE, 1, 1008, 16, 0, 0);
+    gpu_free(g);
+}
+
 static void test_life(void)
 {
     Gpu *g = gpu_up("", 4);
@@ -2047,6 +2101,7 @@ int main(int argc, char **argv)
     qtest_add_func("/nvvgpu-emu/types", test_types);
     qtest_add_func("/nvvgpu-emu/placement", test_placement);
     qtest_add_func("/nvvgpu-emu/aperture", test_aperture);
+    qtest_add_func("/nvvgpu-emu/scrub", test_scrub);
     qtest_add_func("/nvvgpu-emu/life", test_life);
     qtest_add_func("/nvvgpu-emu/engine", test_engine);
     qtest_add_func("/nvvgpu-emu/refused", test_refused);
