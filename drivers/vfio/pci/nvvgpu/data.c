@@ -134,7 +134,8 @@ static void nvvgpu_data_put(struct nvvgpu_data *data)
 		return;
 
 	nvvgpu_data_free_records(data);
-	WRITE_ONCE(vgpu->data_allocated, false);
+	/* Another user may have opened the device and begun a session. */
+	cmpxchg(&vgpu->allocated, data, NULL);
 	put_device(&vgpu->core.vdev.device);
 }
 
@@ -614,11 +615,11 @@ DEFINE_FREE(nvvgpu_data, struct nvvgpu_data *, nvvgpu_data_free(_T))
  * @vgpu: the VF, locked; has no session
  * @loading: state is loaded, not saved
  *
- * A VF has the memory of one session at most.
+ * Each user of a VF has the memory of one session at most.
  *
  * Return: the file, with a reference for the user, and another one that
- * nvvgpu_data_close() drops; -EBUSY if a read or write of an earlier session's
- * file has not returned; -ENOMEM; or the error of anon_inode_getfile()
+ * nvvgpu_data_close() drops; -EBUSY if a read or write of this user's earlier
+ * session has not returned; -ENOMEM; or the error of anon_inode_getfile()
  */
 struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 {
@@ -627,7 +628,7 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
-	if (READ_ONCE(vgpu->data_allocated))
+	if (READ_ONCE(vgpu->allocated))
 		return ERR_PTR(-EBUSY);
 	data = kzalloc_obj(*data, GFP_KERNEL_ACCOUNT);
 	if (!data || nvvgpu_data_alloc_records(data))
@@ -642,7 +643,7 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 	stream_open(file->f_inode, file);
 
 	get_device(&vgpu->core.vdev.device);
-	vgpu->data_allocated = true;
+	WRITE_ONCE(vgpu->allocated, data);
 	data->file = get_file(file);
 	data->vgpu = vgpu;
 	data->loading = loading;

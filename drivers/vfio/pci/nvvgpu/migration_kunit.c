@@ -511,16 +511,16 @@ static void migration_one_session_has_memory(struct kunit *test)
 {
 	struct test_mig *tm = test->priv;
 
-	KUNIT_EXPECT_FALSE(test, tm->vgpu->data_allocated);
+	KUNIT_EXPECT_NULL(test, tm->vgpu->allocated);
 	test_enter(test, PRE_COPY);
-	KUNIT_EXPECT_TRUE(test, tm->vgpu->data_allocated);
+	KUNIT_EXPECT_PTR_EQ(test, tm->vgpu->allocated, tm->vgpu->data);
 	test_enter(test, RUNNING);
-	KUNIT_EXPECT_FALSE(test, tm->vgpu->data_allocated);
+	KUNIT_EXPECT_NULL(test, tm->vgpu->allocated);
 
-	tm->vgpu->data_allocated = true;
+	tm->vgpu->allocated = ERR_PTR(-EBUSY);
 	KUNIT_EXPECT_EQ(test, test_go(tm, PRE_COPY), -EBUSY);
 	KUNIT_EXPECT_EQ(test, test_now(tm), RUNNING);
-	tm->vgpu->data_allocated = false;
+	tm->vgpu->allocated = NULL;
 	test_enter(test, PRE_COPY);
 }
 

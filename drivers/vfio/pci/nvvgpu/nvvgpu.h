@@ -352,8 +352,8 @@ struct nvvgpu_migrations {
  *	if there is no vGPU
  * @mig_state: migration state, RUNNING while the device is closed
  * @data: data file of the migration session, NULL without a session
- * @data_allocated: the memory of a session has not been freed yet; set under
- *	state_mutex, cleared without it
+ * @allocated: session of the current user whose memory has not been freed yet,
+ *	NULL if there is none; set under state_mutex, cleared without it
  * @log: DMA log of the vGPU, NULL while logging is inactive
  * @dmabufs: see there
  * @display: of the vGPU
@@ -403,7 +403,7 @@ struct nvvgpu {
 	char *start_params;
 	enum vfio_device_mig_state mig_state;
 	struct nvvgpu_data *data;
-	bool data_allocated;
+	struct nvvgpu_data *allocated;
 	struct nvvgpu_log *log;
 
 	struct nvvgpu_dmabufs dmabufs;

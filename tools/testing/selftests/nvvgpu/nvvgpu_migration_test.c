@@ -4,10 +4,14 @@
  */
 #include <endian.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 
+#include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "lib/backend.h"
@@ -888,6 +892,90 @@ TEST_F(migration, data_file_has_no_memory_after_its_session)
 		EXPECT_TRUE(ended(fds[i]));
 		close(fds[i]);
 	}
+}
+
+/* Reads a data file into memory whose page faults nobody serves. */
+struct stuck_reader {
+	pthread_t thread;
+	int data_fd;
+	int uffd;
+	void *page;
+};
+
+static void *stuck_read(void *arg)
+{
+	struct stuck_reader *reader = arg;
+
+	return (void *)read(reader->data_fd, reader->page, PAGE);
+}
+
+/* Returns when the thread waits for its page. */
+static int stuck_start(struct stuck_reader *reader, int data_fd)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range.len = PAGE,
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct pollfd pollfd = { .events = POLLIN };
+
+	reader->data_fd = data_fd;
+	reader->uffd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (reader->uffd < 0)
+		return -errno;
+	reader->page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	range.range.start = (unsigned long)reader->page;
+	if (reader->page == MAP_FAILED ||
+	    ioctl(reader->uffd, UFFDIO_API, &api) ||
+	    ioctl(reader->uffd, UFFDIO_REGISTER, &range))
+		return -errno;
+	if (pthread_create(&reader->thread, NULL, stuck_read, reader))
+		return -EAGAIN;
+	pollfd.fd = reader->uffd;
+
+	return poll(&pollfd, 1, 5000) == 1 ? 0 : -ETIMEDOUT;
+}
+
+/* Serve the page, and return what the read has returned. */
+static ssize_t stuck_end(struct stuck_reader *reader)
+{
+	void *ret;
+
+	close(reader->uffd);
+	pthread_join(reader->thread, &ret);
+	munmap(reader->page, PAGE);
+	close(reader->data_fd);
+
+	return (ssize_t)ret;
+}
+
+TEST_F(migration, blocked_read_of_a_departed_user_blocks_no_migration)
+{
+	struct stuck_reader reader, next;
+	int fd;
+
+	if (access("/proc/sys/vm/unprivileged_userfaultfd", F_OK))
+		SKIP(return, "the kernel has no userfaultfd");
+
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), &fd));
+	ASSERT_EQ(0, stuck_start(&reader, fd));
+	ASSERT_EQ(0, vdev_reset(&self->a.vdev));
+	EXPECT_EQ(-EBUSY, mig_set(&self->a.vdev, S(STOP_COPY), &self->fd));
+
+	user_close(&self->a);
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 0));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], self->type->id));
+	ASSERT_EQ(0, user_open(&self->a, self->pf.vf[0], IOMMU_IOMMUFD));
+	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), &fd));
+
+	/* The first read ends, but not the one of the current user. */
+	ASSERT_EQ(0, stuck_start(&next, fd));
+	EXPECT_LT(0, stuck_end(&reader));
+	ASSERT_EQ(0, vdev_reset(&self->a.vdev));
+	EXPECT_EQ(-EBUSY, mig_set(&self->a.vdev, S(STOP_COPY), &self->fd));
+	EXPECT_LT(0, stuck_end(&next));
+	ASSERT_SAVED();
 }
 
 TEST_F(migration, nothing_moves_in_p2p_and_stop)
