@@ -22,8 +22,10 @@ static void nvvgpu_pci_reset_done(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *core = pci_get_drvdata(pdev);
 
-	if (core)
+	if (core) {
+		nvvgpu_reset_ran(nvvgpu_from_vdev(&core->vdev));
 		nvvgpu_reset_end(nvvgpu_from_vdev(&core->vdev));
+	}
 }
 
 static pci_ers_result_t nvvgpu_pci_error_detected(struct pci_dev *pdev,

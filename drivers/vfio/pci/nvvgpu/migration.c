@@ -366,6 +366,21 @@ void nvvgpu_migration_abort(struct nvvgpu *vgpu)
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_migration_abort);
 
 /**
+ * nvvgpu_migration_fail() - abort a session and go to ERROR, unless RUNNING
+ * @vgpu: the VF, locked; the back-end has prepared a reset that did not run
+ */
+void nvvgpu_migration_fail(struct nvvgpu *vgpu)
+{
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	if (vgpu->mig_state == VFIO_DEVICE_STATE_RUNNING)
+		return;
+
+	nvvgpu_mig_end_session(vgpu);
+	vgpu->mig_state = VFIO_DEVICE_STATE_ERROR;
+}
+
+/**
  * nvvgpu_migration_reset() - abort a session and make the vGPU run
  * @vgpu: the VF, locked; it has been reset and has not crashed
  *

@@ -339,6 +339,7 @@ struct nvvgpu_migrations {
  *	without state_mutex
  * @withdrawn: the device is being closed, so @accessible stays cleared
  * @resets: resets in progress, which may nest
+ * @reset_ran: the PCI core has reset the VF since @resets was 0
  * @reset_prepared: reset_prepare was called and reset_done is due
  * @err_pending: the user has not been notified of a crash yet
  * @handle: the back-end's, valid while there is a vGPU
@@ -392,6 +393,7 @@ struct nvvgpu {
 	bool accessible;
 	bool withdrawn;
 	unsigned int resets;
+	bool reset_ran;
 	bool reset_prepared;
 	bool err_pending;
 	void *handle;
@@ -544,6 +546,7 @@ bool nvvgpu_ready_get(struct nvvgpu *vgpu, struct nvvgpu_type_info *info,
 
 /* reset.c */
 void nvvgpu_reset_begin(struct nvvgpu *vgpu);
+void nvvgpu_reset_ran(struct nvvgpu *vgpu);
 void nvvgpu_reset_end(struct nvvgpu *vgpu);
 void nvvgpu_reset_end_closed(struct nvvgpu *vgpu);
 
@@ -670,6 +673,7 @@ ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 void nvvgpu_migration_init(struct nvvgpu *vgpu);
 void nvvgpu_migration_open(struct nvvgpu *vgpu);
 void nvvgpu_migration_abort(struct nvvgpu *vgpu);
+void nvvgpu_migration_fail(struct nvvgpu *vgpu);
 int nvvgpu_migration_reset(struct nvvgpu *vgpu);
 
 /* data.c: the file that the state goes through */

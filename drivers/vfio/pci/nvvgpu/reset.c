@@ -28,6 +28,7 @@ void nvvgpu_reset_begin(struct nvvgpu *vgpu)
 
 	if (vgpu->resets++)
 		return;
+	vgpu->reset_ran = false;
 	nvvgpu_display_blank(vgpu);
 	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_RESET) ||
 	    vgpu->state == NVVGPU_BOUND || vgpu->state == NVVGPU_ERROR)
@@ -35,6 +36,17 @@ void nvvgpu_reset_begin(struct nvvgpu *vgpu)
 
 	nvvgpu_op_reset_prepare(vgpu);
 	vgpu->reset_prepared = true;
+}
+
+/**
+ * nvvgpu_reset_ran() - note that a VF was reset
+ * @vgpu: the VF, not locked; a call of nvvgpu_reset_end() is due
+ */
+void nvvgpu_reset_ran(struct nvvgpu *vgpu)
+{
+	guard(nvvgpu)(vgpu);
+
+	vgpu->reset_ran = true;
 }
 
 /* Recover a crashed vGPU in place; it keeps its memory and its placement. */
@@ -80,7 +92,27 @@ static bool nvvgpu_reset_failed(struct nvvgpu *vgpu)
 	return ret;
 }
 
-/* End one reset.  Return true if it was the outermost and the vGPU has crashed. */
+/*
+ * The VF was not reset, for instance because the PCI core could not lock it.
+ * Pair reset_prepare; the state that it has lost cannot be restored.
+ */
+static void nvvgpu_reset_cancelled(struct nvvgpu *vgpu)
+{
+	int ret;
+
+	if (!vgpu->reset_prepared)
+		return;
+
+	vgpu->reset_prepared = false;
+	nvvgpu_migration_fail(vgpu);
+	ret = nvvgpu_op_reset_done(vgpu);
+	if (!ret || vgpu->state == NVVGPU_ERROR)
+		return;
+	nvvgpu_set_error(vgpu, NULL);
+	nvvgpu_fail(vgpu, ret, "cannot resume the vGPU after a reset");
+}
+
+/* End one reset.  Return true if it was the outermost one of a vGPU. */
 static bool nvvgpu_reset_over(struct nvvgpu *vgpu)
 {
 	if (WARN_ON_ONCE(!vgpu->resets) || --vgpu->resets)
@@ -88,7 +120,7 @@ static bool nvvgpu_reset_over(struct nvvgpu *vgpu)
 
 	nvvgpu_display_update(vgpu);
 
-	return vgpu->state != NVVGPU_BOUND && nvvgpu_reset_failed(vgpu);
+	return vgpu->state != NVVGPU_BOUND;
 }
 
 static void nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
@@ -98,6 +130,12 @@ static void nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
 	guard(nvvgpu)(vgpu);
 
 	if (!nvvgpu_reset_over(vgpu))
+		return;
+	if (!vgpu->reset_ran) {
+		nvvgpu_reset_cancelled(vgpu);
+		return;
+	}
+	if (!nvvgpu_reset_failed(vgpu))
 		return;
 
 	WRITE_ONCE(vgpu->accessible, false);
@@ -122,6 +160,7 @@ static void nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
  * @vgpu: the VF, not locked
  *
  * Must be called once for each nvvgpu_reset_begin(), also if the reset failed.
+ * Without a call of nvvgpu_reset_ran() in between, a crashed vGPU stays in error.
  */
 void nvvgpu_reset_end(struct nvvgpu *vgpu)
 {
@@ -133,7 +172,8 @@ static void nvvgpu_resume_closed(struct nvvgpu *vgpu)
 {
 	guard(nvvgpu)(vgpu);
 
-	if (!nvvgpu_reset_over(vgpu) || vgpu->state == NVVGPU_ERROR)
+	if (!nvvgpu_reset_over(vgpu) || !nvvgpu_reset_failed(vgpu) ||
+	    vgpu->state == NVVGPU_ERROR)
 		return;
 
 	nvvgpu_set_error(vgpu, NULL);

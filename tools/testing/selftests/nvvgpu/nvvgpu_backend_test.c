@@ -866,6 +866,32 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 	}
 }
 
+/* The vGPU's recovery relies on the reset of its VF. */
+TEST_F(backend, reset_that_fails_recovers_no_crashed_vgpu)
+{
+	char methods[64];
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_LT(0, pci_read(self->vf, "reset_method", methods,
+			      sizeof(methods)));
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
+	EXPECT_STREQ("error", vf_wait_state(self->vf, "error"));
+
+	ASSERT_EQ(0, pci_write(self->vf, "reset_method", "\n"));
+	EXPECT_GT(0, vdev_reset(&self->vdev));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	vdev_flr(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_EQ(0, mock_calls("recover"));
+
+	ASSERT_EQ(0, pci_write(self->vf, "reset_method", methods));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	EXPECT_EQ(1, mock_calls("recover"));
+}
+
 TEST_F(backend, every_reset_is_prepared_before_and_done_after)
 {
 	long long resets;

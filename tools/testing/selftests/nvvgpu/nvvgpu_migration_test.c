@@ -800,6 +800,36 @@ TEST_F(migration, reset_ends_a_saving_session)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->a.engine, 0, MIB));
 }
 
+/* The emulated GPU loses the state of the vGPU when a reset is prepared. */
+TEST_F(migration, reset_that_fails_leaves_error)
+{
+	int (* const resets[])(const struct vdev *) = { vdev_reset, vdev_flr };
+	const char *vf = self->pf.vf[0];
+	char methods[64];
+	unsigned int i;
+
+	ASSERT_LT(0, pci_read(vf, "reset_method", methods, sizeof(methods)));
+	ASSERT_EQ(0, pci_write(vf, "reset_method", "\n"));
+	EXPECT_GT(0, vdev_reset(&self->a.vdev));
+	EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
+	for (i = 0; i < ARRAY_SIZE(resets); i++) {
+		ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP_COPY), &self->fd));
+		ASSERT_EQ(0, pci_write(vf, "reset_method", "\n"));
+		resets[i](&self->a.vdev);
+		EXPECT_EQ(S(ERROR), mig_get(&self->a.vdev));
+		EXPECT_TRUE(ended(self->fd));
+		EXPECT_EQ(-EINVAL, mig_set(&self->a.vdev, S(RUNNING), NULL));
+		EXPECT_FILE(vf, "nvvgpu/state", "open\n");
+		close(self->fd);
+		self->fd = -1;
+
+		ASSERT_EQ(0, pci_write(vf, "reset_method", methods));
+		ASSERT_EQ(0, vdev_reset(&self->a.vdev));
+		EXPECT_EQ(S(RUNNING), mig_get(&self->a.vdev));
+		ASSERT_EQ(0, user_back(&self->a));
+	}
+}
+
 TEST_F(migration, reset_ends_a_loading_session_and_discards_its_state)
 {
 	__u32 word = 0;
