@@ -556,16 +556,22 @@ static int nvvgpu_do_start(struct nvvgpu *vgpu)
 	};
 	int ret;
 
-	scoped_guard(spinlock, &vgpu->text_lock)
-		strscpy(vgpu->start_params, vgpu->settings->params ?: "",
-			NVVGPU_PARAMS_LEN);
-
 	ret = nvvgpu_op_start(vgpu, &ctx);
 	vgpu->started = !ret;
 	if (!ret)
 		nvvgpu_set_vm_name(vgpu, vm_name);
 
 	return ret;
+}
+
+/* Start a vGPU with the present parameters, which it keeps in a recovery. */
+static int nvvgpu_start_anew(struct nvvgpu *vgpu)
+{
+	scoped_guard(spinlock, &vgpu->text_lock)
+		strscpy(vgpu->start_params, vgpu->settings->params ?: "",
+			NVVGPU_PARAMS_LEN);
+
+	return nvvgpu_do_start(vgpu);
 }
 
 /**
@@ -647,7 +653,7 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 				   "cannot open: the back-end is unregistering");
 
 	nvvgpu_set_owner(vgpu, get_pid(task_tgid(current)));
-	ret = nvvgpu_do_start(vgpu);
+	ret = nvvgpu_start_anew(vgpu);
 	if (!ret) {
 		ret = nvvgpu_region_shape(vgpu) ?: nvvgpu_display_open(vgpu);
 		/* The next user must not get a vGPU that may still run. */

@@ -953,6 +953,15 @@ TEST_F(sysfs, params_reach_the_firmware_at_the_next_start)
 	EXPECT_EQ(0, pci_write(self->vf, file, "three=3"));
 	ASSERT_EQ(0, fw_params(reply, sizeof(reply)));
 	EXPECT_EQ(NULL, strstr(reply, "three=3"));
+
+	/* They are those of the user, even if the vGPU is started again. */
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+	EXPECT_STREQ("error", vf_wait_state(self->vf, "error"));
+	ASSERT_EQ(0, vdev_reset(&user.vdev));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	ASSERT_EQ(0, fw_params(reply, sizeof(reply)));
+	EXPECT_NE(NULL, strstr(reply, "\"0 one=1,two=2; 1 \""))
+		TH_LOG("%s", reply);
 	user_close(&user);
 	ASSERT_EQ(0, user_open(&user, self->vf, IOMMU_IOMMUFD));
 	ASSERT_EQ(0, fw_params(reply, sizeof(reply)));
