@@ -492,8 +492,9 @@ struct nvvgpu_backend_ops {
 	 * state that it had after @create, with the same placement and
 	 * framebuffer.  The framebuffer reads as zero.  A user may have the VF's
 	 * device open and its BARs mapped, so no other vGPU may get this memory
-	 * at any time.  Without this operation, or after a failure, the vGPU
-	 * stays in error until it is deleted.
+	 * at any time.  Events reported before the call concern the crashed
+	 * vGPU and are dropped.  Without this operation, or after a failure,
+	 * the vGPU stays in error until it is deleted.
 	 */
 	int (*recover)(void *vgpu);
 

@@ -61,8 +61,6 @@ static int nvvgpu_recover(struct nvvgpu *vgpu)
 
 	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_RECOVER))
 		return -EOPNOTSUPP;
-	/* The report of this crash may still be pending. */
-	nvvgpu_events_drop(vgpu);
 	ret = nvvgpu_use_recover(vgpu);
 	if (ret)
 		return ret;

@@ -125,6 +125,8 @@ int nvvgpu_use_recover(struct nvvgpu *vgpu)
 	int ret, nr, i;
 
 	nr = nvvgpu_use_read(vgpu, before);
+	/* Another report of this crash may have come meanwhile. */
+	nvvgpu_events_drop(vgpu);
 	ret = nvvgpu_op_recover(vgpu);
 	if (ret)
 		return ret;

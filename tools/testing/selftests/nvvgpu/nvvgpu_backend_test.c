@@ -1072,6 +1072,39 @@ TEST_F(backend, crash_is_reported_and_a_reset_recovers)
 	EXPECT_EQ(1, count(self->vf, NVVGPU_EVENT_NAME_CRASHED));
 }
 
+TEST_F(backend, crash_reported_before_the_recovery_is_over_with_it)
+{
+	long long queries;
+	pid_t resetter;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
+	EXPECT_STREQ("error", vf_wait_state(self->vf, "error"));
+
+	/* The counters are read before the vGPU is recovered. */
+	queries = mock_calls("get_stats");
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_stats"));
+	resetter = fork();
+	ASSERT_LE(0, resetter);
+	if (!resetter)
+		_exit(vdev_reset(&self->vdev) != 0);
+	while (mock_calls("get_stats") == queries)
+		usleep(10000);
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
+	EXPECT_EQ(0, mock_calls("recover"));
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	EXPECT_EQ(0, child_status(resetter));
+	EXPECT_EQ(1, mock_calls("recover"));
+
+	/* Later events are handled after the crash would have been. */
+	ASSERT_EQ(0, post(self->bdf, 0, "guest-up"));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_GUEST_UP, 5000));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+}
+
 TEST_F(backend, reset_of_a_busy_vgpu_waits_for_the_operation)
 {
 	pid_t pid, resetter;
