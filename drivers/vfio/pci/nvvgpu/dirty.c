@@ -79,7 +79,7 @@ static struct nvvgpu_log *nvvgpu_log_alloc(struct rb_root_cached *root,
 	if (!log)
 		return ERR_PTR(-ENOMEM);
 
-	xa_init(&log->parts);
+	xa_init_flags(&log->parts, XA_FLAGS_ACCOUNT);
 	log->nr_ranges = nr_ranges;
 	for (node = interval_tree_iter_first(root, 0, ULONG_MAX); node;
 	     node = interval_tree_iter_next(node, 0, ULONG_MAX)) {
