@@ -531,17 +531,20 @@ int nvvgpu_may_open(struct nvvgpu *vgpu)
 	return nvvgpu_check_open(vgpu);
 }
 
-/* Keep the name of the VM in one line and in quotes. */
+/* Keep a name in one line, and in the quotes that may surround it. */
+static void nvvgpu_clean_name(char *name)
+{
+	for (; *name; name++)
+		if (!isascii(*name) || !isprint(*name) || *name == '"')
+			*name = '?';
+}
+
 static void nvvgpu_set_vm_name(struct nvvgpu *vgpu, const char *name)
 {
-	size_t i;
-
 	guard(spinlock)(&vgpu->text_lock);
 
 	strscpy_pad(vgpu->owner_vm, name);
-	for (i = 0; vgpu->owner_vm[i]; i++)
-		if (!isascii(name[i]) || !isprint(name[i]) || name[i] == '"')
-			vgpu->owner_vm[i] = '?';
+	nvvgpu_clean_name(vgpu->owner_vm);
 }
 
 static int nvvgpu_do_start(struct nvvgpu *vgpu)
@@ -622,8 +625,10 @@ static void nvvgpu_set_owner(struct nvvgpu *vgpu, struct pid *owner)
 		last = vgpu->owner;
 		vgpu->owner = owner;
 		vgpu->owner_vm[0] = '\0';
-		if (owner)
+		if (owner) {
 			strscpy(vgpu->owner_comm, current->group_leader->comm);
+			nvvgpu_clean_name(vgpu->owner_comm);
+		}
 	}
 	put_pid(last);
 }

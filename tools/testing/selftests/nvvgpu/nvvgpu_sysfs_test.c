@@ -9,6 +9,8 @@
 #include <poll.h>
 #include <pthread.h>
 
+#include <sys/prctl.h>
+
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
 #include "lib/wakeups.h"
@@ -512,6 +514,37 @@ TEST_F(sysfs, owner_is_named_while_open)
 	EXPECT_EQ(0, opening.ret);
 	EXPECT_FILE(self->vf, "nvvgpu/owner", want);
 	vdev_close(&vdev);
+	ioas_close(&ioas);
+}
+
+TEST_F(sysfs, name_of_a_process_forges_no_owner)
+{
+	static const char * const names[][2] = {
+		{ "q vm=\"prod\"", "q vm=?prod?" },
+		{ "a\n1 b", "a?1 b" },
+		{ "b\xc3\xa9\t\x7f", "b????" },
+	};
+	char comm[32] = "", want[64];
+	struct ioas ioas;
+	struct vdev vdev;
+	unsigned int i;
+
+	ASSERT_EQ(0, prctl(PR_GET_NAME, comm));
+	ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
+	ASSERT_EQ(0, ioas_open(&ioas, IOMMU_IOMMUFD));
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		ASSERT_EQ(0, prctl(PR_SET_NAME, names[i][0]));
+		EXPECT_EQ(0, vdev_open(&vdev, self->vf, &ioas));
+		snprintf(want, sizeof(want), "%d %s\n", getpid(), names[i][1]);
+		EXPECT_FILE(self->vf, "nvvgpu/owner", want);
+		EXPECT_EQ(-EPERM, vf_set_type(self->vf, 0));
+		snprintf(want, sizeof(want),
+			 "cannot delete the vGPU: %s (%d) has it open",
+			 names[i][1], getpid());
+		EXPECT_LAST_ERROR(self->vf, EPERM, want);
+		vdev_close(&vdev);
+	}
+	prctl(PR_SET_NAME, comm);
 	ioas_close(&ioas);
 }
 
