@@ -9,6 +9,7 @@
 #define _LINUX_NVVGPU_BACKEND_H
 
 #include <linux/minmax.h>
+#include <linux/sizes.h>
 #include <linux/string.h>
 #include <linux/types.h>
 #include <uapi/linux/nvvgpu.h>
@@ -62,6 +63,9 @@ struct pci_dev;
 #define NVVGPU_MAX_AREAS		16
 #define NVVGPU_MAX_STATS		32
 #define NVVGPU_MAX_PLACEMENTS		512
+
+/* The coarsest granularity of a DMA log */
+#define NVVGPU_LOG_PAGE_MAX		SZ_1G
 
 /* Requested placement: the back-end uses the first one that is free. */
 #define NVVGPU_PLACEMENT_ANY		U32_MAX
@@ -447,7 +451,8 @@ struct nvvgpu_backend_ops {
 	/**
 	 * @dma_log_start: optional, the DMA log group begins here.  Log the
 	 * vGPU's DMA writes in these IOVA ranges; *@page_size, a power of
-	 * two, is the requested granularity; set it to the actual one.
+	 * two up to NVVGPU_LOG_PAGE_MAX, is the requested granularity; set it
+	 * to the actual one, from 4 KiB to NVVGPU_LOG_PAGE_MAX.
 	 */
 	int (*dma_log_start)(void *vgpu,
 			     const struct nvvgpu_range *ranges, u32 nr_ranges,

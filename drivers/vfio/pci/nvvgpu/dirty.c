@@ -99,10 +99,10 @@ static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 	struct nvvgpu_log *log __free(nvvgpu_log) = NULL;
-	u64 size = *page_size;
+	u64 size = min_t(u64, *page_size, NVVGPU_LOG_PAGE_MAX);
 	int ret;
 
-	if (!is_power_of_2(size))
+	if (!is_power_of_2(*page_size))
 		return -EINVAL;
 
 	log = nvvgpu_log_alloc(root, nnodes);

@@ -546,7 +546,8 @@ int nvvgpu_op_dma_log_start(struct nvvgpu *vgpu,
 								ranges, nr,
 								page_size));
 
-	if (!ret && (*page_size < SZ_4K || !is_power_of_2(*page_size))) {
+	if (!ret && (*page_size < SZ_4K || *page_size > NVVGPU_LOG_PAGE_MAX ||
+		     !is_power_of_2(*page_size))) {
 		nvvgpu_op_dma_log_stop(vgpu);
 		return -EPROTO;
 	}

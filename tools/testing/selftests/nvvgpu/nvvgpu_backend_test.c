@@ -17,6 +17,7 @@
 
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
+#include "lib/migration.h"
 
 /* Driver of the PF for the mock; any SR-IOV device will do. */
 #define PF_DRIVER	"igb"
@@ -1128,6 +1129,38 @@ TEST_F(backend, reset_of_a_busy_vgpu_waits_for_the_operation)
 	EXPECT_EQ(0, child_status(resetter));
 	EXPECT_EQ(resets + 1, mock_calls("reset_prepare"));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+}
+
+TEST_F(backend, absurd_page_size_of_the_dma_log_is_refused)
+{
+	static const struct {
+		__u64 size;
+		int err;
+	} pages[] = {
+		{ 2048, -EPROTO },
+		{ 3 * PAGE, -EPROTO },
+		{ 1ULL << 31, -EPROTO },
+		{ 1ULL << 49, -EPROTO },
+		{ 1ULL << 30, 0 },
+		{ PAGE, 0 },
+	};
+	struct vfio_device_feature_dma_logging_range range = { 0, PAGE };
+	__u64 page_size;
+	unsigned int i;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "dma-log"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		ASSERT_EQ(0, put(MOCK_DIR "/log_page", "%llu", pages[i].size));
+		page_size = PAGE;
+		EXPECT_EQ(pages[i].err,
+			  log_start(&self->vdev, &range, 1, &page_size))
+			TH_LOG("page size %llu", pages[i].size);
+		EXPECT_EQ(pages[i].err ? PAGE : pages[i].size, page_size);
+		if (!pages[i].err)
+			EXPECT_EQ(0, log_stop(&self->vdev));
+	}
 }
 
 /* BARs */

@@ -19,6 +19,8 @@
  *   plane	"<format> <width> <height> <stride> <BAR> <offset>" that get_plane
  *		returns, with the table "display"
  *   flip	"<PF> <VF>", reports that the plane has moved
+ *   log_page	page size of the DMA log that dma_log_start returns, with the table
+ *		"dma-log"
  *   master	number of a VF that is a bus master at every reset_prepare
  *   calls	number of calls of each operation, and of violations
  */
@@ -147,6 +149,7 @@ static int mock_fail_errno;
 static int mock_block_op = -1;
 static DECLARE_WAIT_QUEUE_HEAD(mock_wait);
 static u32 mock_placement;
+static u64 mock_log_page;
 static u32 mock_master = U32_MAX;
 static struct dentry *mock_dir;
 
@@ -524,6 +527,24 @@ static int mock_get_type_with_display(void *priv, u32 type,
 	return ret;
 }
 
+static int mock_dma_log_start(void *handle, const struct nvvgpu_range *ranges,
+			      u32 nr_ranges, u64 *page_size)
+{
+	*page_size = mock_log_page;
+
+	return 0;
+}
+
+static int mock_dma_log_stop(void *handle)
+{
+	return 0;
+}
+
+static int mock_dma_log_read(void *handle, u64 iova, u64 length, u8 *bits)
+{
+	return 0;
+}
+
 /* Never called: they complete groups of operations, or leave them incomplete. */
 static int mock_vf_op(void *handle)
 {
@@ -726,6 +747,13 @@ static void mock_provisioned(struct nvvgpu_backend_ops *ops)
 	ops->delete = NULL;
 }
 
+static void mock_dma_log(struct nvvgpu_backend_ops *ops)
+{
+	ops->dma_log_start = mock_dma_log_start;
+	ops->dma_log_stop = mock_dma_log_stop;
+	ops->dma_log_read = mock_dma_log_read;
+}
+
 static void mock_half_dma_log(struct nvvgpu_backend_ops *ops)
 {
 	ops->dma_log_stop = mock_vf_op;
@@ -787,6 +815,7 @@ static const struct {
 	MOCK_TABLE("without-p2p", without_p2p),
 	MOCK_TABLE("flags-alone", flags_alone),
 	MOCK_TABLE("no-versions", no_versions),
+	MOCK_TABLE("dma-log", dma_log),
 	MOCK_TABLE("half-dma-log", half_dma_log),
 	MOCK_TABLE("display", display),
 	MOCK_TABLE("half-display", half_display),
@@ -1249,6 +1278,7 @@ static int __init mock_init(void)
 	debugfs_create_file("plane", 0200, dir, NULL, &plane_fops);
 	debugfs_create_file("flip", 0200, dir, NULL, &flip_fops);
 	debugfs_create_u32("placement", 0600, dir, &mock_placement);
+	debugfs_create_u64("log_page", 0600, dir, &mock_log_page);
 	debugfs_create_u32("master", 0600, dir, &mock_master);
 	debugfs_create_file("calls", 0400, dir, NULL, &calls_fops);
 
