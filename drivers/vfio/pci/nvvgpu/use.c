@@ -112,6 +112,23 @@ void nvvgpu_use_end(struct nvvgpu *vgpu, bool stopped)
 	use->open = false;
 }
 
+/*
+ * Settle a use whose counters are due, before a recovery clears them.  They are
+ * unknown if a reader of sysfs is just about to read them.
+ */
+static void nvvgpu_use_settle_due(struct nvvgpu *vgpu,
+				  const struct nvvgpu_stat *stats, int nr)
+{
+	struct nvvgpu_use *use = &vgpu->use;
+
+	guard(spinlock)(&vgpu->text_lock);
+
+	if (!use->due)
+		return;
+	use->known = true;
+	nvvgpu_use_settle(use, stats, nr == -EBUSY ? -EIO : nr);
+}
+
 /**
  * nvvgpu_use_recover() - recover a vGPU, which may clear its counters
  * @vgpu: the VF, locked
@@ -125,6 +142,7 @@ int nvvgpu_use_recover(struct nvvgpu *vgpu)
 	int ret, nr, i;
 
 	nr = nvvgpu_use_read(vgpu, before);
+	nvvgpu_use_settle_due(vgpu, before, nr);
 	/* Another report of this crash may have come meanwhile. */
 	nvvgpu_events_drop(vgpu);
 	ret = nvvgpu_op_recover(vgpu);

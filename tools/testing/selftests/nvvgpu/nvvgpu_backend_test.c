@@ -1031,6 +1031,44 @@ TEST_F(backend, totals_of_a_use_are_not_lost_to_a_reader)
 	EXPECT_NE(NULL, strstr(self->buf, "\nstarts 1\n"));
 }
 
+/* The counters of the mock begin again at 0 when the vGPU is recovered. */
+TEST_F(backend, totals_do_not_wrap_after_a_recovery)
+{
+	pid_t pid;
+
+	ASSERT_OPEN_TRAPPED();
+	vdev_close(&self->vdev);
+	ASSERT_OPEN();
+	pid = block_in("get_stats", &self->vdev);
+	ASSERT_LT(0, pid);
+	vdev_close(&self->vdev);
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
+	EXPECT_STREQ("error", vf_wait_state(self->vf, "error"));
+	ASSERT_EQ(0, pci_write(self->vf, "reset", "1"));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	EXPECT_EQ(0, child_status(pid));
+
+	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/use", self->buf,
+			      sizeof(self->buf)));
+	EXPECT_NE(NULL, strstr(self->buf, "\nopen 0\n"));
+	EXPECT_EQ(NULL, strstr(self->buf, "\nstarts "))
+		TH_LOG("%s", self->buf);
+
+	/* The next use is counted again. */
+	ASSERT_OPEN();
+	vdev_close(&self->vdev);
+	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/use", self->buf,
+			      sizeof(self->buf)));
+	EXPECT_NE(NULL, strstr(self->buf, "\nopen 0\n"));
+	ASSERT_OPEN();
+	vdev_close(&self->vdev);
+	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/use", self->buf,
+			      sizeof(self->buf)));
+	EXPECT_NE(NULL, strstr(self->buf, "\nstarts 1\n"))
+		TH_LOG("%s", self->buf);
+}
+
 TEST_F(backend, slow_vf_delays_no_other)
 {
 	struct vdev other;

@@ -102,7 +102,7 @@ struct mock;
  * @created: between create and delete
  * @started: between start and stop
  * @prepared: between reset_prepare and reset_done
- * @starts: since the create
+ * @starts: since the create or the last recover
  * @trapped: content of the trapped area
  */
 struct mock_vgpu {
@@ -392,6 +392,7 @@ static int mock_recover(void *handle)
 	vgpu = mock_enter_vf(handle, OP_RECOVER, &ret);
 	mock_expect(vgpu->created && !vgpu->started && !vgpu->prepared,
 		    "recover of what is not created, started or prepared");
+	WRITE_ONCE(vgpu->starts, 0);
 
 	return mock_leave_vf(vgpu, ret);
 }
