@@ -149,6 +149,9 @@ static int nvvgpu_device_feature(struct vfio_device *core_vdev, u32 flags,
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 	int ret;
 
+	if (flags & VFIO_DEVICE_FEATURE_PROBE)
+		return vfio_pci_core_ioctl_feature(core_vdev, flags, arg, argsz);
+
 	switch (feature) {
 	case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
 		ret = nvvgpu_dmabuf_leave_low_power(vgpu, flags, arg, argsz);

@@ -1555,6 +1555,13 @@ TEST_F(dmabuf, importers_lose_it_when_the_device_is_inaccessible)
 	EXPECT_EQ(2, importer_state("invalidated"));
 	EXPECT_EQ(0, importer_put("map", "\n", 0, ""));
 
+	/* A question about low power mode does not revoke it. */
+	EXPECT_EQ(0, vdev_feature(vdev, VFIO_DEVICE_FEATURE_PROBE |
+				  VFIO_DEVICE_FEATURE_SET |
+				  VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, NULL, 0));
+	EXPECT_EQ(1, importer_state("mapped"));
+	EXPECT_EQ(2, importer_state("invalidated"));
+
 	ASSERT_EQ(0, vdev_reset(vdev));
 	EXPECT_EQ(0, importer_state("mapped"));
 	EXPECT_EQ(4, importer_state("invalidated"));
