@@ -458,6 +458,8 @@ long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg)
 
 	nvvgpu_display_watch(vgpu);
 	nvvgpu_display_try_revoke(vgpu);
+	/* A runtime resume may have ended low power mode. */
+	nvvgpu_scanouts_update(vgpu);
 
 	return nvvgpu_display_answer(vgpu, arg, minsz, &info,
 				     nvvgpu_display_seen(vgpu));

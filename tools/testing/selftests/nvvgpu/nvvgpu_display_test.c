@@ -1593,6 +1593,39 @@ TEST_F(dmabuf, importers_lose_it_when_the_device_is_inaccessible)
 	EXPECT_EQ(0, importer_state("attached"));
 }
 
+/* Any access leaves low power mode then, and the user need not ask for it. */
+TEST_F(dmabuf, query_allows_it_after_a_wakeup)
+{
+	struct vfio_device_low_power_entry_with_wakeup entry = {};
+	struct vdev *vdev = &self->display.vdev;
+	const char *peer = self->display.vf;
+	char status[32] = "";
+	int i;
+
+	if (mod_add("nvvgpu-importer", ""))
+		SKIP(return, "no module nvvgpu-importer");
+	ASSERT_EXPORTED();
+	ASSERT_EQ(0, importer_put("attach", "%d %s", self->fd, peer));
+	entry.wakeup_eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ASSERT_LE(0, entry.wakeup_eventfd);
+	ASSERT_EQ(0, vdev_feature(vdev, VFIO_DEVICE_FEATURE_SET |
+				  VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+				  &entry, sizeof(entry)));
+	EXPECT_EQ(-ENODEV, importer_put("map", "\n", 0, ""));
+	for (i = 0; i < 500 && strcmp(status, "suspended\n"); i++) {
+		usleep(10000);
+		ASSERT_LT(0, pci_read(self->display.vf, "power/runtime_status",
+				      status, sizeof(status)));
+	}
+	EXPECT_STREQ("suspended\n", status);
+
+	EXPECT_EQ(0, gfx_query(vdev, DMABUF, PRIMARY, &self->display.info));
+	EXPECT_EQ(1, irq_wait(entry.wakeup_eventfd, 5000));
+	EXPECT_EQ(0, gfx_query(vdev, DMABUF, PRIMARY, &self->display.info));
+	EXPECT_EQ(0, importer_put("map", "\n", 0, ""));
+	close(entry.wakeup_eventfd);
+}
+
 /* iommufd maps the dma-bufs of vfio-pci-core only. */
 TEST_F(dmabuf, iommufd_refuses_it)
 {
