@@ -82,7 +82,7 @@ class Tree:
                            "nvvgpu/migrations": "saved 3\nsave-aborted 1\nsave-milliseconds 4071\n"
                                                 "loaded 0\nload-aborted 0\nload-milliseconds 0",
                            "nvvgpu/events": "crashed 0\nfault 3\nfault-code 5\n"
-                                            "fault-address 0x1000\nlate 7", "nvvgpu/delete": "",
+                                            "late 7", "nvvgpu/delete": "",
                            "nvidia/current_vgpu_type": "0", "nvidia/vgpu_params": "", "nvidia/placement_id": "",
                            "vfio-dev/vfio0/dev": "511:0"}.items():
             self.vf_file(vf, name, text)

@@ -168,21 +168,15 @@ const char *nvvgpu_event_name(enum nvvgpu_event event)
 	return nvvgpu_event_names[event];
 }
 
-/* Code and address of the last report of an event */
+/* Any process can read this, so the address, which is a tenant's, is left out. */
 static int nvvgpu_event_emit_last(const struct nvvgpu_event_info *last,
 				  char *buf, int len)
 {
-	const char *name = nvvgpu_event_names[last->event];
-	int start = len;
+	if (!(last->flags & NVVGPU_EVENT_HAS_CODE))
+		return 0;
 
-	if (last->flags & NVVGPU_EVENT_HAS_CODE)
-		len += sysfs_emit_at(buf, len, "%s-code %u\n", name,
-				     last->code);
-	if (last->flags & NVVGPU_EVENT_HAS_ADDRESS)
-		len += sysfs_emit_at(buf, len, "%s-address %#llx\n", name,
-				     last->address);
-
-	return len - start;
+	return sysfs_emit_at(buf, len, "%s-code %u\n",
+			     nvvgpu_event_names[last->event], last->code);
 }
 
 /**

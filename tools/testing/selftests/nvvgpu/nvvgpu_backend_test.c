@@ -1443,9 +1443,9 @@ TEST_F(backend, events_carry_their_code_and_address)
 	EXPECT_EQ(-1, uevent.address);
 
 	EXPECT_EQ(4, count(self->vf, "fault-code"));
-	EXPECT_EQ(0x3f00000000, count(self->vf, "fault-address"));
 	EXPECT_EQ(79, count(self->vf, "crashed-code"));
-	EXPECT_EQ(-ENOENT, count(self->vf, "crashed-address"));
+	/* Any process can read the file. */
+	EXPECT_EQ(-ENOENT, count(self->vf, "fault-address"));
 	EXPECT_EQ(-ENOENT, count(self->vf, "guest-up-code"));
 }
 
