@@ -158,19 +158,17 @@ static void nvvgpu_data_leave(struct nvvgpu_data *data)
 	nvvgpu_data_put(data);
 }
 
-/* Return the back-end of a session, or an error if it must not be called. */
-static struct nvvgpu_backend *nvvgpu_data_backend(struct nvvgpu_data *data)
+/* Check whether the back-end of a session may be called. */
+static int nvvgpu_data_check(struct nvvgpu_data *data)
 {
 	struct nvvgpu *vgpu = data->vgpu;
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
 	if (data->ended)
-		return ERR_PTR(-ENODEV);
-	if (vgpu->state != NVVGPU_OPEN)
-		return ERR_PTR(-EIO);
+		return -ENODEV;
 
-	return vgpu->backend;
+	return vgpu->state == NVVGPU_OPEN ? 0 : -EIO;
 }
 
 /* Check whether the file can be used: the state of a crashed vGPU is useless. */
@@ -178,7 +176,7 @@ static int nvvgpu_data_refusal(struct nvvgpu_data *data)
 {
 	guard(nvvgpu)(data->vgpu);
 
-	return PTR_ERR_OR_ZERO(nvvgpu_data_backend(data)) ?: data->error;
+	return nvvgpu_data_check(data) ?: data->error;
 }
 
 /*
@@ -190,14 +188,13 @@ static int nvvgpu_data_fetch(struct nvvgpu_data *data,
 			     struct nvvgpu_chunk *chunk, void *buf, void *ahead)
 {
 	struct nvvgpu *vgpu = data->vgpu;
-	struct nvvgpu_backend *backend;
 	int ret;
 
 	guard(nvvgpu)(vgpu);
 
-	backend = nvvgpu_data_backend(data);
-	if (IS_ERR(backend))
-		return PTR_ERR(backend);
+	ret = nvvgpu_data_check(data);
+	if (ret)
+		return ret;
 
 	ret = nvvgpu_op_save(vgpu, chunk, buf);
 	if (ret < 0)
@@ -206,7 +203,7 @@ static int nvvgpu_data_fetch(struct nvvgpu_data *data,
 		WRITE_ONCE(data->empty, true);
 		return -ENOMSG;
 	}
-	if (ret && nvvgpu_can(backend) & NVVGPU_CAN_SAVE_AHEAD)
+	if (ret && nvvgpu_can(vgpu->backend) & NVVGPU_CAN_SAVE_AHEAD)
 		nvvgpu_op_save_ahead(vgpu, ahead);
 
 	return ret;
@@ -360,7 +357,6 @@ static int nvvgpu_data_precopy_info(struct nvvgpu_data *data,
 				    struct vfio_precopy_info *info)
 {
 	struct nvvgpu *vgpu = data->vgpu;
-	struct nvvgpu_backend *backend;
 	u64 initial, dirty;
 	int ret;
 
@@ -370,9 +366,9 @@ static int nvvgpu_data_precopy_info(struct nvvgpu_data *data,
 
 	if (!nvvgpu_data_precopy(data))
 		return -EINVAL;
-	backend = nvvgpu_data_backend(data);
-	if (IS_ERR(backend))
-		return PTR_ERR(backend);
+	ret = nvvgpu_data_check(data);
+	if (ret)
+		return ret;
 
 	ret = nvvgpu_op_precopy_estimate(vgpu, &initial, &dirty);
 	if (ret)
@@ -430,7 +426,6 @@ static int nvvgpu_data_load(struct nvvgpu_data *data,
 			    const struct nvvgpu_record *record)
 {
 	struct nvvgpu *vgpu = data->vgpu;
-	struct nvvgpu_backend *backend;
 	struct nvvgpu_chunk chunk = {
 		.kind = le32_to_cpu(record->state.kind),
 		.flags = le32_to_cpu(record->state.flags),
@@ -442,9 +437,9 @@ static int nvvgpu_data_load(struct nvvgpu_data *data,
 
 	guard(nvvgpu)(vgpu);
 
-	backend = nvvgpu_data_backend(data);
-	if (IS_ERR(backend))
-		return PTR_ERR(backend);
+	ret = nvvgpu_data_check(data);
+	if (ret)
+		return ret;
 
 	ret = nvvgpu_op_load(vgpu, &chunk, record->data);
 	if (ret)
