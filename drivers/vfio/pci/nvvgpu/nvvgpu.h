@@ -23,6 +23,7 @@
  *   device_lock of the PF, when its driver registers or unregisters a back-end
  *     device_lock of the VF
  *       nvvgpu_pf::types_mutex
+ *       nvvgpu_pfs_mutex, outside of leaf locks only
  *       vfio_device_set::lock
  *         nvvgpu_dmabufs::lock
  *         nvvgpu_data::lock
@@ -32,8 +33,7 @@
  *                 reservation of a dma-buf
  *               nvvgpu::state_mutex
  *                 nvvgpu::query_mutex
- *                 nvvgpu_pfs_mutex
- *                   nvvgpu_pf::lock (leaf, also taken in interrupts)
+ *                 nvvgpu_pf::lock (leaf, also taken in interrupts)
  *                 nvvgpu::text_lock (leaf)
  *               nvvgpu_display::lock (leaf)
  *
@@ -331,7 +331,7 @@ struct nvvgpu_migrations {
  * @settings: settings of the VF
  * @state_mutex: protects everything down to @log; @state, @type.id,
  *	@generation and @placement are also read without
- * @state: changed only by nvvgpu_set_state()
+ * @state: changed only by nvvgpu_change_state()
  * @opened: the VFIO device is open
  * @closing: the event of the close has not been sent yet
  * @started: the back-end has started the vGPU

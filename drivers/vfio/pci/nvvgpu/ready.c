@@ -79,8 +79,8 @@ static bool nvvgpu_ready_valid(struct nvvgpu_backend *backend, unsigned int vf)
  * operation.
  *
  * Return: 0, undone by nvvgpu_backend_unready(); -EINVAL if an argument is
- * invalid or the table has @create; -EBUSY if the VF has a vGPU; or the errno of
- * @get_bar_info or of a shape that is invalid
+ * invalid, the table has @create, or a BAR's shape is invalid; -EBUSY if the VF
+ * has a vGPU; -ENOMEM; or the error of @get_placement or @get_bar_info
  */
 int nvvgpu_backend_ready(struct nvvgpu_backend *backend, unsigned int vf,
 			 const struct nvvgpu_type_info *info, void *handle)

@@ -492,6 +492,8 @@ int nvvgpu_delete_generation(struct nvvgpu *vgpu, u64 generation)
  */
 void nvvgpu_retire(struct nvvgpu *vgpu)
 {
+	lockdep_assert_held(&vgpu->state_mutex);
+
 	vgpu->retired = true;
 	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_CREATE)) {
 		nvvgpu_disown(vgpu);
