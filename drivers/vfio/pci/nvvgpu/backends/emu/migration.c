@@ -17,6 +17,9 @@
 /* The firmware reports the size of the registers, up to this limit. */
 #define EMU_REGS_MAX		SZ_64K
 
+/* The firmware reads so much of a framebuffer for one USED, which has a time-out. */
+#define EMU_SCAN_BYTES		((u64)SZ_1G)
+
 /**
  * struct emu_save - a vGPU whose state is being saved
  * @pages: number of pages of the framebuffer
@@ -121,31 +124,48 @@ static int emu_regs_len(struct emu_dev *emu, unsigned int vf)
 	return cmd.res[0];
 }
 
-/* Run a command that returns a bit for each page of the framebuffer. */
-static int emu_vram_bits(struct emu_dev *emu, unsigned int vf, u16 opcode,
-			 unsigned long *pages)
+/* Run a command that returns a bit for each page of a part of the framebuffer. */
+static int emu_vram_bits_of(struct emu_dev *emu, unsigned int vf, u16 opcode,
+			    u64 at, u64 len, u64 *bits)
 {
-	unsigned long nr = emu_vgpu_pages(&emu->vgpus[vf]);
-	size_t words = BITS_TO_U64(nr);
+	unsigned long nr = DIV_ROUND_UP(len, NVVGPU_EMU_VRAM_PAGE);
 	struct emu_cmd cmd = {
 		.opcode = opcode,
 		.vf = vf,
 		.arg[0] = NVVGPU_EMU_DIRTY_VRAM,
-		.arg[2] = emu->vgpus[vf].type->fb_bytes,
-		.out_len = words * sizeof(u64),
+		.arg[1] = at,
+		.arg[2] = len,
+		.out = bits + at / NVVGPU_EMU_VRAM_PAGE / BITS_PER_TYPE(u64),
+		.out_len = BITS_TO_U64(nr) * sizeof(u64),
 	};
-	u64 *bits __free(kvfree) = NULL;
-	size_t i;
 	int err;
 
-	bits = kvcalloc(words, sizeof(*bits), GFP_KERNEL);
+	err = emu_fw_cmd(emu, &cmd);
+	if (!err && cmd.len != DIV_ROUND_UP(nr, BITS_PER_BYTE))
+		return -EPROTO;
+
+	return err;
+}
+
+/* Get a bit for each page of the framebuffer, by a command for each part. */
+static int emu_vram_bits(struct emu_dev *emu, unsigned int vf, u16 opcode,
+			 u64 part, unsigned long *pages)
+{
+	unsigned long nr = emu_vgpu_pages(&emu->vgpus[vf]);
+	u64 at, fb = emu->vgpus[vf].type->fb_bytes;
+	size_t i, words = BITS_TO_U64(nr);
+	int err;
+
+	u64 *bits __free(kvfree) = kvcalloc(words, sizeof(*bits), GFP_KERNEL);
 	if (!bits)
 		return -ENOMEM;
 
-	cmd.out = bits;
-	err = emu_fw_cmd(emu, &cmd);
-	if (err || cmd.len != DIV_ROUND_UP(nr, BITS_PER_BYTE))
-		return err ?: -EPROTO;
+	for (at = 0; at < fb; at += part) {
+		err = emu_vram_bits_of(emu, vf, opcode, at,
+				       min(part, fb - at), bits);
+		if (err)
+			return err;
+	}
 
 	for (i = 0; i < words; i++)
 		bits[i] = le64_to_cpu((__force __le64)bits[i]);
@@ -165,7 +185,8 @@ static int emu_save_refresh(struct emu_dev *emu, unsigned int vf)
 	if (!dirty)
 		return -ENOMEM;
 
-	err = emu_vram_bits(emu, vf, NVVGPU_EMU_CMD_DIRTY_READ, dirty);
+	err = emu_vram_bits(emu, vf, NVVGPU_EMU_CMD_DIRTY_READ,
+			    emu->vgpus[vf].type->fb_bytes, dirty);
 	if (err) {
 		/* The log may have been cleared: any page may have been written. */
 		bitmap_complement(save->again, save->todo, save->pages);
@@ -428,7 +449,8 @@ int emu_save_begin(void *handle)
 	 * Look for the used ones after that, so that none is missed.
 	 */
 	err = emu_save_refresh(emu, vf) ?:
-	      emu_vram_bits(emu, vf, NVVGPU_EMU_CMD_USED, vgpu->save->used);
+	      emu_vram_bits(emu, vf, NVVGPU_EMU_CMD_USED, EMU_SCAN_BYTES,
+			    vgpu->save->used);
 	if (err) {
 		emu_vram_log(emu, vf, NVVGPU_EMU_CMD_DIRTY_STOP);
 		emu_save_free(vgpu->save);
@@ -475,20 +497,25 @@ int emu_precopy_estimate(void *handle, u64 *initial, u64 *dirty)
 /* Count the bytes of VRAM that a save would send if it began now. */
 static int emu_vram_used(struct emu_dev *emu, unsigned int vf, u64 *bytes)
 {
-	u64 fb = emu->vgpus[vf].type->fb_bytes;
-	struct emu_cmd cmd = {
-		.opcode = NVVGPU_EMU_CMD_USED,
-		.vf = vf,
-		.arg[2] = fb,
-	};
+	u64 at, fb = emu->vgpus[vf].type->fb_bytes;
+	struct emu_cmd cmd;
 	int err;
 
-	err = emu_fw_cmd(emu, &cmd);
-	if (err)
-		return err;
-	if (cmd.res[0] > fb / NVVGPU_EMU_VRAM_PAGE)
-		return -EPROTO;
-	*bytes = cmd.res[0] * NVVGPU_EMU_VRAM_PAGE;
+	*bytes = 0;
+	for (at = 0; at < fb; at += EMU_SCAN_BYTES) {
+		cmd = (struct emu_cmd) {
+			.opcode = NVVGPU_EMU_CMD_USED,
+			.vf = vf,
+			.arg[1] = at,
+			.arg[2] = min(EMU_SCAN_BYTES, fb - at),
+		};
+		err = emu_fw_cmd(emu, &cmd);
+		if (err)
+			return err;
+		if (cmd.res[0] > cmd.arg[2] / NVVGPU_EMU_VRAM_PAGE)
+			return -EPROTO;
+		*bytes += cmd.res[0] * NVVGPU_EMU_VRAM_PAGE;
+	}
 
 	return 0;
 }
