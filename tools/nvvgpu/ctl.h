@@ -183,6 +183,18 @@ struct vf {
 };
 
 /**
+ * struct pci_vfs - where the VFs of a PF are
+ * @domain: PCI domain
+ * @first: bus, device and function of VF 0
+ * @stride: from one VF to the next
+ */
+struct pci_vfs {
+	unsigned int domain;
+	unsigned int first;
+	unsigned int stride;
+};
+
+/**
  * struct binding - the driver of a VF, for a roll-back
  * @vf: number of the VF
  * @driver: or ""
@@ -255,7 +267,8 @@ int png_write(FILE *file, __u32 width, __u32 height, const unsigned char *lines)
 int pci_parse(const char *text, char *bdf);
 void pci_model(const char *bdf, char *buf, size_t size);
 int pci_serial(const char *bdf, char *buf, size_t size);
-int pci_vf_address(const char *pf, unsigned int number, char *bdf);
+int pci_vfs(const char *pf, struct pci_vfs *vfs);
+void pci_vf_address(const struct pci_vfs *vfs, unsigned int number, char *bdf);
 int pci_slot(const char *slot, char *bdf);
 
 /* gpu.c */

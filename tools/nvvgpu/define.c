@@ -202,20 +202,29 @@ static enum status take_present(const char *pf, unsigned int number)
 	return status;
 }
 
+static unsigned int vfs_enabled(const char *pf)
+{
+	struct host host = { 0 };
+	unsigned int nr = 0;
+
+	if (gpu_add(&host, pf))
+		nr = host.gpus[0].nr_vfs;
+	host_free(&host);
+
+	return nr;
+}
+
 /* The number of VFs is defined, too, so that they are there after a reboot. */
 static void define_vfs(struct json_object *object, const char *pf, unsigned int number)
 {
-	struct json_object *vfs = json_object_object_get(object, "vfs");
-	struct host host = { 0 };
-	unsigned int enabled = 0;
+	unsigned int nr;
 
-	if (gpu_add(&host, pf))
-		enabled = host.gpus[0].nr_vfs;
-	host_free(&host);
-	if (opt.vfs >= 0)
+	if (opt.vfs >= 0) {
 		json_number(object, "vfs", opt.vfs);
-	else if (!vfs)
-		json_number(object, "vfs", enabled > number ? enabled : number + 1);
+	} else if (!json_object_object_get(object, "vfs")) {
+		nr = vfs_enabled(pf);
+		json_number(object, "vfs", nr > number ? nr : number + 1);
+	}
 }
 
 /**

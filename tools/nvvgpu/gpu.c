@@ -69,17 +69,21 @@ static bool vf_exists(const struct vf *vf)
 
 static void vfs_scan(struct gpu *gpu)
 {
+	struct pci_vfs vfs;
 	unsigned int i;
 
 	free(gpu->vfs);
 	gpu->nr_vfs = 0;
 	gpu->vfs = calloc(gpu->total ?: 1, sizeof(*gpu->vfs));
+	if (pci_vfs(gpu->bdf, &vfs))
+		return;
 	for (i = 0; i < gpu->total; i++) {
 		struct vf *vf = &gpu->vfs[gpu->nr_vfs];
 
 		vf->gpu = gpu;
 		vf->number = i;
-		if (pci_vf_address(gpu->bdf, i, vf->bdf) || !vf_exists(vf))
+		pci_vf_address(&vfs, i, vf->bdf);
+		if (!vf_exists(vf))
 			continue;
 		vf_scan(vf);
 		gpu->nr_vfs++;
@@ -114,8 +118,12 @@ static bool any_vf_is_ours(const char *pf)
 {
 	unsigned int i, nr = file_number(0, PCI_DEVICES "/%s/sriov_totalvfs", pf);
 	char bdf[BDF_LEN], driver[NAME_LEN];
+	struct pci_vfs vfs;
 
-	for (i = 0; i < nr && !pci_vf_address(pf, i, bdf); i++) {
+	if (pci_vfs(pf, &vfs))
+		return false;
+	for (i = 0; i < nr; i++) {
+		pci_vf_address(&vfs, i, bdf);
 		file_link(driver, sizeof(driver), PCI_DEVICES "/%s/driver", bdf);
 		if (!strcmp(driver, front_end()) ||
 		    file_exists(PCI_DEVICES "/%s/nvvgpu/state", bdf))
@@ -255,16 +263,24 @@ static int find_vf_by_number(struct host *host, const char *text, struct vf **vf
 	return *vf ? 0 : -ENODEV;
 }
 
-static int find_vf_by_address(struct host *host, const char *bdf, struct vf **vf)
+static bool has_address(const struct vf *vf, const char *bdf)
 {
-	char pf[BDF_LEN];
+	return !strcmp(vf->bdf, bdf);
+}
+
+static bool has_name(const struct vf *vf, const char *name)
+{
+	return !strcmp(vf->name, name);
+}
+
+static int find_vf_that(struct host *host, bool (*has)(const struct vf *vf, const char *text),
+			const char *text, struct vf **vf)
+{
 	unsigned int i, j;
 
-	if (file_link(pf, sizeof(pf), PCI_DEVICES "/%s/physfn", bdf) > 0)
-		gpu_add(host, pf);
 	for (i = 0; i < host->nr; i++)
 		for (j = 0; j < host->gpus[i].nr_vfs; j++)
-			if (!strcmp(host->gpus[i].vfs[j].bdf, bdf)) {
+			if (has(&host->gpus[i].vfs[j], text)) {
 				*vf = &host->gpus[i].vfs[j];
 				return 0;
 			}
@@ -272,18 +288,14 @@ static int find_vf_by_address(struct host *host, const char *bdf, struct vf **vf
 	return -ENODEV;
 }
 
-static int find_vf_by_name(struct host *host, const char *name, struct vf **vf)
+static int find_vf_by_address(struct host *host, const char *bdf, struct vf **vf)
 {
-	unsigned int i, j;
+	char pf[BDF_LEN];
 
-	for (i = 0; i < host->nr; i++)
-		for (j = 0; j < host->gpus[i].nr_vfs; j++)
-			if (!strcmp(host->gpus[i].vfs[j].name, name)) {
-				*vf = &host->gpus[i].vfs[j];
-				return 0;
-			}
+	if (file_link(pf, sizeof(pf), PCI_DEVICES "/%s/physfn", bdf) > 0)
+		gpu_add(host, pf);
 
-	return -ENODEV;
+	return find_vf_that(host, has_address, bdf, vf);
 }
 
 /**
@@ -303,7 +315,7 @@ int find_vf(struct host *host, const char *text, struct vf **vf)
 	if (!pci_parse(text, bdf))
 		return find_vf_by_address(host, bdf, vf);
 	if (name_valid(text))
-		return find_vf_by_name(host, text, vf);
+		return find_vf_that(host, has_name, text, vf);
 
 	return -EINVAL;
 }

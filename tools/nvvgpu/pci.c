@@ -50,26 +50,32 @@ int pci_parse(const char *text, char *bdf)
 }
 
 /**
- * pci_vf_address() - calculate the address of a VF
+ * pci_vfs() - find out where the VFs of a PF are
  * @pf: address of the PF
- * @number: of the VF, which need not exist
- * @bdf: BDF_LEN bytes
+ * @vfs: to be filled in
  *
  * Return: 0 or -ENODEV
  */
-int pci_vf_address(const char *pf, unsigned int number, char *bdf)
+int pci_vfs(const char *pf, struct pci_vfs *vfs)
 {
 	int offset = file_number(0, PCI_DEVICES "/%s/sriov_offset", pf);
-	int stride = file_number(0, PCI_DEVICES "/%s/sriov_stride", pf);
-	unsigned int domain, bus, slot, function, id;
+	unsigned int bus, slot, function;
 
-	if (offset <= 0 || sscanf(pf, "%x:%x:%x.%x", &domain, &bus, &slot, &function) != 4)
+	if (offset <= 0 || sscanf(pf, "%x:%x:%x.%x", &vfs->domain, &bus, &slot, &function) != 4)
 		return -ENODEV;
-	id = (bus << 8 | slot << 3 | function) + offset + number * stride;
-	snprintf(bdf, BDF_LEN, "%04x:%02x:%02x.%x", domain, id >> 8 & 0xff,
-		 id >> 3 & 0x1f, id & 7);
+	vfs->first = (bus << 8 | slot << 3 | function) + offset;
+	vfs->stride = file_number(0, PCI_DEVICES "/%s/sriov_stride", pf);
 
 	return 0;
+}
+
+/* The address of a VF, which need not exist; @bdf has BDF_LEN bytes */
+void pci_vf_address(const struct pci_vfs *vfs, unsigned int number, char *bdf)
+{
+	unsigned int id = vfs->first + number * vfs->stride;
+
+	snprintf(bdf, BDF_LEN, "%04x:%02x:%02x.%x", vfs->domain, id >> 8 & 0xff,
+		 id >> 3 & 0x1f, id & 7);
 }
 
 /* The device's name in the list of PCI ids */
