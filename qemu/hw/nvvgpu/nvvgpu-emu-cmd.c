@@ -25,7 +25,7 @@ typedef uint32_t NvvgpuCmdFn(NvvgpuState *s, NvvgpuVgpu *v,
 /* Returns how many of @len bytes of VRAM to zero in one step */
 static uint64_t nvvgpu_cmd_zero_step(uint64_t len)
 {
-    /* Pages that cannot be discarded must be read and cleared */
+    /* Without discards, each page is read and, if needed, cleared */
     return MIN(len, ram_block_discard_is_disabled() ? NVVGPU_CMD_STEP :
                                                       NVVGPU_GRANULE);
 }
