@@ -105,10 +105,24 @@ static int bindings_restore(const struct action *action, const struct gpu *gpu)
 	return ret;
 }
 
+static int vfs_restore(const struct action *action, struct gpu *gpu)
+{
+	int ret = 0;
+
+	if (gpu->nr_vfs != action->old_vfs)
+		ret = set_vfs(gpu, action->old_vfs) ?: bindings_restore(action, gpu);
+	if (action->old_autoprobe)
+		file_write("1", PCI_DEVICES "/%s/sriov_drivers_autoprobe", gpu->bdf);
+
+	return ret;
+}
+
 /* Save the present state for a roll-back. */
 static void action_save(struct action *action, const struct gpu *gpu, const struct vf *vf)
 {
 	action->old_vfs = gpu->nr_vfs;
+	action->old_autoprobe = file_number(0, PCI_DEVICES "/%s/sriov_drivers_autoprobe",
+					    gpu->bdf) == 1;
 	if (action->kind == ACTION_VFS)
 		bindings_save(action, gpu->vfs, gpu->nr_vfs);
 	if (!vf)
@@ -155,7 +169,7 @@ static int action_undo(struct action *action, struct host *host)
 	int ret;
 
 	if (action->kind == ACTION_VFS)
-		return set_vfs(gpu, action->old_vfs) ?: bindings_restore(action, gpu);
+		return vfs_restore(action, gpu);
 	if (!vf)
 		return -ENODEV;
 	switch (action->kind) {
@@ -205,8 +219,8 @@ static void action_abort(struct action *action, struct host *host, int err)
 {
 	struct vf *vf = action->kind == ACTION_VFS ? NULL : vf_of(host, action);
 
-	if (action->kind == ACTION_VFS && gpu_of(host, action)->nr_vfs != action->old_vfs)
-		action_undo(action, host);
+	if (action->kind == ACTION_VFS)
+		vfs_restore(action, gpu_of(host, action));
 	else if (action->kind == ACTION_BIND && err != -EBUSY)
 		bindings_restore(action, gpu_of(host, action));
 	else if (action->kind == ACTION_CREATE && vf && !vf->type)

@@ -88,6 +88,7 @@ enum action_kind {
  * @old: the VF before the action, for the roll-back
  * @old_params: of that VF
  * @old_vfs: number of VFs before the action
+ * @old_autoprobe: whether the kernel probed drivers for new VFs before the action
  * @bindings: of the VFs that the action may unbind, before it
  * @nr_bindings: how many
  */
@@ -103,6 +104,7 @@ struct action {
 	struct vf old;
 	char old_params[PARAMS_LEN];
 	unsigned int old_vfs;
+	bool old_autoprobe;
 	struct binding *bindings;
 	unsigned int nr_bindings;
 };
