@@ -6,7 +6,7 @@
 
 since=$SECONDS
 tap=$(mktemp "$CACHE/log/suite.XXXXXX")
-aside=() aside_pid=''
+aside=() aside_pid='' kept=''
 trap '[[ -z $aside_pid ]] || { kill -- "-$aside_pid" && wait "$aside_pid"; } 2>/dev/null; rm -f "$tap" "$tap".*' EXIT
 
 # title TEXT: print the title of a part of the run
@@ -15,18 +15,47 @@ title() {
 	say "== $1, after $(took "$since")"
 }
 
+# continue_earlier: use what passed in an earlier run on the same tree that was interrupted
+# or in which other parts failed; keep what passes for a later run
+continue_earlier() {
+	kept=$CACHE/suite-$(cd "$TOP" && find . -name .git -prune -o -type f -print0 |
+		LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
+	mkdir -p "$kept"
+	prune suite 2
+}
+
+# kept NAME: the file with the output of a part that passed earlier
+kept() { echo "$kept/${1//\//-}"; }
+
+# earlier NAME: count the results of a part that passed earlier, if it did
+earlier() {
+	[[ -n $kept && -e $(kept "$1") ]] || return 1
+	say "passed at $(date -r "$(kept "$1")" +%H:%M), not run again"
+	tee "$tap.part" <"$(kept "$1")"
+	count "$1"
+}
+
+# count NAME: count the results in $tap.part
+count() {
+	cat "$tap.part" >>"$tap"
+	grep -cE '^(not )?ok ' "$tap.part" >"$tap.count.${1//\//-}" || true
+}
+
 # account NAME STATUS: count the results in $tap.part, and keep what each failed test has
 # said of its failure. A command that fails without a failed test, for example because it
 # could not start, counts as a failed test.
 account() {
 	(($2 == 0)) || { (($2 < 124)) && grep -q '^not ok ' "$tap.part"; } ||
 		echo "not ok 1 \"$1\" ended with status $2" | tee -a "$tap.part"
-	cat "$tap.part" >>"$tap"
+	count "$1"
 	awk -v part="$1" '
 		/^# .*:[0-9]+:/ { why = why "    " $0 "\n" }
 		/^not ok / { printf "%s, in %s\n%s", $0, part, why }
 		/^(not )?ok |^# +RUN / { why = "" }' "$tap.part" >>"$tap.failed"
-	grep -cE '^(not )?ok ' "$tap.part" >"$tap.count.${1//\//-}" || true
+	[[ -z $kept ]] || grep -q '^not ok ' "$tap.part" || {
+		cp "$tap.part" "$kept/new"
+		mv "$kept/new" "$(kept "$1")"
+	}
 }
 
 # tests_in NAME: the number of tests that a part has run
@@ -58,8 +87,9 @@ more() { (($1 <= 0)) || printf 'x\n%.0s' $(seq "$1") >>"$tap.more"; }
 
 # part NAME COMMAND...: run a command that prints TAP, and count its results
 part() {
-	title "$1"
 	local rc=0
+	title "$1"
+	! earlier "$1" || return 0
 	"${@:2}" | results | tee "$tap.part" || rc=${PIPESTATUS[0]}
 	account "$1" "$rc"
 }
@@ -69,6 +99,7 @@ part() {
 in_machine() {
 	local rc=0 try
 	title "$1"
+	! earlier "$1" || return 0
 	for try in 1 2; do
 		rc=0
 		"$LAB/vm" "${@:2}" | results | tee "$tap.part" || rc=${PIPESTATUS[0]}
@@ -82,6 +113,7 @@ in_machine() {
 # they leave a CPU idle much of the time. There can be only one.
 aside() {
 	aside=("$@")
+	[[ -z $kept || ! -e $(kept "$1") ]] || return 0
 	# A process group of its own, so that all of it can be ended
 	set -m
 	{
@@ -96,6 +128,7 @@ aside() {
 aside_ends() {
 	local rc=0
 	title "${aside[0]}, run in the background"
+	! earlier "${aside[0]}" || return 0
 	tail -n +1 -f --pid="$aside_pid" "$tap.aside"
 	wait "$aside_pid" || rc=$?
 	aside_pid=''
@@ -141,5 +174,6 @@ verdict() {
 	((passed > 0)) || { say "no test passed"; failed=$((failed + 1)); }
 	say "took $(took "$since")"
 	echo "$passed passed, $failed failed$( ((skipped == 0)) || echo ", $skipped skipped")"
-	((failed == 0))
+	((failed == 0)) || return
+	[[ -z $kept ]] || rm -rf "$kept"
 }
