@@ -10,6 +10,7 @@
 
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
+#include "lib/migration.h"
 
 /* Short enough to wait for, long enough for a slow machine */
 #define TIMEOUT_MS	500
@@ -768,6 +769,81 @@ TEST_F(removal, reset_waits_for_one_response_only)
 	EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[0], 0));
 	ASSERT_EQ(0, gpu_reset(&self->pf));
 	EXPECT_ALL_AGAIN();
+}
+
+/*
+ * Begin to save a vGPU with more data than fits into one record.  When the user has
+ * read a part of the first one, the driver has asked for the second.
+ */
+static int save_one_record(struct user *user, int *fd)
+{
+	volatile __u32 *fb;
+	char buf[PAGE];
+	size_t i;
+	int ret;
+
+	ret = vdev_map_bar(&user->vdev, NVVGPU_EMU_VF_BAR_FB);
+	if (ret)
+		return ret;
+	fb = user->vdev.bar[NVVGPU_EMU_VF_BAR_FB];
+	for (i = 0; i < 4 << 20; i += NVVGPU_EMU_VRAM_PAGE)
+		fb[i / sizeof(*fb)] = 1;
+
+	ret = mig_set(&user->vdev, VFIO_DEVICE_STATE_PRE_COPY, fd);
+	for (i = 0; !ret && i < 16; i++)
+		if (read(*fd, buf, sizeof(buf)) <= 0)
+			ret = -EIO;
+
+	return ret;
+}
+
+TEST_F(removal, command_behind_a_silent_one_is_given_up)
+{
+	struct user user;
+	int fd = -1;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");
+
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+	ASSERT_EQ(0, user_open(&user, self->pf.vf[0], IOMMU_IOMMUFD));
+	EXPECT_EQ(0, user_work(&user));
+	EXPECT_EQ(0, fw_faults("save:2:wedge"));
+	EXPECT_EQ(0, save_one_record(&user, &fd));
+	EXPECT_EQ(0, mig_set(&user.vdev, VFIO_DEVICE_STATE_RUNNING, NULL));
+	close(fd);
+	/* The engines run without the firmware, which is given up. */
+	EXPECT_EQ(0, user_work(&user));
+	EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[1], self->type.id));
+
+	EXPECT_EQ(0, fw_faults(""));
+	EXPECT_EQ(0, gpu_reset(&self->pf));
+	EXPECT_EQ(0, vdev_reset(&user.vdev));
+	EXPECT_EQ(0, user_back(&user));
+	user_close(&user);
+}
+
+TEST_F(removal, lost_response_that_nobody_waits_for_delays_no_other)
+{
+	char stats[PAGE];
+	struct user user;
+	int fd = -1;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");
+
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+	ASSERT_EQ(0, user_open(&user, self->pf.vf[0], IOMMU_IOMMUFD));
+	EXPECT_EQ(0, user_work(&user));
+	EXPECT_EQ(0, fw_faults("save:2:hang,stats:1:hang"));
+	EXPECT_EQ(0, save_one_record(&user, &fd));
+	EXPECT_GT(0, pci_read(self->pf.vf[1], "nvvgpu/stats", stats,
+			      sizeof(stats)));
+	EXPECT_EQ(0, mig_set(&user.vdev, VFIO_DEVICE_STATE_RUNNING, NULL));
+	EXPECT_EQ(0, user_work(&user));
+	close(fd);
+	user_close(&user);
 }
 
 /* Mask all interrupts of a device, without its driver. */

@@ -146,6 +146,7 @@ struct emu_vgpu {
  * @cmd_tail: commands written
  * @seq: counts sequence numbers
  * @answers: incremented with each response
+ * @answered: &emu_req.order of the latest command with a response
  * @reqs: requests whose buffers the firmware may still write to, indexed by the
  *	low part of the sequence number
  * @alive: VFs with a vGPU that has not crashed
@@ -198,6 +199,7 @@ struct emu_dev {
 	u32 cmd_tail;
 	u32 seq;
 	u32 answers;
+	u32 answered;
 	struct emu_req *reqs[EMU_CMD_SLOTS];
 	DECLARE_BITMAP(alive, NVVGPU_EMU_MAX_VFS);
 	u32 room_changes;

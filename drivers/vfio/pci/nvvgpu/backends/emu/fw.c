@@ -436,6 +436,8 @@ static void emu_fw_answer(struct emu_dev *emu, const struct nvvgpu_emu_msg *msg)
 
 		emu->reqs[seq % EMU_CMD_SLOTS] = NULL;
 		emu->answers++;
+		if ((s32)(req->order - emu->answered) > 0)
+			emu->answered = req->order;
 		if (emu_cmds[opcode].flags & EMU_CMD_ROOM)
 			emu->room_changes++;
 		late = req->finished;
@@ -626,8 +628,8 @@ static void emu_fw_ping(struct emu_dev *emu)
 }
 
 /*
- * Check whether somebody still waits for the response to an earlier command.  The
- * firmware executes commands in their order, so it may not have begun with this one.
+ * Check whether the firmware may not have begun with a command.  It executes them
+ * in their order, so an earlier one is over if a later one has a response.
  */
 static bool emu_fw_is_behind(struct emu_dev *emu, const struct emu_req *req)
 {
@@ -638,7 +640,7 @@ static bool emu_fw_is_behind(struct emu_dev *emu, const struct emu_req *req)
 
 	for (i = 0; i < EMU_CMD_SLOTS; i++) {
 		other = emu->reqs[i];
-		if (other && !other->finished &&
+		if (other && (s32)(other->order - emu->answered) > 0 &&
 		    (s32)(other->order - req->order) < 0)
 			return true;
 	}
@@ -646,20 +648,28 @@ static bool emu_fw_is_behind(struct emu_dev *emu, const struct emu_req *req)
 	return false;
 }
 
-/* Wait for the response as long as the command may take once the firmware begins. */
+/*
+ * Wait for the response as long as the command may take once the firmware begins.
+ * A firmware that has answered nothing in the time of the longest command is silent.
+ */
 static bool emu_fw_wait(struct emu_dev *emu, const struct emu_cmd *cmd,
 			struct emu_req *req)
 {
+	unsigned long timeout;
 	bool behind;
+	u32 answers;
 
 	do {
-		behind = emu_fw_is_behind(emu, req);
-		if (wait_for_completion_timeout(&req->done,
-						emu_cmd_timeout(cmd)))
+		answers = READ_ONCE(emu->answers);
+		behind = !(emu_cmds[cmd->opcode].flags & EMU_CMD_BOOT) &&
+			 emu_fw_is_behind(emu, req);
+		timeout = behind ? emu_fw_timeout(EMU_TIME_SCRUB) :
+				   emu_cmd_timeout(cmd);
+		if (wait_for_completion_timeout(&req->done, timeout))
 			return true;
 		/* The interrupt may have been lost. */
 		emu_fw_listen(emu);
-	} while (behind && !(emu_cmds[cmd->opcode].flags & EMU_CMD_BOOT));
+	} while (behind && answers != READ_ONCE(emu->answers));
 
 	return false;
 }
@@ -830,6 +840,7 @@ static int emu_fw_boot(struct emu_dev *emu)
 		spin_lock(&emu->lock);
 		emu->msg_head = 0;
 		emu->cmd_tail = 0;
+		emu->answered = -1;
 		emu->state = EMU_FW_BOOTING;
 		spin_unlock(&emu->lock);
 	}
