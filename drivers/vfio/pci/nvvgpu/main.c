@@ -21,11 +21,16 @@ static void nvvgpu_pci_reset_prepare(struct pci_dev *pdev)
 static void nvvgpu_pci_reset_done(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *core = pci_get_drvdata(pdev);
+	u32 command;
 
-	if (core) {
-		nvvgpu_reset_ran(nvvgpu_from_vdev(&core->vdev));
-		nvvgpu_reset_end(nvvgpu_from_vdev(&core->vdev));
-	}
+	if (!core)
+		return;
+
+	/* The PCI core calls it also for a VF that does not answer after its reset. */
+	pci_read_config_dword(pdev, PCI_COMMAND, &command);
+	nvvgpu_reset_ran(nvvgpu_from_vdev(&core->vdev),
+			 !PCI_POSSIBLE_ERROR(command));
+	nvvgpu_reset_end(nvvgpu_from_vdev(&core->vdev));
 }
 
 static pci_ers_result_t nvvgpu_pci_error_detected(struct pci_dev *pdev,

@@ -546,7 +546,7 @@ bool nvvgpu_ready_get(struct nvvgpu *vgpu, struct nvvgpu_type_info *info,
 
 /* reset.c */
 void nvvgpu_reset_begin(struct nvvgpu *vgpu);
-void nvvgpu_reset_ran(struct nvvgpu *vgpu);
+void nvvgpu_reset_ran(struct nvvgpu *vgpu, bool ran);
 void nvvgpu_reset_end(struct nvvgpu *vgpu);
 void nvvgpu_reset_end_closed(struct nvvgpu *vgpu);
 

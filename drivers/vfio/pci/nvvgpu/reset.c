@@ -39,14 +39,15 @@ void nvvgpu_reset_begin(struct nvvgpu *vgpu)
 }
 
 /**
- * nvvgpu_reset_ran() - note that a VF was reset
+ * nvvgpu_reset_ran() - note whether a VF was reset
  * @vgpu: the VF, not locked; a call of nvvgpu_reset_end() is due
+ * @ran: it was
  */
-void nvvgpu_reset_ran(struct nvvgpu *vgpu)
+void nvvgpu_reset_ran(struct nvvgpu *vgpu, bool ran)
 {
 	guard(nvvgpu)(vgpu);
 
-	vgpu->reset_ran = true;
+	vgpu->reset_ran = ran;
 }
 
 /* Recover a crashed vGPU in place; it keeps its memory and its placement. */

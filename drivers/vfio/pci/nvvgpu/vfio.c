@@ -134,6 +134,8 @@ static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 	case VFIO_DEVICE_RESET:
 		nvvgpu_reset_begin(vgpu);
 		ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
+		if (ret)
+			nvvgpu_reset_ran(vgpu, false);
 		nvvgpu_reset_end(vgpu);
 		nvvgpu_dmabuf_update(vgpu);
 		return ret;
