@@ -630,6 +630,8 @@ static void nvvgpu_set_owner(struct nvvgpu *vgpu, struct pid *owner)
 		if (owner) {
 			strscpy(vgpu->owner_comm, current->group_leader->comm);
 			nvvgpu_clean_name(vgpu->owner_comm);
+			/* nvvgpu/owner appends " (ended)". */
+			strreplace(vgpu->owner_comm, '(', '?');
 		}
 	}
 	put_pid(last);

@@ -523,6 +523,7 @@ TEST_F(sysfs, name_of_a_process_forges_no_owner)
 		{ "q vm=\"prod\"", "q vm=?prod?" },
 		{ "a\n1 b", "a?1 b" },
 		{ "b\xc3\xa9\t\x7f", "b????" },
+		{ "qemu (ended)", "qemu ?ended)" },
 	};
 	char comm[32] = "", want[64];
 	struct ioas ioas;
