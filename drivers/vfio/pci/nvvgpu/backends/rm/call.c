@@ -201,6 +201,8 @@ int rm_start(struct rm_vgpu *vgpu, pid_t pid)
 	init_waitqueue_func_entry(&waiter.entry, rm_waiter_wake);
 	add_wait_queue(&vgpu->wait, &waiter.entry);
 
+	/* The RM may leave the name of an earlier VM there. */
+	memset(vgpu->vm_name, 0, NVIDIA_VGPU_VM_NAME_LEN);
 	vgpu->starts++;
 	WRITE_ONCE(vgpu->status, NVIDIA_VGPU_PENDING);
 	status = rm_ops.vgpu_start(vgpu->id, &vgpu->wait, &vgpu->status,

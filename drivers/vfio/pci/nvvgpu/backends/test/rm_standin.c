@@ -20,7 +20,7 @@
  *   overrun	function that writes more than it may, or "none"
  *   start_delay_ms  time until a start is answered; 4294967295 is never
  *   start_status    the answer
- *   vm_name	name of the VM that goes with the answer, "none" for none
+ *   vm_name	name of the VM that goes with the answer; "none" writes nothing
  *   answer	write: answer all pending starts now
  *   interrupt	write: inject an interrupt into the vGPU with this number
  *   bar1_size	size of BAR 1
@@ -264,8 +264,9 @@ static void standin_answer(struct work_struct *work)
 
 	if (!vgpu->wait)
 		return;
-	standin_put(OP_START, vgpu->vm_name, NVIDIA_VGPU_VM_NAME_LEN,
-		    standin_vm_name);
+	if (standin_vm_name[0])
+		standin_put(OP_START, vgpu->vm_name, NVIDIA_VGPU_VM_NAME_LEN,
+			    standin_vm_name);
 	vgpu->started = vgpu->opened && !standin_start_status;
 	WRITE_ONCE(*vgpu->status, standin_start_status);
 	wake_up_interruptible(vgpu->wait);
