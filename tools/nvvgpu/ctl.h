@@ -240,7 +240,10 @@ struct host {
 	unsigned int nr;
 };
 
-/* sysfs.c: files */
+/* main.c */
+bool parse_number(const char *text, long long min, long long max, long long *val);
+
+/* sysfs.c: files, locks and signals */
 [[gnu::format(printf, 2, 3)]]
 void path_make(char *path, const char *fmt, ...);
 [[gnu::format(printf, 3, 4)]]

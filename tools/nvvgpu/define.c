@@ -35,15 +35,17 @@ static bool find_defined(const char *name, char *pf, unsigned int *number)
 static enum status parse_target(const char *text, char *pf, unsigned int *number)
 {
 	const char *slash = strchr(text, '/');
-	char address[BDF_LEN], *end;
 	enum status status = STATUS_OK;
+	char address[BDF_LEN];
+	long long val;
 	struct host host;
 	struct vf *vf;
 
 	if (slash) {
 		snprintf(address, sizeof(address), "%.*s", (int)(slash - text), text);
-		*number = strtoul(slash + 1, &end, 10);
-		if (!pci_parse(address, pf) && slash[1] && !*end)
+		if (!pci_parse(address, pf) &&
+		    parse_number(slash + 1, 0, UINT16_MAX, &val)) {
+			*number = val;
 			return STATUS_OK;
 	}
 	host_scan(&host);

@@ -244,16 +244,15 @@ int find_gpu(struct host *host, const char *text, struct gpu **gpu)
 static int find_vf_by_number(struct host *host, const char *text, struct vf **vf)
 {
 	const char *slash = strchr(text, '/');
-	char pf[BDF_LEN], *end;
+	char pf[BDF_LEN];
 	struct gpu *gpu;
-	unsigned long nr;
+	long long nr;
 	int ret;
 
 	if (slash - text >= BDF_LEN)
 		return -EINVAL;
 	snprintf(pf, sizeof(pf), "%.*s", (int)(slash - text), text);
-	nr = strtoul(slash + 1, &end, 10);
-	if (!slash[1] || *end)
+	if (!parse_number(slash + 1, 0, INT32_MAX, &nr))
 		return -EINVAL;
 	ret = find_gpu(host, pf, &gpu);
 	if (ret)

@@ -2,6 +2,7 @@
 /*
  * nvvgpuctl - show and manage vGPUs
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -137,14 +138,15 @@ static const struct command *command_find(const char *name)
 	return NULL;
 }
 
-static bool number(const char *text, long long min, long long max, long long *val)
+/* Parse a whole decimal number between @min and @max. */
+bool parse_number(const char *text, long long min, long long max, long long *val)
 {
 	char *end;
 
 	errno = 0;
 	*val = strtoll(text, &end, 10);
 
-	return *text && !*end && !errno && *val >= min && *val <= max;
+	return isdigit((unsigned char)*text) && !*end && !errno && *val >= min && *val <= max;
 }
 
 static bool number_option(int letter, const char *text)
@@ -154,7 +156,7 @@ static bool number_option(int letter, const char *text)
 
 	switch (letter) {
 	case 'e':
-		if (!number(text, 1, INT64_MAX, &val))
+		if (!parse_number(text, 1, INT64_MAX, &val))
 			return false;
 		opt.expect = val;
 		return true;
@@ -162,7 +164,7 @@ static bool number_option(int letter, const char *text)
 		opt.interval = strtod(text, &end);
 		return *text && !*end && opt.interval >= 0.1 && opt.interval <= INT32_MAX;
 	}
-	if (!number(text, 0, INT32_MAX, &val))
+	if (!parse_number(text, 0, INT32_MAX, &val))
 		return false;
 	if (letter == 'c')
 		opt.count = val;

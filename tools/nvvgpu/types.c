@@ -115,10 +115,9 @@ const struct type *type_find(const struct gpu *gpu, const char *text)
 {
 	const struct type *type;
 	unsigned int i;
-	char *end;
-	unsigned long id = strtoul(text, &end, 10);
+	long long id;
 
-	if (*text && !*end)
+	if (parse_number(text, 0, UINT32_MAX, &id))
 		return type_by_id(gpu, id);
 	for (i = 0; i < gpu->nr_types; i++)
 		if (!strcasecmp(gpu->types[i].name, text))
