@@ -83,7 +83,8 @@ static void vfs_scan(struct gpu *gpu)
 		vf->gpu = gpu;
 		vf->number = i;
 		pci_vf_address(&vfs, i, vf->bdf);
-		if (!vf_exists(vf))
+		/* All have the same address if the stride is 0, which one VF may have. */
+		if ((i && !vfs.stride) || !vf_exists(vf))
 			continue;
 		vf_scan(vf);
 		gpu->nr_vfs++;
