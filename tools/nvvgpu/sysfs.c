@@ -178,13 +178,16 @@ mode_t file_mode(const char *path, mode_t otherwise)
 	return stat(path, &st) ? otherwise : st.st_mode & 07777;
 }
 
-/* Replace a file of ours, so that no reader sees a part of it */
+/* Replace a file of ours, so that no reader sees a part of it, but not a device or a link */
 int file_save(const char *path, const char *text, mode_t mode)
 {
 	char new[PATH_LEN + 8], whole[PATH_LEN];
 	size_t len = strlen(text);
 	int fd, ret = 0;
+	struct stat st;
 
+	if (!lstat(path, &st) && !S_ISREG(st.st_mode))
+		return -EEXIST;
 	snprintf(whole, sizeof(whole), "%s", path);
 	make_parents(whole);
 	snprintf(new, sizeof(new), "%s.XXXXXX", path);
