@@ -274,19 +274,6 @@ static void skip_dependants(struct plan *plan, unsigned int failed)
 			set_result(&plan->actions[i], "skipped");
 }
 
-/*
- * Signals that ask to end must not stop a plan within an action, nor before its result
- * has been saved.
- */
-static void block_signals(sigset_t *signals)
-{
-	sigemptyset(signals);
-	sigaddset(signals, SIGHUP);
-	sigaddset(signals, SIGINT);
-	sigaddset(signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, signals, NULL);
-}
-
 static bool is_interrupted(const sigset_t *signals)
 {
 	sigset_t pending;
@@ -313,7 +300,8 @@ enum status plan_run(struct plan *plan, struct host *host)
 	sigset_t signals;
 	unsigned int i;
 
-	block_signals(&signals);
+	/* They must not stop a plan within an action, nor before its result has been saved. */
+	signals_block(&signals);
 	for (i = 0; i < plan->nr; i++) {
 		struct action *action = &plan->actions[i];
 		int ret;

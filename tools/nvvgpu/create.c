@@ -264,12 +264,15 @@ static enum status check_name(struct host *host)
 enum status cmd_create(int argc, char **argv)
 {
 	enum status status = need_root();
+	sigset_t signals;
 	struct host host;
 
 	(void)argc;
 	if (status)
 		return status;
 	lock_take();
+	/* A vGPU that is created gets its name, and its VF is printed. */
+	signals_block(&signals);
 	host_scan(&host);
 	status = check_name(&host);
 	if (!status)

@@ -8,6 +8,7 @@
 #ifndef NVVGPUCTL_H
 #define NVVGPUCTL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -260,6 +261,7 @@ bool file_usable(const char *fmt, ...);
 long long file_number(long long otherwise, const char *fmt, ...);
 mode_t file_mode(const char *path, mode_t otherwise);
 int file_save(const char *path, const char *text, mode_t mode);
+void signals_block(sigset_t *signals);
 int lock_take(void);
 const char *front_end(void);
 

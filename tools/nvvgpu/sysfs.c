@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,6 +203,20 @@ int file_save(const char *path, const char *text, mode_t mode)
 		unlink(new);
 
 	return ret;
+}
+
+/* Block the signals that ask to end, except those that are ignored, as under nohup. */
+void signals_block(sigset_t *signals)
+{
+	static const int all[] = { SIGHUP, SIGINT, SIGTERM };
+	struct sigaction old;
+	unsigned int i;
+
+	sigemptyset(signals);
+	for (i = 0; i < 3; i++)
+		if (!sigaction(all[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaddset(signals, all[i]);
+	sigprocmask(SIG_BLOCK, signals, NULL);
 }
 
 /* Keep other runs that change something out until this one ends. */
