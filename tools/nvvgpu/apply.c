@@ -258,6 +258,21 @@ static void roll_back(struct plan *plan, unsigned int nr, struct host *host)
 	}
 }
 
+/* A vGPU stays if it is known already that the one that is to replace it is not created. */
+static bool is_futile(const struct plan *plan, const struct action *action)
+{
+	unsigned int i;
+
+	if (action->kind != ACTION_CLOSE && action->kind != ACTION_DELETE)
+		return false;
+	for (i = 0; i < plan->nr; i++)
+		if (plan->actions[i].kind == ACTION_CREATE && plan->actions[i].status &&
+		    plan->actions[i].entry == action->entry)
+			return true;
+
+	return false;
+}
+
 /* Without its VFs or its driver, nothing can be done on a VF. */
 static bool depends_on(const struct action *action, const struct action *failed)
 {
@@ -308,6 +323,10 @@ enum status plan_run(struct plan *plan, struct host *host)
 
 		if (!strcmp(action->result, "skipped"))
 			continue;
+		if (is_futile(plan, action)) {
+			set_result(action, "skipped");
+			continue;
+		}
 		if (!action->status && is_interrupted(&signals)) {
 			strcpy(action->conflict, "interrupted by a signal");
 			action->status = STATUS_FAILED;
