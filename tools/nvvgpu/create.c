@@ -244,15 +244,11 @@ static enum status create_anywhere(struct host *host, const char *text)
 
 static enum status check_name(struct host *host)
 {
+	enum status status = name_check(opt.name);
 	struct vf *vf;
 
-	if (!opt.name)
-		return STATUS_OK;
-	if (!name_valid(opt.name)) {
-		error("%s: a name begins with a letter and has letters, digits and -_. only",
-		      opt.name);
-		return STATUS_USAGE;
-	}
+	if (!opt.name || status)
+		return status;
 	if (!find_vf(host, opt.name, &vf)) {
 		error("%s has a vGPU named %s", vf->bdf, opt.name);
 		return STATUS_IN_USE;

@@ -310,6 +310,7 @@ void name_read(struct vf *vf);
 int name_save(const struct vf *vf, const char *name);
 void name_drop(const struct vf *vf);
 bool name_valid(const char *name);
+enum status name_check(const char *name);
 
 /* vgpu.c: changes of a VF */
 int vf_write(const struct vf *vf, const char *file, const char *text);

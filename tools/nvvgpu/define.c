@@ -47,6 +47,7 @@ static enum status parse_target(const char *text, char *pf, unsigned int *number
 		    parse_number(slash + 1, 0, UINT16_MAX, &val)) {
 			*number = val;
 			return STATUS_OK;
+		}
 	}
 	host_scan(&host);
 	if (!find_vf(&host, text, &vf)) {
@@ -146,11 +147,16 @@ static enum status save(const char *path, struct json_object *object)
 		error("%s: %s", new, strerror(-ret));
 		return STATUS_FAILED;
 	}
-	if (configs_check(path, new) && !rename(new, path))
+	if (!configs_check(path, new)) {
+		unlink(new);
+		return STATUS_INVALID;
+	}
+	if (!rename(new, path))
 		return STATUS_OK;
+	error("%s: %s", path, strerror(errno));
 	unlink(new);
 
-	return STATUS_INVALID;
+	return STATUS_FAILED;
 }
 
 static struct json_object *entry_from_options(unsigned int number)
@@ -216,19 +222,6 @@ static unsigned int vfs_enabled(const char *pf)
 	return nr;
 }
 
-/* The number of VFs is defined, too, so that they are there after a reboot. */
-static void define_vfs(struct json_object *object, const char *pf, unsigned int number)
-{
-	unsigned int nr;
-
-	if (opt.vfs >= 0) {
-		json_number(object, "vfs", opt.vfs);
-	} else if (!json_object_object_get(object, "vfs")) {
-		nr = vfs_enabled(pf);
-		json_number(object, "vfs", nr > number ? nr : number + 1);
-	}
-}
-
 /**
  * struct edit - a change of a file with definitions
  * @pf: GPU of the file
@@ -237,6 +230,7 @@ static void define_vfs(struct json_object *object, const char *pf, unsigned int 
  * @object: content of the file
  * @entries: those of all other VFs
  * @found: there is an entry for the VF
+ * @fresh: there is no file yet
  */
 struct edit {
 	char pf[BDF_LEN];
@@ -245,7 +239,31 @@ struct edit {
 	struct json_object *object;
 	struct json_object *entries;
 	bool found;
+	bool fresh;
 };
+
+/*
+ * A new file also defines the number of VFs, so that they are there after a reboot. A file
+ * that leaves it open on purpose, or has another number, keeps it.
+ */
+static enum status define_vfs(const struct edit *edit)
+{
+	struct json_object *vfs = json_object_object_get(edit->object, "vfs");
+	unsigned int nr;
+
+	if (opt.vfs >= 0) {
+		json_number(edit->object, "vfs", opt.vfs);
+	} else if (edit->fresh) {
+		nr = vfs_enabled(edit->pf);
+		json_number(edit->object, "vfs", nr > edit->number ? nr : edit->number + 1);
+	} else if (vfs && json_object_get_int(vfs) <= (int)edit->number) {
+		error("%s: \"vfs\" is %d, change it by --vfs", edit->path,
+		      json_object_get_int(vfs));
+		return STATUS_INVALID;
+	}
+
+	return STATUS_OK;
+}
 
 /* Read the file of a VF, and take out its entry; edit_end() puts it back. */
 static enum status edit_begin(struct edit *edit)
@@ -256,6 +274,7 @@ static enum status edit_begin(struct edit *edit)
 	status = find_file(edit->pf, edit->path);
 	if (status)
 		return status;
+	edit->fresh = access(edit->path, F_OK);
 	edit->object = load(edit->pf, edit->path);
 	if (!edit->object)
 		return STATUS_INVALID;
@@ -264,12 +283,12 @@ static enum status edit_begin(struct edit *edit)
 	return STATUS_OK;
 }
 
-static enum status edit_end(struct edit *edit)
+/* Save the file, unless there is an error. */
+static enum status edit_end(struct edit *edit, enum status status)
 {
-	enum status status;
-
 	json_add(edit->object, "vgpus", edit->entries);
-	status = save(edit->path, edit->object);
+	if (!status)
+		status = save(edit->path, edit->object);
 	json_object_put(edit->object);
 
 	return status;
@@ -282,6 +301,8 @@ enum status cmd_define(int argc, char **argv)
 
 	(void)argc;
 	if (!status)
+		status = name_check(opt.name);
+	if (!status)
 		status = parse_target(argv[0], edit.pf, &edit.number);
 	if (!status && !opt.type)
 		status = take_present(edit.pf, edit.number);
@@ -290,8 +311,7 @@ enum status cmd_define(int argc, char **argv)
 	if (status)
 		return status;
 	json_object_array_add(edit.entries, entry_from_options(edit.number));
-	define_vfs(edit.object, edit.pf, edit.number);
-	status = edit_end(&edit);
+	status = edit_end(&edit, define_vfs(&edit));
 	if (!status)
 		note("%s/%u is defined in %s", edit.pf, edit.number, edit.path);
 
@@ -311,7 +331,7 @@ enum status cmd_undefine(int argc, char **argv)
 	if (status)
 		return status;
 	if (edit.found)
-		return edit_end(&edit);
+		return edit_end(&edit, STATUS_OK);
 	error("%s/%u is not defined in %s", edit.pf, edit.number, edit.path);
 	json_object_put(edit.entries);
 	json_object_put(edit.object);

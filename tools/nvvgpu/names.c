@@ -24,6 +24,16 @@ bool name_valid(const char *name)
 	return true;
 }
 
+/* A name that the user has given, or NULL */
+enum status name_check(const char *name)
+{
+	if (!name || name_valid(name))
+		return STATUS_OK;
+	error("%s: a name begins with a letter and has letters, digits and -_. only", name);
+
+	return STATUS_USAGE;
+}
+
 void name_read(struct vf *vf)
 {
 	char buf[TEXT_LEN], name[NAME_LEN];
