@@ -22,6 +22,7 @@
 struct reader {
 	struct config *config;
 	bool good;
+	bool denied;
 };
 
 [[gnu::format(printf, 2, 3)]]
@@ -201,7 +202,7 @@ static void read_gpu(struct reader *reader, struct json_object *object)
 		pci_slot(slot, config->pf);
 	} else {
 		snprintf(config->wanted, sizeof(config->wanted), "serial %.50s", serial);
-		find_serial(serial, config->pf);
+		reader->denied = find_serial(serial, config->pf) && geteuid();
 	}
 	if (config->pf[0] && !file_exists(PCI_DEVICES "/%s/sriov_totalvfs", config->pf))
 		config->pf[0] = '\0';
@@ -278,6 +279,12 @@ static void configs_read_file(struct configs *configs, const char *path)
 	}
 	read_config(&reader, object);
 	json_object_put(object);
+	if (reader.denied) {
+		error("%s: must be run as root to read serial numbers", path);
+		configs->denied = true;
+		free(config.entries);
+		return;
+	}
 	for (i = 0; i < configs->nr && reader.good; i++)
 		check_files(&reader, &configs->list[i]);
 	if (!reader.good) {
@@ -305,6 +312,13 @@ static void configs_read_dir(struct configs *configs, const char *dir, const cha
 	int i, nr;
 
 	nr = scandir(dir, &entries, is_json, alphasort);
+	if (nr < 0 && errno != ENOENT) {
+		error("%s: %s", dir, strerror(errno));
+		if (errno == EACCES)
+			configs->denied = true;
+		else
+			configs->invalid = true;
+	}
 	for (i = 0; i < nr; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, entries[i]->d_name);
 		if (strcmp(path, skip))
