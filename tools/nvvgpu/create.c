@@ -50,45 +50,62 @@ static void why_no_vf(const struct gpu *gpu, char *why, size_t size)
 		snprintf(why, size, "%s: no VFs are enabled; see nvvgpuctl doctor", gpu->bdf);
 }
 
-/* Remember why a GPU cannot be taken, for the case that none can be. */
-static bool gpu_suits(struct gpu *gpu, const char *text, char *why, size_t size)
+/* How much of what is needed a GPU has */
+enum suits {
+	SUITS_UNKNOWN,
+	SUITS_NO_TYPE,
+	SUITS_NO_ROOM,
+	SUITS,
+};
+
+/* Say why a GPU cannot be taken. */
+static enum suits gpu_suits(struct gpu *gpu, const char *text, char *why, size_t size)
 {
 	const struct type *type = type_find(gpu, text);
 
 	if (!gpu->nr_types) {
 		snprintf(why, size, "%s: no back-end manages any of its VFs; see nvvgpuctl doctor",
 			 gpu->bdf);
-		return false;
+		return SUITS_UNKNOWN;
 	}
 	if (!type) {
 		snprintf(why, size, "%s: %s", gpu->bdf, type_missing(gpu, text));
-		return false;
+		return SUITS_NO_TYPE;
 	}
 	if (!gpu_free_vf(gpu)) {
 		why_no_vf(gpu, why, size);
-		return false;
+		return SUITS_NO_ROOM;
 	}
 	if (!type->available) {
 		snprintf(why, size, "%s: %s", gpu->bdf, type->reason);
-		return false;
+		return SUITS_NO_ROOM;
 	}
 
-	return true;
+	return SUITS;
 }
 
+/* If there is none, say what the GPU lacks that has most of what is needed. */
 static struct vf *pick_vf(struct host *host, struct gpu *only, const char *type,
 			  char *why, size_t size)
 {
+	enum suits suits, most = SUITS_UNKNOWN;
 	struct gpu *best = NULL;
+	char text[size];
 	unsigned int i;
 
 	snprintf(why, size, "no GPU with SR-IOV");
 	for (i = 0; i < host->nr; i++) {
 		struct gpu *gpu = &host->gpus[i];
 
-		if ((!only || gpu == only) && gpu_suits(gpu, type, why, size) &&
-		    (!best || gpu_better(gpu, best)))
+		if (only && gpu != only)
+			continue;
+		suits = gpu_suits(gpu, type, text, size);
+		if (suits == SUITS && (!best || gpu_better(gpu, best)))
 			best = gpu;
+		if (suits < SUITS && suits >= most) {
+			snprintf(why, size, "%s", text);
+			most = suits;
+		}
 	}
 
 	return best ? gpu_free_vf(best) : NULL;
@@ -205,19 +222,23 @@ static enum status create_vf(struct host *host, const char *text)
 	return create_on(vf, text);
 }
 
-/* Whether a GPU may have a type; without a back-end, its types are not known. */
+/* Whether a GPU has a type, or the types of none are known */
 static bool type_possible(const struct host *host, const struct gpu *only, const char *type)
 {
+	bool known = false;
 	unsigned int i;
 
 	for (i = 0; i < host->nr; i++) {
 		const struct gpu *gpu = &host->gpus[i];
 
-		if ((!only || gpu == only) && (!gpu->nr_types || type_find(gpu, type)))
+		if (only && gpu != only)
+			continue;
+		if (type_find(gpu, type))
 			return true;
+		known = known || gpu->nr_types;
 	}
 
-	return !host->nr;
+	return !known;
 }
 
 static enum status create_anywhere(struct host *host, const char *text)
