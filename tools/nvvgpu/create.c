@@ -320,14 +320,14 @@ static enum status close_vf(struct vf *vf)
 	if (strcmp(vf->state, "open") && !vf->pid)
 		return STATUS_OK;
 	if (!opt.force) {
-		error("%s: %s (%d) has it open", vf->bdf, vf->command, vf->pid);
+		error("%s: %s has it open", vf->bdf, owner_text(vf));
 		return STATUS_IN_USE;
 	}
 	ret = vf_release(vf);
 	if (ret == -ESTALE)
 		return fail_stale(vf, generation);
 	if (ret) {
-		error("%s: %s (%d) has not closed it", vf->bdf, vf->command, vf->pid);
+		error("%s: %s has not closed it", vf->bdf, owner_text(vf));
 		return STATUS_IN_USE;
 	}
 

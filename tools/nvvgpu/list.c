@@ -15,7 +15,8 @@ static struct json_object *json_owner(const struct vf *vf)
 		return NULL;
 	owner = json_object_new_object();
 	json_number(owner, "pid", vf->pid);
-	json_text(owner, "command", vf->command);
+	/* Never null, also if the process has an empty name */
+	json_add(owner, "command", json_object_new_string(vf->command));
 	json_text(owner, "vm", vf->vm);
 
 	return owner;

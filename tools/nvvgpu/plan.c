@@ -122,8 +122,7 @@ static void plan_replace(struct plan *plan, const struct config *config,
 	if (vf->pid || !strcmp(vf->state, "open")) {
 		action = plan_add(plan, ACTION_CLOSE, config, entry, vf->number);
 		if (!opt.force)
-			conflict(action, STATUS_IN_USE, "%s (%d) has it open",
-				 vf->command, vf->pid);
+			conflict(action, STATUS_IN_USE, "%s has it open", owner_text(vf));
 	}
 	plan_add(plan, ACTION_DELETE, config, entry, vf->number);
 	plan_create(plan, config, entry, gpu);
@@ -180,8 +179,7 @@ static void plan_details(struct plan *plan, const struct config *config,
 	if (params_differ(vf, entry)) {
 		action = plan_add(plan, ACTION_PARAMS, config, entry, vf->number);
 		if (vf->pid && !opt.force)
-			conflict(action, STATUS_IN_USE, "%s (%d) has it open", vf->command,
-				 vf->pid);
+			conflict(action, STATUS_IN_USE, "%s has it open", owner_text(vf));
 	}
 	if (entry->name[0] && strcmp(vf->name, entry->name))
 		plan_add(plan, ACTION_NAME, config, entry, vf->number);
