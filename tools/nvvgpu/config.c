@@ -18,6 +18,7 @@
  * struct reader - one file while it is read
  * @config: receives its content
  * @good: no error has been found
+ * @denied: only root can read what it refers to
  */
 struct reader {
 	struct config *config;
