@@ -777,7 +777,7 @@ TEST_F(removal, reset_waits_for_one_response_only)
  */
 static int save_one_record(struct user *user, int *fd)
 {
-	volatile __u32 *fb;
+	__u32 *fb;
 	char buf[PAGE];
 	size_t i;
 	int ret;
@@ -787,7 +787,7 @@ static int save_one_record(struct user *user, int *fd)
 		return ret;
 	fb = user->vdev.bar[NVVGPU_EMU_VF_BAR_FB];
 	for (i = 0; i < 4 << 20; i += NVVGPU_EMU_VRAM_PAGE)
-		fb[i / sizeof(*fb)] = 1;
+		__atomic_store_n(&fb[i / sizeof(*fb)], 1, __ATOMIC_SEQ_CST);
 
 	ret = mig_set(&user->vdev, VFIO_DEVICE_STATE_PRE_COPY, fd);
 	for (i = 0; !ret && i < 16; i++)
