@@ -5,6 +5,7 @@
  * set up again.
  */
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 
 #include <linux/pci_regs.h>
 
@@ -828,12 +829,23 @@ TEST_F(removal, lost_response_that_nobody_waits_for_delays_no_other)
 	char stats[PAGE];
 	struct user user;
 	int fd = -1;
+	pid_t pid;
 
 	if (!qmp_available())
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");
 
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
 	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+	/* Commands that are answered all the time */
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (!vf_set_type(self->pf.vf[2], self->type.id) &&
+		       !vf_set_type(self->pf.vf[2], 0))
+			;
+		_exit(1);
+	}
 	ASSERT_EQ(0, user_open(&user, self->pf.vf[0], IOMMU_IOMMUFD));
 	EXPECT_EQ(0, user_work(&user));
 	EXPECT_EQ(0, fw_faults("save:2:hang,stats:1:hang"));
@@ -843,6 +855,8 @@ TEST_F(removal, lost_response_that_nobody_waits_for_delays_no_other)
 	EXPECT_EQ(0, mig_set(&user.vdev, VFIO_DEVICE_STATE_RUNNING, NULL));
 	EXPECT_EQ(0, user_work(&user));
 	close(fd);
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
 	user_close(&user);
 }
 
