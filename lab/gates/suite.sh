@@ -24,14 +24,17 @@ continue_earlier() {
 	prune suite 2
 }
 
-# kept NAME: the file with the output of a part that passed earlier
-kept() { echo "$kept/${1//\//-}"; }
+# output_of NAME: the file with the output of a part that has passed
+output_of() { echo "$kept/${1//\//-}"; }
+
+# passed_earlier NAME: whether a part passed in an earlier run
+passed_earlier() { [[ -n $kept && -e $(output_of "$1") ]]; }
 
 # earlier NAME: count the results of a part that passed earlier, if it did
 earlier() {
-	[[ -n $kept && -e $(kept "$1") ]] || return 1
-	say "passed at $(date -r "$(kept "$1")" +%H:%M), not run again"
-	tee "$tap.part" <"$(kept "$1")"
+	passed_earlier "$1" || return 1
+	say "passed at $(date -r "$(output_of "$1")" +%H:%M), not run again"
+	tee "$tap.part" <"$(output_of "$1")"
 	count "$1"
 }
 
@@ -54,7 +57,7 @@ account() {
 		/^(not )?ok |^# +RUN / { why = "" }' "$tap.part" >>"$tap.failed"
 	[[ -z $kept ]] || grep -q '^not ok ' "$tap.part" || {
 		cp "$tap.part" "$kept/new"
-		mv "$kept/new" "$(kept "$1")"
+		mv "$kept/new" "$(output_of "$1")"
 	}
 }
 
@@ -113,7 +116,7 @@ in_machine() {
 # they leave a CPU idle much of the time. There can be only one.
 aside() {
 	aside=("$@")
-	[[ -z $kept || ! -e $(kept "$1") ]] || return 0
+	! passed_earlier "$1" || return 0
 	# A process group of its own, so that all of it can be ended
 	set -m
 	{
