@@ -235,7 +235,12 @@ int pci_unbind(const char *bdf)
 {
 	int ret = pci_write(bdf, "driver/unbind", bdf);
 
-	return ret == -ENOENT ? 0 : ret;
+	/*
+	 * -ENODEV: it was not bound. Drivers that probe asynchronously, like
+	 * nvme, try each new VF, also those that sriov_drivers_autoprobe keeps
+	 * them from. Until then they look like the VF's driver.
+	 */
+	return ret == -ENOENT || ret == -ENODEV ? 0 : ret;
 }
 
 /**
