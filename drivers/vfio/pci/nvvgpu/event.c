@@ -125,6 +125,34 @@ bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event)
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_pending);
 
+/* Drop the entry at @i of the queue. */
+static void nvvgpu_event_discard(struct nvvgpu_events *events, unsigned int i)
+{
+	enum nvvgpu_event event = nvvgpu_event_take(events, i);
+
+	events->dropped += events->waiting[event];
+	events->waiting[event] = 0;
+}
+
+/**
+ * nvvgpu_event_drop() - drop an event if it is pending
+ * @vgpu: the VF
+ * @event: the event
+ */
+void nvvgpu_event_drop(struct nvvgpu *vgpu, enum nvvgpu_event event)
+{
+	struct nvvgpu_events *events = &vgpu->events;
+	unsigned int i;
+
+	guard(spinlock_irq)(&vgpu->pf->lock);
+
+	if (!events->waiting[event])
+		return;
+	for (i = 0; events->queue[i] != event; i++)
+		;
+	nvvgpu_event_discard(events, i);
+}
+
 /**
  * nvvgpu_events_drop() - drop all pending events
  * @vgpu: the VF
@@ -133,14 +161,10 @@ void nvvgpu_events_drop(struct nvvgpu *vgpu)
 {
 	struct nvvgpu_events *events = &vgpu->events;
 
-	spin_lock_irq(&vgpu->pf->lock);
-	while (events->nr) {
-		enum nvvgpu_event event = nvvgpu_event_take(events, 0);
+	guard(spinlock_irq)(&vgpu->pf->lock);
 
-		events->dropped += events->waiting[event];
-		events->waiting[event] = 0;
-	}
-	spin_unlock_irq(&vgpu->pf->lock);
+	while (events->nr)
+		nvvgpu_event_discard(events, 0);
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_events_drop);
 

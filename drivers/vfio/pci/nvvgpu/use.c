@@ -144,7 +144,7 @@ int nvvgpu_use_recover(struct nvvgpu *vgpu)
 	nr = nvvgpu_use_read(vgpu, before);
 	nvvgpu_use_settle_due(vgpu, before, nr);
 	/* Another report of this crash may have come meanwhile. */
-	nvvgpu_events_drop(vgpu);
+	nvvgpu_event_drop(vgpu, NVVGPU_EVENT_CRASHED);
 	ret = nvvgpu_op_recover(vgpu);
 	if (ret)
 		return ret;

@@ -1111,7 +1111,8 @@ TEST_F(backend, crash_is_reported_and_a_reset_recovers)
 	EXPECT_EQ(1, count(self->vf, NVVGPU_EVENT_NAME_CRASHED));
 }
 
-TEST_F(backend, crash_reported_before_the_recovery_is_over_with_it)
+/* Of what is reported before the recovery, only the crash is over with it. */
+TEST_F(backend, events_before_a_recovery_are_handled_unless_crashes)
 {
 	long long queries;
 	pid_t resetter;
@@ -1131,16 +1132,17 @@ TEST_F(backend, crash_reported_before_the_recovery_is_over_with_it)
 		_exit(vdev_reset(&self->vdev) != 0);
 	while (mock_calls("get_stats") == queries)
 		usleep(10000);
-	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
+	ASSERT_EQ(0, put(MOCK_DIR "/placement", "11"));
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed placement"));
 	EXPECT_EQ(0, mock_calls("recover"));
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
 	EXPECT_EQ(0, child_status(resetter));
 	EXPECT_EQ(1, mock_calls("recover"));
 
-	/* Later events are handled after the crash would have been. */
-	ASSERT_EQ(0, post(self->bdf, 0, "guest-up"));
+	/* This one would come after the crash. */
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_GUEST_UP, 5000));
+				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
+	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 }
 
