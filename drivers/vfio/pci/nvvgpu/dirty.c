@@ -189,6 +189,8 @@ static bool nvvgpu_dirty_clip(const struct nvvgpu_log *log, u64 *iova,
 /*
  * The back-end has cleared the pages of the window.  Keep those that the
  * request from @iova to @last covers in part, for a request for the rest.
+ * Which part was reported is not recorded: such a page, of which a request has
+ * two at most, is reported until a request covers all of it.
  */
 static int nvvgpu_dirty_keep(struct nvvgpu_log *log,
 			     struct nvvgpu_dirty_window *window, u64 iova,
