@@ -824,6 +824,22 @@ TEST_F(removal, command_behind_a_silent_one_is_given_up)
 	user_close(&user);
 }
 
+/* Commands that are answered, for at most 60 times the time of one. */
+static pid_t answered_commands(const char *vf, unsigned int type)
+{
+	pid_t pid = fork();
+	__u64 end;
+
+	if (pid)
+		return pid;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	end = now_ms() + 60 * TIMEOUT_MS;
+	while (now_ms() < end && !vf_set_type(vf, type) && !vf_set_type(vf, 0))
+		;
+	_exit(1);
+}
+
 TEST_F(removal, lost_response_that_nobody_waits_for_delays_no_other)
 {
 	char stats[PAGE];
@@ -836,27 +852,23 @@ TEST_F(removal, lost_response_that_nobody_waits_for_delays_no_other)
 
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
 	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
-	/* Commands that are answered all the time */
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while (!vf_set_type(self->pf.vf[2], self->type.id) &&
-		       !vf_set_type(self->pf.vf[2], 0))
-			;
-		_exit(1);
-	}
 	ASSERT_EQ(0, user_open(&user, self->pf.vf[0], IOMMU_IOMMUFD));
 	EXPECT_EQ(0, user_work(&user));
 	EXPECT_EQ(0, fw_faults("save:2:hang,stats:1:hang"));
 	EXPECT_EQ(0, save_one_record(&user, &fd));
+
+	pid = answered_commands(self->pf.vf[2], self->type.id);
+	ASSERT_LE(0, pid);
 	EXPECT_GT(0, pci_read(self->pf.vf[1], "nvvgpu/stats", stats,
 			      sizeof(stats)));
+	/* It has ended although there are answers. */
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
+
 	EXPECT_EQ(0, mig_set(&user.vdev, VFIO_DEVICE_STATE_RUNNING, NULL));
 	EXPECT_EQ(0, user_work(&user));
 	close(fd);
-	EXPECT_EQ(0, kill(pid, SIGKILL));
-	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
 	user_close(&user);
 }
 
