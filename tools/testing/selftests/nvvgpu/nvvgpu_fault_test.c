@@ -800,7 +800,7 @@ static int save_one_record(struct user *user, int *fd)
 
 TEST_F(removal, command_behind_a_silent_one_is_given_up)
 {
-	struct user user;
+	struct user user = {};
 	int fd = -1;
 
 	if (!qmp_available())
@@ -843,7 +843,7 @@ static pid_t answered_commands(const char *vf, unsigned int type)
 TEST_F(removal, lost_response_that_nobody_waits_for_delays_no_other)
 {
 	char stats[PAGE];
-	struct user user;
+	struct user user = {};
 	int fd = -1;
 	pid_t pid;
 
