@@ -29,17 +29,17 @@ static const char * const nvvgpu_event_names[NVVGPU_NR_EVENTS] = {
 	[NVVGPU_EVENT_PLACEMENT] = NVVGPU_EVENT_NAME_PLACEMENT,
 };
 
-/* Remove the entry at @i from the queue. */
-static enum nvvgpu_event nvvgpu_event_take(struct nvvgpu_events *events,
-					   unsigned int i)
+/* Remove an event from the queue, which holds it. */
+static void nvvgpu_event_take(struct nvvgpu_events *events,
+			      enum nvvgpu_event event)
 {
-	enum nvvgpu_event event = events->queue[i];
+	unsigned int i;
 
+	for (i = 0; events->queue[i] != event; i++)
+		;
 	events->nr--;
 	memmove(&events->queue[i], &events->queue[i + 1],
 		(events->nr - i) * sizeof(events->queue[0]));
-
-	return event;
 }
 
 /**
@@ -51,15 +51,12 @@ void nvvgpu_event_add(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
 {
 	struct nvvgpu_events *events = &vgpu->events;
 	enum nvvgpu_event event = info->event;
-	unsigned int i;
 
 	lockdep_assert_held(&vgpu->pf->lock);
 
 	events->total[event]++;
 	if (events->waiting[event]++) {
-		for (i = 0; events->queue[i] != event; i++)
-			;
-		nvvgpu_event_take(events, i);
+		nvvgpu_event_take(events, event);
 		events->coalesced++;
 	}
 	events->queue[events->nr++] = event;
@@ -93,7 +90,8 @@ bool nvvgpu_event_next(struct nvvgpu *vgpu, struct nvvgpu_event_info *info,
 	spin_lock_irq(&vgpu->pf->lock);
 	found = events->nr;
 	if (found) {
-		event = nvvgpu_event_take(events, 0);
+		event = events->queue[0];
+		nvvgpu_event_take(events, event);
 		*info = events->last[event];
 		*count = events->waiting[event];
 		events->waiting[event] = 0;
@@ -125,11 +123,10 @@ bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event)
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_pending);
 
-/* Drop the entry at @i of the queue. */
-static void nvvgpu_event_discard(struct nvvgpu_events *events, unsigned int i)
+static void nvvgpu_event_discard(struct nvvgpu_events *events,
+				 enum nvvgpu_event event)
 {
-	enum nvvgpu_event event = nvvgpu_event_take(events, i);
-
+	nvvgpu_event_take(events, event);
 	events->dropped += events->waiting[event];
 	events->waiting[event] = 0;
 }
@@ -142,15 +139,11 @@ static void nvvgpu_event_discard(struct nvvgpu_events *events, unsigned int i)
 void nvvgpu_event_drop(struct nvvgpu *vgpu, enum nvvgpu_event event)
 {
 	struct nvvgpu_events *events = &vgpu->events;
-	unsigned int i;
 
 	guard(spinlock_irq)(&vgpu->pf->lock);
 
-	if (!events->waiting[event])
-		return;
-	for (i = 0; events->queue[i] != event; i++)
-		;
-	nvvgpu_event_discard(events, i);
+	if (events->waiting[event])
+		nvvgpu_event_discard(events, event);
 }
 
 /**
@@ -164,7 +157,7 @@ void nvvgpu_events_drop(struct nvvgpu *vgpu)
 	guard(spinlock_irq)(&vgpu->pf->lock);
 
 	while (events->nr)
-		nvvgpu_event_discard(events, 0);
+		nvvgpu_event_discard(events, events->queue[0]);
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_events_drop);
 
