@@ -1111,8 +1111,7 @@ TEST_F(backend, crash_is_reported_and_a_reset_recovers)
 	EXPECT_EQ(1, count(self->vf, NVVGPU_EVENT_NAME_CRASHED));
 }
 
-/* Of what is reported before the recovery, only the crash is over with it. */
-TEST_F(backend, events_before_a_recovery_are_handled_unless_crashes)
+TEST_F(backend, recovery_drops_the_pending_crash_and_no_other_event)
 {
 	long long queries;
 	pid_t resetter;
@@ -1139,7 +1138,7 @@ TEST_F(backend, events_before_a_recovery_are_handled_unless_crashes)
 	EXPECT_EQ(0, child_status(resetter));
 	EXPECT_EQ(1, mock_calls("recover"));
 
-	/* This one would come after the crash. */
+	/* The crash, which is first in the queue, would put it in error. */
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
 				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");

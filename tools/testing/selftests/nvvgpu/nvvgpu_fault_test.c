@@ -824,7 +824,7 @@ TEST_F(removal, command_behind_a_silent_one_is_given_up)
 	user_close(&user);
 }
 
-/* Commands that are answered, for at most 60 times the time of one. */
+/* Create and delete vGPUs in a child, for at most 60 times the time-out. */
 static pid_t answered_commands(const char *vf, unsigned int type)
 {
 	pid_t pid = fork();
@@ -861,7 +861,7 @@ TEST_F(removal, lost_response_that_nobody_waits_for_delays_no_other)
 	ASSERT_LE(0, pid);
 	EXPECT_GT(0, pci_read(self->pf.vf[1], "nvvgpu/stats", stats,
 			      sizeof(stats)));
-	/* It has ended although there are answers. */
+	/* The read has ended while other commands are being answered. */
 	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
 	EXPECT_EQ(0, kill(pid, SIGKILL));
 	EXPECT_EQ(pid, waitpid(pid, NULL, 0));

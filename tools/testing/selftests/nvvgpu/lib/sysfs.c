@@ -236,9 +236,9 @@ int pci_unbind(const char *bdf)
 	int ret = pci_write(bdf, "driver/unbind", bdf);
 
 	/*
-	 * -ENODEV: it was not bound. Drivers that probe asynchronously, like
-	 * nvme, try each new VF, also those that sriov_drivers_autoprobe keeps
-	 * them from. Until then they look like the VF's driver.
+	 * -ENODEV: it is not bound. A driver that probes asynchronously, like
+	 * nvme, is linked to each new VF until the PCI core refuses the probe
+	 * because of sriov_drivers_autoprobe.
 	 */
 	return ret == -ENOENT || ret == -ENODEV ? 0 : ret;
 }
