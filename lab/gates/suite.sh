@@ -34,14 +34,7 @@ passed_earlier() { [[ -n $kept && -e $(output_of "$1") ]]; }
 earlier() {
 	passed_earlier "$1" || return 1
 	say "passed at $(date -r "$(output_of "$1")" +%H:%M), not run again"
-	tee "$tap.part" <"$(output_of "$1")"
-	count "$1"
-}
-
-# count NAME: count the results in $tap.part
-count() {
-	cat "$tap.part" >>"$tap"
-	grep -cE '^(not )?ok ' "$tap.part" >"$tap.count.${1//\//-}" || true
+	tee -a "$tap" <"$(output_of "$1")"
 }
 
 # account NAME STATUS: count the results in $tap.part, and keep what each failed test has
@@ -50,7 +43,7 @@ count() {
 account() {
 	(($2 == 0)) || { (($2 < 124)) && grep -q '^not ok ' "$tap.part"; } ||
 		echo "not ok 1 \"$1\" ended with status $2" | tee -a "$tap.part"
-	count "$1"
+	cat "$tap.part" >>"$tap"
 	awk -v part="$1" '
 		/^# .*:[0-9]+:/ { why = why "    " $0 "\n" }
 		/^not ok / { printf "%s, in %s\n%s", $0, part, why }
@@ -60,9 +53,6 @@ account() {
 		mv "$kept/new" "$(output_of "$1")"
 	}
 }
-
-# tests_in NAME: the number of tests that a part has run
-tests_in() { cat "$tap.count.${1//\//-}"; }
 
 # results: copy test results. Tests that are skipped because they belong to a higher level
 # go to $tap.more instead; the duration of each test goes to $tap.times.
