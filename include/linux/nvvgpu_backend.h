@@ -249,8 +249,8 @@ struct nvvgpu_stat {
  * @height: visible lines, at most the type's
  * @stride: bytes from one line to the next
  * @bar: number of the BAR that holds the picture
- * @offset: of the first pixel in this BAR, page aligned.  All lines lie in a
- *	    part of the BAR that the user may map
+ * @offset: offset of the first pixel in the BAR, page aligned.  All lines lie
+ *	    in a part of the BAR that the user may map
  */
 struct nvvgpu_plane {
 	u32 argsz;
@@ -287,9 +287,10 @@ struct nvvgpu_backend_ops {
 	u32 size;
 
 	/**
-	 * @get_types: optional, the provisioning group begins here, which ends
-	 * with @delete; fill in at most @capacity type ids and return their number;
-	 * -EOVERFLOW if there are more
+	 * @get_types: optional, the first operation of the provisioning group:
+	 * get_types, get_type_info, get_available, create and delete; fill in
+	 * at most @capacity type ids and return their number; -EOVERFLOW if
+	 * there are more
 	 */
 	int (*get_types)(void *priv, u32 *ids, size_t capacity);
 	/** @get_type_info: fill in the zeroed @info; -ENOENT for an unknown type */

@@ -84,7 +84,7 @@
  * A receiver refuses a stream at the first invalid byte, and only passes complete
  * records to the device:
  *
- *   -EINVAL		bad magic; another vGPU type, size or back-end; an
+ *   -EINVAL		bad magic; mismatched vGPU type, size or back-end;
  *			invalid record; data after the end
  *   -EPROTONOSUPPORT	another major version of the format, or a state version of
  *			the back-end that is too new or too old
@@ -141,7 +141,7 @@ struct nvvgpu_mig_header {
  * struct nvvgpu_mig_record - head of a record
  * @type: NVVGPU_MIG_*
  * @length: bytes of payload that follow, at most NVVGPU_MIG_LENGTH_MAX
- * @number: of the record in the stream, from 0
+ * @number: sequence number of the record, from 0
  */
 struct nvvgpu_mig_record {
 	__le32 type;

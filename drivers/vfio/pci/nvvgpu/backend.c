@@ -650,9 +650,9 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_get_vf, "NVVGPU");
  *
  * User space receives events in the order of their reports, at most a tenth of a
  * second later.  A crash, and all events before it, are delivered immediately.
- * An event that is reported again while it is pending is delivered once, in
- * place of the last report and with its code and address.  An event for a VF
- * without a vGPU is dropped.  nvvgpu/events counts both.
+ * An event that is reported again while it is pending is delivered once, at the
+ * position and with the code and address of the last report.  An event for a VF
+ * without a vGPU is dropped.  nvvgpu/events counts coalesced and dropped reports.
  *
  * Context: any but NMI, also from within an operation.
  */

@@ -152,8 +152,8 @@ static int emu_sriov_configure(struct pci_dev *pdev, int nr_vfs)
 
 /*
  * A reset of the PF, for instance by "echo 1 > reset" in sysfs, recovers firmware
- * that has crashed, but all vGPUs are lost.  The PCI core restores the SR-IOV
- * capability, and thus the VFs.
+ * that has crashed.  All vGPUs are in error afterwards.  The PCI core restores the
+ * SR-IOV capability, and thus the VFs.
  */
 static void emu_restart(struct emu_dev *emu)
 {
