@@ -222,7 +222,7 @@ static enum status create_vf(struct host *host, const char *text)
 	return create_on(vf, text);
 }
 
-/* Whether a GPU has a type, or the types of none are known */
+/* Whether a GPU has a type, or there are GPUs but the types of none are known */
 static bool type_possible(const struct host *host, const struct gpu *only, const char *type)
 {
 	bool known = false;
@@ -238,7 +238,7 @@ static bool type_possible(const struct host *host, const struct gpu *only, const
 		known = known || gpu->nr_types;
 	}
 
-	return !known;
+	return host->nr && !known;
 }
 
 static enum status create_anywhere(struct host *host, const char *text)

@@ -23,6 +23,9 @@ UUID = "6b8d7a10-0000-4000-8000-000000000001"
 # Exit statuses, as nvvgpuctl(8) has them
 (OK, FAILED, USAGE, NOT_FOUND, IN_USE, STALE, DIFFERS, PERMISSION, INVALID) = range(9)
 
+# Some tests run nvvgpuctl as nobody, who must be able to read the files of the test.
+os.umask(0o022)
+
 TESTS = []
 
 
