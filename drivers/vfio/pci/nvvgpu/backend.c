@@ -280,7 +280,7 @@ static bool nvvgpu_vf_in_use(struct nvvgpu_vf *vf)
 
 	list_for_each_entry(vgpu, &vf->pf->vgpus, node)
 		if (vgpu->core.pdev == vf->pdev)
-			return READ_ONCE(vgpu->state) == NVVGPU_OPEN;
+			return READ_ONCE(vgpu->opened);
 
 	return false;
 }

@@ -332,7 +332,8 @@ struct nvvgpu_migrations {
  * @state_mutex: protects everything down to @log; @state, @type.id,
  *	@generation and @placement are also read without
  * @state: changed only by nvvgpu_change_state()
- * @opened: the VFIO device is open
+ * @opened: the VFIO device is open, until the reset at close is over; also read
+ *	without state_mutex
  * @closing: the event of the close has not been sent yet
  * @started: the back-end has started the vGPU
  * @accessible: the user may access the BARs; cleared by a crash, also read
@@ -535,6 +536,7 @@ int nvvgpu_restart(struct nvvgpu *vgpu);
 int nvvgpu_stop_started(struct nvvgpu *vgpu);
 void nvvgpu_withdraw(struct nvvgpu *vgpu);
 void nvvgpu_stop(struct nvvgpu *vgpu);
+void nvvgpu_closed(struct nvvgpu *vgpu);
 int nvvgpu_adopt(struct nvvgpu *vgpu);
 void nvvgpu_disown(struct nvvgpu *vgpu);
 void nvvgpu_retire(struct nvvgpu *vgpu);

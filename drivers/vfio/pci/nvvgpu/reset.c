@@ -66,7 +66,7 @@ static int nvvgpu_recover(struct nvvgpu *vgpu)
 	if (ret)
 		return ret;
 
-	return vgpu->opened ? nvvgpu_restart(vgpu) : 0;
+	return vgpu->opened && !vgpu->withdrawn ? nvvgpu_restart(vgpu) : 0;
 }
 
 /* Call reset_done if it is due.  Return true if the vGPU has crashed. */

@@ -82,6 +82,7 @@ static void nvvgpu_close_device(struct vfio_device *core_vdev)
 	nvvgpu_reset_begin(vgpu);
 	vfio_pci_core_close_device(core_vdev);
 	nvvgpu_reset_end_closed(vgpu);
+	nvvgpu_closed(vgpu);
 }
 
 static ssize_t nvvgpu_read(struct vfio_device *core_vdev, char __user *buf,

@@ -676,7 +676,7 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 		return nvvgpu_fail(vgpu, ret, "cannot start the vGPU");
 	}
 
-	vgpu->opened = true;
+	WRITE_ONCE(vgpu->opened, true);
 	vgpu->withdrawn = false;
 	WRITE_ONCE(vgpu->accessible, true);
 	vgpu->err_pending = false;
@@ -708,6 +708,9 @@ void nvvgpu_withdraw(struct nvvgpu *vgpu)
 /**
  * nvvgpu_stop() - stop a vGPU whose device is being closed
  * @vgpu: the VF, not locked; nvvgpu_withdraw() has been called
+ *
+ * The vGPU is in use until nvvgpu_closed(): it must not be replaced while the VF
+ * is reset.
  */
 void nvvgpu_stop(struct nvvgpu *vgpu)
 {
@@ -720,20 +723,29 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 	nvvgpu_display_close(vgpu);
 	ret = nvvgpu_stop_started(vgpu);
 	nvvgpu_use_end(vgpu, !ret);
-	vgpu->closing = true;
-	vgpu->opened = false;
-	nvvgpu_set_owner(vgpu, NULL);
-	module_put(vgpu->backend->table.owner);
-
 	if (ret && vgpu->state != NVVGPU_ERROR) {
 		/* The next user must not see data that may be left. */
 		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 		nvvgpu_fail(vgpu, ret, "cannot stop the vGPU");
-	} else if (vgpu->state == NVVGPU_OPEN) {
+	}
+}
+
+/**
+ * nvvgpu_closed() - announce that the device of a vGPU was closed
+ * @vgpu: the VF, not locked; nvvgpu_stop() has been called, and the VF was reset
+ */
+void nvvgpu_closed(struct nvvgpu *vgpu)
+{
+	guard(nvvgpu)(vgpu);
+
+	vgpu->closing = true;
+	WRITE_ONCE(vgpu->opened, false);
+	nvvgpu_set_owner(vgpu, NULL);
+	module_put(vgpu->backend->table.owner);
+	if (vgpu->state == NVVGPU_OPEN)
 		nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CLOSED);
-	} else {
+	else
 		nvvgpu_change_state(vgpu, vgpu->state,
 				    NVVGPU_EVENT_NAME_CLOSED, NULL);
-	}
 	vgpu->closing = false;
 }

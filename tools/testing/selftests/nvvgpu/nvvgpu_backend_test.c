@@ -1498,6 +1498,30 @@ TEST_F(backend, flood_of_events_is_rate_limited)
 	EXPECT_GE(2 * ((now_ms() - begin) / 90 + 1), uevents);
 }
 
+static void *close_it(void *vdev)
+{
+	vdev_close(vdev);
+
+	return NULL;
+}
+
+/* A program that is notified may replace the vGPU, which must not be reset then. */
+TEST_F(backend, close_is_announced_after_the_reset)
+{
+	pthread_t thread;
+	long long done;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	done = mock_calls("reset_done");
+	ASSERT_EQ(0, pthread_create(&thread, NULL, close_it, &self->vdev));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_CLOSED, 5000));
+	EXPECT_LT(done, mock_calls("reset_done"));
+	pthread_join(thread, NULL);
+}
+
 TEST_F(backend, crash_is_reported_immediately_after_earlier_events)
 {
 	static const char * const order[] = {
