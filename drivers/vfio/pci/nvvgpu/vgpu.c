@@ -313,8 +313,8 @@ u64 nvvgpu_next_number(void)
  * @type: id of the requested type
  *
  * Return: 0; -EOPNOTSUPP if the PF driver provisions the VFs; -EPERM if the VF
- * has a vGPU; -EIO if the type is unknown or cannot be created; or the error of
- * the back-end
+ * has a vGPU; -EBUSY while the VF is reset; -EIO if the type is unknown or cannot
+ * be created; or the error of the back-end
  */
 int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 {
@@ -331,6 +331,11 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 		return nvvgpu_fail(vgpu, -EPERM,
 				   "cannot create type %u: the VF has a vGPU of type %u",
 				   type, vgpu->type.id);
+	/* The new vGPU would miss reset_prepare. */
+	if (vgpu->resets)
+		return nvvgpu_fail(vgpu, -EBUSY,
+				   "cannot create type %u: the VF is being reset",
+				   type);
 
 	ret = nvvgpu_delete_left(vgpu);
 	if (ret)

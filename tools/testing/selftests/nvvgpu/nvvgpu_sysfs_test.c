@@ -1209,6 +1209,29 @@ TEST_F(sysfs, pollers_are_woken_by_changes)
 	ioas_close(&ioas);
 }
 
+TEST_F(sysfs, create_while_the_host_resets_the_vf_is_ebusy)
+{
+	unsigned int busy = 0;
+	int i, ret, status;
+	pid_t pid;
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		for (i = 0; i < 10; i++)
+			pci_write(self->vf, "reset", "1");
+		_exit(0);
+	}
+	do {
+		ret = vf_set_type(self->vf, self->small->id);
+		EXPECT_TRUE(!ret || ret == -EBUSY);
+		busy += ret == -EBUSY;
+		EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	} while (!waitpid(pid, &status, WNOHANG));
+	EXPECT_LT(0, busy);
+	EXPECT_EQ(0, vgpu_life(self->vf, self->small));
+}
+
 /* All VFs are woken, so that a create must not wake them at once. */
 TEST_F(sysfs, changes_in_quick_succession_wake_pollers_of_the_list_once)
 {
