@@ -135,7 +135,8 @@ static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 	case VFIO_DEVICE_RESET:
 		nvvgpu_reset_begin(vgpu);
 		ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
-		if (ret)
+		/* A reset by the host, which holds the lock, is not undone. */
+		if (ret && ret != -EAGAIN)
 			nvvgpu_reset_ran(vgpu, false);
 		nvvgpu_reset_end(vgpu);
 		nvvgpu_dmabuf_update(vgpu);
