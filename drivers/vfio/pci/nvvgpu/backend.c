@@ -545,14 +545,14 @@ int nvvgpu_backend_register(struct pci_dev *pf,
 		return ret;
 
 	backend->priv = priv;
-	backend->stale = kzalloc_objs(*backend->stale,
-				      pci_sriov_get_totalvfs(pf), GFP_KERNEL);
+	backend->total_vfs = pci_sriov_get_totalvfs(pf);
+	backend->stale = kzalloc_objs(*backend->stale, backend->total_vfs,
+				      GFP_KERNEL);
 	if (!backend->stale)
 		return -ENOMEM;
 	if (!(nvvgpu_can(backend) & NVVGPU_CAN_CREATE)) {
 		backend->ready = kzalloc_objs(*backend->ready,
-					      pci_sriov_get_totalvfs(pf),
-					      GFP_KERNEL);
+					      backend->total_vfs, GFP_KERNEL);
 		if (!backend->ready)
 			return -ENOMEM;
 	}
@@ -571,10 +571,10 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_register, "NVVGPU");
 static int nvvgpu_backend_delete_stale(struct nvvgpu_backend *backend)
 {
 	struct pci_dev *pdev = backend->pf->pdev;
-	unsigned int vf, total = pci_sriov_get_totalvfs(pdev);
+	unsigned int vf;
 	int ret, left = 0;
 
-	for (vf = 0; vf < total; vf++) {
+	for (vf = 0; vf < backend->total_vfs; vf++) {
 		if (!backend->stale[vf])
 			continue;
 		ret = nvvgpu_op_delete_stale(backend, backend->stale[vf]);

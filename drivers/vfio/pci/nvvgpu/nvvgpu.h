@@ -98,6 +98,7 @@ struct nvvgpu_ready {
  * @table: copy of the operations that both sides know, the rest is NULL
  * @priv: pointer of the back-end, passed to operations that have no handle
  * @leaving: is being unregistered and gets no further VFs
+ * @total_vfs: number of entries of @stale and @ready
  * @stale: by number of the VF, the handle of a vGPU that could not be deleted
  * @ready: by number of the VF, the vGPU that the PF driver has provisioned; NULL
  *	if the back-end creates vGPUs; entries are protected by nvvgpu_pf::lock
@@ -108,6 +109,7 @@ struct nvvgpu_backend {
 	struct nvvgpu_backend_ops table;
 	void *priv;
 	bool leaving;
+	unsigned int total_vfs;
 	void **stale;
 	struct nvvgpu_ready *ready;
 };

@@ -61,8 +61,7 @@ static void nvvgpu_ready_clear(struct nvvgpu_backend *backend, unsigned int vf)
 
 static bool nvvgpu_ready_valid(struct nvvgpu_backend *backend, unsigned int vf)
 {
-	return backend->ready &&
-	       vf < pci_sriov_get_totalvfs(backend->pf->pdev);
+	return backend->ready && vf < backend->total_vfs;
 }
 
 /**

@@ -241,6 +241,10 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 
 	device_lock_assert(&pdev->dev);
 
+	/* The PF driver may have raised the limit since the back-end came. */
+	if (pci_iov_vf_id(pdev) >= backend->total_vfs)
+		return ERR_PTR(-ERANGE);
+
 	vgpu = nvvgpu_alloc(pdev, pf, backend, settings);
 	if (IS_ERR(vgpu))
 		return vgpu;
