@@ -31,15 +31,18 @@ struct pci_dev;
  * - Calls for one VF are serialized by the front-end; calls for different VFs
  *   run concurrently.
  * - It returns 0 or a negative errno.  The front-end returns the errno to the
- *   user and logs it once with the name of the VF.  The back-end should only log
- *   details that the errno does not express.
+ *   user, and logs failures to create, delete, start, stop, reset or recover a
+ *   vGPU with the name of the VF.  The back-end should only log details that the
+ *   errno does not express.
  * - No operation is called before nvvgpu_backend_register() has filled in the
  *   handle, or once nvvgpu_backend_unregister() has returned.
  * - @priv is the pointer passed to nvvgpu_backend_register(), @vgpu the handle
  *   that @create returned.
  * - Strings and arrays are passed with their capacity; strings are NUL
  *   terminated.  Sizes are in bytes.
- * - Operations are not called from the release of a file.
+ * - @stop, and what ends with it, is called from the release of the VFIO device's
+ *   file, where a fatal signal may be pending: do not wait interruptibly there.
+ *   No operation is called from the release of a data file or of a dma-buf.
  * - An operation must not call nvvgpu_backend_unregister().
  *
  * Life of a vGPU: create, then any number of (start, stop), then delete.
@@ -93,7 +96,8 @@ extern const char * const nvvgpu_class_names[NVVGPU_NR_CLASSES];
 
 /**
  * struct nvvgpu_type_info - attributes of a vGPU type
- * @argsz: bytes that the front-end knows; set by it, see nvvgpu_type_info_set()
+ * @argsz: bytes that the front-end knows; set by it, see nvvgpu_type_info_set().
+ *	For nvvgpu_backend_ready(), bytes that the back-end knows, set by it
  * @id: number that users write to current_vgpu_type, not 0
  * @name: name for users, unique on the GPU; see nvvgpu_type_name_valid()
  * @class: purpose of the type
@@ -231,7 +235,8 @@ enum nvvgpu_suspend_level {
 
 /**
  * struct nvvgpu_stat - a counter
- * @name: one word, lower case
+ * @name: one word, lower case; must remain until nvvgpu_backend_unregister() has
+ *	returned
  * @value: 0 after @create, and never decreases while the vGPU exists, except that
  *	it may begin again at @recover
  */
@@ -346,15 +351,18 @@ struct nvvgpu_backend_ops {
 	/**
 	 * @reset_prepare: optional, with @reset_done; quiesce the vGPU before the
 	 * VF is reset by its user or by the host, started or not.  Not called
-	 * for a crashed vGPU.  An operation that resets its own VF must use
-	 * pcie_flr(), which does not call this.
+	 * for a vGPU in error, but a crash may just have been reported.  Until
+	 * @reset_done, trapped areas may still be accessed, and what is in
+	 * progress may end: @save_end, @load_end, @resume, @delete.  An operation
+	 * that resets its own VF must use pcie_flr(), which does not call this.
 	 */
 	void (*reset_prepare)(void *vgpu);
 	/**
 	 * @reset_done: optional, with @reset_prepare; called once for each
 	 * @reset_prepare after the reset.  On return the vGPU is in the state
-	 * that it had after @create or @start.  A failure means that it has
-	 * crashed.
+	 * that it had after @create or @start, except that its framebuffer, an
+	 * active DMA log and the monitor of @set_edid remain.  A failure means
+	 * that it has crashed.
 	 */
 	int (*reset_done)(void *vgpu);
 
@@ -392,7 +400,10 @@ struct nvvgpu_backend_ops {
 	 */
 	int (*suspend)(void *vgpu,
 		       enum nvvgpu_suspend_level level);
-	/** @resume: migration group; undo @suspend from any level */
+	/**
+	 * @resume: migration group; undo @suspend from any level.  After a reset
+	 * that has failed, the vGPU may not be suspended.
+	 */
 	int (*resume)(void *vgpu);
 	/**
 	 * @state_size: migration group; estimate the bytes of data that @save
@@ -463,8 +474,9 @@ struct nvvgpu_backend_ops {
 	/**
 	 * @dma_log_read: DMA log group; set the bits of the pages that were
 	 * written, and clear them in the log.  The range consists of whole pages
-	 * of the granularity of @dma_log_start; bit n % 8 of byte n / 8 of
-	 * @bits, which is zeroed, is its page n.
+	 * of the granularity of @dma_log_start, and may span gaps between the
+	 * logged ranges; bit n % 8 of byte n / 8 of @bits, which is zeroed, is
+	 * its page n.
 	 */
 	int (*dma_log_read)(void *vgpu, u64 iova, u64 length,
 			    u8 *bits);
@@ -481,7 +493,7 @@ struct nvvgpu_backend_ops {
 
 	/**
 	 * @get_placement: optional; get the placement of the vGPU.  Called after
-	 * NVVGPU_EVENT_PLACEMENT was reported.
+	 * NVVGPU_EVENT_PLACEMENT or a vGPU of the PF driver was reported.
 	 */
 	int (*get_placement)(void *vgpu, u32 *placement);
 
@@ -498,9 +510,9 @@ struct nvvgpu_backend_ops {
 	 * state that it had after @create, with the same placement and
 	 * framebuffer.  The framebuffer reads as zero.  A user may have the VF's
 	 * device open and its BARs mapped, so no other vGPU may get this memory
-	 * at any time.  Events reported before the call concern the crashed
-	 * vGPU and are dropped.  Without this operation, or after a failure,
-	 * the vGPU stays in error until it is deleted.
+	 * at any time.  A crash reported before the call is dropped.  Without
+	 * this operation, the vGPU stays in error until it is deleted; after a
+	 * failure, the next reset calls it again.
 	 */
 	int (*recover)(void *vgpu);
 
@@ -520,8 +532,8 @@ struct nvvgpu_backend_ops {
 	int (*get_edid)(void *vgpu, u8 *edid, size_t capacity);
 	/**
 	 * @set_edid: display group; replace the monitor of a started vGPU with
-	 * one that has this EDID, which is well-formed and has no mode beyond the
-	 * type's, or unplug it if @length is 0.  Lasts until @stop.
+	 * one that has this EDID, which is well-formed and has no detailed timing
+	 * beyond the type's, or unplug it if @length is 0.  Lasts until @stop.
 	 */
 	int (*set_edid)(void *vgpu, const u8 *edid, size_t length);
 };

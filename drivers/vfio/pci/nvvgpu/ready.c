@@ -78,8 +78,8 @@ static bool nvvgpu_ready_valid(struct nvvgpu_backend *backend, unsigned int vf)
  * operation.
  *
  * Return: 0, undone by nvvgpu_backend_unready(); -EINVAL if an argument is
- * invalid, the table has @create, or a BAR's shape is invalid; -EBUSY if the VF
- * has a vGPU; -ENOMEM; or the error of @get_placement or @get_bar_info
+ * invalid or the table has @create; -EPROTO if a BAR's shape is invalid; -EBUSY
+ * if the VF has a vGPU; -ENOMEM; or the error of @get_placement or @get_bar_info
  */
 int nvvgpu_backend_ready(struct nvvgpu_backend *backend, unsigned int vf,
 			 const struct nvvgpu_type_info *info, void *handle)

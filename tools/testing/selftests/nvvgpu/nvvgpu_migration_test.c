@@ -2256,6 +2256,21 @@ TEST_F(dmalog, invalid_log_page_size_of_firmware_is_refused)
 	EXPECT_EQ(1, count(self->bits, LOG_PAGES));
 }
 
+TEST_F(dmalog, continues_after_a_reset)
+{
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = PAGE;
+
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	ASSERT_EQ(0, write_to(&self->a, 10 * PAGE, 4));
+	ASSERT_EQ(0, vdev_reset(vdev));
+	ASSERT_EQ(0, user_back(&self->a));
+	ASSERT_EQ(0, write_to(&self->a, 20 * PAGE, 4));
+	ASSERT_EQ(0, log_read(vdev, USER_IOVA, USER_LEN, PAGE, self->bits));
+	EXPECT_TRUE(is_set(self->bits, 11));
+	EXPECT_TRUE(is_set(self->bits, 21));
+}
+
 TEST_F(dmalog, ends_with_the_device_and_with_a_crash)
 {
 	struct vdev *vdev = &self->a.vdev;
