@@ -890,7 +890,7 @@ TEST_F(device_engine, framebuffer_outlives_low_power_and_d3hot)
 	ASSERT_EQ(0, vdev_feature(&user->vdev, VFIO_DEVICE_FEATURE_SET |
 				  VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, NULL,
 				  0));
-	usleep(20000);
+	EXPECT_TRUE(vf_falls_asleep(user->vdev.bdf));
 	ASSERT_EQ(0, vdev_feature(&user->vdev, VFIO_DEVICE_FEATURE_SET |
 				  VFIO_DEVICE_FEATURE_LOW_POWER_EXIT, NULL, 0));
 	ASSERT_EQ(0, vdev_enable(&user->vdev, true));

@@ -1213,9 +1213,16 @@ TEST_F(mishap, reset_methods_of_the_administrator_are_kept)
 
 TEST_F(mishap, front_end_in_use_stays)
 {
+	int refs = mod_refs("nvvgpu-vfio-pci");
+
+	/* The back-end has references of its own. */
+	ASSERT_LE(0, refs);
 	ASSERT_EQ(0, agent_start(&self->agent, self->vf, DMA));
+	EXPECT_LT(refs, mod_refs("nvvgpu-vfio-pci"));
 	EXPECT_EQ(-EWOULDBLOCK, mod_del("nvvgpu-vfio-pci"));
 	EXPECT_EQ(0, ask(&self->agent, ASK_WORK));
+	EXPECT_EQ(0, ask(&self->agent, ASK_CLOSE));
+	EXPECT_EQ(refs, mod_refs("nvvgpu-vfio-pci"));
 }
 
 static int wait_for_pf(const struct pf *pf, bool there)

@@ -243,7 +243,7 @@ static bool shows(struct _test_data_display *self, int frame)
 
 static bool shows_soon(struct _test_data_display *self, int frame)
 {
-	__u64 end = now_ms() + 5000;
+	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
 
 	while (!shows(self, frame)) {
 		if (now_ms() > end)
@@ -858,21 +858,23 @@ TEST_F(display, query_does_not_wait_for_the_firmware)
 {
 	__u64 begin, longest = 0;
 	unsigned int i;
+	__u32 count;
 
 	if (!qmp_available())
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware hang");
 	draw(self, 1);
 	ASSERT_SHOWN();
-	ASSERT_EQ(0, fw_faults("display:1:slow=4000"));
+	ASSERT_EQ(0, fw_faults("display:1:slow=2000"));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &count));
 	ASSERT_EQ(0, guest_flip(&self->vdev, LINES));
+	ASSERT_EQ(0, gpu_wait_command(&self->pf, count));
 	for (i = 0; i < 20; i++) {
-		usleep(10000);
 		begin = now_ms();
 		ASSERT_EQ(0, gfx_plane(&self->vdev, &self->info));
 		longest = now_ms() - begin > longest ? now_ms() - begin :
 						       longest;
 	}
-	EXPECT_GT(2000, longest);
+	EXPECT_GT(1000, longest);
 	EXPECT_EQ(small.width, self->info.width);
 	EXPECT_TRUE(shows(self, 0));
 	EXPECT_TRUE(shows_soon(self, 1));
@@ -1722,7 +1724,10 @@ TEST_F(untrue, impossible_planes_are_not_shown)
 		ASSERT_EQ(0, put(MOCK_DIR "/flip", "%s 0", self->pf.bdf));
 		while (mock_calls("get_plane") == calls)
 			usleep(5000);
-		usleep(5000);
+		/* The next call shows that the answer of this one was used. */
+		ASSERT_EQ(0, put(MOCK_DIR "/flip", "%s 0", self->pf.bdf));
+		while (mock_calls("get_plane") == calls + 1)
+			usleep(5000);
 		ASSERT_EQ(0, gfx_plane(&self->vdev, &info));
 		EXPECT_EQ(planes[i].shown ? planes[i].plane.width : 0,
 			  info.width)

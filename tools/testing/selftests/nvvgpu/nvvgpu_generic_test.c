@@ -648,31 +648,49 @@ TEST_F(generic, pf_is_unplugged_and_plugged_in)
 	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
 }
 
-static void *close_soon(void *vdev)
+/**
+ * struct closer - a user that closes its device when it is asked to
+ * @vdev: the device
+ * @req: eventfd of VFIO_PCI_REQ_IRQ_INDEX
+ * @asked: how often, or 0 if not in time
+ */
+struct closer {
+	struct vdev *vdev;
+	int req;
+	int asked;
+};
+
+static void *close_if_asked(void *arg)
 {
-	usleep(500000);
-	vdev_close(vdev);
+	struct closer *closer = arg;
+
+	closer->asked = irq_wait(closer->req, ENGINE_TIMEOUT_MS);
+	vdev_close(closer->vdev);
 
 	return NULL;
 }
 
 TEST_F(generic, pf_is_unplugged_with_the_device_open)
 {
-	int req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct closer closer = {
+		.vdev = &self->vdev,
+		.req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
 	pthread_t thread;
 
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
-	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
-	ASSERT_EQ(0, pthread_create(&thread, NULL, close_soon, &self->vdev));
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX,
+				  closer.req));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, close_if_asked, &closer));
 	ASSERT_EQ(0, pci_write(self->bdf, "remove", "1"));
-	EXPECT_LE(1, irq_wait(req, 0));
 	pthread_join(thread, NULL);
+	EXPECT_LE(1, closer.asked);
 	EXPECT_FALSE(generic_enabled(self->dir));
 	ASSERT_EQ(0, put("/sys/bus/pci/rescan", "1"));
 	ASSERT_EQ(0, pf_prepare(&self->pf, PF_DRIVER, TEST_VFS));
-	close(req);
+	close(closer.req);
 }
 
 /* nvme as well as igb, and with the other back-ends */

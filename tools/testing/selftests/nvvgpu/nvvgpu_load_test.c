@@ -686,14 +686,19 @@ TEST_F_TIMEOUT(race, resets_amid_a_job_do_not_disturb_a_neighbour, LOAD_TIMEOUT)
 {
 	unsigned int turn, turns = test_long() ? 200 : 8, i;
 	struct crowd *crowd = &self->crowd;
+	struct report *neighbour = &crowd->shared->report[0];
 	struct nvvgpu_emu_desc desc;
 	struct user user = {};
+	unsigned int before;
 
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, vf_set_type(crowd->pf.vf[i], crowd->type->id));
 	ASSERT_EQ(0, worker_add(crowd, work_worker, 1));
 	crowd->shared->start = true;
 	EXPECT_EQ(0, user_open(&user, crowd->pf.vf[0], IOMMU_IOMMUFD));
+	while (!neighbour->turns && !neighbour->err)
+		usleep(1000);
+	before = neighbour->turns;
 	for (turn = 0; turn < turns; turn++) {
 		desc = engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 0,
 				   user_addr(&user, user_buf(&user, 0)), MIB);
@@ -701,6 +706,7 @@ TEST_F_TIMEOUT(race, resets_amid_a_job_do_not_disturb_a_neighbour, LOAD_TIMEOUT)
 		EXPECT_EQ(0, vdev_reset(&user.vdev));
 		EXPECT_EQ(0, user_back(&user));
 	}
+	EXPECT_LT(before, neighbour->turns);
 	crowd->shared->stop = true;
 	expect_well(_metadata, crowd);
 	user_close(&user);

@@ -376,6 +376,7 @@ TEST_F(migration, work_in_flight_is_finished_at_the_destination)
 {
 	struct nvvgpu_emu_desc desc[WORK];
 	size_t len = 2 * MIB - PAGE;
+	bool left = false;
 	unsigned int i;
 	__u32 crc;
 
@@ -385,7 +386,16 @@ TEST_F(migration, work_in_flight_is_finished_at_the_destination)
 		desc[i] = engine_copy(TO_VRAM, i * 2 * MIB,
 				      user_addr(&self->a, user_buf(&self->a, 0)),
 				      len);
-	submit(&self->a, desc, WORK);
+	/* On a busy host the engine may finish before it is stopped. */
+	for (i = 0; !left && i < 40; i++) {
+		ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
+		submit(&self->a, desc, WORK);
+		ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP), NULL));
+		left = engine_read(&self->a.engine,
+				   NVVGPU_EMU_VF_REG_RING_HEAD) !=
+		       self->a.engine.tail;
+	}
+	ASSERT_TRUE(left);
 	ASSERT_SAVED();
 	ASSERT_ARRIVED(MIB);
 

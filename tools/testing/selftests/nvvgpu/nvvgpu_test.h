@@ -135,6 +135,46 @@ static inline int gpu_commands(const struct pf *pf, __u32 *count)
 }
 
 /**
+ * gpu_wait_command() - wait until the firmware has received a command
+ * @pf: from pf_find()
+ * @count: from gpu_commands(), before the command
+ *
+ * Return: 0 or a negative errno.
+ */
+static inline int gpu_wait_command(const struct pf *pf, __u32 count)
+{
+	__u32 now = count;
+	int ret;
+
+	do {
+		ret = gpu_commands(pf, &now);
+	} while (!ret && now == count);
+
+	return ret;
+}
+
+/**
+ * vf_falls_asleep() - wait until a VF is in a low power state
+ * @vf: address of the VF
+ *
+ * Return: true if it is, false after a time-out.
+ */
+static inline bool vf_falls_asleep(const char *vf)
+{
+	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	char buf[32];
+
+	do {
+		if (pci_read(vf, "power/runtime_status", buf,
+			     sizeof(buf)) > 0 && !strcmp(buf, "suspended\n"))
+			return true;
+		usleep(10000);
+	} while (now_ms() < end);
+
+	return false;
+}
+
+/**
  * test_all() - check whether to run complete sweeps and long loads
  *
  * Return: true if NVVGPU_TEST_ALL is set.

@@ -1085,21 +1085,6 @@ TEST_F(uapi, flr_by_bytes_words_and_dwords)
 	EXPECT_EQ(mark, val);
 }
 
-static bool falls_asleep(const char *vf)
-{
-	char buf[32];
-	int i;
-
-	for (i = 0; i < 100; i++) {
-		if (pci_read(vf, "power/runtime_status", buf,
-			     sizeof(buf)) > 0 && !strcmp(buf, "suspended\n"))
-			return true;
-		usleep(10000);
-	}
-
-	return false;
-}
-
 TEST_F(uapi, low_power_is_entered_and_left)
 {
 	const __u32 set = VFIO_DEVICE_FEATURE_SET;
@@ -1117,11 +1102,11 @@ TEST_F(uapi, low_power_is_entered_and_left)
 	EXPECT_EQ(-EINVAL, vdev_feature(vdev, set |
 					VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY,
 					NULL, 0));
-	EXPECT_TRUE(falls_asleep(self->s.vf));
+	EXPECT_TRUE(vf_falls_asleep(self->s.vf));
 	/* An access wakes the device temporarily. */
 	EXPECT_EQ(4, vdev_read(vdev, self->s.bar, 0, &val, 4));
 	EXPECT_EQ(self->s.ids, vdev_cfg_read32(vdev, PCI_VENDOR_ID));
-	EXPECT_TRUE(falls_asleep(self->s.vf));
+	EXPECT_TRUE(vf_falls_asleep(self->s.vf));
 	EXPECT_EQ(0, vdev_feature(vdev, set | VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
 				  NULL, 0));
 	EXPECT_LT(0, pci_read(self->s.vf, "power/runtime_status", status,
@@ -1141,7 +1126,7 @@ TEST_F(uapi, low_power_is_entered_and_left)
 	ASSERT_EQ(0, vdev_feature(vdev, set |
 		VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP, &wakeup,
 		sizeof(wakeup)));
-	EXPECT_TRUE(falls_asleep(self->s.vf));
+	EXPECT_TRUE(vf_falls_asleep(self->s.vf));
 	EXPECT_EQ(0, irq_wait(fd, 0));
 	EXPECT_EQ(0, pci_write(self->s.vf, "power/control", "on"));
 	EXPECT_EQ(1, irq_wait(fd, 1000));

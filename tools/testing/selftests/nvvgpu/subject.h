@@ -78,6 +78,8 @@ static inline int subject_pick_type(struct subject *s, enum subject_kind kind)
 	int i, nr;
 
 	nr = vf_types(s->vf, types, MAX_TYPES);
+	if (nr < 0)
+		return nr;
 	for (i = 0; i < nr; i++) {
 		bool bochs = !strcmp(types[i].name, BOCHS_TYPE);
 

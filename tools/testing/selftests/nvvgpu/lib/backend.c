@@ -184,7 +184,8 @@ static int mod_modprobe(const char *name, const char *params)
 
 /**
  * mod_add() - load a module
- * @name: file name without .ko; from the folder NVVGPU_MODULES, or modprobe's
+ * @name: file name without .ko; from the folder NVVGPU_MODULES, or modprobe's if
+ *        this is unset or empty
  * @params: its parameters, "" for none
  *
  * Return: 0, also if it is already loaded, or a negative errno.
@@ -197,7 +198,7 @@ int mod_add(const char *name, const char *params)
 
 	if (mod_refs(name) >= 0)
 		return 0;
-	if (!dir)
+	if (!dir || !*dir)
 		return mod_modprobe(name, params);
 
 	snprintf(path, sizeof(path), "%s/%s.ko", dir, name);

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "display.h"
+#include "engine.h"
 
 /* Indices of the display registers */
 #define DISPI_XRES		1
@@ -64,7 +65,7 @@ int gfx_plane(const struct vdev *vdev, struct vfio_device_gfx_plane_info *info)
 int gfx_wait(const struct vdev *vdev, __u32 width,
 	     struct vfio_device_gfx_plane_info *info)
 {
-	__u64 end = now_ms() + 5000;
+	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
 	int ret;
 
 	do {
@@ -101,7 +102,7 @@ int gfx_dmabuf_plane(const struct vdev *vdev,
 int gfx_dmabuf_wait(const struct vdev *vdev, __u32 id,
 		    struct vfio_device_gfx_plane_info *info)
 {
-	__u64 end = now_ms() + 5000;
+	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
 	int ret;
 
 	do {

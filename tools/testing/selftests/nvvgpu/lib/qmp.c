@@ -21,7 +21,7 @@
 
 /* Lock of the port, which lab/machine/qmp takes as well */
 #define QMP_LOCK	"/run/nvvgpu-qmp.lock"
-#define QMP_TIMEOUT_S	30
+#define QMP_TIMEOUT_S	120
 #define QMP_LINE	65536
 
 /**

@@ -74,10 +74,14 @@ int wakeups_end(void)
 	trace = ret ? NULL : fopen(TRACE "/trace", "r");
 	if (!ret && !trace)
 		ret = -errno;
-	while (trace && fgets(line, sizeof(line), trace))
-		if (line[0] != '#' &&
-		    (strstr(line, "nvvgpu") || strstr(line, "name=vfio")))
+	while (trace && fgets(line, sizeof(line), trace)) {
+		/* Before the CPU in brackets is the name of the running program. */
+		const char *event = line[0] == '#' ? NULL : strchr(line, ']');
+
+		if (event &&
+		    (strstr(event, "nvvgpu") || strstr(event, "name=vfio")))
 			count++;
+	}
 	if (trace)
 		fclose(trace);
 	rmdir(TRACE);
