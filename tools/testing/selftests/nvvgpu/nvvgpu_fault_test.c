@@ -639,6 +639,7 @@ TEST_F(removal, misplaced_vgpu_is_refused)
 		const char *wish;
 	} wrong[] = {
 		{ "create:1:lie=4", "3" },	/* elsewhere than asked for */
+		{ "create:1:lie=2", "-1" },	/* created, but with an unknown status */
 		{ "create:1:lie=5", "-1" },	/* nowhere */
 		{ "create:1:lie=7", "-1" },	/* outside of VRAM */
 		/* At 4 GiB less one byte, where that of the first VF ends */
@@ -721,6 +722,119 @@ TEST_F(removal, command_behind_a_slow_one_is_waited_for)
 	EXPECT_EQ(0, child_status(pid));
 	EXPECT_STREQ("created", vf_wait_state(self->pf.vf[1], "created"));
 	EXPECT_EQ(0, vf_set_type(self->pf.vf[0], self->type.id));
+}
+
+/* The driver then sends another command, to see whether the firmware responds. */
+TEST_F(removal, lost_response_beside_a_slow_command_leaves_the_gpu_up)
+{
+	__u32 count = 0;
+	char stats[PAGE];
+	pid_t pid[2];
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware slow");
+
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+	ASSERT_EQ(0, fw_faults("stats:1:hang,delete:1:slow=1500"));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &count));
+	pid[0] = fork();
+	ASSERT_LE(0, pid[0]);
+	if (!pid[0])
+		_exit(pci_read(self->pf.vf[1], "nvvgpu/stats", stats,
+			       sizeof(stats)) != -ETIMEDOUT);
+	ASSERT_EQ(0, gpu_wait_command(&self->pf, count));
+	pid[1] = fork();
+	ASSERT_LE(0, pid[1]);
+	if (!pid[1])
+		_exit(-vf_set_type(self->pf.vf[0], 0));
+	EXPECT_EQ(0, child_status(pid[0]));
+	EXPECT_EQ(0, child_status(pid[1]));
+	EXPECT_STREQ("created", vf_wait_state(self->pf.vf[1], "created"));
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[0], self->type.id));
+}
+
+/* Its framebuffer is free for the firmware, but not for the driver. */
+TEST_F(removal, delete_that_timed_out_leaves_room_for_others)
+{
+	char mine[16], other[16];
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware late");
+
+	ASSERT_LT(0, pci_read(self->pf.vf[0], "nvidia/placement_id", mine,
+			      sizeof(mine)));
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+	ASSERT_EQ(0, fw_faults("delete:1:late=3600000"));
+	EXPECT_EQ(-ETIMEDOUT, vf_set_type(self->pf.vf[0], 0));
+	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
+	ASSERT_EQ(0, fw_set_timeout(FW_TIMEOUT_MS));
+
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
+	ASSERT_LT(0, pci_read(self->pf.vf[1], "nvidia/placement_id", other,
+			      sizeof(other)));
+	EXPECT_STRNE(mine, other);
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[0], 0));
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[0], self->type.id));
+}
+
+TEST_F(removal, vgpu_that_crashes_at_its_creation_can_be_recovered)
+{
+	struct user user = {};
+	__u32 count = 0;
+	pid_t pid;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the vGPU crash");
+
+	/* It crashes before the driver knows that it exists. */
+	ASSERT_EQ(0, fw_faults("create:1:late=3600000"));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &count));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-vf_set_type(self->pf.vf[1], self->type.id));
+	ASSERT_EQ(0, gpu_wait_command(&self->pf, count));
+	ASSERT_EQ(0, fw_faults("now:vcrash=1"));
+	ASSERT_EQ(0, fw_faults("now:answer"));
+	ASSERT_EQ(0, child_status(pid));
+	/* The crash is known then at the latest. */
+	EXPECT_GT(0, user_open(&user, self->pf.vf[1], IOMMU_IOMMUFD));
+	user_close(&user);
+	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[1], "error"));
+	ASSERT_EQ(0, pci_write(self->pf.vf[1], "reset", "1"));
+	EXPECT_STREQ("created", vf_wait_state(self->pf.vf[1], "created"));
+	ASSERT_EQ(0, user_open(&user, self->pf.vf[1], IOMMU_IOMMUFD));
+	EXPECT_EQ(0, user_work(&user));
+	user_close(&user);
+}
+
+/* The firmware has begun to count again. */
+TEST_F(removal, counters_of_a_use_do_not_wrap_after_a_pf_reset)
+{
+	struct user user = {};
+	char buf[PAGE], *at;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, user_open(&user, self->pf.vf[0], IOMMU_IOMMUFD));
+		ASSERT_EQ(0, user_work(&user));
+		if (!i)
+			user_close(&user);
+	}
+	ASSERT_EQ(0, gpu_reset(&self->pf));
+	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
+	EXPECT_EQ(-EIO, pci_read(self->pf.vf[0], "nvvgpu/stats", buf,
+				 sizeof(buf)));
+	ASSERT_EQ(0, vdev_reset(&user.vdev));
+	EXPECT_EQ(0, user_back(&user));
+	user_close(&user);
+
+	ASSERT_LT(0, pci_read(self->pf.vf[0], "nvvgpu/use", buf, sizeof(buf)));
+	ASSERT_NE(NULL, strstr(buf, "milliseconds "));
+	for (at = strchr(buf, ' '); at; at = strchr(at + 1, ' '))
+		EXPECT_GT(1ULL << 62, strtoull(at + 1, NULL, 10))
+			TH_LOG("%s", buf);
 }
 
 TEST_F(removal, vgpu_deleted_during_a_reset_stays_deleted)

@@ -38,7 +38,7 @@ struct emu_req;
 /**
  * enum emu_fw_state - state of the firmware
  * @EMU_FW_DOWN: commands fail immediately with &emu_dev.down_err
- * @EMU_FW_BOOTING: only emu_fw_start() can send commands
+ * @EMU_FW_BOOTING: only the commands of emu_fw_start() can be sent
  * @EMU_FW_UP: all commands can be sent
  */
 enum emu_fw_state {
@@ -88,6 +88,8 @@ struct emu_cmd {
  * @started: between start and stop; the front-end serializes those
  * @stopped: counters when the vGPU was stopped; under &emu_dev.lock
  * @stopped_len: bytes of them, 0 if they are unknown or may have changed
+ * @restarted: the firmware has lost the vGPU, and thus its counters; under
+ *	&emu_dev.lock
  * @reset_err: result of reset_prepare
  * @still: at NVVGPU_SUSPEND_ALL
  * @log_page_size: granularity of the DMA log, valid while it is active
@@ -105,6 +107,7 @@ struct emu_vgpu {
 	bool started;
 	struct nvvgpu_emu_stats stopped;
 	u32 stopped_len;
+	bool restarted;
 	int reset_err;
 	bool still;
 	u64 log_page_size;

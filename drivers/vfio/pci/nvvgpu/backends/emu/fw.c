@@ -229,7 +229,8 @@ static bool emu_req_fill(struct emu_req *req, const struct emu_cmd *cmd)
 	if (WARN_ON_ONCE(req->buf_len > EMU_BUF_BYTES))
 		return false;
 
-	req->buf = dma_pool_alloc(emu_req_pool(req), GFP_KERNEL, &req->dma);
+	/* A firmware that writes less than it reports must not show old data. */
+	req->buf = dma_pool_zalloc(emu_req_pool(req), GFP_KERNEL, &req->dma);
 	if (!req->buf)
 		return false;
 	if (cmd->in_len)
@@ -661,8 +662,7 @@ static bool emu_fw_wait(struct emu_dev *emu, const struct emu_cmd *cmd,
 
 	do {
 		answers = READ_ONCE(emu->answers);
-		behind = !(emu_cmds[cmd->opcode].flags & EMU_CMD_BOOT) &&
-			 emu_fw_is_behind(emu, req);
+		behind = emu_fw_is_behind(emu, req);
 		timeout = behind ? emu_fw_timeout(EMU_TIME_SCRUB) :
 				   emu_cmd_timeout(cmd);
 		if (wait_for_completion_timeout(&req->done, timeout))

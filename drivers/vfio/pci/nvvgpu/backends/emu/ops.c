@@ -391,8 +391,8 @@ static int emu_vgpu_make(struct emu_dev *emu, unsigned int vf,
 	if (*placement == NVVGPU_PLACEMENT_ANY)
 		cmd.arg[1] = NVVGPU_EMU_PLACEMENT_ANY;
 	err = emu_fw_cmd(emu, &cmd);
-	/* The vGPU may still be created, or an unknown one exists already. */
-	if (err == -ETIMEDOUT || err == -EBADFD)
+	/* The vGPU may exist or may still be created, or an unknown one exists. */
+	if (err == -ETIMEDOUT || err == -EBADFD || err == -EPROTO)
 		set_bit(vf, emu->unsure);
 	if (err)
 		return err;
@@ -400,6 +400,7 @@ static int emu_vgpu_make(struct emu_dev *emu, unsigned int vf,
 	spin_lock(&emu->lock);
 	err = emu_vgpu_adopt(emu, vf, info, *placement, &cmd);
 	emu->vgpus[vf].stopped_len = 0;
+	emu->vgpus[vf].restarted = false;
 	spin_unlock(&emu->lock);
 	if (err) {
 		emu_vgpu_discard(emu, vf);
@@ -449,8 +450,10 @@ static void emu_vgpus_reserve_lost(struct emu_dev *emu)
 
 	guard(rwsem_write)(&emu->place_lock);
 
+	/* Do not wait for each of them in turn. */
 	for_each_set_bit(vf, emu->unreserved, NVVGPU_EMU_MAX_VFS)
-		emu_vgpu_reserve(emu, vf);
+		if (emu_vgpu_reserve(emu, vf) == -ETIMEDOUT)
+			return;
 }
 
 /**
@@ -470,6 +473,8 @@ void emu_vgpus_reserve(struct emu_dev *emu)
 		if (!emu->vgpus[vf].type)
 			continue;
 		set_bit(vf, emu->unreserved);
+		scoped_guard(spinlock, &emu->lock)
+			emu->vgpus[vf].restarted = true;
 		/* Do not wait for each of them in turn. */
 		if (emu_vgpu_reserve(emu, vf) == -ETIMEDOUT) {
 			emu_fw_down(emu, -EIO, "creates no vGPUs");
@@ -529,9 +534,11 @@ static int emu_recover(void *handle)
 	spin_unlock(&emu->lock);
 
 	err = emu_vgpu_discard(emu, vf);
+	/* The firmware may still free the placement. */
+	if (!err || err == -ETIMEDOUT)
+		set_bit(vf, emu->unreserved);
 	if (err)
 		return err;
-	set_bit(vf, emu->unreserved);
 	err = emu_vgpu_make(emu, vf, info, &placement);
 	if (!err)
 		clear_bit(vf, emu->unreserved);
@@ -564,6 +571,9 @@ static int emu_delete(void *handle)
 	if (!err) {
 		vgpu->type = NULL;
 		clear_bit(vf, emu->unreserved);
+	} else if (err == -ETIMEDOUT) {
+		/* The firmware may still free the placement. */
+		set_bit(vf, emu->unreserved);
 	}
 	spin_unlock(&emu->lock);
 
@@ -600,6 +610,10 @@ static int emu_start(void *handle,
 	if (!err) {
 		vgpu->started = true;
 		vgpu->still = false;
+	} else if (err == -EBADFD) {
+		/* It crashed when it was just created, before it counted as alive. */
+		guard(spinlock)(&emu->lock);
+		emu_vgpu_lost(emu, vf);
 	}
 	return err;
 }
@@ -689,6 +703,8 @@ static int emu_read_stats(struct emu_vgpu *vgpu, struct nvvgpu_emu_stats *stats)
 		*stats = vgpu->stopped;
 		if (vgpu->stopped_len)
 			return vgpu->stopped_len;
+		if (vgpu->restarted)
+			return -EIO;
 	}
 	err = emu_fw_cmd(vgpu->emu, &cmd);
 

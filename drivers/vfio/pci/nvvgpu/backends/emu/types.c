@@ -70,6 +70,7 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 	info->max_instances = le32_to_cpu(raw->max_instances);
 	div64_u64_rem(info->fb_bytes, granule, &rest);
 	if (!info->fb_bytes || rest || !info->max_instances ||
+	    !IS_ALIGNED(info->fb_bytes, NVVGPU_EMU_VRAM_PAGE) ||
 	    check_mul_overflow(info->fb_bytes, info->max_instances, &total) ||
 	    total > vram_bytes)
 		return "invalid framebuffer";

@@ -85,6 +85,17 @@ static void types_names(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, parse(&raw), why);	\
 } while (0)
 
+/* A multiple of the granule, but not of a page of the dirty log */
+static void types_of_partial_pages(struct kunit *test)
+{
+	struct nvvgpu_emu_type raw = good;
+	struct nvvgpu_type_info info = {};
+
+	raw.fb_bytes = cpu_to_le64(SZ_1G + SZ_4K);
+	KUNIT_EXPECT_STREQ(test, emu_type_parse(&raw, TEST_VRAM, SZ_4K, &info),
+			   "invalid framebuffer");
+}
+
 static void types_refused(struct kunit *test)
 {
 	expect_refused(test, "id 0", id, 0);
@@ -143,6 +154,7 @@ static void types_largest(struct kunit *test)
 static struct kunit_case types_cases[] = {
 	KUNIT_CASE(types_good),
 	KUNIT_CASE(types_names),
+	KUNIT_CASE(types_of_partial_pages),
 	KUNIT_CASE(types_refused),
 	KUNIT_CASE(types_largest),
 	{ }
