@@ -943,6 +943,27 @@ TEST_F(rm, slow_start_is_not_interrupted_by_signals)
 	EXPECT_EQ(1, nr_calls("vgpu_start"));
 }
 
+/* These mean a placement that is taken or invalid, and the RM has none. */
+TEST_F(rm, refused_create_is_not_blamed_on_a_placement)
+{
+	static const char * const fails[] = {
+		"vgpu_create 0x3",	/* NV_ERR_BUSY_RETRY */
+		"vgpu_create 0x1f",	/* NV_ERR_INVALID_ARGUMENT */
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(fails); i++) {
+		ASSERT_EQ(0, put(STANDIN_DIR "/fail", "%s", fails[i]));
+		EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_1Q));
+		ASSERT_LT(0, pci_read(self->vf, "nvvgpu/last_error", self->buf,
+				      sizeof(self->buf)));
+		EXPECT_EQ(NULL, strstr(self->buf, "placement"))
+			TH_LOG("%s", self->buf);
+	}
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
+	EXPECT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
+}
+
 TEST_F(rm, endless_start_times_out)
 {
 	EXPECT_LE(0, get(TIMEOUT_PARAM, self->buf, 64));

@@ -139,7 +139,8 @@ static int rm_make(struct rm_vgpu *vgpu)
 	if (ret) {
 		kfree(vgpu->vm_name);
 		vgpu->vm_name = NULL;
-		return ret;
+		/* For the front-end, these are about a placement. */
+		return ret == -EBUSY || ret == -EINVAL ? -EIO : ret;
 	}
 	WRITE_ONCE(vgpu->made, true);
 	vgpu->unanswered = false;
