@@ -94,8 +94,12 @@ vgpu() {
 	on "$1" nvvgpuctl list --json | jq -r --arg name "$vgpu_name" --arg key "$2" \
 		'.gpus[].vfs[] | select(.vgpu.name == $name) | .[$key] // .vgpu[$key]'
 }
-# given_back HOST: check that the host has no vGPU of the domain
-given_back() { check "vGPU of the domain on host $1" "" "$(vgpu "$1" vf)"; }
+# given_back HOST: check that the host has no vGPU of the domain, among the VFs that it has
+given_back() {
+	check "vGPU of the domain on host $1" "none" "$(on "$1" nvvgpuctl list --json | jq -r --arg name "$vgpu_name" \
+		'[.gpus[].vfs[]] | if length == 0 then "no VFs"
+		 else map(select(.vgpu.name == $name).vf) | first // "none" end')"
+}
 
 # show_host HOST: show its VFs
 show_host() {
