@@ -253,24 +253,30 @@ int pci_unbind(const char *bdf)
 int pci_bind(const char *bdf, const char *driver)
 {
 	char now[64];
-	int ret;
+	int ret, tries;
 
-	ret = pci_driver(bdf, now, sizeof(now));
-	if (!ret && !strcmp(now, driver))
-		return 0;
-	if (!ret) {
-		ret = pci_unbind(bdf);
+	/*
+	 * While a driver that probes asynchronously is linked, see pci_unbind(),
+	 * drivers_probe does nothing.
+	 */
+	for (tries = 0; tries < 50; tries++) {
+		ret = pci_driver(bdf, now, sizeof(now));
+		if (!ret && !strcmp(now, driver))
+			return 0;
+		if (tries)
+			usleep(10000);
+		if (!ret)
+			ret = pci_unbind(bdf);
+		else if (ret == -ENOENT)
+			ret = 0;
+		if (!ret)
+			ret = pci_write(bdf, "driver_override", driver);
+		if (!ret)
+			ret = file_write("/sys/bus/pci/drivers_probe", bdf,
+					 strlen(bdf));
 		if (ret)
 			return ret;
 	}
-
-	ret = pci_write(bdf, "driver_override", driver);
-	if (ret)
-		return ret;
-	ret = file_write("/sys/bus/pci/drivers_probe", bdf, strlen(bdf));
-	if (ret)
-		return ret;
-
 	ret = pci_driver(bdf, now, sizeof(now));
 	if (ret)
 		return ret == -ENOENT ? -ENODEV : ret;
