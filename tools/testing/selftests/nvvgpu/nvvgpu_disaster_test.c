@@ -1021,9 +1021,9 @@ static bool left_out(enum disaster disaster, enum state state)
 {
 	bool busy = state == DMA || state == RESET;
 
-	if (test_all())
+	if (test_long())
 		return false;
-	if (test_slow())
+	if (test_slow() && !test_all())
 		return disaster >= PF_REMOVED || !busy;
 
 	return disaster >= PF_REMOVED && state != DMA;
@@ -1307,7 +1307,7 @@ FIXTURE_VARIANT_ADD(deaf_user, vf_unbound_in_reset) { VF_UNBOUND, RESET };
 FIXTURE_SETUP(deaf_user)
 {
 	if (left_out(variant->disaster, variant->state) ||
-	    (!test_all() && variant->state != DMA))
+	    (!test_long() && variant->state != DMA))
 		SKIP(return, "only with NVVGPU_TEST_ALL");
 	scene_set(_metadata, &self->scene, variant->disaster, variant->state);
 }

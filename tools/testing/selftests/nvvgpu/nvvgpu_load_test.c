@@ -27,12 +27,6 @@
 /* With two workers for each, as many as a small machine can do */
 #define RACE_VFS	8
 
-/* On a debug kernel, which is ten times slower, a long run would exceed the timeout. */
-static bool test_long(void)
-{
-	return test_all() && !test_slow();
-}
-
 static __u32 chance(__u32 *seed)
 {
 	*seed = *seed * 1664525 + 1013904223;

@@ -175,7 +175,7 @@ static inline bool vf_falls_asleep(const char *vf)
 }
 
 /**
- * test_all() - check whether to run complete sweeps and long loads
+ * test_all() - check whether to run complete sweeps
  *
  * Return: true if NVVGPU_TEST_ALL is set.
  */
@@ -194,6 +194,18 @@ static inline bool test_all(void)
 static inline bool test_slow(void)
 {
 	return !access("/sys/kernel/debug/kmemleak", F_OK);
+}
+
+/**
+ * test_long() - check whether to run long forms of tests
+ *
+ * They would exceed their timeouts on a debug kernel, which is ten times slower.
+ *
+ * Return: true if NVVGPU_TEST_ALL is set and this is not a debug kernel.
+ */
+static inline bool test_long(void)
+{
+	return test_all() && !test_slow();
 }
 
 /* Default of the driver */
