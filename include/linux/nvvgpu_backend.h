@@ -360,9 +360,9 @@ struct nvvgpu_backend_ops {
 	/**
 	 * @reset_done: optional, with @reset_prepare; called once for each
 	 * @reset_prepare after the reset.  On return the vGPU is in the state
-	 * that it had after @create or @start, except that its framebuffer, an
-	 * active DMA log and the monitor of @set_edid remain.  A failure means
-	 * that it has crashed.
+	 * that it had after @create or @start, except that an active DMA log and
+	 * the monitor of @set_edid remain, and that the framebuffer may remain.
+	 * A failure means that it has crashed.
 	 */
 	int (*reset_done)(void *vgpu);
 
