@@ -693,6 +693,42 @@ TEST_F(generic, pf_is_unplugged_with_the_device_open)
 	close(closer.req);
 }
 
+static void *disable_it(void *dir)
+{
+	generic_enable(dir, "0");
+
+	return NULL;
+}
+
+TEST_F(generic, waiting_for_a_user_does_not_delay_other_devices)
+{
+	int req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	char dir[GENERIC_DIR_LEN];
+	struct pf nvme;
+	pthread_t thread;
+
+	ASSERT_EQ(0, pf_prepare(&nvme, OTHER_DRIVER, 2));
+	ASSERT_EQ(0, generic_enable(self->dir, "1"));
+	ASSERT_EQ(0, vf_set_type(self->vf, WHOLE));
+	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, disable_it, self->dir));
+	ASSERT_LT(0, irq_wait(req, ENGINE_TIMEOUT_MS));
+
+	/* The first device waits for this test. */
+	EXPECT_TRUE(generic_enabled(self->dir));
+	EXPECT_EQ(0, generic_claim(nvme.bdf, dir));
+	EXPECT_EQ(0, generic_enable(dir, "1"));
+	EXPECT_EQ(0, vf_set_type(nvme.vf[0], WHOLE));
+	EXPECT_EQ(0, vf_set_type(nvme.vf[0], 0));
+	EXPECT_EQ(0, generic_enable(dir, "0"));
+	EXPECT_EQ(0, rmdir(dir));
+	vdev_close(&self->vdev);
+	pthread_join(thread, NULL);
+	EXPECT_FALSE(generic_enabled(self->dir));
+	close(req);
+}
+
 /* nvme as well as igb, and with the other back-ends */
 
 TEST_F(generic, two_devices_of_different_kinds)

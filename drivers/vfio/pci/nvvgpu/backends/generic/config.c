@@ -546,9 +546,7 @@ static ssize_t pf_enable_show(struct config_item *item, char *page)
 {
 	struct generic_pf *pf = to_pf(item);
 
-	guard(mutex)(&generic_mutex);
-
-	return sysfs_emit(page, "%d\n", !!pf->backend);
+	return sysfs_emit(page, "%d\n", !!READ_ONCE(pf->backend));
 }
 
 static ssize_t pf_enable_store(struct config_item *item, const char *page,

@@ -17,9 +17,12 @@
  * Lock order
  *
  *   configfs' locks, device_lock of the PF
- *     generic_mutex
+ *     generic_pf::enable_lock
+ *       generic_mutex
  *       device_lock of a VF, the front-end's lock of one VF
  *         generic_pf::lock
+ *
+ * Only enable_lock is held while the users of the VFs are waited for.
  */
 
 struct generic_pf;
@@ -61,9 +64,10 @@ struct generic_vgpu {
  * @group: directory with the name of the PF
  * @types_group: directory "types" in @group
  * @node: entry in generic_pfs
- * @pdev: the PF, holds a reference; NULL once it was removed.  Protected by
- *	generic_mutex
- * @backend: NULL unless enabled.  Protected by generic_mutex
+ * @pdev: the PF, holds a reference; NULL once it was removed.  Written under
+ *	@enable_lock and generic_mutex
+ * @enable_lock: serializes enabling and disabling
+ * @backend: NULL unless enabled; written under @enable_lock
  * @lock: protects everything below
  * @types: head of generic_type::node
  * @nr_types: entries in @types
@@ -75,6 +79,7 @@ struct generic_pf {
 	struct config_group types_group;
 	struct list_head node;
 	struct pci_dev *pdev;
+	struct mutex enable_lock; /* see above */
 	struct nvvgpu_backend *backend;
 	struct mutex lock; /* see above */
 	struct list_head types;

@@ -11,7 +11,7 @@
 #include "generic.h"
 
 static LIST_HEAD(generic_pfs);
-/* protects generic_pfs, and pdev and backend of its entries */
+/* protects generic_pfs and pdev of its entries */
 DEFINE_MUTEX(generic_mutex);
 
 /**
@@ -77,6 +77,7 @@ int generic_pf_claim(struct generic_pf *pf)
 	if (IS_ERR(pdev))
 		return PTR_ERR(pdev);
 
+	mutex_init(&pf->enable_lock);
 	mutex_init(&pf->lock);
 	INIT_LIST_HEAD(&pf->types);
 	pf->pdev = pdev;
@@ -89,7 +90,7 @@ int generic_pf_claim(struct generic_pf *pf)
 
 static void generic_unregister(struct generic_pf *pf)
 {
-	lockdep_assert_held(&generic_mutex);
+	lockdep_assert_held(&pf->enable_lock);
 
 	if (!pf->backend)
 		return;
@@ -97,7 +98,7 @@ static void generic_unregister(struct generic_pf *pf)
 	/* Waits for the users of the VFs, and deletes all vGPUs. */
 	nvvgpu_backend_unregister(pf->backend);
 	nvvgpu_backend_free(pf->backend);
-	pf->backend = NULL;
+	WRITE_ONCE(pf->backend, NULL);
 	kfree(pf->vgpus);
 	pf->vgpus = NULL;
 	pf->nr_vfs = 0;
@@ -109,9 +110,12 @@ static void generic_unregister(struct generic_pf *pf)
  */
 void generic_pf_release(struct generic_pf *pf)
 {
-	guard(mutex)(&generic_mutex);
+	guard(mutex)(&pf->enable_lock);
 
 	generic_unregister(pf);
+
+	guard(mutex)(&generic_mutex);
+
 	list_del(&pf->node);
 	pci_dev_put(pf->pdev);
 	pf->pdev = NULL;
@@ -145,6 +149,8 @@ static int generic_register(struct generic_pf *pf)
 {
 	int ret;
 
+	lockdep_assert_held(&pf->enable_lock);
+
 	/* The VFs do not work without the driver of the PF. */
 	if (!pf->pdev->dev.driver)
 		return generic_refuse(generic_pf_name(pf), -ENODEV,
@@ -169,6 +175,17 @@ static int generic_register(struct generic_pf *pf)
 	return ret;
 }
 
+/* Replace the reference to the PF of a directory. */
+static void generic_pf_set_pdev(struct generic_pf *pf, struct pci_dev *pdev)
+{
+	lockdep_assert_held(&pf->enable_lock);
+
+	guard(mutex)(&generic_mutex);
+
+	pci_dev_put(pf->pdev);
+	pf->pdev = pdev;
+}
+
 /**
  * generic_pf_enable() - offer the types of a PF to its VFs
  * @pf: the PF
@@ -186,11 +203,9 @@ int generic_pf_enable(struct generic_pf *pf)
 
 	/* Prevent the driver from being bound or unbound meanwhile. */
 	device_lock(&pdev->dev);
-	scoped_guard(mutex, &generic_mutex) {
-		if (pf->pdev != pdev) {
-			pci_dev_put(pf->pdev);
-			pf->pdev = pci_dev_get(pdev);
-		}
+	scoped_guard(mutex, &pf->enable_lock) {
+		if (pf->pdev != pdev)
+			generic_pf_set_pdev(pf, pci_dev_get(pdev));
 		if (!pf->backend)
 			ret = generic_register(pf);
 	}
@@ -208,7 +223,7 @@ int generic_pf_enable(struct generic_pf *pf)
  */
 void generic_pf_disable(struct generic_pf *pf)
 {
-	guard(mutex)(&generic_mutex);
+	guard(mutex)(&pf->enable_lock);
 
 	generic_unregister(pf);
 }
@@ -219,10 +234,26 @@ void generic_pf_disable(struct generic_pf *pf)
  */
 void generic_pf_types_changed(struct generic_pf *pf)
 {
-	guard(mutex)(&generic_mutex);
+	guard(mutex)(&pf->enable_lock);
 
 	if (pf->backend)
 		nvvgpu_backend_types_changed(pf->backend);
+}
+
+/* Find the directory of a PF, and take a reference. */
+static struct generic_pf *generic_pf_get(const struct device *dev)
+{
+	struct generic_pf *pf;
+
+	guard(mutex)(&generic_mutex);
+
+	list_for_each_entry(pf, &generic_pfs, node)
+		if (pf->pdev && &pf->pdev->dev == dev) {
+			config_group_get(&pf->group);
+			return pf;
+		}
+
+	return NULL;
 }
 
 /*
@@ -240,20 +271,18 @@ static int generic_notify(struct notifier_block *nb, unsigned long action,
 	     action != BUS_NOTIFY_REMOVED_DEVICE))
 		return NOTIFY_DONE;
 
-	guard(mutex)(&generic_mutex);
+	pf = generic_pf_get(dev);
+	if (!pf)
+		return NOTIFY_DONE;
 
-	list_for_each_entry(pf, &generic_pfs, node) {
-		if (!pf->pdev || &pf->pdev->dev != dev)
-			continue;
+	scoped_guard(mutex, &pf->enable_lock) {
 		if (pf->backend)
-			pci_info(pf->pdev,
-				 "driver is being unbound, deleting the vGPUs\n");
+			dev_info(dev, "driver is being unbound, deleting the vGPUs\n");
 		generic_unregister(pf);
-		if (action == BUS_NOTIFY_REMOVED_DEVICE) {
-			pci_dev_put(pf->pdev);
-			pf->pdev = NULL;
-		}
+		if (action == BUS_NOTIFY_REMOVED_DEVICE)
+			generic_pf_set_pdev(pf, NULL);
 	}
+	config_group_put(&pf->group);
 
 	return NOTIFY_OK;
 }
