@@ -353,8 +353,9 @@ static void admin_worker(struct shared *shared, struct report *report,
 		switch (chance(&seed) % 5) {
 		case 0:
 			ret = vf_set_type(vf, type->id);
-			/* The VF has a vGPU, or the GPU is full. */
-			if (ret && ret != -EPERM && ret != -EIO)
+			/* The VF has a vGPU or is being reset, or the GPU is full. */
+			if (ret && ret != -EPERM && ret != -EBUSY &&
+			    ret != -EIO)
 				fail(report, ret, "create on %s", vf);
 			break;
 		case 1:
