@@ -203,7 +203,12 @@ static struct nvvgpu *nvvgpu_alloc(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 				   struct nvvgpu_backend *backend,
 				   struct nvvgpu_settings *settings)
 {
+	unsigned int vf = pci_iov_vf_id(pdev);
 	struct nvvgpu *vgpu;
+
+	/* The PF driver may have raised the limit since the back-end came. */
+	if (vf >= backend->total_vfs)
+		return ERR_PTR(-ERANGE);
 
 	vgpu = vfio_alloc_device(nvvgpu, core.vdev, &pdev->dev,
 				 &nvvgpu_vfio_ops);
@@ -211,7 +216,7 @@ static struct nvvgpu *nvvgpu_alloc(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 		return vgpu;
 
 	vgpu->pf = pf;
-	vgpu->vf = pci_iov_vf_id(pdev);
+	vgpu->vf = vf;
 	vgpu->backend = backend;
 	vgpu->settings = settings;
 	nvvgpu_dmabuf_init(vgpu);
@@ -240,10 +245,6 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 	int ret;
 
 	device_lock_assert(&pdev->dev);
-
-	/* The PF driver may have raised the limit since the back-end came. */
-	if (pci_iov_vf_id(pdev) >= backend->total_vfs)
-		return ERR_PTR(-ERANGE);
 
 	vgpu = nvvgpu_alloc(pdev, pf, backend, settings);
 	if (IS_ERR(vgpu))

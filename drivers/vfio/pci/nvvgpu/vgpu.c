@@ -359,7 +359,7 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 	return 0;
 }
 
-/* The reset at close may be in progress. */
+/* A reset by the host may be in progress. */
 static void nvvgpu_end_reset(struct nvvgpu *vgpu)
 {
 	if (vgpu->reset_prepared)
