@@ -735,8 +735,8 @@ TEST_F(removal, lost_response_beside_a_slow_command_leaves_the_gpu_up)
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware slow");
 
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
-	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
-	ASSERT_EQ(0, fw_faults("stats:1:hang,delete:1:slow=1500"));
+	ASSERT_EQ(0, fw_set_timeout(2 * TIMEOUT_MS));
+	ASSERT_EQ(0, fw_faults("stats:1:hang,delete:1:slow=3000"));
 	ASSERT_EQ(0, gpu_commands(&self->pf, &count));
 	pid[0] = fork();
 	ASSERT_LE(0, pid[0]);

@@ -1155,6 +1155,13 @@ static bool poll_changed(int fd, int timeout_ms)
 	return changed;
 }
 
+/* Wait until all changes of a list were reported, a tenth of a second later. */
+static void poll_settle(int fd)
+{
+	while (poll_changed(fd, 500))
+		;
+}
+
 TEST_F(sysfs, pollers_are_woken_by_changes)
 {
 	struct ioas ioas;
@@ -1170,6 +1177,8 @@ TEST_F(sysfs, pollers_are_woken_by_changes)
 		ASSERT_LE(0, fd[i]);
 		ASSERT_LE(0, other[i]);
 	}
+	poll_settle(fd[2]);
+	poll_settle(other[2]);
 	for (step = 0; step < 4; step++) {
 		switch (step) {
 		case 0:
@@ -1195,12 +1204,13 @@ TEST_F(sysfs, pollers_are_woken_by_changes)
 		}
 		EXPECT_FALSE(poll_changed(other[0], 0));
 		EXPECT_FALSE(poll_changed(other[1], 0));
-		/*
-		 * A vGPU reduces the types that other VFs can create.  Changes of
-		 * the list are reported a tenth of a second later.
-		 */
+		/* A vGPU reduces the types that other VFs can create. */
 		EXPECT_EQ(created, poll_changed(other[2], created ? 5000 : 500))
 			TH_LOG("the other VF's list, step %u", step);
+		if (created) {
+			poll_settle(fd[2]);
+			poll_settle(other[2]);
+		}
 	}
 	/* A refused write is not a change. */
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, ~0U));
@@ -1241,21 +1251,21 @@ TEST_F(sysfs, changes_in_quick_succession_wake_pollers_of_the_list_once)
 {
 	int fd = poll_open(self->vf2, "nvidia/creatable_vgpu_types");
 	unsigned int changes = 0, woken = 0;
-	__u64 begin = now_ms(), most;
+	__u64 begin = now_ms(), passed;
 
 	ASSERT_LE(0, fd);
-	/* On a busy host, go on until there were far more changes than that. */
+	/* A busy host needs longer for far more changes than wake-ups. */
 	do {
 		ASSERT_EQ(0, vf_set_type(self->vf, self->small->id));
 		ASSERT_EQ(0, vf_set_type(self->vf, 0));
 		changes += 2;
 		woken += poll_changed(fd, 0);
-		most = (now_ms() - begin) / 100 + 2;
-	} while (changes < 40 || (changes < 3 * most && changes < 4000));
+		passed = now_ms() - begin;
+	} while (changes < 40 ||
+		 (changes < 3 * (passed / 100 + 2) && passed < 5000));
 	woken += poll_changed(fd, 5000);
 	EXPECT_LT(0, woken);
 	EXPECT_GE((now_ms() - begin) / 100 + 2, woken);
-	EXPECT_LE(3 * most, changes);
 	close(fd);
 }
 
