@@ -287,6 +287,9 @@ static int emu_vgpu_discard(struct emu_dev *emu, unsigned int vf)
 
 	set_bit(vf, emu->unsure);
 	err = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_DELETE);
+	/* The firmware may still free the placement. */
+	if (err == -ETIMEDOUT && emu->vgpus[vf].type)
+		set_bit(vf, emu->unreserved);
 	if (err && err != -ENOENT)
 		return err;
 
@@ -534,11 +537,9 @@ static int emu_recover(void *handle)
 	spin_unlock(&emu->lock);
 
 	err = emu_vgpu_discard(emu, vf);
-	/* The firmware may still free the placement. */
-	if (!err || err == -ETIMEDOUT)
-		set_bit(vf, emu->unreserved);
 	if (err)
 		return err;
+	set_bit(vf, emu->unreserved);
 	err = emu_vgpu_make(emu, vf, info, &placement);
 	if (!err)
 		clear_bit(vf, emu->unreserved);
@@ -571,9 +572,6 @@ static int emu_delete(void *handle)
 	if (!err) {
 		vgpu->type = NULL;
 		clear_bit(vf, emu->unreserved);
-	} else if (err == -ETIMEDOUT) {
-		/* The firmware may still free the placement. */
-		set_bit(vf, emu->unreserved);
 	}
 	spin_unlock(&emu->lock);
 
