@@ -851,26 +851,34 @@ TEST_F(dma, doorbell_rung_backwards_halts_the_engine)
 
 /* On a busy host the engine may finish before it is stopped. */
 #define TRIES	40
-/* The last value that the work below writes */
-#define LAST	(USER_RING / 2)
 
-/* Submit long work: writes to all of the second MiB. */
+/* Patterns that the work below writes, before its end and at it */
+#define UNFINISHED	0x11111111
+#define FINISHED	0x22222222
+
+/*
+ * Submit 4 GiB of writes to the second MiB, in a ring of their own: far more
+ * than the engine does until a process is killed.
+ */
 static void submit_much(struct user *user)
 {
-	struct nvvgpu_emu_desc batch[LAST];
-	unsigned int i;
+	struct engine *engine = &user->engine;
+	void *ring = user_buf(user, 2 * MIB);
+	__u64 to = user_addr(user, user_buf(user, MIB));
+	unsigned int i, last = NVVGPU_EMU_RING_MAX - 1;
 
-	for (i = 0; i < ARRAY_SIZE(batch); i++)
-		batch[i] = engine_fill(IN_MEMORY,
-				       user_addr(user, user_buf(user, MIB)),
-				       MIB, 0x01010101 * (i + 1));
-	engine_submit(&user->engine, batch, ARRAY_SIZE(batch));
+	engine_start(engine, ring, user_addr(user, ring), NVVGPU_EMU_RING_MAX);
+	for (i = 0; i < last; i++)
+		engine->ring[i] = engine_fill(IN_MEMORY, to, MIB, UNFINISHED);
+	engine->ring[last] = engine_fill(IN_MEMORY, to, MIB, FINISHED);
+	engine->tail = NVVGPU_EMU_RING_MAX;
+	engine_write(engine, NVVGPU_EMU_VF_REG_DOORBELL, engine->tail);
 }
 
-/* Whether the work was stopped before its end, in the second MiB */
+/* Whether the work was stopped before its end */
 static bool stopped(const __u8 *to)
 {
-	return to[MIB - 1] != LAST;
+	return to[MIB - 1] != (FINISHED & 0xff);
 }
 
 /* Clear the second MiB: whether nothing is written to it any more. */
