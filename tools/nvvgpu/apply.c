@@ -201,7 +201,7 @@ static const char *why_failed(const struct action *action, struct host *host, in
 	if (action->kind == ACTION_BIND && err == -EBUSY)
 		return "another program binds or unbinds the VF";
 	if (action->kind == ACTION_BIND && err == -EIO)
-		return "the driver does not take the VF; the kernel's log says why";
+		return "the driver did not bind to the VF; see the kernel's log";
 	if (action->kind == ACTION_BIND && err == -EAGAIN)
 		return "no back-end manages the VF";
 	if (action->kind == ACTION_CREATE && err == -ENODATA)

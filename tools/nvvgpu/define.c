@@ -190,7 +190,7 @@ static enum status take_present(const char *pf, unsigned int number)
 	host_scan(&host);
 	vf = find_gpu(&host, pf, &gpu) ? NULL : gpu_vf(gpu, number);
 	if (!vf || !vf->type) {
-		error("%s/%u has no vGPU; name a type by --type", pf, number);
+		error("%s/%u has no vGPU; name a type with --type", pf, number);
 	} else {
 		known = type_by_id(gpu, vf->type);
 		if (known && type_find(gpu, type_short(known->name)))
@@ -257,7 +257,7 @@ static enum status define_vfs(const struct edit *edit)
 		nr = vfs_enabled(edit->pf);
 		json_number(edit->object, "vfs", nr > edit->number ? nr : edit->number + 1);
 	} else if (vfs && json_object_get_int(vfs) <= (int)edit->number) {
-		error("%s: \"vfs\" is %d, change it by --vfs", edit->path,
+		error("%s: \"vfs\" is %d, change it with --vfs", edit->path,
 		      json_object_get_int(vfs));
 		return STATUS_INVALID;
 	}

@@ -51,7 +51,7 @@ static void check_iommufd(struct json_object *findings)
 			"iommufd: /dev/iommu is missing");
 	else
 		finding(findings, usable, "iommufd",
-			"run QEMU by libvirt or as root, or let this user open it by a udev rule: KERNEL==\"iommu\", GROUP=\"kvm\", MODE=\"0660\"",
+			"run QEMU through libvirt or as root, or let this user open it with a udev rule: KERNEL==\"iommu\", GROUP=\"kvm\", MODE=\"0660\"",
 			"iommufd: /dev/iommu %s",
 			usable ? "exists" : "cannot be opened by this user");
 }

@@ -97,7 +97,7 @@ static void explain_room(struct json_object *findings, const struct vf *vf)
 	else if (!geteuid() || opt.root[0])
 		finding(findings, false, "room",
 			"see the kernel's log; a reset of the PF restarts its firmware",
-			"the back-end offers no types, or its firmware does not answer");
+			"the back-end offers no types, or its firmware does not respond");
 }
 
 static void explain_removal(struct json_object *findings)
@@ -146,7 +146,7 @@ static void explain_node(struct json_object *findings, const struct vf *vf)
 			"%s is missing", node);
 	else if (!file_usable("%s", node))
 		finding(findings, false, "node",
-			"run QEMU by libvirt or as root, or let this user open it by a udev rule",
+			"run QEMU through libvirt or as root, or let this user open it with a udev rule",
 			"%s cannot be opened by this user", node);
 	else
 		finding(findings, true, "node", NULL, "its VFIO device is %s", node);

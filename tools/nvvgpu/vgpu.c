@@ -54,7 +54,7 @@ const char *vf_why(const struct vf *vf, int err)
  * @vf: bound to no driver
  *
  * Return: 0; -ENOENT if the driver is not loaded; -EBUSY if another program binds
- * or unbinds the VF; -EIO if the driver does not take the VF; -EAGAIN if it has, but
+ * or unbinds the VF; -EIO if the driver does not bind to the VF; -EAGAIN if it has, but
  * no back-end manages the VF
  */
 int vf_bind(struct vf *vf)

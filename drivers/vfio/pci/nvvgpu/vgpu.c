@@ -91,7 +91,7 @@ void nvvgpu_alert(struct nvvgpu *vgpu)
 /**
  * nvvgpu_set_error() - mark a vGPU as crashed
  * @vgpu: the VF, locked
- * @info: report of the crash, NULL when the front-end has found out
+ * @info: report of the crash, NULL if the front-end has detected it
  */
 void nvvgpu_set_error(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
 {
@@ -228,17 +228,18 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, u32 placement,
 
 	switch (err) {
 	case -ENOENT:
-		return nvvgpu_fail(vgpu, -EIO, "cannot create type %u: unknown",
+		return nvvgpu_fail(vgpu, -EIO, "cannot create type %u: no such type",
 				   type);
 	case -EBUSY:
 	case -EINVAL:
 		return nvvgpu_fail(vgpu, -EIO,
 				   "cannot create type %u at placement %d: %s",
 				   type, (int)placement,
-				   err == -EBUSY ? "taken" : "invalid placement");
+				   err == -EBUSY ? "placement taken" :
+				   "invalid placement");
 	case -ETIMEDOUT:
 		return nvvgpu_fail(vgpu, err,
-				   "cannot create type %u: the GPU does not answer",
+				   "cannot create type %u: the GPU does not respond",
 				   type);
 	case -ENOSPC:
 		err = -EIO;

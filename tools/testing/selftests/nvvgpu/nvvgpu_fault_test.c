@@ -1057,7 +1057,7 @@ TEST_F(removal, create_without_firmware_says_so)
 	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
 	EXPECT_EQ(-ETIMEDOUT, vf_set_type(vf, self->type.id));
 	snprintf(why, sizeof(why),
-		 "cannot create type %u: the GPU does not answer",
+		 "cannot create type %u: the GPU does not respond",
 		 self->type.id);
 	EXPECT_LAST_ERROR(vf, ETIMEDOUT, why);
 	ASSERT_EQ(0, fw_faults("now:crash"));

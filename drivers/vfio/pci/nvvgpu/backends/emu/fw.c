@@ -34,7 +34,7 @@
 #define EMU_FW_TIMEOUT_MIN_MS	10
 #define EMU_FW_TIMEOUT_MAX_MS	600000
 
-#define EMU_GONE		"is gone with the device"
+#define EMU_GONE		"is unreachable, its device is gone"
 
 static unsigned int fw_timeout_ms = 5000;
 
@@ -625,12 +625,13 @@ static void emu_fw_ping(struct emu_dev *emu)
 
 	if (emu_fw_cmd(emu, &cmd) == -ETIMEDOUT &&
 	    answers == READ_ONCE(emu->answers))
-		emu_fw_deaf(emu, cmd.epoch, "answers nothing");
+		emu_fw_deaf(emu, cmd.epoch, "does not respond");
 }
 
 /*
- * Check whether the firmware may not have begun with a command.  It executes them
- * in their order, so an earlier one is over if a later one has a response.
+ * Check whether the firmware may still be executing a command that was sent before
+ * this one.  It executes them in order, so a response to one means that all earlier
+ * ones have ended.
  */
 static bool emu_fw_is_behind(struct emu_dev *emu, const struct emu_req *req)
 {

@@ -480,7 +480,7 @@ void emu_vgpus_reserve(struct emu_dev *emu)
 			emu->vgpus[vf].restarted = true;
 		/* Do not wait for each of them in turn. */
 		if (emu_vgpu_reserve(emu, vf) == -ETIMEDOUT) {
-			emu_fw_down(emu, -EIO, "creates no vGPUs");
+			emu_fw_down(emu, -EIO, "does not create vGPUs again");
 			return;
 		}
 	}

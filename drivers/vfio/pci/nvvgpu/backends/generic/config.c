@@ -151,7 +151,7 @@ static ssize_t type_name_store(struct config_item *item, const char *page,
 	memcpy(name, page, len);
 	if (strlen(name) != len || !nvvgpu_type_name_valid(name))
 		return type_refuse(type, -EINVAL,
-				   "name has single spaces and no colon or double quote");
+				   "a name must be ASCII words with single spaces between, without colon and double quote");
 
 	guard(mutex)(&type->pf->lock);
 
@@ -282,16 +282,16 @@ static ssize_t type_store_bar(struct config_item *item, const char *page,
 	ret = parse_bar(page, &hidden, &bytes);
 	if (ret)
 		return type_refuse(type, ret,
-				   "bar%u takes \"whole\", \"hidden\" or a size", bar);
+				   "bar%u must be \"whole\", \"hidden\" or a size", bar);
 	if (!whole && (hidden || bytes))
 		return type_refuse(type, -ENXIO, "the VFs have no BAR %u", bar);
 	if (bytes > whole)
-		return type_refuse(type, -ERANGE, "bar%u is at most %llu", bar,
+		return type_refuse(type, -ERANGE, "bar%u must be at most %llu", bar,
 				   whole);
 	if (bytes && (!is_power_of_2(bytes) || bytes < PAGE_SIZE) &&
 	    bytes != whole)
 		return type_refuse(type, -EINVAL,
-				   "bar%u is a power of two from %lu on", bar,
+				   "bar%u must be a power of two of at least %lu", bar,
 				   PAGE_SIZE);
 
 	guard(mutex)(&type->pf->lock);
@@ -317,7 +317,7 @@ static ssize_t type_store_id(struct generic_type *type, const char *page,
 	ret = kstrtou16(page, 0, &val);
 	if (ret || val == U16_MAX)
 		return type_refuse(type, ret ?: -ERANGE,
-				   "%s takes 0 to 0xfffe", name);
+				   "%s must be 0 to 0xfffe", name);
 
 	guard(mutex)(&type->pf->lock);
 
@@ -344,7 +344,7 @@ static ssize_t type_class_code_store(struct config_item *item,
 	ret = kstrtou32(page, 0, &val);
 	if (ret || val > 0xffffff)
 		return type_refuse(type, ret ?: -ERANGE,
-				   "class_code takes 0 to 0xffffff");
+				   "class_code must be 0 to 0xffffff");
 
 	guard(mutex)(&type->pf->lock);
 
