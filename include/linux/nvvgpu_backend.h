@@ -40,8 +40,9 @@ struct pci_dev;
  *   that @create returned.
  * - Strings and arrays are passed with their capacity; strings are NUL
  *   terminated.  Sizes are in bytes.
- * - @stop, and what ends with it, is called from the release of the VFIO device's
- *   file, where a fatal signal may be pending: do not wait interruptibly there.
+ * - @stop, and the operations that end a session before it, such as @save_end, are
+ *   called from the release of the VFIO device's file, where a fatal signal may
+ *   be pending: do not wait interruptibly there.
  *   No operation is called from the release of a data file or of a dma-buf.
  * - An operation must not call nvvgpu_backend_unregister().
  *
@@ -206,8 +207,8 @@ struct nvvgpu_vm_context {
  * @kind: defined by the back-end, opaque to the front-end
  * @flags: defined by the back-end, opaque to the front-end
  * @offset: offset of the chunk within its @kind
- * @span: bytes of state that the chunk covers; exceeds @length for instance for a
- *        run of zeroes
+ * @span: bytes of state that the chunk covers; where it exceeds @length, the rest
+ *        is zeroes
  * @length: bytes of data in the buffer of the chunk
  */
 struct nvvgpu_chunk {
@@ -228,7 +229,7 @@ enum nvvgpu_suspend_level {
 	NVVGPU_SUSPEND_ALL,
 };
 
-/* As mig_flags of a table: the vGPU can be brought to NVVGPU_SUSPEND_P2P */
+/* mig_flags of a table: @suspend supports NVVGPU_SUSPEND_P2P */
 #define NVVGPU_MIG_P2P			0x1
 /* There is state that can be saved while the vGPU runs */
 #define NVVGPU_MIG_PRE_COPY		0x2
@@ -344,17 +345,17 @@ struct nvvgpu_backend_ops {
 		     const struct nvvgpu_vm_context *ctx);
 	/**
 	 * @stop: stop the vGPU when its device is closed.  On return it performs
-	 * no DMA and raises no interrupts, and no data of the user is left for
-	 * the next one.
+	 * no DMA and raises no interrupts.  Data of the user that the reset of
+	 * the VF does not clear must be cleared here or by the next @start.
 	 */
 	int (*stop)(void *vgpu);
 	/**
 	 * @reset_prepare: optional, with @reset_done; quiesce the vGPU before the
 	 * VF is reset by its user or by the host, started or not.  Not called
 	 * for a vGPU in error, but a crash may just have been reported.  Until
-	 * @reset_done, trapped areas may still be accessed, and what is in
-	 * progress may end: @save_end, @load_end, @resume, @delete.  An operation
-	 * that resets its own VF must use pcie_flr(), which does not call this.
+	 * @reset_done, trapped areas may still be accessed, and @save_end,
+	 * @load_end, @resume and @delete may be called.  An operation that resets
+	 * its own VF must use pcie_flr(), which does not call this.
 	 */
 	void (*reset_prepare)(void *vgpu);
 	/**
@@ -401,8 +402,8 @@ struct nvvgpu_backend_ops {
 	int (*suspend)(void *vgpu,
 		       enum nvvgpu_suspend_level level);
 	/**
-	 * @resume: migration group; undo @suspend from any level.  After a reset
-	 * that has failed, the vGPU may not be suspended.
+	 * @resume: migration group; undo @suspend from any level.  Also called
+	 * after a reset that failed, when the vGPU might not be suspended.
 	 */
 	int (*resume)(void *vgpu);
 	/**
@@ -493,7 +494,7 @@ struct nvvgpu_backend_ops {
 
 	/**
 	 * @get_placement: optional; get the placement of the vGPU.  Called after
-	 * NVVGPU_EVENT_PLACEMENT or a vGPU of the PF driver was reported.
+	 * NVVGPU_EVENT_PLACEMENT and after nvvgpu_backend_ready().
 	 */
 	int (*get_placement)(void *vgpu, u32 *placement);
 

@@ -154,8 +154,8 @@ struct nvvgpu_mig_record {
  * @kind: part of the state, defined by the back-end
  * @flags: defined by the back-end
  * @offset: offset of the chunk in this part
- * @span: bytes of this part that the chunk covers; exceeds the data that follows
- *	if the chunk ends in a run of zeroes
+ * @span: bytes of this part that the chunk covers; where it exceeds the data that
+ *	follows, the rest is zeroes
  */
 struct nvvgpu_mig_state {
 	__le32 kind;

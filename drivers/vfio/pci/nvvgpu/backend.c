@@ -39,7 +39,7 @@ struct nvvgpu_vf {
 	struct nvvgpu_settings settings;
 };
 
-/* Walks all VFs, which would make each create and delete depend on their number. */
+/* In a worker, so that a create or delete does not take longer with more VFs. */
 static void nvvgpu_types_work(struct work_struct *work)
 {
 	struct nvvgpu_pf *pf = container_of(to_delayed_work(work),

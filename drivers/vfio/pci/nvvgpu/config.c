@@ -181,9 +181,9 @@ static bool nvvgpu_config_sleep(struct nvvgpu *vgpu, loff_t pos, size_t count)
 }
 
 /*
- * Remember what the user has written to the register of a BAR, at most 8 bytes,
- * for which get_user() is quicker than copy_from_user().  Its size is that of
- * the vGPU's BAR, and vfio-pci-core keeps only the bits above the VF's own.
+ * Remember what the user has written to the register of a BAR: vfio-pci-core
+ * keeps only the bits above the size of the VF's BAR, and the vGPU's may be
+ * smaller.  For at most 8 bytes, get_user() is quicker than copy_from_user().
  */
 static int nvvgpu_config_write_bar(struct nvvgpu *vgpu, unsigned int bar,
 				   const char __user *buf, loff_t pos,

@@ -157,8 +157,8 @@ static int nvvgpu_dirty_stop(struct vfio_device *core_vdev)
 }
 
 /*
- * Clip @iova to @last to whole logged pages, beginning at the first of them:
- * whether there are any.
+ * Clip @iova to @last to whole logged pages, beginning at the first of them.
+ * Return false if there are none.
  */
 static bool nvvgpu_dirty_clip(const struct nvvgpu_log *log, u64 *iova,
 			      u64 *last)
@@ -188,9 +188,8 @@ static bool nvvgpu_dirty_clip(const struct nvvgpu_log *log, u64 *iova,
 
 /*
  * The back-end has cleared the pages of the window.  Keep those that the
- * request from @iova to @last covers in part, for a request for the rest.
- * Which part was reported is not recorded: such a page, of which a request has
- * two at most, is reported until a request covers all of it.
+ * request from @iova to @last covers only in part, at most its first and its
+ * last one, and report them until a request covers all of the page.
  */
 static int nvvgpu_dirty_keep(struct nvvgpu_log *log,
 			     struct nvvgpu_dirty_window *window, u64 iova,

@@ -26,7 +26,7 @@ static void nvvgpu_pci_reset_done(struct pci_dev *pdev)
 	if (!core)
 		return;
 
-	/* The PCI core calls it also for a VF that does not answer after its reset. */
+	/* The PCI core also calls this for a VF that does not respond after its reset. */
 	pci_read_config_dword(pdev, PCI_COMMAND, &command);
 	nvvgpu_reset_ran(nvvgpu_from_vdev(&core->vdev),
 			 !PCI_POSSIBLE_ERROR(command));

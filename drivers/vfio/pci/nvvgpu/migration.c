@@ -2,8 +2,8 @@
 /*
  * The migration states of a vGPU, as VFIO's uAPI defines them.
  *
- * P2P and PRE_COPY are supported if the back-end has the flag; VFIO skips the
- * states of what is not.  Each arc is one operation of the back-end; some arcs
+ * P2P and PRE_COPY are offered if the back-end has the flag; VFIO skips states that
+ * are not supported.  Each arc is one operation of the back-end; some arcs
  * begin or end a session.
  */
 #include <kunit/visibility.h>

@@ -162,7 +162,8 @@ struct nvvgpu_bar {
  * @total: all reports of each event
  * @last: last report of each event
  * @coalesced: reports that were merged into a later one
- * @dropped: reports for a VF without a vGPU, or for a vGPU that is gone
+ * @dropped: reports for a VF without a vGPU, for a vGPU that is gone, or of a crash
+ *	from which it has been recovered
  */
 struct nvvgpu_events {
 	enum nvvgpu_event queue[NVVGPU_NR_EVENTS];
@@ -285,7 +286,7 @@ struct nvvgpu_display {
  * @milliseconds: duration of a use that has ended
  * @known: @base is valid
  * @due: @total could not be read at the end
- * @base: counters of the vGPU when the use began; when it has ended, at the end
+ * @base: counters of the vGPU at the start of the use, or at its end once @open is false
  * @nr: entries in @total, 0 if they are unknown
  * @total: counters of a use that has ended
  */
@@ -306,10 +307,10 @@ struct nvvgpu_use {
 /**
  * struct nvvgpu_migrations - sessions of a VF since its back-end manages it
  * @saved: the state was saved completely
- * @save_aborted: saving has ended before
+ * @save_aborted: saving ended before the whole state was saved
  * @save_ms: duration of both
  * @loaded: a state was loaded completely
- * @load_aborted: loading has ended before, or the state was refused
+ * @load_aborted: loading ended before the whole state was loaded, or it was refused
  * @load_ms: duration of both
  * @since: when the session in progress began
  */
@@ -332,7 +333,7 @@ struct nvvgpu_migrations {
  * @backend: back-end of the VF, valid while the device is registered
  * @settings: settings of the VF
  * @state_mutex: protects everything down to @log; @state, @type.id,
- *	@generation and @placement are also read without
+ *	@generation and @placement are also read without it
  * @state: changed only by nvvgpu_change_state()
  * @opened: the VFIO device is open, until the reset at close is over; also read
  *	without state_mutex
@@ -359,7 +360,7 @@ struct nvvgpu_migrations {
  * @allocated: session of the current user whose memory has not been freed yet,
  *	NULL if there is none; set under state_mutex, cleared without it
  * @log: DMA log of the vGPU, NULL while logging is inactive
- * @dmabufs: see there
+ * @dmabufs: see struct nvvgpu_dmabufs
  * @display: of the vGPU
  * @event_work: handles @events
  * @events: protected by nvvgpu_pf::lock

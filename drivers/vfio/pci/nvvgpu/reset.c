@@ -93,7 +93,8 @@ static bool nvvgpu_reset_failed(struct nvvgpu *vgpu)
 
 /*
  * The VF was not reset, for instance because the PCI core could not lock it.
- * Pair reset_prepare; the state that it has lost cannot be restored.
+ * Call reset_done for the reset_prepare before it.  State that reset_prepare has
+ * discarded cannot be restored.
  */
 static void nvvgpu_reset_cancelled(struct nvvgpu *vgpu)
 {

@@ -44,8 +44,8 @@ static bool nvvgpu_name_has_size(const char *name)
  * @info: the type
  * @buf: NVVGPU_NVIDIA_NAME_LEN bytes, filled in
  *
- * Tools take the size of the framebuffer and the class from the end of a name,
- * which is added where a back-end has names of another kind.
+ * Tools take the size of the framebuffer and the class from the end of a name.
+ * Append them if the back-end's name lacks them.
  */
 VISIBLE_IF_KUNIT
 void nvvgpu_nvidia_name(const struct nvvgpu_type_info *info, char *buf)

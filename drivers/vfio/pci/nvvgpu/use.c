@@ -113,8 +113,8 @@ void nvvgpu_use_end(struct nvvgpu *vgpu, bool stopped)
 }
 
 /*
- * Settle a use whose counters are due, before a recovery clears them.  They are
- * unknown if a reader of sysfs is just about to read them.
+ * Before a recovery clears the counters, finish a use for which they could not be
+ * read when it ended.  They stay unknown if a reader of sysfs is reading them.
  */
 static void nvvgpu_use_settle_due(struct nvvgpu *vgpu,
 				  const struct nvvgpu_stat *stats, int nr)

@@ -74,7 +74,7 @@ static void nvvgpu_close_device(struct vfio_device *core_vdev)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 
-	/* First, as nobody may write to a framebuffer that is scrubbed. */
+	/* First, so that nobody writes to a framebuffer while it is scrubbed. */
 	nvvgpu_withdraw(vgpu);
 	nvvgpu_stop(vgpu);
 	nvvgpu_dmabuf_close(vgpu);
@@ -135,7 +135,7 @@ static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 	case VFIO_DEVICE_RESET:
 		nvvgpu_reset_begin(vgpu);
 		ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
-		/* A reset by the host, which holds the lock, is not undone. */
+		/* -EAGAIN: the host is resetting the VF, which must not be cancelled. */
 		if (ret && ret != -EAGAIN)
 			nvvgpu_reset_ran(vgpu, false);
 		nvvgpu_reset_end(vgpu);

@@ -162,8 +162,8 @@ struct emu_vgpu {
  * @place_lock: held for read to create or delete a vGPU, and for write while the
  *	firmware has lost existing vGPUs, whose placements must remain free
  * @slot_wait: woken when an entry of @reqs becomes free
- * @unreserved: VFs with a vGPU that the firmware has not, so that their framebuffers
- *	are free for it; changed under @place_lock
+ * @unreserved: VFs whose vGPU the firmware no longer has, so that it may give their
+ *	framebuffers to others; changed under @place_lock
  * @unsure: VFs on which the firmware may have a vGPU that the driver does not
  *	know; atomic bits
  * @reaper: deletes vGPUs in @unsure after a late response to their create
@@ -249,7 +249,7 @@ void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event, u32 code,
 		    u64 address);
 void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf);
 
-/* migration.c: the state of a vGPU on its way */
+/* migration.c: save and load the state of a vGPU */
 /*
  * To be raised when a chunk, whose kinds are NVVGPU_EMU_STATE_*, changes.  The
  * minimum follows when chunks of an old kind are no longer understood.

@@ -17,7 +17,7 @@
 /* The firmware reports the size of the registers, up to this limit. */
 #define EMU_REGS_MAX		SZ_64K
 
-/* The firmware reads so much of a framebuffer for one USED, which has a time-out. */
+/* Bytes of a framebuffer that one USED reads, so that it ends before its time-out */
 #define EMU_SCAN_BYTES		((u64)SZ_1G)
 
 /**

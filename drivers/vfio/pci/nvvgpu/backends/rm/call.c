@@ -125,8 +125,8 @@ u8 *rm_vm_name_alloc(void)
  * @entry: in rm_vgpu::wait
  * @woken: completed by each wake-up
  *
- * The RM wakes only interruptible waiters, but a start that has been given up
- * costs the vGPU, so only a fatal signal may interrupt it.
+ * The RM wakes only interruptible waiters.  After a start that was given up, the
+ * vGPU must be deleted and created again, so only a fatal signal interrupts this.
  */
 struct rm_waiter {
 	wait_queue_entry_t entry;

@@ -14,7 +14,7 @@
  *   unready	"<PF> <VF>", removes that vGPU
  *   fail	"<operation> <errno>" makes an operation fail, "none" ends that
  *   block	name of an operation that does not return until this is "none"
- *   bar	"<BAR> <size> <trapped from> <trapped bytes>", "none" ends that
+ *   bar	"<BAR> <size> <trapped from> <trapped bytes> [<flags>]", "none" ends that
  *   placement	placement that get_placement returns
  *   plane	"<format> <width> <height> <stride> <BAR> <offset>" that get_plane
  *		returns, with the table "display"
