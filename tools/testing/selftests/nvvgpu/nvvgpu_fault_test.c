@@ -229,12 +229,13 @@ TEST_F(fault, failure_is_clean)
 static int place_becomes_free(const char *vf, unsigned int type,
 			      const char *placement)
 {
+	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
 	int err;
 
 	do {
 		err = pci_write(vf, "nvidia/placement_id", placement) ?:
 		      vf_set_type(vf, type);
-	} while (err == -ENOSPC);
+	} while (err == -EIO && now_ms() < end);
 
 	return err ?: vf_set_type(vf, 0);
 }
