@@ -67,6 +67,10 @@ enum mock_op {
 	OP_GET_PLANE,
 	OP_GET_EDID,
 	OP_SET_EDID,
+	OP_SUSPEND,
+	OP_RESUME,
+	OP_LOAD_BEGIN,
+	OP_LOAD_END,
 	NR_OPS,
 };
 
@@ -90,6 +94,10 @@ static const char * const mock_op_names[NR_OPS] = {
 	[OP_GET_PLANE] = "get_plane",
 	[OP_GET_EDID] = "get_edid",
 	[OP_SET_EDID] = "set_edid",
+	[OP_SUSPEND] = "suspend",
+	[OP_RESUME] = "resume",
+	[OP_LOAD_BEGIN] = "load_begin",
+	[OP_LOAD_END] = "load_end",
 };
 
 struct mock;
@@ -210,6 +218,16 @@ static int mock_get_types(void *priv, u32 *ids, size_t capacity)
 	return ret ?: 1;
 }
 
+/* The types change whenever they are asked for. */
+static int mock_get_restless_types(void *priv, u32 *ids, size_t capacity)
+{
+	struct mock *mock = priv;
+
+	nvvgpu_backend_types_changed(mock->backend);
+
+	return mock_get_types(priv, ids, capacity);
+}
+
 static int mock_get_type_info(void *priv, u32 type,
 			      struct nvvgpu_type_info *info)
 {
@@ -297,6 +315,16 @@ static int mock_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 	}
 
 	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_create_nowhere(void *priv, unsigned int vf, u32 type,
+			       u32 *placement, void **handle)
+{
+	int ret = mock_create(priv, vf, type, placement, handle);
+
+	*placement = NVVGPU_PLACEMENT_ANY;
+
+	return ret;
 }
 
 static int mock_delete(void *handle)
@@ -467,6 +495,16 @@ static int mock_get_stats(void *handle, struct nvvgpu_stat *stats,
 	return ret ?: 1;
 }
 
+static int mock_get_spaced_stats(void *handle, struct nvvgpu_stat *stats,
+				 size_t capacity)
+{
+	int ret = mock_get_stats(handle, stats, capacity);
+
+	stats[0].name = "two words";
+
+	return ret;
+}
+
 static int mock_get_placement(void *handle, u32 *placement)
 {
 	struct mock_vgpu *vgpu;
@@ -546,14 +584,50 @@ static int mock_dma_log_read(void *handle, u64 iova, u64 length, u8 *bits)
 	return 0;
 }
 
-/* Never called: they complete groups of operations, or leave them incomplete. */
-static int mock_vf_op(void *handle)
+static int mock_suspend(void *handle, enum nvvgpu_suspend_level level)
 {
-	return -EOPNOTSUPP;
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(handle, OP_SUSPEND, &ret);
+	mock_expect(vgpu->started, "suspend of what is not started");
+
+	return mock_leave_vf(vgpu, ret);
 }
 
-static int mock_suspend(void *handle,
-			enum nvvgpu_suspend_level level)
+static int mock_resume(void *handle)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(handle, OP_RESUME, &ret);
+	mock_expect(vgpu->started, "resume of what is not started");
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_load_begin(void *handle)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(handle, OP_LOAD_BEGIN, &ret);
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_load_end(void *handle, bool commit)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(handle, OP_LOAD_END, &ret);
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+/* Never called: they complete groups of operations, or leave them incomplete. */
+static int mock_vf_op(void *handle)
 {
 	return -EOPNOTSUPP;
 }
@@ -575,11 +649,6 @@ static void mock_save_end(void *handle)
 
 static int mock_load(void *handle,
 		     const struct nvvgpu_chunk *chunk, const void *buf)
-{
-	return -EOPNOTSUPP;
-}
-
-static int mock_load_end(void *handle, bool commit)
 {
 	return -EOPNOTSUPP;
 }
@@ -642,6 +711,21 @@ static void mock_nameless(struct nvvgpu_backend_ops *ops)
 	ops->get_type_info = mock_get_nameless_type_info;
 }
 
+static void mock_restless(struct nvvgpu_backend_ops *ops)
+{
+	ops->get_types = mock_get_restless_types;
+}
+
+static void mock_nowhere(struct nvvgpu_backend_ops *ops)
+{
+	ops->create = mock_create_nowhere;
+}
+
+static void mock_spaced_stats(struct nvvgpu_backend_ops *ops)
+{
+	ops->get_stats = mock_get_spaced_stats;
+}
+
 /* A table of an older major version */
 static void mock_old(struct nvvgpu_backend_ops *ops)
 {
@@ -687,12 +771,12 @@ static void mock_migration(struct nvvgpu_backend_ops *ops)
 	ops->state_version = 3;
 	ops->state_version_min = 2;
 	ops->suspend = mock_suspend;
-	ops->resume = mock_vf_op;
+	ops->resume = mock_resume;
 	ops->state_size = mock_state_size;
 	ops->save_begin = mock_vf_op;
 	ops->save = mock_save;
 	ops->save_end = mock_save_end;
-	ops->load_begin = mock_vf_op;
+	ops->load_begin = mock_load_begin;
 	ops->load = mock_load;
 	ops->load_end = mock_load_end;
 }
@@ -789,6 +873,9 @@ static const struct {
 	MOCK_TABLE("provisioned", provisioned),
 	MOCK_TABLE("larger", larger),
 	MOCK_TABLE("nameless", nameless),
+	MOCK_TABLE("restless", restless),
+	MOCK_TABLE("nowhere", nowhere),
+	MOCK_TABLE("spaced-stats", spaced_stats),
 	MOCK_TABLE("old", old),
 	MOCK_TABLE("new", new),
 	MOCK_TABLE("major", major),
