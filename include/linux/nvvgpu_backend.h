@@ -30,10 +30,12 @@ struct pci_dev;
  * - It is called in process context, may sleep, and should take a bounded time.
  * - Calls for one VF are serialized by the front-end; calls for different VFs
  *   run concurrently.
- * - It returns 0 or a negative errno.  The front-end returns the errno to the
- *   user, and logs failures to create, delete, start, stop, reset or recover a
- *   vGPU with the name of the VF.  The back-end should only log details that the
- *   errno does not express.
+ * - It returns 0 or a negative errno that user space knows, so not -ERESTARTSYS.
+ *   A wait may be killable, and then returns -EINTR, but not interruptible.  Any
+ *   other answer becomes -EPROTO.  The front-end returns the errno to the user, and logs
+ *   failures to create, delete, start, stop, reset or recover a vGPU with the name
+ *   of the VF.  The back-end should only log details that the errno does not
+ *   express.
  * - No operation is called before nvvgpu_backend_register() has filled in the
  *   handle, or once nvvgpu_backend_unregister() has returned.
  * - @priv is the pointer passed to nvvgpu_backend_register(), @vgpu the handle
@@ -42,9 +44,10 @@ struct pci_dev;
  *   terminated.  Sizes are in bytes.
  * - @stop, and the operations that end a session before it, such as @save_end, are
  *   called from the release of the VFIO device's file, where a fatal signal may
- *   be pending: do not wait interruptibly there.
- *   No operation is called from the release of a data file or of a dma-buf.
- * - An operation must not call nvvgpu_backend_unregister().
+ *   be pending: a killable wait ends immediately there.  No operation is called
+ *   from the release of a data file or of a dma-buf.
+ * - An operation must not call nvvgpu_backend_unregister(), and must not access
+ *   memory of user space: @bar_read and @bar_write are called with locks of VFIO.
  *
  * Life of a vGPU: create, then any number of (start, stop), then delete.
  * Between start and stop the VF belongs to a user of its VFIO device.
@@ -236,8 +239,8 @@ enum nvvgpu_suspend_level {
 
 /**
  * struct nvvgpu_stat - a counter
- * @name: one word, lower case; must remain until nvvgpu_backend_unregister() has
- *	returned
+ * @name: one word, lower case, shorter than NVVGPU_NAME_LEN; must remain until
+ *	nvvgpu_backend_unregister() has returned
  * @value: 0 after @create, and never decreases while the vGPU exists, except that
  *	it may begin again at @recover
  */
@@ -322,7 +325,8 @@ struct nvvgpu_backend_ops {
 	/**
 	 * @create: create a vGPU on this VF and reserve its framebuffer, which
 	 * reads as zero.  *@placement is the requested one or
-	 * NVVGPU_PLACEMENT_ANY; set it to the actual one.  Set *@vgpu to a
+	 * NVVGPU_PLACEMENT_ANY; set the latter to the actual one, at most
+	 * INT_MAX.  Set *@vgpu to a
 	 * handle, not NULL, which is passed to all other operations of the vGPU.
 	 * -ENOENT: unknown type; -ENOSPC: no room; -EBUSY: placement is taken;
 	 * -EINVAL: invalid placement.  Undone by @delete.

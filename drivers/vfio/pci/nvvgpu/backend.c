@@ -3,7 +3,6 @@
  * The registry of back-ends and of the VFs that they manage.
  */
 #include <kunit/visibility.h>
-#include <linux/ctype.h>
 #include <linux/device.h>
 #include <linux/export.h>
 #include <linux/module.h>
@@ -372,21 +371,6 @@ static const size_t nvvgpu_ops_size[] = {
 
 static_assert(ARRAY_SIZE(nvvgpu_ops_size) == NVVGPU_BACKEND_ABI_MINOR + 1);
 
-/* The log and nvvgpu/backend show the name as one word. */
-static bool nvvgpu_word(const char *name)
-{
-	size_t i;
-
-	if (!name || !name[0])
-		return false;
-	for (i = 0; name[i]; i++)
-		if (i == NVVGPU_NAME_LEN - 1 || !isascii(name[i]) ||
-		    !isgraph(name[i]))
-			return false;
-
-	return true;
-}
-
 static const char *nvvgpu_ops_flaw(const struct nvvgpu_backend_ops *ops)
 {
 	if (!nvvgpu_whole(ops->get_types, ops->get_type_info,
@@ -431,7 +415,7 @@ int nvvgpu_take_ops(struct pci_dev *pf, struct nvvgpu_backend *backend,
 	const char *flaw = NULL;
 	size_t size;
 
-	if (!nvvgpu_word(ops->name)) {
+	if (!nvvgpu_word_valid(ops->name)) {
 		dev_err(&pf->dev, "back-end refused: invalid name\n");
 		return -EINVAL;
 	}
@@ -664,7 +648,8 @@ void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 	unsigned long flags;
 
 	memcpy(&known, info, min_t(size_t, info->argsz, sizeof(known)));
-	if (WARN_ON_ONCE(known.event >= NVVGPU_NR_EVENTS))
+	if (WARN_ON_ONCE(info->argsz < offsetofend(typeof(known), event) ||
+			 known.event >= NVVGPU_NR_EVENTS))
 		return;
 
 	spin_lock_irqsave(&backend->pf->lock, flags);

@@ -477,6 +477,7 @@ void nvvgpu_catalogue_work(struct work_struct *work);
 #define NVVGPU_CAN_CREATE	BIT(13)
 u32 nvvgpu_can(const struct nvvgpu_backend *backend);
 
+bool nvvgpu_word_valid(const char *name);
 bool nvvgpu_type_valid(const struct nvvgpu_type_info *info);
 int nvvgpu_op_get_types(struct nvvgpu_backend *backend, u32 *ids);
 int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,

@@ -14,6 +14,9 @@
 
 #include "nvvgpu.h"
 
+/* No state is larger, and a sum of two such sizes does not overflow. */
+#define NVVGPU_STATE_MAX	BIT_ULL(60)
+
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
@@ -25,12 +28,45 @@ static const struct nvvgpu_backend_ops *nvvgpu_ops(struct nvvgpu *vgpu)
 	return vgpu->backend->ops;
 }
 
-/* Trace what an operation has returned, and pass it on. */
+/*
+ * Pass on a number up to @most or an errno that user space knows.  Callers take
+ * anything else for a result, an open file or a system call to be restarted.
+ */
+static int nvvgpu_answer(struct device *dev, struct nvvgpu_backend *backend,
+			 const char *op, int most, int ret)
+{
+	if (ret <= most && ret > -ERESTARTSYS)
+		return ret;
+
+	dev_err_ratelimited(dev, "back-end %s: %s returned %d\n",
+			    backend->table.name, op, ret);
+
+	return -EPROTO;
+}
+
+/* Trace and check the answer of an operation that returns a number. */
+static int nvvgpu_counted(struct nvvgpu *vgpu, const char *op, int ret)
+{
+	trace_nvvgpu_op(vgpu, op, ret);
+
+	return nvvgpu_answer(nvvgpu_dev(vgpu), vgpu->backend, op, INT_MAX, ret);
+}
+
+/* Trace and check the answer of an operation that returns 0 or an errno. */
 static int nvvgpu_traced(struct nvvgpu *vgpu, const char *op, int ret)
 {
 	trace_nvvgpu_op(vgpu, op, ret);
 
-	return ret;
+	return nvvgpu_answer(nvvgpu_dev(vgpu), vgpu->backend, op, 0, ret);
+}
+
+/* Likewise, for an operation that has no VF */
+static int nvvgpu_pf_traced(struct nvvgpu_backend *backend, const char *op,
+			    int most, int ret)
+{
+	trace_nvvgpu_pf_op(backend->pf, op, ret);
+
+	return nvvgpu_answer(&backend->pf->pdev->dev, backend, op, most, ret);
 }
 
 /**
@@ -71,8 +107,9 @@ int nvvgpu_op_get_types(struct nvvgpu_backend *backend, u32 *ids)
 {
 	int nr;
 
-	nr = backend->ops->get_types(backend->priv, ids, NVVGPU_MAX_TYPES);
-	trace_nvvgpu_pf_op(backend->pf, "get_types", nr);
+	nr = nvvgpu_pf_traced(backend, "get_types", INT_MAX,
+			      backend->ops->get_types(backend->priv, ids,
+						      NVVGPU_MAX_TYPES));
 
 	return nr > NVVGPU_MAX_TYPES ? -EOVERFLOW : nr;
 }
@@ -85,6 +122,26 @@ const char * const nvvgpu_class_names[NVVGPU_NR_CLASSES] = {
 	[NVVGPU_CLASS_APPLICATIONS] = "applications",
 };
 EXPORT_SYMBOL_NS_GPL(nvvgpu_class_names, "NVVGPU");
+
+/**
+ * nvvgpu_word_valid() - check the name of a back-end or of a counter
+ * @name: from the back-end, may be NULL
+ *
+ * Return: false unless files in sysfs can show it as one word
+ */
+bool nvvgpu_word_valid(const char *name)
+{
+	size_t i;
+
+	if (!name || !name[0])
+		return false;
+	for (i = 0; name[i]; i++)
+		if (i == NVVGPU_NAME_LEN - 1 || !isascii(name[i]) ||
+		    !isgraph(name[i]))
+			return false;
+
+	return true;
+}
 
 /**
  * nvvgpu_type_name_valid() - check the name of a type
@@ -151,8 +208,9 @@ int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
 
 	memset(info, 0, sizeof(*info));
 	info->argsz = sizeof(*info);
-	ret = backend->ops->get_type_info(backend->priv, type, info);
-	trace_nvvgpu_pf_op(backend->pf, "get_type_info", ret);
+	ret = nvvgpu_pf_traced(backend, "get_type_info", 0,
+			       backend->ops->get_type_info(backend->priv, type,
+							   info));
 	if (ret)
 		return ret;
 
@@ -181,9 +239,11 @@ int nvvgpu_op_get_available(struct nvvgpu_backend *backend, u32 type,
 	int nr;
 
 	reason[0] = '\0';
-	nr = backend->ops->get_available(backend->priv, type, placement, reason,
-					 NVVGPU_REASON_LEN);
-	trace_nvvgpu_pf_op(backend->pf, "get_available", nr);
+	nr = nvvgpu_pf_traced(backend, "get_available", INT_MAX,
+			      backend->ops->get_available(backend->priv, type,
+							  placement, reason,
+							  NVVGPU_REASON_LEN));
+	reason[NVVGPU_REASON_LEN - 1] = '\0';
 
 	return nr;
 }
@@ -202,9 +262,10 @@ int nvvgpu_op_get_placements(struct nvvgpu_backend *backend, u32 type,
 {
 	int nr;
 
-	nr = backend->ops->get_placements(backend->priv, type, placements,
-					  NVVGPU_MAX_PLACEMENTS);
-	trace_nvvgpu_pf_op(backend->pf, "get_placements", nr);
+	nr = nvvgpu_pf_traced(backend, "get_placements", INT_MAX,
+			      backend->ops->get_placements(backend->priv, type,
+							   placements,
+							   NVVGPU_MAX_PLACEMENTS));
 
 	return nr > NVVGPU_MAX_PLACEMENTS ? -EOVERFLOW : nr;
 }
@@ -268,11 +329,8 @@ int nvvgpu_op_delete(struct nvvgpu *vgpu)
  */
 int nvvgpu_op_delete_stale(struct nvvgpu_backend *backend, void *handle)
 {
-	int ret = backend->ops->delete(handle);
-
-	trace_nvvgpu_pf_op(backend->pf, "delete", ret);
-
-	return ret;
+	return nvvgpu_pf_traced(backend, "delete", 0,
+				backend->ops->delete(handle));
 }
 
 /**
@@ -410,8 +468,14 @@ int nvvgpu_op_resume(struct nvvgpu *vgpu)
  */
 int nvvgpu_op_state_size(struct nvvgpu *vgpu, u64 *bytes)
 {
-	return nvvgpu_traced(vgpu, "state_size",
-			     nvvgpu_ops(vgpu)->state_size(vgpu->handle, bytes));
+	int ret;
+
+	*bytes = 0;
+	ret = nvvgpu_traced(vgpu, "state_size",
+			    nvvgpu_ops(vgpu)->state_size(vgpu->handle, bytes));
+	*bytes = min(*bytes, NVVGPU_STATE_MAX);
+
+	return ret;
 }
 
 /**
@@ -426,6 +490,14 @@ int nvvgpu_op_save_begin(struct nvvgpu *vgpu)
 			     nvvgpu_ops(vgpu)->save_begin(vgpu->handle));
 }
 
+/* The destination refuses any other. */
+static bool nvvgpu_chunk_valid(const struct nvvgpu_chunk *chunk)
+{
+	return chunk->length <= NVVGPU_MIG_DATA_MAX && chunk->span &&
+	       chunk->span >= chunk->length &&
+	       chunk->span - 1 <= U64_MAX - chunk->offset;
+}
+
 /**
  * nvvgpu_op_save() - save the next chunk
  * @vgpu: the VF
@@ -437,14 +509,12 @@ int nvvgpu_op_save_begin(struct nvvgpu *vgpu)
  */
 int nvvgpu_op_save(struct nvvgpu *vgpu, struct nvvgpu_chunk *chunk, void *buf)
 {
-	int ret = nvvgpu_traced(vgpu, "save",
-				nvvgpu_ops(vgpu)->save(vgpu->handle, chunk, buf,
-						       NVVGPU_MIG_DATA_MAX));
+	int ret = nvvgpu_counted(vgpu, "save",
+				 nvvgpu_ops(vgpu)->save(vgpu->handle, chunk, buf,
+							NVVGPU_MIG_DATA_MAX));
 
 	/* The data file uses -ENOMSG for itself. */
-	if (ret == -ENOMSG ||
-	    (ret > 0 && (chunk->length > NVVGPU_MIG_DATA_MAX || !chunk->span ||
-			 chunk->span < chunk->length)))
+	if (ret == -ENOMSG || (ret > 0 && !nvvgpu_chunk_valid(chunk)))
 		return -EPROTO;
 
 	return ret;
@@ -521,10 +591,17 @@ int nvvgpu_op_load_end(struct nvvgpu *vgpu, bool commit)
  */
 int nvvgpu_op_precopy_estimate(struct nvvgpu *vgpu, u64 *initial, u64 *dirty)
 {
-	return nvvgpu_traced(vgpu, "precopy_estimate",
-			     nvvgpu_ops(vgpu)->precopy_estimate(vgpu->handle,
-								initial,
-								dirty));
+	int ret;
+
+	*initial = 0;
+	*dirty = 0;
+	ret = nvvgpu_traced(vgpu, "precopy_estimate",
+			    nvvgpu_ops(vgpu)->precopy_estimate(vgpu->handle,
+							       initial, dirty));
+	*initial = min(*initial, NVVGPU_STATE_MAX);
+	*dirty = min(*dirty, NVVGPU_STATE_MAX);
+
+	return ret;
 }
 
 /**
@@ -588,20 +665,30 @@ int nvvgpu_op_dma_log_read(struct nvvgpu *vgpu, u64 iova, u64 length, u8 *bits)
  * @vgpu: the VF, query_mutex held instead of state_mutex
  * @stats: room for NVVGPU_MAX_STATS counters
  *
- * Return: how many there are, or the error of the back-end
+ * Return: how many there are; -EPROTO when a name violates the contract; or the
+ * error of the back-end
  */
 int nvvgpu_op_get_stats(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
 {
 	struct nvvgpu_backend *backend = vgpu->backend;
-	int nr;
+	int nr, i;
 
 	lockdep_assert_held(&vgpu->query_mutex);
 
-	nr = nvvgpu_traced(vgpu, "get_stats",
-			   backend->ops->get_stats(vgpu->handle, stats,
-						   NVVGPU_MAX_STATS));
+	nr = nvvgpu_counted(vgpu, "get_stats",
+			    backend->ops->get_stats(vgpu->handle, stats,
+						    NVVGPU_MAX_STATS));
+	nr = min(nr, NVVGPU_MAX_STATS);
+	for (i = 0; i < nr; i++) {
+		if (nvvgpu_word_valid(stats[i].name))
+			continue;
+		dev_err_ratelimited(nvvgpu_dev(vgpu),
+				    "back-end %s: the name of counter %d is malformed\n",
+				    backend->table.name, i);
+		return -EPROTO;
+	}
 
-	return min(nr, NVVGPU_MAX_STATS);
+	return nr;
 }
 
 /**
@@ -609,13 +696,19 @@ int nvvgpu_op_get_stats(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
  * @vgpu: the VF
  * @placement: filled in
  *
- * Return: 0 or the error of the back-end
+ * Return: 0; -EPROTO when the answer violates the contract; or the error of the
+ * back-end
  */
 int nvvgpu_op_get_placement(struct nvvgpu *vgpu, u32 *placement)
 {
-	return nvvgpu_traced(vgpu, "get_placement",
-			     nvvgpu_ops(vgpu)->get_placement(vgpu->handle,
-							     placement));
+	int ret;
+
+	*placement = NVVGPU_PLACEMENT_ANY;
+	ret = nvvgpu_traced(vgpu, "get_placement",
+			    nvvgpu_ops(vgpu)->get_placement(vgpu->handle,
+							    placement));
+
+	return ret ?: *placement > INT_MAX ? -EPROTO : 0;
 }
 
 /**
@@ -644,9 +737,9 @@ int nvvgpu_op_get_plane(struct nvvgpu *vgpu, struct nvvgpu_plane *plane)
  */
 int nvvgpu_op_get_edid(struct nvvgpu *vgpu, u8 *edid)
 {
-	int ret = nvvgpu_traced(vgpu, "get_edid",
-				nvvgpu_ops(vgpu)->get_edid(vgpu->handle, edid,
-							   NVVGPU_EDID_LEN));
+	int ret = nvvgpu_counted(vgpu, "get_edid",
+				 nvvgpu_ops(vgpu)->get_edid(vgpu->handle, edid,
+							    NVVGPU_EDID_LEN));
 
 	return ret > NVVGPU_EDID_LEN ? -EPROTO : ret;
 }

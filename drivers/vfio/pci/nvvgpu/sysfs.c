@@ -436,6 +436,7 @@ static DEVICE_ATTR_RO(state_versions);
 /* Read the counters from the back-end, unless the rate limit is exceeded. */
 static int nvvgpu_update_stats(struct nvvgpu *vgpu)
 {
+	struct nvvgpu_stat stats[NVVGPU_MAX_STATS];
 	int nr;
 
 	lockdep_assert_held(&vgpu->query_mutex);
@@ -446,9 +447,10 @@ static int nvvgpu_update_stats(struct nvvgpu *vgpu)
 	if (vgpu->nr_stats && !__ratelimit(&vgpu->query_limit))
 		return 0;
 
-	nr = nvvgpu_op_get_stats(vgpu, vgpu->stats);
+	nr = nvvgpu_op_get_stats(vgpu, stats);
 	if (nr < 0)
 		return nr;
+	memcpy(vgpu->stats, stats, nr * sizeof(*stats));
 	vgpu->nr_stats = nr;
 
 	return 0;

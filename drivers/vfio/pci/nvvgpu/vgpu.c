@@ -253,14 +253,37 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, u32 placement,
 	}
 }
 
+/* Check what the back-end has created. */
+static int nvvgpu_check_created(struct nvvgpu *vgpu, u32 placement)
+{
+	u32 actual = vgpu->placement;
+	int ret;
+
+	if (actual > INT_MAX ||
+	    (placement != NVVGPU_PLACEMENT_ANY && placement != actual))
+		return nvvgpu_fail(vgpu, -EPROTO,
+				   "cannot create type %u: the back-end answers with placement %d",
+				   vgpu->type.id, (int)actual);
+
+	ret = nvvgpu_region_shape(vgpu);
+	if (ret)
+		nvvgpu_fail(vgpu, ret, "cannot create type %u: its BARs are unknown or malformed",
+			    vgpu->type.id);
+
+	return ret;
+}
+
 static int nvvgpu_do_create(struct nvvgpu *vgpu, u32 type, u32 placement)
 {
 	struct nvvgpu_type_info info;
 	u32 actual = placement;
 	int ret;
 
-	ret = nvvgpu_op_get_type_info(vgpu->backend, type, &info) ?:
-	      nvvgpu_alloc_memory(vgpu);
+	ret = nvvgpu_op_get_type_info(vgpu->backend, type, &info);
+	/* Of a create, these two errors are about the placement. */
+	if (ret == -EBUSY || ret == -EINVAL)
+		ret = -EIO;
+	ret = ret ?: nvvgpu_alloc_memory(vgpu);
 	if (ret)
 		return nvvgpu_fail_create(vgpu, type, placement, ret);
 
@@ -274,12 +297,10 @@ static int nvvgpu_do_create(struct nvvgpu *vgpu, u32 type, u32 placement)
 
 	vgpu->type = info;
 	WRITE_ONCE(vgpu->placement, actual);
-	ret = nvvgpu_region_shape(vgpu);
+	ret = nvvgpu_check_created(vgpu, placement);
 	if (!ret)
 		return 0;
 
-	nvvgpu_fail(vgpu, ret, "cannot create type %u: its BARs are unknown or malformed",
-		    type);
 	if (nvvgpu_op_delete(vgpu))
 		vgpu->backend->stale[vgpu->vf] = vgpu->handle;
 	vgpu->type.id = 0;

@@ -695,6 +695,88 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 	EXPECT_EQ(deletes + 2, mock_calls("delete"));
 }
 
+/* An injected negative number makes an operation return a positive one. */
+TEST_F(backend, answers_that_violate_the_contract_are_errors)
+{
+	static const char * const wrong[] = { "-1", "512", "5000" };
+	unsigned int i;
+	__u32 val = 0;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "migration"));
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_type_info %s", wrong[i]));
+		EXPECT_EQ(-EPROTO, vf_set_type(self->vf, MOCK_TYPE));
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "create %s", wrong[i]));
+		EXPECT_EQ(-EPROTO, vf_set_type(self->vf, MOCK_TYPE));
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_bar_info %s", wrong[i]));
+		EXPECT_EQ(-EPROTO, vf_set_type(self->vf, MOCK_TYPE));
+		EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "start %s", wrong[i]));
+		ASSERT_CREATED(self->vf);
+		EXPECT_EQ(-EPROTO, vdev_open(&self->vdev, self->vf, &self->ioas));
+		EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+		ASSERT_OPEN();
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "bar_read %s", wrong[i]));
+		EXPECT_EQ(-EPROTO, vdev_read(&self->vdev, 0, 4096, &val, 4));
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "suspend %s", wrong[i]));
+		EXPECT_EQ(-EPROTO, mig_set(&self->vdev,
+					   VFIO_DEVICE_STATE_STOP, NULL));
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "reset_done %s", wrong[i]));
+		EXPECT_EQ(0, vdev_reset(&self->vdev));
+		EXPECT_EQ(i + 1, mock_calls("recover"));
+		EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+		vdev_close(&self->vdev);
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "delete %s", wrong[i]));
+		EXPECT_EQ(-EPROTO, vf_set_type(self->vf, 0));
+		ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+		ASSERT_EQ(0, vf_set_type(self->vf, 0));
+	}
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_types 512"));
+	EXPECT_EQ(-EPROTO, pci_read(self->vf, "nvidia/creatable_vgpu_types",
+				    self->buf, sizeof(self->buf)));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_available 512"));
+	EXPECT_EQ(-EPROTO, pci_read(self->vf, "nvidia/creatable_vgpu_types",
+				    self->buf, sizeof(self->buf)));
+}
+
+TEST_F(backend, error_of_a_description_is_not_about_the_placement)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_type_info 16"));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_LAST_ERROR(self->vf, EIO,
+			  "cannot create type 7: the back-end failed");
+}
+
+TEST_F(backend, vgpu_at_an_impossible_placement_is_refused)
+{
+	long long deletes;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "nowhere"));
+	deletes = mock_calls("delete");
+	EXPECT_EQ(-EPROTO, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_LAST_ERROR(self->vf, EPROTO,
+			  "cannot create type 7: the back-end answers with placement -1");
+	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_EQ(deletes + 1, mock_calls("delete"));
+}
+
+TEST_F(backend, counters_with_malformed_names_are_refused)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "spaced-stats"));
+	ASSERT_CREATED(self->vf);
+	EXPECT_EQ(-EPROTO, pci_read(self->vf, "nvvgpu/stats", self->buf,
+				    sizeof(self->buf)));
+	ASSERT_OPEN();
+	vdev_close(&self->vdev);
+	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/use", self->buf,
+			      sizeof(self->buf)));
+	EXPECT_EQ(NULL, strstr(self->buf, "two words"));
+}
+
 TEST_F(backend, delete_that_failed_at_unbind_is_repeated)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
