@@ -12,9 +12,6 @@
 
 #include "nvvgpu.h"
 
-/* Changes within this time wake the readers of creatable_vgpu_types once. */
-#define NVVGPU_TYPES_DELAY	(HZ / 10)
-
 static LIST_HEAD(nvvgpu_pfs);
 /* protects nvvgpu_pfs and its entries; no operation is called with it held */
 static DEFINE_MUTEX(nvvgpu_pfs_mutex);
@@ -103,7 +100,7 @@ static struct nvvgpu_pf *nvvgpu_pf_get(struct pci_dev *pdev)
 	INIT_LIST_HEAD(&pf->vfs);
 	INIT_LIST_HEAD(&pf->vgpus);
 	INIT_DELAYED_WORK(&pf->types_work, nvvgpu_types_work);
-	INIT_WORK(&pf->catalogue_work, nvvgpu_catalogue_work);
+	INIT_DELAYED_WORK(&pf->catalogue_work, nvvgpu_catalogue_work);
 	mutex_init(&pf->types_mutex);
 	INIT_LIST_HEAD(&pf->types);
 	list_add(&pf->node, &nvvgpu_pfs);
@@ -119,7 +116,7 @@ static void nvvgpu_pf_release(struct kref *kref)
 	mutex_unlock(&nvvgpu_pfs_mutex);
 
 	cancel_delayed_work_sync(&pf->types_work);
-	cancel_work_sync(&pf->catalogue_work);
+	cancel_delayed_work_sync(&pf->catalogue_work);
 	mutex_destroy(&pf->types_mutex);
 	pci_dev_put(pf->pdev);
 	kfree(pf);

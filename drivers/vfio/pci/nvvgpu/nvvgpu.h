@@ -72,7 +72,7 @@ struct nvvgpu_pf {
 	spinlock_t lock; /* see above */
 	struct list_head vgpus;
 	struct delayed_work types_work;
-	struct work_struct catalogue_work;
+	struct delayed_work catalogue_work;
 
 	struct mutex types_mutex; /* see above */
 	struct nvvgpu_backend *shown;
@@ -453,6 +453,9 @@ void nvvgpu_pf_add(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
 void nvvgpu_pf_del(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
 void nvvgpu_notify_types(struct nvvgpu_pf *pf);
 void nvvgpu_announce_types(struct nvvgpu_pf *pf);
+
+/* Changes of the types within this time are announced once. */
+#define NVVGPU_TYPES_DELAY	(HZ / 10)
 
 /* types.c: the types of a PF in sysfs */
 void nvvgpu_types_show(struct nvvgpu_backend *backend);

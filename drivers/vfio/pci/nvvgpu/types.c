@@ -314,6 +314,13 @@ static int nvvgpu_types_make_dir(struct nvvgpu_pf *pf)
 	return pf->types_dir ? 0 : -ENOMEM;
 }
 
+static void nvvgpu_catalogue_queue(struct nvvgpu_pf *pf)
+{
+	/* get_types may report a change, which calls get_types. */
+	queue_delayed_work(system_dfl_wq, &pf->catalogue_work,
+			   NVVGPU_TYPES_DELAY);
+}
+
 /**
  * nvvgpu_types_show() - show the types of a back-end in sysfs
  * @backend: the back-end
@@ -338,7 +345,7 @@ void nvvgpu_types_show(struct nvvgpu_backend *backend)
 	first = !pf->shown;
 	pf->shown = backend;
 	if (nvvgpu_types_update(backend) && !first)
-		queue_work(system_dfl_wq, &pf->catalogue_work);
+		nvvgpu_catalogue_queue(pf);
 }
 
 /**
@@ -395,8 +402,8 @@ void nvvgpu_types_link(struct nvvgpu *vgpu)
  */
 void nvvgpu_catalogue_work(struct work_struct *work)
 {
-	struct nvvgpu_pf *pf = container_of(work, struct nvvgpu_pf,
-					    catalogue_work);
+	struct nvvgpu_pf *pf = container_of(to_delayed_work(work),
+					    struct nvvgpu_pf, catalogue_work);
 
 	scoped_guard(mutex, &pf->types_mutex) {
 		if (!pf->shown)
@@ -416,10 +423,12 @@ void nvvgpu_catalogue_work(struct work_struct *work)
  * the front-end then calls @get_types and @get_type_info, updates nvvgpu/types,
  * and notifies user space for every VF.
  *
+ * Changes within a tenth of a second are announced once.
+ *
  * Context: any but NMI, also from within an operation.
  */
 void nvvgpu_backend_types_changed(struct nvvgpu_backend *backend)
 {
-	queue_work(system_dfl_wq, &backend->pf->catalogue_work);
+	nvvgpu_catalogue_queue(backend->pf);
 }
 EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_types_changed, "NVVGPU");

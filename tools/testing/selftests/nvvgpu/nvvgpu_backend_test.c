@@ -1088,6 +1088,20 @@ TEST_F(backend, change_of_the_types_is_announced_on_every_vf)
 				 NVVGPU_EVENT_NAME_TYPES, 5000));
 }
 
+/* A back-end that reports a change whenever it is asked for its types */
+TEST_F(backend, types_that_never_settle_are_announced_at_a_limited_rate)
+{
+	__u64 begin = now_ms();
+	int i;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "restless"));
+	ASSERT_EQ(0, post(self->bdf, 0, "types"));
+	for (i = 0; i < 20; i++)
+		ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
+					 NVVGPU_EVENT_NAME_TYPES, 5000));
+	EXPECT_LE(20 * 90, now_ms() - begin);
+}
+
 /* A use whose end a reader has delayed is settled by the next reader. */
 TEST_F(backend, totals_of_a_use_are_not_lost_to_a_reader)
 {
