@@ -146,8 +146,6 @@ int nvvgpu_use_recover(struct nvvgpu *vgpu)
 	/* Another report of this crash may have come meanwhile. */
 	nvvgpu_event_drop(vgpu, NVVGPU_EVENT_CRASHED);
 	ret = nvvgpu_op_recover(vgpu);
-	if (ret)
-		return ret;
 	if (nvvgpu_use_read(vgpu, after) != nr)
 		nr = -EIO;
 
@@ -158,7 +156,7 @@ int nvvgpu_use_recover(struct nvvgpu *vgpu)
 	for (i = 0; i < nr; i++)
 		use->base[i] += after[i].value - before[i].value;
 
-	return 0;
+	return ret;
 }
 
 /**

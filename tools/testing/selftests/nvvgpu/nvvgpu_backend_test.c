@@ -1165,6 +1165,28 @@ TEST_F(backend, totals_do_not_wrap_after_a_recovery)
 		TH_LOG("%s", self->buf);
 }
 
+/* Also when the recovery fails */
+TEST_F(backend, totals_do_not_wrap_after_a_failed_recovery)
+{
+	ASSERT_OPEN_TRAPPED();
+	vdev_close(&self->vdev);
+	ASSERT_OPEN();
+	vdev_close(&self->vdev);
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
+	EXPECT_STREQ("error", vf_wait_state(self->vf, "error"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "recover 5"));
+	ASSERT_EQ(0, pci_write(self->vf, "reset", "1"));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+	ASSERT_EQ(0, pci_write(self->vf, "reset", "1"));
+	ASSERT_OPEN();
+	vdev_close(&self->vdev);
+	ASSERT_LT(0, pci_read(self->vf, "nvvgpu/use", self->buf,
+			      sizeof(self->buf)));
+	EXPECT_NE(NULL, strstr(self->buf, "\nstarts 1\n"))
+		TH_LOG("%s", self->buf);
+}
+
 TEST_F(backend, slow_vf_delays_no_other)
 {
 	struct vdev other;
