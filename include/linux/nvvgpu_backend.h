@@ -453,8 +453,9 @@ struct nvvgpu_backend_ops {
 	/**
 	 * @load_end: migration group; with @commit, check that the state is
 	 * complete and apply it; otherwise, discard it: the vGPU is in the state
-	 * that it had after @start.  A failed commit is followed by a @load_end
-	 * without @commit.
+	 * that it had after @start, but still at NVVGPU_SUSPEND_ALL.  A failed
+	 * commit is followed by a @load_end without @commit, and a failure of
+	 * that means that the vGPU has crashed.
 	 */
 	int (*load_end)(void *vgpu, bool commit);
 	/**

@@ -86,6 +86,18 @@ static void nvvgpu_mig_save_end(struct nvvgpu *vgpu)
 	nvvgpu_mig_count(vgpu, false, whole);
 }
 
+/* Discard what was loaded.  A vGPU that may keep some of it has crashed. */
+static void nvvgpu_mig_discard(struct nvvgpu *vgpu)
+{
+	int ret = nvvgpu_op_load_end(vgpu, false);
+
+	if (!ret || vgpu->state == NVVGPU_ERROR)
+		return;
+
+	nvvgpu_set_error(vgpu, NULL);
+	nvvgpu_fail(vgpu, ret, "cannot discard the state that was loaded");
+}
+
 /* Apply the whole new state, or nothing of it. */
 static int nvvgpu_mig_commit(struct nvvgpu *vgpu)
 {
@@ -94,7 +106,7 @@ static int nvvgpu_mig_commit(struct nvvgpu *vgpu)
 	if (!ret)
 		ret = nvvgpu_op_load_end(vgpu, true);
 	if (ret) {
-		nvvgpu_op_load_end(vgpu, false);
+		nvvgpu_mig_discard(vgpu);
 		vgpu->mig_state = VFIO_DEVICE_STATE_ERROR;
 	}
 	nvvgpu_data_close(vgpu);
@@ -161,7 +173,7 @@ static void nvvgpu_mig_end_session(struct nvvgpu *vgpu)
 		nvvgpu_mig_save_end(vgpu);
 		break;
 	case VFIO_DEVICE_STATE_RESUMING:
-		nvvgpu_op_load_end(vgpu, false);
+		nvvgpu_mig_discard(vgpu);
 		nvvgpu_data_close(vgpu);
 		nvvgpu_mig_count(vgpu, true, false);
 		break;
@@ -227,9 +239,12 @@ static struct file *nvvgpu_mig_step(struct nvvgpu *vgpu,
 
 	file = nvvgpu_mig_arc(vgpu, next);
 	if (IS_ERR(file)) {
-		nvvgpu_refuse(vgpu, PTR_ERR(file),
-			      "cannot go from migration state %s to %s",
-			      nvvgpu_mig_name(from), nvvgpu_mig_name(next));
+		/* nvvgpu_mig_discard() has a better reason. */
+		if (vgpu->state == NVVGPU_OPEN)
+			nvvgpu_refuse(vgpu, PTR_ERR(file),
+				      "cannot go from migration state %s to %s",
+				      nvvgpu_mig_name(from),
+				      nvvgpu_mig_name(next));
 		return file;
 	}
 	dev_dbg(nvvgpu_dev(vgpu), "migration: %s -> %s\n",
@@ -384,7 +399,8 @@ void nvvgpu_migration_fail(struct nvvgpu *vgpu)
  * nvvgpu_migration_reset() - abort a session and make the vGPU run
  * @vgpu: the VF, locked; it has been reset and has not crashed
  *
- * Return: 0, or the error of the back-end if the vGPU cannot be resumed
+ * Return: 0; -EIO if the vGPU may keep loaded state; or the error of the back-end
+ * if it cannot be resumed
  */
 int nvvgpu_migration_reset(struct nvvgpu *vgpu)
 {
@@ -392,6 +408,8 @@ int nvvgpu_migration_reset(struct nvvgpu *vgpu)
 		     vgpu->mig_state != VFIO_DEVICE_STATE_PRE_COPY;
 
 	nvvgpu_migration_abort(vgpu);
+	if (vgpu->state == NVVGPU_ERROR)
+		return -EIO;
 
 	return still ? nvvgpu_op_resume(vgpu) : 0;
 }

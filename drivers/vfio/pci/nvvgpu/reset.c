@@ -148,6 +148,7 @@ static void nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
 		nvvgpu_fail(vgpu, ret, "cannot recover the vGPU by a reset");
 		return;
 	}
+	vgpu->err_pending = false;
 	/* nvvgpu_dmabuf_update() cannot be called here, under VFIO's locks. */
 	mod_delayed_work(system_dfl_wq, &vgpu->event_work, 0);
 	nvvgpu_succeed(vgpu);

@@ -895,6 +895,40 @@ TEST_F(backend, reset_that_fails_recovers_the_vgpu)
 	EXPECT_EQ(2, mock_calls("start"));
 }
 
+/* The user must not run on with part of a state. */
+TEST_F(backend, loaded_state_that_cannot_be_discarded_is_an_error)
+{
+	int fd = -1;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "migration"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, mig_set(&self->vdev, VFIO_DEVICE_STATE_RESUMING, &fd));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "load_end 5"));
+	EXPECT_EQ(-ENODATA, mig_set(&self->vdev, VFIO_DEVICE_STATE_STOP, NULL));
+	close(fd);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_LAST_ERROR(self->vf, EIO,
+			  "cannot discard the state that was loaded");
+	EXPECT_LT(0, irq_wait(self->err, 10000));
+
+	/* The reset that ends a session recovers the vGPU. */
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+	ASSERT_EQ(0, mig_set(&self->vdev, VFIO_DEVICE_STATE_RESUMING, &fd));
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	close(fd);
+	EXPECT_EQ(2, mock_calls("recover"));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
+
+	/* The close does, too, but leaves the recovery to somebody else. */
+	ASSERT_EQ(0, mig_set(&self->vdev, VFIO_DEVICE_STATE_RESUMING, &fd));
+	vdev_close(&self->vdev);
+	close(fd);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_EQ(2, mock_calls("recover"));
+}
+
 /* The back-end may do anything with the memory of a crashed vGPU. */
 TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 {
