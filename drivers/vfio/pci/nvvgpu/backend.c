@@ -650,6 +650,8 @@ void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 		return;
 
 	spin_lock_irqsave(&backend->pf->lock, flags);
+	if (known.event == NVVGPU_EVENT_CRASHED)
+		nvvgpu_ready_crashed(backend, vf);
 	list_for_each_entry(vgpu, &backend->pf->vgpus, node)
 		if (vgpu->vf == vf && vgpu->backend == backend)
 			nvvgpu_event_add(vgpu, &known);

@@ -85,10 +85,14 @@ struct nvvgpu_pf {
  * struct nvvgpu_ready - a vGPU that the PF driver has provisioned
  * @handle: of the back-end, NULL if there is none
  * @info: type of the vGPU
+ * @adopted: the VF is bound, and its device has the vGPU
+ * @crashed: unless @adopted, the vGPU has crashed or could not be stopped
  */
 struct nvvgpu_ready {
 	void *handle;
 	struct nvvgpu_type_info info;
+	bool adopted;
+	bool crashed;
 };
 
 /**
@@ -550,8 +554,9 @@ void nvvgpu_retire(struct nvvgpu *vgpu);
 void nvvgpu_event_work(struct work_struct *work);
 
 /* ready.c: vGPUs that are provisioned by the PF driver */
-bool nvvgpu_ready_get(struct nvvgpu *vgpu, struct nvvgpu_type_info *info,
-		      void **handle);
+bool nvvgpu_ready_take(struct nvvgpu *vgpu, bool *crashed);
+void nvvgpu_ready_return(struct nvvgpu *vgpu, bool crashed);
+void nvvgpu_ready_crashed(struct nvvgpu_backend *backend, unsigned int vf);
 
 /* reset.c */
 void nvvgpu_reset_begin(struct nvvgpu *vgpu);
@@ -594,7 +599,7 @@ void nvvgpu_notify_state(struct nvvgpu *vgpu,
 			 const struct nvvgpu_notice *notice);
 
 /* use.c: what each use of a vGPU has done */
-void nvvgpu_use_created(struct nvvgpu *vgpu);
+void nvvgpu_use_created(struct nvvgpu *vgpu, bool zeroed);
 void nvvgpu_use_begin(struct nvvgpu *vgpu);
 void nvvgpu_use_end(struct nvvgpu *vgpu, bool stopped);
 int nvvgpu_use_recover(struct nvvgpu *vgpu);

@@ -30,26 +30,67 @@ static struct nvvgpu *nvvgpu_ready_find(struct nvvgpu_backend *backend,
 	return NULL;
 }
 
+static bool nvvgpu_ready_valid(struct nvvgpu_backend *backend, unsigned int vf)
+{
+	return backend->ready && vf < backend->total_vfs;
+}
+
 /**
- * nvvgpu_ready_get() - get the vGPU that the PF driver has provisioned
- * @vgpu: the VF
- * @info: filled in
- * @handle: filled in
+ * nvvgpu_ready_take() - take the vGPU that the PF driver has provisioned
+ * @vgpu: the VF, locked; its type and handle are set
+ * @crashed: set to whether the vGPU is in error
+ *
+ * Undone by nvvgpu_ready_return().
  *
  * Return: false if the VF is not ready
  */
-bool nvvgpu_ready_get(struct nvvgpu *vgpu, struct nvvgpu_type_info *info,
-		      void **handle)
+bool nvvgpu_ready_take(struct nvvgpu *vgpu, bool *crashed)
 {
 	struct nvvgpu_ready *ready;
 
 	guard(spinlock_irq)(&vgpu->pf->lock);
 
 	ready = &vgpu->backend->ready[vgpu->vf];
-	*info = ready->info;
-	*handle = ready->handle;
+	if (!ready->handle)
+		return false;
+	vgpu->type = ready->info;
+	vgpu->handle = ready->handle;
+	*crashed = ready->crashed;
+	ready->crashed = false;
+	ready->adopted = true;
 
-	return ready->handle;
+	return true;
+}
+
+/**
+ * nvvgpu_ready_return() - keep a vGPU for the next time the VF is bound
+ * @vgpu: the VF, locked
+ * @crashed: the vGPU is in error, and must be so then
+ */
+void nvvgpu_ready_return(struct nvvgpu *vgpu, bool crashed)
+{
+	struct nvvgpu_ready *ready;
+
+	guard(spinlock_irq)(&vgpu->pf->lock);
+
+	ready = &vgpu->backend->ready[vgpu->vf];
+	ready->adopted = false;
+	/* A crash may just have been reported. */
+	ready->crashed = crashed ||
+			 vgpu->events.waiting[NVVGPU_EVENT_CRASHED];
+}
+
+/**
+ * nvvgpu_ready_crashed() - note the crash of a vGPU whose VF is not bound
+ * @backend: the back-end, nvvgpu_pf::lock of its PF held
+ * @vf: number of the VF
+ */
+void nvvgpu_ready_crashed(struct nvvgpu_backend *backend, unsigned int vf)
+{
+	lockdep_assert_held(&backend->pf->lock);
+
+	if (nvvgpu_ready_valid(backend, vf) && !backend->ready[vf].adopted)
+		backend->ready[vf].crashed = true;
 }
 
 static void nvvgpu_ready_clear(struct nvvgpu_backend *backend, unsigned int vf)
@@ -57,11 +98,6 @@ static void nvvgpu_ready_clear(struct nvvgpu_backend *backend, unsigned int vf)
 	guard(spinlock_irq)(&backend->pf->lock);
 
 	backend->ready[vf].handle = NULL;
-}
-
-static bool nvvgpu_ready_valid(struct nvvgpu_backend *backend, unsigned int vf)
-{
-	return backend->ready && vf < backend->total_vfs;
 }
 
 /**
@@ -72,10 +108,14 @@ static bool nvvgpu_ready_valid(struct nvvgpu_backend *backend, unsigned int vf)
  * @handle: for the operations of the vGPU, not NULL
  *
  * The VF is in the state "created" from now on, or as soon as it is bound to the
- * front-end.  Calls for one VF must be serialized.
+ * front-end or a reset in progress is over.  Calls for one VF must be serialized.
+ *
+ * A crash that is reported while the VF is not bound, and an error in
+ * which the VF was unbound, are remembered: the vGPU is in error when the VF is
+ * bound, until a reset recovers it.
  *
  * Context: process context, may sleep; calls operations.  Not from within an
- * operation.
+ * operation, and without a lock that an operation takes.
  *
  * Return: 0, undone by nvvgpu_backend_unready(); -EINVAL if an argument is
  * invalid or the table has @create; -EPROTO if a BAR's shape is invalid; -EBUSY
@@ -97,8 +137,10 @@ int nvvgpu_backend_ready(struct nvvgpu_backend *backend, unsigned int vf,
 	scoped_guard(spinlock_irq, &backend->pf->lock) {
 		if (backend->ready[vf].handle)
 			return -EBUSY;
-		backend->ready[vf].info = known;
-		backend->ready[vf].handle = handle;
+		backend->ready[vf] = (struct nvvgpu_ready){
+			.handle = handle,
+			.info = known,
+		};
 		vgpu = nvvgpu_ready_find(backend, vf);
 	}
 	if (!vgpu)
@@ -124,7 +166,7 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_ready, "NVVGPU");
  * No operation is called for the vGPU afterwards.
  *
  * Context: process context, may sleep; calls @reset_done.  Not from within an
- * operation.
+ * operation, and without a lock that an operation takes.
  *
  * Return: 0, also if the VF has no vGPU; -EBUSY while its device is open; -EINVAL
  * if an argument is invalid

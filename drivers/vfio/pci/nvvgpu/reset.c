@@ -119,8 +119,12 @@ static bool nvvgpu_reset_over(struct nvvgpu *vgpu)
 		return false;
 
 	nvvgpu_display_update(vgpu);
+	if (vgpu->state != NVVGPU_BOUND)
+		return true;
+	/* The PF driver may have provisioned a vGPU meanwhile. */
+	nvvgpu_adopt(vgpu);
 
-	return vgpu->state != NVVGPU_BOUND;
+	return false;
 }
 
 static void nvvgpu_resume_or_recover(struct nvvgpu *vgpu)

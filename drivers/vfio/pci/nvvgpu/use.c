@@ -55,14 +55,24 @@ static void nvvgpu_use_settle(struct nvvgpu_use *use,
 /**
  * nvvgpu_use_created() - begin to count for a new vGPU
  * @vgpu: the VF, locked
+ * @zeroed: its counters begin at 0
  */
-void nvvgpu_use_created(struct nvvgpu *vgpu)
+void nvvgpu_use_created(struct nvvgpu *vgpu, bool zeroed)
 {
+	struct nvvgpu_stat stats[NVVGPU_MAX_STATS];
+	struct nvvgpu_use *use = &vgpu->use;
+	int nr = 0, i;
+
+	if (!zeroed)
+		nr = nvvgpu_use_read(vgpu, stats);
+
 	guard(spinlock)(&vgpu->text_lock);
 
-	memset(vgpu->use.base, 0, sizeof(vgpu->use.base));
-	vgpu->use.known = true;
-	vgpu->use.due = false;
+	memset(use->base, 0, sizeof(use->base));
+	for (i = 0; i < nr; i++)
+		use->base[i] = stats[i].value;
+	use->known = nr >= 0;
+	use->due = false;
 }
 
 /**

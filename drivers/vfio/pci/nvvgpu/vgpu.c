@@ -374,7 +374,7 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 	scoped_guard(mutex, &vgpu->query_mutex)
 		vgpu->queryable = true;
 	WRITE_ONCE(vgpu->generation, nvvgpu_next_number());
-	nvvgpu_use_created(vgpu);
+	nvvgpu_use_created(vgpu, true);
 	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
 
@@ -389,27 +389,11 @@ static void nvvgpu_end_reset(struct nvvgpu *vgpu)
 	vgpu->reset_prepared = false;
 }
 
-/**
- * nvvgpu_adopt() - take the vGPU that the PF driver has provisioned
- * @vgpu: the VF, locked
- *
- * Return: 0, also if there is none; or the error of the back-end
- */
-int nvvgpu_adopt(struct nvvgpu *vgpu)
+static int nvvgpu_do_adopt(struct nvvgpu *vgpu)
 {
-	struct nvvgpu_type_info info;
 	u32 placement = 0;
 	int ret;
 
-	lockdep_assert_held(&vgpu->state_mutex);
-
-	if (vgpu->retired || vgpu->state != NVVGPU_BOUND ||
-	    nvvgpu_can(vgpu->backend) & NVVGPU_CAN_CREATE ||
-	    !nvvgpu_ready_get(vgpu, &info, &vgpu->handle))
-		return 0;
-
-	nvvgpu_events_drop(vgpu);
-	vgpu->type = info;
 	ret = nvvgpu_alloc_memory(vgpu);
 	if (!ret && nvvgpu_can(vgpu->backend) & NVVGPU_CAN_PLACEMENT)
 		ret = nvvgpu_op_get_placement(vgpu, &placement);
@@ -418,18 +402,53 @@ int nvvgpu_adopt(struct nvvgpu *vgpu)
 		ret = nvvgpu_region_shape(vgpu);
 	if (ret) {
 		nvvgpu_free_memory(vgpu);
+		nvvgpu_fail(vgpu, ret,
+			    "cannot adopt the provisioned vGPU of type %u",
+			    vgpu->type.id);
 		vgpu->type.id = 0;
-		return nvvgpu_fail(vgpu, ret,
-				   "cannot adopt the provisioned vGPU of type %u",
-				   info.id);
+	}
+
+	return ret;
+}
+
+/**
+ * nvvgpu_adopt() - take the vGPU that the PF driver has provisioned
+ * @vgpu: the VF, locked
+ *
+ * During a reset, this is left to its end: the vGPU would miss reset_prepare.
+ *
+ * Return: 0, also if there is none; or the error of the back-end
+ */
+int nvvgpu_adopt(struct nvvgpu *vgpu)
+{
+	bool crashed;
+	int ret;
+
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	if (vgpu->retired || vgpu->resets || vgpu->state != NVVGPU_BOUND ||
+	    nvvgpu_can(vgpu->backend) & NVVGPU_CAN_CREATE)
+		return 0;
+
+	nvvgpu_events_drop(vgpu);
+	if (!nvvgpu_ready_take(vgpu, &crashed))
+		return 0;
+	ret = nvvgpu_do_adopt(vgpu);
+	if (ret) {
+		nvvgpu_ready_return(vgpu, crashed);
+		return ret;
 	}
 
 	scoped_guard(mutex, &vgpu->query_mutex)
 		vgpu->queryable = true;
 	WRITE_ONCE(vgpu->generation, nvvgpu_next_number());
-	nvvgpu_use_created(vgpu);
+	nvvgpu_use_created(vgpu, false);
 	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
+	if (crashed) {
+		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
+		nvvgpu_fail(vgpu, -EIO, "the vGPU has crashed");
+	}
 
 	return 0;
 }
@@ -450,6 +469,8 @@ void nvvgpu_disown(struct nvvgpu *vgpu)
 		vgpu->queryable = false;
 		vgpu->nr_stats = 0;
 	}
+	/* Whoever binds the VF next must not get a vGPU that may still run. */
+	nvvgpu_ready_return(vgpu, vgpu->state == NVVGPU_ERROR);
 	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
 }
 

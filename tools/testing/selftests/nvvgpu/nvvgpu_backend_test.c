@@ -277,6 +277,102 @@ TEST_F(backend, provisioned_vfs_are_bound_earlier_or_later)
 	EXPECT_EQ(-EINVAL, put(MOCK_DIR "/unready", "%s 0", self->bdf));
 }
 
+/* Whoever binds the VF next must not get a vGPU that may still run. */
+TEST_F(backend, provisioned_vgpu_is_in_error_until_it_is_recovered)
+{
+	ASSERT_EQ(0, mock_add(self->bdf, "provisioned"));
+	ASSERT_EQ(0, put(MOCK_DIR "/ready", "%s 0", self->bdf));
+	ASSERT_OPEN();
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "stop 110"));
+	vdev_close(&self->vdev);
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+	EXPECT_LAST_ERROR(self->vf, EIO, "the vGPU has crashed");
+	EXPECT_EQ(-EIO, vdev_open(&self->vdev, self->vf, &self->ioas));
+	ASSERT_EQ(0, pci_write(self->vf, "reset", "1"));
+	EXPECT_EQ(1, mock_calls("recover"));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+
+	/* Recovered once and for all */
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+
+	/* It crashes while the VF is not bound. */
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
+
+	/* Another vGPU knows nothing of that. */
+	ASSERT_EQ(0, put(MOCK_DIR "/unready", "%s 0", self->bdf));
+	ASSERT_EQ(0, put(MOCK_DIR "/ready", "%s 0", self->bdf));
+	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	ASSERT_OPEN();
+	vdev_close(&self->vdev);
+}
+
+/* Replace the vGPU of a VF that @pid resets.  Return whether it was in time. */
+static bool replaced_in_reset(const char *pf, const char *vf, pid_t pid)
+{
+	bool replaced = !put(MOCK_DIR "/unready", "%s 0", pf) &&
+			!put(MOCK_DIR "/ready", "%s 0", pf);
+	char state[16] = "";
+
+	pci_read(vf, "nvvgpu/state", state, sizeof(state));
+
+	return child_status(pid) == 0 && replaced && !strncmp(state, "bound", 5);
+}
+
+TEST_F(backend, vgpu_provisioned_during_a_reset_is_adopted_after_it)
+{
+	bool within = false;
+	long long prepared;
+	int i, status;
+	pid_t pid;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "provisioned"));
+	ASSERT_EQ(0, put(MOCK_DIR "/ready", "%s 0", self->bdf));
+	for (i = 0; !within && i < 40; i++) {
+		prepared = mock_calls("reset_prepare");
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid)
+			_exit(-pci_write(self->vf, "reset", "1"));
+		while (mock_calls("reset_prepare") == prepared &&
+		       !waitpid(pid, &status, WNOHANG))
+			;
+		within = replaced_in_reset(self->bdf, self->vf, pid);
+		EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
+	}
+	EXPECT_TRUE(within)
+		TH_LOG("every reset was over too early, or the vGPU was adopted in it");
+	ASSERT_OPEN();
+	EXPECT_EQ(0, vdev_reset(&self->vdev));
+	vdev_close(&self->vdev);
+}
+
+TEST_F(backend, totals_of_a_provisioned_vgpu_begin_with_the_use)
+{
+	int i;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "provisioned"));
+	ASSERT_EQ(0, put(MOCK_DIR "/ready", "%s 0", self->bdf));
+	for (i = 0; i < 3; i++) {
+		ASSERT_OPEN();
+		vdev_close(&self->vdev);
+		ASSERT_LT(0, pci_read(self->vf, "nvvgpu/use", self->buf,
+				      sizeof(self->buf)));
+		EXPECT_NE(NULL, strstr(self->buf, "\nstarts 1\n"))
+			TH_LOG("use %d: %s", i, self->buf);
+		ASSERT_EQ(0, pci_unbind(self->vf));
+		ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	}
+}
+
 TEST_F(backend, without_a_backend_there_is_no_vfio_device)
 {
 	EXPECT_UNMANAGED(self->vf);
