@@ -266,11 +266,12 @@ static int nvvgpu_check_created(struct nvvgpu *vgpu, u32 placement)
 				   vgpu->type.id, (int)actual);
 
 	ret = nvvgpu_region_shape(vgpu);
-	if (ret)
-		nvvgpu_fail(vgpu, ret, "cannot create type %u: its BARs are unknown or malformed",
-			    vgpu->type.id);
+	if (!ret)
+		return 0;
 
-	return ret;
+	return nvvgpu_fail(vgpu, ret == -EBUSY ? -EIO : ret,
+			   "cannot create type %u: its BARs are unknown or malformed",
+			   vgpu->type.id);
 }
 
 static int nvvgpu_do_create(struct nvvgpu *vgpu, u32 type, u32 placement)
@@ -359,9 +360,10 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 				   "cannot create type %u: the VF is being reset",
 				   type);
 
+	/* EBUSY stands for a reset. */
 	ret = nvvgpu_delete_left(vgpu);
 	if (ret)
-		return nvvgpu_fail(vgpu, ret,
+		return nvvgpu_fail(vgpu, ret == -EBUSY ? -EIO : ret,
 				   "cannot create type %u: cannot delete the previous vGPU",
 				   type);
 

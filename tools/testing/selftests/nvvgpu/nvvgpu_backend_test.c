@@ -766,6 +766,8 @@ TEST_F(backend, errors_of_operations_reach_the_user)
 	EXPECT_EQ(-EINVAL, vf_set_type(self->vf, MOCK_TYPE));
 	EXPECT_LAST_ERROR(self->vf, EINVAL,
 			  "cannot create type 7: its BARs are unknown or malformed");
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_bar_info 16"));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, MOCK_TYPE));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "start 110"));
 	ASSERT_CREATED(self->vf);
@@ -881,8 +883,9 @@ TEST_F(backend, delete_that_failed_at_unbind_is_repeated)
 	ASSERT_EQ(0, pci_unbind(self->vf));
 	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
-	EXPECT_EQ(-EBUSY, vf_set_type(self->vf, MOCK_TYPE));
-	EXPECT_LAST_ERROR(self->vf, EBUSY,
+	/* EBUSY would mean that the VF is being reset. */
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, MOCK_TYPE));
+	EXPECT_LAST_ERROR(self->vf, EIO,
 			  "cannot create type 7: cannot delete the previous vGPU");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
 	ASSERT_CREATED(self->vf);

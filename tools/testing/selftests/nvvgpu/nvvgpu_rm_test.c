@@ -745,6 +745,11 @@ TEST_F(rm, status_codes_of_a_create)
 
 TEST_F(rm, every_other_function_may_fail)
 {
+	/* BUSY_RETRY, but not about a placement */
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_types 0x03"));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_1Q));
+	EXPECT_LAST_ERROR(self->vf, EIO,
+			  "cannot create type 256: the back-end failed");
 	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_types 0x51"));
 	EXPECT_EQ(-ENOMEM, vf_set_type(self->vf, TYPE_1Q));
 	EXPECT_EQ(-ENOMEM, pci_read(self->vf, "nvidia/creatable_vgpu_types",

@@ -120,6 +120,12 @@ static void rm_update(struct rm_vgpu *vgpu, enum nvidia_vgpu_state state,
 	rm_ops.update_request(vgpu->id, NULL, NULL, state, params);
 }
 
+/* Of a create, the front-end takes these errors for those of a placement. */
+static int rm_unplaced(int err)
+{
+	return err == -EBUSY || err == -EINVAL ? -EIO : err;
+}
+
 static int rm_make(struct rm_vgpu *vgpu)
 {
 	struct pci_dev *pdev = vgpu->pdev;
@@ -139,8 +145,7 @@ static int rm_make(struct rm_vgpu *vgpu)
 	if (ret) {
 		kfree(vgpu->vm_name);
 		vgpu->vm_name = NULL;
-		/* For the front-end, these are about a placement. */
-		return ret == -EBUSY || ret == -EINVAL ? -EIO : ret;
+		return rm_unplaced(ret);
 	}
 	WRITE_ONCE(vgpu->made, true);
 	vgpu->unanswered = false;
@@ -195,7 +200,7 @@ static int rm_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 	if (ret) {
 		pci_dev_put(vgpu->pdev);
 		vgpu->pdev = NULL;
-		return ret;
+		return rm_unplaced(ret);
 	}
 	vgpu->starts = 0;
 	vgpu->timeouts = 0;
