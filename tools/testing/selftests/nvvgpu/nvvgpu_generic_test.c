@@ -700,12 +700,25 @@ static void *disable_it(void *dir)
 	return NULL;
 }
 
+/* Whether a child that cannot be killed while it waits ends without a failure */
+static bool ends_soon(pid_t pid)
+{
+	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	int status = -1;
+
+	while (!waitpid(pid, &status, WNOHANG) && now_ms() < end)
+		usleep(1000);
+
+	return !status;
+}
+
 TEST_F(generic, waiting_for_a_user_does_not_delay_other_devices)
 {
 	int req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	char dir[GENERIC_DIR_LEN];
+	char dir[GENERIC_DIR_LEN], path[GENERIC_DIR_LEN + 16];
 	struct pf nvme;
 	pthread_t thread;
+	pid_t pid;
 
 	ASSERT_EQ(0, pf_prepare(&nvme, OTHER_DRIVER, 2));
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
@@ -723,6 +736,17 @@ TEST_F(generic, waiting_for_a_user_does_not_delay_other_devices)
 	EXPECT_EQ(0, vf_set_type(nvme.vf[0], 0));
 	EXPECT_EQ(0, generic_enable(dir, "0"));
 	EXPECT_EQ(0, rmdir(dir));
+
+	/* Even its own types can be changed: configfs has one lock for all. */
+	snprintf(path, sizeof(path), "%s/types/9", self->dir);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		vdev_close(&self->vdev);
+		_exit(mkdir(path, 0755) || rmdir(path));
+	}
+	EXPECT_TRUE(ends_soon(pid));
+	EXPECT_TRUE(generic_enabled(self->dir));
 	vdev_close(&self->vdev);
 	pthread_join(thread, NULL);
 	EXPECT_FALSE(generic_enabled(self->dir));

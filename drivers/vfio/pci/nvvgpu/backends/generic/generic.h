@@ -67,7 +67,8 @@ struct generic_vgpu {
  * @pdev: the PF, holds a reference; NULL once it was removed.  Written under
  *	@enable_lock and generic_mutex
  * @enable_lock: serializes enabling and disabling
- * @backend: NULL unless enabled; written under @enable_lock
+ * @backend: NULL unless enabled; written under @enable_lock, and cleared under
+ *	@lock, too
  * @lock: protects everything below
  * @types: head of generic_type::node
  * @nr_types: entries in @types

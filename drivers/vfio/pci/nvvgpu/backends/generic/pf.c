@@ -90,15 +90,18 @@ int generic_pf_claim(struct generic_pf *pf)
 
 static void generic_unregister(struct generic_pf *pf)
 {
+	struct nvvgpu_backend *backend = pf->backend;
+
 	lockdep_assert_held(&pf->enable_lock);
 
-	if (!pf->backend)
+	if (!backend)
 		return;
 
 	/* Waits for the users of the VFs, and deletes all vGPUs. */
-	nvvgpu_backend_unregister(pf->backend);
-	nvvgpu_backend_free(pf->backend);
-	WRITE_ONCE(pf->backend, NULL);
+	nvvgpu_backend_unregister(backend);
+	scoped_guard(mutex, &pf->lock)
+		WRITE_ONCE(pf->backend, NULL);
+	nvvgpu_backend_free(backend);
 	kfree(pf->vgpus);
 	pf->vgpus = NULL;
 	pf->nr_vfs = 0;
@@ -234,10 +237,14 @@ void generic_pf_disable(struct generic_pf *pf)
  */
 void generic_pf_types_changed(struct generic_pf *pf)
 {
-	guard(mutex)(&pf->enable_lock);
+	struct nvvgpu_backend *backend;
 
-	if (pf->backend)
-		nvvgpu_backend_types_changed(pf->backend);
+	/* Not enable_lock, with which the users of the VFs may be waited for */
+	guard(mutex)(&pf->lock);
+
+	backend = READ_ONCE(pf->backend);
+	if (backend)
+		nvvgpu_backend_types_changed(backend);
 }
 
 /* Find the directory of a PF, and take a reference. */
