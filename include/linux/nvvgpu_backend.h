@@ -357,17 +357,18 @@ struct nvvgpu_backend_ops {
 	 * @reset_prepare: optional, with @reset_done; quiesce the vGPU before the
 	 * VF is reset by its user or by the host, started or not.  Not called
 	 * for a vGPU in error, but a crash may just have been reported.  Until
-	 * @reset_done, trapped areas may still be accessed, and @save_end,
-	 * @load_end, @resume and @delete may be called.  An operation that resets
-	 * its own VF must use pcie_flr(), which does not call this.
+	 * @reset_done, only @create, @recover, @start, @save, @load and @get_plane
+	 * are not called: another process may request anything else, or close
+	 * the device.  An operation that resets its own VF must use pcie_flr(),
+	 * which does not call this.
 	 */
 	void (*reset_prepare)(void *vgpu);
 	/**
 	 * @reset_done: optional, with @reset_prepare; called once for each
-	 * @reset_prepare after the reset.  On return the vGPU is in the state
-	 * that it had after @create or @start, except that an active DMA log and
-	 * the monitor of @set_edid remain, and that the framebuffer may remain.
-	 * A failure means that it has crashed.
+	 * @reset_prepare: after the reset, or before a @delete during it.  On
+	 * return the vGPU is in the state that it had after @create or @start,
+	 * except that an active DMA log and the monitor of @set_edid remain, and
+	 * that the framebuffer may remain.  A failure means that it has crashed.
 	 */
 	int (*reset_done)(void *vgpu);
 

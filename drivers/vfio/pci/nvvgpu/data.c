@@ -168,7 +168,8 @@ static int nvvgpu_data_check(struct nvvgpu_data *data)
 	if (data->ended)
 		return -ENODEV;
 
-	return vgpu->state == NVVGPU_OPEN ? 0 : -EIO;
+	/* The end of a reset ends the session. */
+	return vgpu->state == NVVGPU_OPEN && !vgpu->reset_prepared ? 0 : -EIO;
 }
 
 /* Check whether the file can be used: the state of a crashed vGPU is useless. */

@@ -250,7 +250,7 @@ static void nvvgpu_display_try_revoke(struct nvvgpu *vgpu)
 static bool nvvgpu_display_is_lit(struct nvvgpu *vgpu)
 {
 	return vgpu->display.offered && vgpu->state == NVVGPU_OPEN &&
-	       !vgpu->resets &&
+	       vgpu->started && !vgpu->resets &&
 	       vgpu->mig_state != VFIO_DEVICE_STATE_RESUMING &&
 	       vgpu->mig_state != VFIO_DEVICE_STATE_ERROR;
 }

@@ -687,12 +687,29 @@ static void nvvgpu_set_owner(struct nvvgpu *vgpu, struct pid *owner)
 	put_pid(last);
 }
 
+/* Start a vGPU, and find out what its user will see. */
+static int nvvgpu_start_shaped(struct nvvgpu *vgpu)
+{
+	int ret;
+
+	ret = nvvgpu_start_anew(vgpu);
+	if (ret)
+		return ret;
+
+	ret = nvvgpu_region_shape(vgpu) ?: nvvgpu_display_open(vgpu);
+	/* The next user must not get a vGPU that may still run. */
+	if (ret && nvvgpu_stop_started(vgpu))
+		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
+
+	return ret;
+}
+
 /**
  * nvvgpu_start() - start a vGPU for the process that opens its device
  * @vgpu: the VF, not locked; its device is enabled
  *
- * Return: 0, undone by nvvgpu_stop(); -EIO when the VF was not reset; as
- * nvvgpu_may_open(); or the error of the back-end
+ * Return: 0, undone by nvvgpu_stop(); -EIO when the VF was not reset; -EAGAIN while
+ * the host resets it; as nvvgpu_may_open(); or the error of the back-end
  */
 int nvvgpu_start(struct nvvgpu *vgpu)
 {
@@ -703,6 +720,10 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 	ret = nvvgpu_check_open(vgpu);
 	if (ret)
 		return ret;
+	/* The vGPU would be started in the middle of it. */
+	if (vgpu->resets)
+		return nvvgpu_fail(vgpu, -EAGAIN,
+				   "cannot open: the VF is being reset");
 	/* Some back-ends rely on this reset to isolate successive users. */
 	if (!vgpu->core.reset_works)
 		return nvvgpu_fail(vgpu, -EIO,
@@ -712,14 +733,7 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 				   "cannot open: the back-end is unregistering");
 
 	nvvgpu_set_owner(vgpu, get_pid(task_tgid(current)));
-	ret = nvvgpu_start_anew(vgpu);
-	if (!ret) {
-		ret = nvvgpu_region_shape(vgpu) ?: nvvgpu_display_open(vgpu);
-		/* The next user must not get a vGPU that may still run. */
-		if (ret && nvvgpu_stop_started(vgpu))
-			nvvgpu_set_state(vgpu, NVVGPU_ERROR,
-					 NVVGPU_EVENT_NAME_CRASHED);
-	}
+	ret = nvvgpu_start_shaped(vgpu);
 	if (ret) {
 		nvvgpu_set_owner(vgpu, NULL);
 		module_put(vgpu->backend->table.owner);
