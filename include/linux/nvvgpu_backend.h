@@ -102,11 +102,12 @@ extern const char * const nvvgpu_class_names[NVVGPU_NR_CLASSES];
  * struct nvvgpu_type_info - attributes of a vGPU type
  * @argsz: bytes that the front-end knows; set by it, see nvvgpu_type_info_set().
  *	For nvvgpu_backend_ready(), bytes that the back-end knows, set by it
- * @id: number that users write to current_vgpu_type, not 0
+ * @id: number that users write to current_vgpu_type, from 1 to INT_MAX
  * @name: name for users, unique on the GPU; see nvvgpu_type_name_valid()
  * @class: purpose of the type
  * @fb_bytes: size of the framebuffer
- * @bar_bytes: BAR sizes that a guest sees, 0 to keep the size of the VF's BAR
+ * @bar_bytes: BAR sizes that nvvgpu/types shows, 0 for the size of the VF's BAR;
+ *	what a guest sees, @get_bar_info decides
  * @heads: number of displays
  * @max_width: maximum width of a mode, in pixels
  * @max_height: maximum height of a mode, in pixels
@@ -176,7 +177,8 @@ struct nvvgpu_range {
  * @sparse: the page-aligned areas that can be mapped
  * @nr_trapped: number of areas in @trapped
  * @trapped: areas whose accesses call bar_read and bar_write instead of reaching
- *           the hardware; they cannot be mapped
+ *           the hardware; aligned to 8 bytes, or to pages if the rest of the BAR
+ *           can be mapped.  They cannot be mapped
  */
 struct nvvgpu_bar_info {
 	u32 argsz;
@@ -375,7 +377,9 @@ struct nvvgpu_backend_ops {
 	/**
 	 * @get_bar_info: optional; describe the shape of a BAR.  Called after
 	 * @create, and again after each @start, when the back-end may know more.
-	 * Without it a vGPU has the VF's own BARs.
+	 * While the device is open, the shape must not change, even by @recover.
+	 * The BAR with the MSI-X table must keep its own shape.  Without this
+	 * operation a vGPU has the VF's own BARs.
 	 */
 	int (*get_bar_info)(void *vgpu, unsigned int bar,
 			    struct nvvgpu_bar_info *info);
@@ -492,8 +496,9 @@ struct nvvgpu_backend_ops {
 	 * @get_stats: optional; fill in at most @capacity counters of the vGPU
 	 * and return their number, always the same ones in the same order.
 	 * Called concurrently with other operations of the vGPU except @create
-	 * and @delete, at most ten times a second, and once more after @start if
-	 * the counters are unknown, after @stop, and before and after @recover.
+	 * and @delete, at most ten times a second if it succeeds, and once more
+	 * when a vGPU of the PF driver is adopted, after @start if the counters
+	 * are unknown, after @stop, and before and after @recover.
 	 */
 	int (*get_stats)(void *vgpu, struct nvvgpu_stat *stats,
 			 size_t capacity);
@@ -513,13 +518,13 @@ struct nvvgpu_backend_ops {
 			   size_t capacity);
 
 	/**
-	 * @recover: optional; recover a crashed vGPU, which is stopped, to the
-	 * state that it had after @create, with the same placement and
-	 * framebuffer.  The framebuffer reads as zero.  A user may have the VF's
-	 * device open and its BARs mapped, so no other vGPU may get this memory
-	 * at any time.  A crash reported before the call is dropped.  Without
-	 * this operation, the vGPU stays in error until it is deleted; after a
-	 * failure, the next reset calls it again.
+	 * @recover: optional; recover a vGPU that has crashed, or that could not
+	 * be stopped or deleted, to the state that it had after @create, with the
+	 * same placement and framebuffer.  The framebuffer reads as zero.  A user
+	 * may have the VF's device open and its BARs mapped, so no other vGPU may
+	 * get this memory at any time.  A crash reported before the call is
+	 * dropped.  Without this operation, the vGPU stays in error until it is
+	 * deleted; after a failure, the next reset calls it again.
 	 */
 	int (*recover)(void *vgpu);
 

@@ -575,8 +575,9 @@ static int nvvgpu_backend_delete_stale(struct nvvgpu_backend *backend)
  * @backend: from nvvgpu_backend_register()
  *
  * Unregisters the VFIO devices of all VFs.  As when a VF is unbound, this asks
- * their users to close them, and waits.  Then it deletes all vGPUs.  No operation
- * is called afterwards; @backend remains valid until nvvgpu_backend_free().
+ * their users to close them, and waits.  Then it deletes all vGPUs.  Must not be
+ * called before nvvgpu_backend_register() has returned.  No operation is called
+ * afterwards; @backend remains valid until nvvgpu_backend_free().
  *
  * Context: process context, may sleep; takes device_lock of the VFs.
  *
@@ -633,7 +634,8 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_get_vf, "NVVGPU");
  * second later.  A crash, and all events before it, are delivered immediately.
  * An event that is reported again while it is pending is delivered once, at the
  * position and with the code and address of the last report.  An event for a VF
- * without a vGPU is dropped.  nvvgpu/events counts coalesced and dropped reports.
+ * without a vGPU is dropped.  An event names a VF, so do not report one of a vGPU
+ * once its delete has returned.  nvvgpu/events counts coalesced and dropped reports.
  *
  * Context: any but NMI, also from within an operation.
  */
