@@ -883,7 +883,8 @@ TEST_F(removal, reset_waits_for_one_response_only)
 
 /*
  * Begin to save a vGPU with more data than fits into one record.  When the user has
- * read a part of the first one, the driver has asked for the second.
+ * read a part of the first one, the driver has asked for the second.  The firmware
+ * looks at the whole framebuffer before, so do not shorten its time-out yet.
  */
 static int save_one_record(struct user *user, int *fd)
 {
@@ -915,11 +916,11 @@ TEST_F(removal, command_behind_a_silent_one_is_given_up)
 	if (!qmp_available())
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");
 
-	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
 	ASSERT_EQ(0, user_open(&user, self->pf.vf[0], IOMMU_IOMMUFD));
 	EXPECT_EQ(0, user_work(&user));
 	EXPECT_EQ(0, fw_faults("save:2:wedge"));
 	EXPECT_EQ(0, save_one_record(&user, &fd));
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
 	EXPECT_EQ(0, mig_set(&user.vdev, VFIO_DEVICE_STATE_RUNNING, NULL));
 	close(fd);
 	/* The engines run without the firmware, which is given up. */
@@ -960,11 +961,11 @@ TEST_F(removal, lost_response_that_nobody_waits_for_delays_no_other)
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware fail");
 
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
-	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
 	ASSERT_EQ(0, user_open(&user, self->pf.vf[0], IOMMU_IOMMUFD));
 	EXPECT_EQ(0, user_work(&user));
 	EXPECT_EQ(0, fw_faults("save:2:hang,stats:1:hang"));
 	EXPECT_EQ(0, save_one_record(&user, &fd));
+	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
 
 	pid = answered_commands(self->pf.vf[2], self->type.id);
 	ASSERT_LE(0, pid);
