@@ -291,7 +291,8 @@ TEST_F(backend, provisioned_vgpu_is_in_error_until_it_is_recovered)
 	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 	EXPECT_LAST_ERROR(self->vf, EIO, "the vGPU has crashed");
-	EXPECT_EQ(-EIO, vdev_open(&self->vdev, self->vf, &self->ioas));
+	/* Open, it would not let the unbind below end. */
+	ASSERT_EQ(-EIO, vdev_open(&self->vdev, self->vf, &self->ioas));
 	ASSERT_EQ(0, pci_write(self->vf, "reset", "1"));
 	EXPECT_EQ(1, mock_calls("recover"));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
