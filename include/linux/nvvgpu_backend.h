@@ -32,10 +32,10 @@ struct pci_dev;
  *   run concurrently.
  * - It returns 0 or a negative errno that user space knows, so not -ERESTARTSYS.
  *   A wait may be killable, and then returns -EINTR, but not interruptible.  Any
- *   other answer becomes -EPROTO.  The front-end returns the errno to the user, and logs
- *   failures to create, delete, start, stop, reset or recover a vGPU with the name
- *   of the VF.  The back-end should only log details that the errno does not
- *   express.
+ *   other answer becomes -EPROTO.  The front-end returns the errno to the user,
+ *   and logs failures to create, delete, start, stop, reset or recover a vGPU with
+ *   the name of the VF.  The back-end should only log details that the errno does
+ *   not express.
  * - No operation is called before nvvgpu_backend_register() has filled in the
  *   handle, or once nvvgpu_backend_unregister() has returned.
  * - @priv is the pointer passed to nvvgpu_backend_register(), @vgpu the handle
@@ -328,8 +328,8 @@ struct nvvgpu_backend_ops {
 	 * @create: create a vGPU on this VF and reserve its framebuffer, which
 	 * reads as zero.  *@placement is the requested one or
 	 * NVVGPU_PLACEMENT_ANY; set the latter to the actual one, at most
-	 * INT_MAX.  Set *@vgpu to a
-	 * handle, not NULL, which is passed to all other operations of the vGPU.
+	 * INT_MAX.  Set *@vgpu to a handle, not NULL, which is passed to all other
+	 * operations of the vGPU.
 	 * -ENOENT: unknown type; -ENOSPC: no room; -EBUSY: placement is taken;
 	 * -EINVAL: invalid placement.  Undone by @delete.
 	 */

@@ -471,7 +471,7 @@ void nvvgpu_disown(struct nvvgpu *vgpu)
 		vgpu->queryable = false;
 		vgpu->nr_stats = 0;
 	}
-	/* Whoever binds the VF next must not get a vGPU that may still run. */
+	/* The next user of the VF must not get a vGPU that may still run. */
 	nvvgpu_ready_return(vgpu, vgpu->state == NVVGPU_ERROR);
 	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
 }

@@ -277,7 +277,7 @@ TEST_F(backend, provisioned_vfs_are_bound_earlier_or_later)
 	EXPECT_EQ(-EINVAL, put(MOCK_DIR "/unready", "%s 0", self->bdf));
 }
 
-/* Whoever binds the VF next must not get a vGPU that may still run. */
+/* The next user of the VF must not get a vGPU that may still run. */
 TEST_F(backend, provisioned_vgpu_is_in_error_until_it_is_recovered)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "provisioned"));

@@ -700,7 +700,7 @@ static void *disable_it(void *dir)
 	return NULL;
 }
 
-/* Whether a child that cannot be killed while it waits ends without a failure */
+/* Return true if a child succeeds in time.  While it waits, it cannot be killed. */
 static bool ends_soon(pid_t pid)
 {
 	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
