@@ -100,7 +100,7 @@ need_tools() {
 
 # cache_init: make the cache and resolve its path
 cache_init() {
-	mkdir -p "$CACHE/lock" 2>/dev/null ||
+	mkdir -p "$CACHE"/{lock,log,run} 2>/dev/null ||
 		die "cannot create $CACHE; set NVVGPU_CACHE to a writable folder"
 	CACHE=$(cd "$CACHE" && pwd -P)
 	[[ $CACHE != *[:[:space:]]* ]] ||
