@@ -6,6 +6,7 @@
 
 since=$SECONDS
 tap=$(mktemp "$CACHE/log/suite.XXXXXX")
+: >"$tap.failed"
 aside=() aside_pid='' kept='' more=0
 trap '[[ -z $aside_pid ]] || { kill -- "-$aside_pid" && wait "$aside_pid"; } 2>/dev/null; rm -f "$tap" "$tap".*' EXIT
 
