@@ -33,33 +33,35 @@ help:
 
 demo:
 	@lab/setup modules:6.12:stock device:10.0
-	@lab/vm --env NVVGPU_GUEST_IMAGE=$$(lab/build/guest-program $(GUEST)) -- lab/demos/two-vms
+	@image=$$(lab/build/guest-program $(GUEST)) && \
+		lab/vm --env NVVGPU_GUEST_IMAGE=$$image -- lab/demos/two-vms
 
 gpu2 := pcie-root-port,id=port-gpu2,addr=13.0,chassis=4,slot=4,pref64-reserve=64G
 
 demo-migrate:
 	@lab/setup modules:$(if $(MULTIFD),latest,6.12):stock device:10.0
-	@lab/vm $(if $(MULTIFD),--kernel latest --guest-qemu --env MULTIFD=$(MULTIFD)) \
-		--env NVVGPU_GUEST_IMAGE=$$(lab/build/guest-program $(GUEST)) \
+	@image=$$(lab/build/guest-program $(GUEST)) && \
+		lab/vm $(if $(MULTIFD),--kernel latest --guest-qemu --env MULTIFD=$(MULTIFD)) \
+		--env NVVGPU_GUEST_IMAGE=$$image \
 		--device $(gpu2) --device nvvgpu-emu,id=gpu2,bus=port-gpu2 -- lab/demos/migration
 
 demo-libvirt:
 	@lab/demos/libvirt $(or $(LIBVIRT),stable) $(PART)
 
 demo-display:
-	@GUEST=$(GUEST) QEMU=$(QEMU) VNC=$(VNC) lab/demos/display $(OUT)
+	@GUEST=$(GUEST) QEMU=$(QEMU) VNC=$(VNC) lab/demos/display $(if $(OUT),'$(OUT)')
 
 demo-p2p:
 	@lab/setup modules:latest:stock device:10.0
-	@lab/vm --kernel latest --guest-qemu --env NVVGPU_GUEST_IMAGE=$$(lab/build/guest-program) \
-		-- lab/demos/peer-to-peer
+	@image=$$(lab/build/guest-program) && \
+		lab/vm --kernel latest --guest-qemu --env NVVGPU_GUEST_IMAGE=$$image -- lab/demos/peer-to-peer
 
 bench:
-	@lab/bench $(OUT)
+	@lab/bench $(if $(OUT),'$(OUT)')
 
 bench-migrate:
 	@lab/setup modules:6.12:stock device:10.0
-	@lab/vm -- lab/machine/bench-migrate "$$(lab/build/selftests)"
+	@tests=$$(lab/build/selftests) && lab/vm -- lab/machine/bench-migrate "$$tests"
 
 check:
 	@lab/check
