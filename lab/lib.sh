@@ -118,6 +118,9 @@ need_space() {
 		die "$2 needs about $1 GiB in $CACHE, $free GiB are free; make room or set NVVGPU_CACHE to another disk"
 }
 
+# cache_full: succeed if the cache's file system has less than 1 MiB of free space
+cache_full() { (($(df -Pk "$CACHE" | awk 'NR == 2 { print $4 }') < 1024)); }
+
 # hash_of FILE...: a short hash of base names and contents; of "=text", a hash of the
 # text itself
 hash_of() {
@@ -162,17 +165,25 @@ lock() {
 }
 
 # kvm_works QEMU BZIMAGE: succeed if the kernel boots with KVM in a QEMU of
-# lab/build/device. The result is cached until the host reboots.
+# lab/build/device. The result is cached until the host reboots, except after a time-out,
+# which may be due to load.
 kvm_works() {
-	local seen log
+	local seen log rc=0
 	grep -qwE 'vmx|svm' /proc/cpuinfo && [[ -w /dev/kvm ]] || return 1
 	seen=$CACHE/kvm-$(cat /proc/sys/kernel/random/boot_id)
 	if [[ ! -e $seen ]]; then
 		rm -f "$CACHE"/kvm-*
 		log=$(timeout -k 1 20 "$1/run" -M q35 -accel kvm -cpu host -m 256M -nodefaults \
 			-display none -no-reboot -serial stdio -kernel "$2" \
-			-append 'console=ttyS0 panic=-1' </dev/null 2>&1) || true
-		if [[ $log == *"Kernel panic - not syncing: VFS"* ]]; then echo yes; else echo no; fi >"$seen"
+			-append 'console=ttyS0 panic=-1' </dev/null 2>&1) || rc=$?
+		if [[ $log == *"Kernel panic - not syncing: VFS"* ]]; then
+			echo yes >"$seen"
+		elif ((rc == 124 || rc == 137)); then
+			warn "KVM does not boot a kernel within 20 s; using QEMU's TCG this time"
+			return 1
+		else
+			echo no >"$seen"
+		fi
 	fi
 	[[ $(<"$seen") == yes ]]
 }
@@ -206,8 +217,10 @@ kernel_with_driver() {
 # the log
 explain() {
 	# The log may be incomplete if the disk is full.
-	if grep -q 'No space left on device' "$1" || (($(df -Pk "$CACHE" | awk 'NR == 2 { print $4 }') < 1024)); then
+	if cache_full; then
 		die "the disk of $CACHE is full; make room or set NVVGPU_CACHE to another disk (log: $1)"
+	elif grep -q 'No space left on device' "$1"; then
+		die "the disk of $CACHE or that of ${TMPDIR:-/tmp} was full; make room, or set NVVGPU_CACHE or TMPDIR to another disk (log: $1)"
 	elif grep -qE 'NO_PUBKEY|unable to find keyring' "$1"; then
 		die "the mirror's signature cannot be checked; install a newer debian-archive-keyring (log: $1)"
 	elif grep -q '404 *Not Found' "$1"; then
