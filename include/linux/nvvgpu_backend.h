@@ -359,10 +359,10 @@ struct nvvgpu_backend_ops {
 	 * @reset_prepare: optional, with @reset_done; quiesce the vGPU before the
 	 * VF is reset by its user or by the host, started or not.  Not called
 	 * for a vGPU in error, but a crash may just have been reported.  Until
-	 * @reset_done, only @create, @recover, @start, @save, @load and @get_plane
-	 * are not called: another process may request anything else, or close
-	 * the device.  An operation that resets its own VF must use pcie_flr(),
-	 * which does not call this.
+	 * @reset_done, the front-end does not call @create, @recover, @start,
+	 * @save, @load or @get_plane.  It may call any other operation, for
+	 * instance because the device is closed.  An operation that resets its
+	 * own VF must use pcie_flr(), which does not call this.
 	 */
 	void (*reset_prepare)(void *vgpu);
 	/**

@@ -38,8 +38,8 @@ earlier() {
 	tee -a "$tap" <"$(output_of "$1")" | shown
 }
 
-# account NAME STATUS: count the results in $tap.part, and keep what each failed test has
-# said of its failure. A command that fails without a failed test, for example because it
+# account NAME STATUS: count the results in $tap.part, and keep the messages of each failed
+# test. A command that fails without a failed test, for example because it
 # could not start, or that has no results counts as a failed test.
 account() {
 	if (($2 == 0)); then

@@ -19,8 +19,8 @@
 #include "nvidia_vgpu_vfio.h"
 
 #define DIFFERS ": the driver does not have the interface of versions 525 to 580, which nvvgpu-rm uses"
-#define PLACE_OF(_name) _name " is in another place" DIFFERS
-#define TYPE_OF(_name) _name " has another type" DIFFERS
+#define PLACE_OF(_name) _name " has a different offset" DIFFERS
+#define TYPE_OF(_name) _name " has a different type" DIFFERS
 
 #define RM_PLACE(_member)	offsetof(rm_vgpu_vfio_ops_t, _member)
 #define RM_TYPE(_member)	typeof_member(rm_vgpu_vfio_ops_t, _member)
