@@ -591,12 +591,31 @@ TEST_F(generic, vfs_are_removed_with_vgpus)
 	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
 }
 
+/* Return true if a child succeeds in time.  While it waits, it cannot be killed. */
+static bool ends_soon(pid_t pid)
+{
+	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	int status = -1;
+
+	while (!waitpid(pid, &status, WNOHANG) && now_ms() < end)
+		usleep(1000);
+
+	return !status;
+}
+
+/* vfio-pci watches the whole PCI bus while a PF is bound to it. */
+static int bind_pf_to_vfio_pci_and_back(const char *bdf)
+{
+	return pci_bind(bdf, "vfio-pci") ?: pci_bind(bdf, PF_DRIVER) ?:
+	       pci_write(bdf, "driver_override", "\n");
+}
+
 /* nvme keeps its VFs; igb would remove them. */
 TEST_F(generic, driver_of_the_pf_leaves_and_returns)
 {
 	struct pf nvme;
 	char dir[GENERIC_DIR_LEN];
-	pid_t pid;
+	pid_t pid, other;
 
 	ASSERT_EQ(0, pf_prepare(&nvme, OTHER_DRIVER, 2));
 	ASSERT_EQ(0, generic_claim(nvme.bdf, dir));
@@ -611,6 +630,13 @@ TEST_F(generic, driver_of_the_pf_leaves_and_returns)
 	while (pci_exists(nvme.vf[0], "nvvgpu"))
 		usleep(10000);
 	EXPECT_FILE(nvme.vf[1], "nvvgpu/state", "open\n");
+	EXPECT_EQ(-EBUSY, generic_enable(dir, "1"));
+	/* The wait for the user does not delay other devices. */
+	other = fork();
+	ASSERT_LE(0, other);
+	if (!other)
+		_exit(-bind_pf_to_vfio_pci_and_back(self->bdf));
+	EXPECT_TRUE(ends_soon(other));
 	vdev_close(&self->vdev);
 	EXPECT_EQ(0, child_status(pid));
 	EXPECT_FALSE(generic_enabled(dir));
@@ -646,6 +672,9 @@ TEST_F(generic, pf_is_unplugged_and_plugged_in)
 	ASSERT_STREQ(bdf, self->bdf);
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
+	/* The number of VFs is that of the device that is there now. */
+	EXPECT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
+	EXPECT_EQ(0, vf_set_type(self->vf2, 2));
 }
 
 /**
@@ -700,18 +729,6 @@ static void *disable_it(void *dir)
 	return NULL;
 }
 
-/* Return true if a child succeeds in time.  While it waits, it cannot be killed. */
-static bool ends_soon(pid_t pid)
-{
-	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
-	int status = -1;
-
-	while (!waitpid(pid, &status, WNOHANG) && now_ms() < end)
-		usleep(1000);
-
-	return !status;
-}
-
 TEST_F(generic, waiting_for_a_user_does_not_delay_other_devices)
 {
 	int req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -730,6 +747,7 @@ TEST_F(generic, waiting_for_a_user_does_not_delay_other_devices)
 
 	/* The first device waits for this test. */
 	EXPECT_TRUE(generic_enabled(self->dir));
+	EXPECT_EQ(-EBUSY, generic_enable(self->dir, "1"));
 	EXPECT_EQ(0, generic_claim(nvme.bdf, dir));
 	EXPECT_EQ(0, generic_enable(dir, "1"));
 	EXPECT_EQ(0, vf_set_type(nvme.vf[0], WHOLE));

@@ -196,21 +196,17 @@ static ssize_t type_instances_show(struct config_item *item, char *page)
 
 static ssize_t type_max_instances_show(struct config_item *item, char *page)
 {
-	return sysfs_emit(page, "%u\n", to_type(item)->info.max_instances);
-}
+	struct generic_type *type = to_type(item);
 
-static u16 pf_total_vfs(struct generic_pf *pf)
-{
-	guard(mutex)(&generic_mutex);
-
-	return pf->pdev ? pci_sriov_get_totalvfs(pf->pdev) : 0;
+	return sysfs_emit(page, "%u\n", type->info.max_instances ?:
+			  generic_pf_total_vfs(type->pf));
 }
 
 static ssize_t type_max_instances_store(struct config_item *item,
 					const char *page, size_t count)
 {
 	struct generic_type *type = to_type(item);
-	u16 total = pf_total_vfs(type->pf);
+	u32 total = generic_pf_total_vfs(type->pf);
 	u32 val;
 	int ret;
 
@@ -264,18 +260,11 @@ static int parse_bar(const char *page, bool *hidden, u64 *bytes)
 	return 0;
 }
 
-static u64 pf_bar_size(struct generic_pf *pf, unsigned int bar)
-{
-	guard(mutex)(&generic_mutex);
-
-	return pf->pdev ? generic_vf_bar_size(pf->pdev, bar) : 0;
-}
-
 static ssize_t type_store_bar(struct config_item *item, const char *page,
 			      size_t count, unsigned int bar)
 {
 	struct generic_type *type = to_type(item);
-	u64 bytes, whole = pf_bar_size(type->pf, bar);
+	u64 bytes, whole = generic_pf_bar_size(type->pf, bar);
 	bool hidden;
 	int ret;
 
@@ -478,7 +467,6 @@ static struct generic_type *type_add(struct generic_pf *pf, const char *name,
 	type->offered = offered;
 	type->info.id = id;
 	snprintf(type->info.name, sizeof(type->info.name), "SR-IOV VF%u", id);
-	type->info.max_instances = pf_total_vfs(pf);
 
 	scoped_guard(mutex, &pf->lock) {
 		if (pf->nr_types < NVVGPU_MAX_TYPES) {

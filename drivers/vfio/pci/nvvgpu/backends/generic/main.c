@@ -15,13 +15,13 @@ static int __init generic_init(void)
 {
 	int ret;
 
-	ret = generic_notifier_register();
+	ret = generic_driver_register();
 	if (ret)
 		return ret;
 
 	ret = generic_config_register();
 	if (ret)
-		generic_notifier_unregister();
+		generic_driver_unregister();
 
 	return ret;
 }
@@ -30,7 +30,7 @@ static int __init generic_init(void)
 static void __exit generic_exit(void)
 {
 	generic_config_unregister();
-	generic_notifier_unregister();
+	generic_driver_unregister();
 }
 
 module_init(generic_init);

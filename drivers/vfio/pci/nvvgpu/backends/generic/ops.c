@@ -21,6 +21,12 @@ static struct generic_type *generic_find_offered(struct generic_pf *pf, u32 id)
 	return NULL;
 }
 
+static unsigned int generic_max_instances(const struct generic_type *type)
+{
+	/* The PF may have been replaced since the limit was set. */
+	return min_not_zero(type->info.max_instances, type->pf->nr_vfs);
+}
+
 static int generic_get_types(void *priv, u32 *ids, size_t capacity)
 {
 	struct generic_pf *pf = priv;
@@ -44,6 +50,7 @@ static int generic_get_type_info(void *priv, u32 id,
 				 struct nvvgpu_type_info *info)
 {
 	struct generic_pf *pf = priv;
+	struct nvvgpu_type_info known;
 	struct generic_type *type;
 
 	guard(mutex)(&pf->lock);
@@ -51,7 +58,9 @@ static int generic_get_type_info(void *priv, u32 id,
 	type = generic_find_offered(pf, id);
 	if (!type)
 		return -ENOENT;
-	nvvgpu_type_info_set(info, &type->info);
+	known = type->info;
+	known.max_instances = generic_max_instances(type);
+	nvvgpu_type_info_set(info, &known);
 
 	return 0;
 }
@@ -60,7 +69,9 @@ static int generic_get_type_info(void *priv, u32 id,
 static int generic_available(struct generic_pf *pf, struct generic_type *type,
 			     u32 placement, char *reason, size_t len)
 {
-	unsigned int vf, used = 0, nr = pci_num_vf(pf->pdev);
+	unsigned int vf, used = 0, most = generic_max_instances(type);
+	/* The PF's driver may have raised its number of VFs since the enable. */
+	unsigned int nr = min_t(unsigned int, pci_num_vf(pf->pdev), pf->nr_vfs);
 
 	lockdep_assert_held(&pf->lock);
 
@@ -70,9 +81,8 @@ static int generic_available(struct generic_pf *pf, struct generic_type *type,
 		snprintf(reason, len, "all %u VFs have a vGPU", nr);
 		return 0;
 	}
-	if (type->instances >= type->info.max_instances) {
-		snprintf(reason, len, "limited to %u by max_instances",
-			 type->info.max_instances);
+	if (type->instances >= most) {
+		snprintf(reason, len, "limited to %u by max_instances", most);
 		return 0;
 	}
 	if (placement != NVVGPU_PLACEMENT_ANY) {
@@ -83,7 +93,7 @@ static int generic_available(struct generic_pf *pf, struct generic_type *type,
 		return 0;
 	}
 
-	return min(nr - used, type->info.max_instances - type->instances);
+	return min(nr - used, most - type->instances);
 }
 
 static int generic_get_available(void *priv, u32 id, u32 placement,
