@@ -243,6 +243,7 @@ static int place_becomes_free(const char *vf, unsigned int type,
 TEST_F(fault, late_response_is_dropped)
 {
 	static const char placement[] = "9";
+	int fd;
 
 	if (variant->action == ACT_CREATE)
 		ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id",
@@ -251,11 +252,17 @@ TEST_F(fault, late_response_is_dropped)
 	EXPECT_EQ(variant->err ? -ETIMEDOUT : 0, ACT());
 	EXPECT_STATE(variant->silent);
 	EXPECT_EQ(0, user_work(&self->other));
+	fd = poll_open(self->pf.vf[2], "nvidia/creatable_vgpu_types");
+	ASSERT_LE(0, fd);
+	poll_settle(fd);
 	ASSERT_EQ(0, fw_faults("now:answer"));
 	/* The vGPU that was created after the time-out is deleted. */
-	if (variant->action == ACT_CREATE)
+	if (variant->action == ACT_CREATE) {
+		EXPECT_TRUE(poll_changed(fd, ENGINE_TIMEOUT_MS));
 		EXPECT_EQ(0, place_becomes_free(self->pf.vf[2], self->type->id,
 						placement));
+	}
+	close(fd);
 	EXPECT_RECOVERS();
 	EXPECT_EQ(0, user_work(&self->other));
 }

@@ -6,7 +6,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 
 #include <sys/prctl.h>
@@ -1128,39 +1127,6 @@ static const char * const polled[] = {
 };
 
 #define NR_POLLED	ARRAY_SIZE(polled)
-
-static int poll_open(const char *vf, const char *file)
-{
-	char path[128], buf[4096];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", vf, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		(void)!read(fd, buf, sizeof(buf));
-
-	return fd;
-}
-
-static bool poll_changed(int fd, int timeout_ms)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLPRI };
-	char buf[4096];
-	bool changed;
-
-	changed = poll(&pfd, 1, timeout_ms) == 1 && (pfd.revents & POLLPRI);
-	lseek(fd, 0, SEEK_SET);
-	(void)!read(fd, buf, sizeof(buf));
-
-	return changed;
-}
-
-/* Wait until all changes of a list were reported, a tenth of a second later. */
-static void poll_settle(int fd)
-{
-	while (poll_changed(fd, 500))
-		;
-}
 
 TEST_F(sysfs, pollers_are_woken_by_changes)
 {

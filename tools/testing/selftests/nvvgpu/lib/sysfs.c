@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -656,4 +657,56 @@ const char *vf_wait_state(const char *vf, const char *want)
 	}
 
 	return state;
+}
+
+/**
+ * poll_open() - open a file of a device to poll it
+ * @vf: PCI name
+ * @file: path below the device's directory
+ *
+ * Return: a file descriptor or -1.
+ */
+int poll_open(const char *vf, const char *file)
+{
+	char path[PATH_MAX], buf[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/%s", vf, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)!read(fd, buf, sizeof(buf));
+
+	return fd;
+}
+
+/**
+ * poll_changed() - wait until a file is reported to have changed
+ * @fd: from poll_open()
+ * @timeout_ms: how long
+ *
+ * Return: true if it has changed since the last call.
+ */
+bool poll_changed(int fd, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLPRI };
+	char buf[4096];
+	bool changed;
+
+	changed = poll(&pfd, 1, timeout_ms) == 1 && (pfd.revents & POLLPRI);
+	lseek(fd, 0, SEEK_SET);
+	(void)!read(fd, buf, sizeof(buf));
+
+	return changed;
+}
+
+/**
+ * poll_settle() - wait until all changes of a list of types were reported
+ * @fd: from poll_open()
+ *
+ * They are reported a tenth of a second later.
+ */
+void poll_settle(int fd)
+{
+	while (poll_changed(fd, 500))
+		;
 }

@@ -103,5 +103,8 @@ int vf_creatable(const char *vf, unsigned int id);
 int vf_state(const char *vf, char *buf, size_t size);
 const char *vf_backend(const char *vf, unsigned int *minor);
 const char *vf_wait_state(const char *vf, const char *want);
+int poll_open(const char *vf, const char *file);
+bool poll_changed(int fd, int timeout_ms);
+void poll_settle(int fd);
 
 #endif /* _NVVGPU_SELFTEST_SYSFS_H */

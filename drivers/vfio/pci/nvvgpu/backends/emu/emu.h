@@ -141,7 +141,8 @@ struct emu_vgpu {
  * @lock: protects everything down to @room; only taken in process context.
  *	Held around nvvgpu_backend_event(), so that events are reported in order
  *	and only while the back-end is registered.
- * @backend: NULL unless registered with the front-end
+ * @backend: NULL unless registered with the front-end, which sets it without
+ *	@lock
  * @state: state of the firmware
  * @resetting: the GPU is being reset; the firmware boots afterwards
  * @down_err: error of commands while @state is EMU_FW_DOWN
@@ -223,6 +224,7 @@ int emu_fw_init(struct emu_dev *emu);
 int emu_fw_start(struct emu_dev *emu);
 void emu_fw_stop(struct emu_dev *emu);
 void emu_fw_down(struct emu_dev *emu, int err, const char *why);
+void emu_room_changed(struct emu_dev *emu);
 bool emu_fw_is_up(struct emu_dev *emu);
 bool emu_fw_is_starting(struct emu_dev *emu);
 int emu_fw_cmd(struct emu_dev *emu, struct emu_cmd *cmd);

@@ -292,6 +292,20 @@ static bool emu_is_gone(struct emu_dev *emu)
 	       NVVGPU_EMU_PF_MAGIC;
 }
 
+/**
+ * emu_room_changed() - report a change of the types that can be created
+ * @emu: the GPU
+ */
+void emu_room_changed(struct emu_dev *emu)
+{
+	struct nvvgpu_backend *backend = READ_ONCE(emu->backend);
+
+	lockdep_assert_held(&emu->lock);
+
+	if (backend)
+		nvvgpu_backend_types_changed(backend);
+}
+
 static void emu_fw_cut_off(struct emu_dev *emu, int err, const char *why)
 {
 	unsigned int i;
@@ -305,8 +319,7 @@ static void emu_fw_cut_off(struct emu_dev *emu, int err, const char *why)
 	emu->down_err = err;
 	emu->epoch++;
 	emu->room_changes++;
-	if (emu->backend)
-		nvvgpu_backend_types_changed(emu->backend);
+	emu_room_changed(emu);
 
 	/* The buffers stay in the table: the firmware may still write to them */
 	for (i = 0; i < EMU_CMD_SLOTS; i++)
@@ -871,8 +884,7 @@ static int emu_fw_boot(struct emu_dev *emu)
 		emu->state = EMU_FW_UP;
 	else
 		err = emu->down_err;
-	if (emu->backend)
-		nvvgpu_backend_types_changed(emu->backend);
+	emu_room_changed(emu);
 	spin_unlock(&emu->lock);
 
 	return err;

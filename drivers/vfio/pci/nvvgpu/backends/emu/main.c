@@ -159,8 +159,11 @@ static void emu_restart(struct emu_dev *emu)
 {
 	guard(rwsem_write)(&emu->place_lock);
 
-	if (!emu_fw_start(emu))
-		emu_vgpus_reserve(emu);
+	if (emu_fw_start(emu))
+		return;
+	emu_vgpus_reserve(emu);
+	guard(spinlock)(&emu->lock);
+	emu_room_changed(emu);
 }
 
 static void emu_set_resetting(struct emu_dev *emu, bool resetting)

@@ -304,8 +304,11 @@ static void emu_reap(struct work_struct *work)
 
 	for_each_set_bit(vf, emu->unsure, NVVGPU_EMU_MAX_VFS) {
 		guard(mutex)(&emu->vgpus[vf].lock);
-		if (test_bit(vf, emu->unsure) && !emu->vgpus[vf].type)
-			emu_vgpu_discard(emu, vf);
+		if (!test_bit(vf, emu->unsure) || emu->vgpus[vf].type ||
+		    emu_vgpu_discard(emu, vf))
+			continue;
+		guard(spinlock)(&emu->lock);
+		emu_room_changed(emu);
 	}
 }
 
@@ -705,8 +708,13 @@ static int emu_read_stats(struct emu_vgpu *vgpu, struct nvvgpu_emu_stats *stats)
 			return -EIO;
 	}
 	err = emu_fw_cmd(vgpu->emu, &cmd);
+	if (err)
+		return err;
 
-	return err ?: cmd.len;
+	/* A reset of the GPU may have made the vGPU anew before the answer. */
+	guard(spinlock)(&vgpu->emu->lock);
+
+	return vgpu->restarted ? -EIO : cmd.len;
 }
 
 static int emu_get_stats(void *handle, struct nvvgpu_stat *stats,
