@@ -462,8 +462,11 @@ static int nvvgpu_backend_claim(struct nvvgpu_backend *backend,
 			backend->table.name, pf->backend->table.name);
 		return -EBUSY;
 	}
-	/* A VF that is being bound may call operations immediately. */
-	*handle = backend;
+	/*
+	 * A VF that is being bound may call operations immediately, and the
+	 * back-end may use the handle without a lock.
+	 */
+	smp_store_release(handle, backend);
 	pf->backend = backend;
 
 	return 0;

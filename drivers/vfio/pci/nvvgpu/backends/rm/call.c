@@ -143,7 +143,8 @@ static int rm_waiter_wake(wait_queue_entry_t *entry, unsigned int mode,
 
 static bool rm_answered(struct rm_vgpu *vgpu)
 {
-	return READ_ONCE(vgpu->status) != NVIDIA_VGPU_PENDING;
+	/* Pairs with the RM, which writes the name of the VM before the status. */
+	return smp_load_acquire(&vgpu->status) != NVIDIA_VGPU_PENDING;
 }
 
 /* Wait for the answer to a start.  Return the time left or -ERESTARTSYS. */
