@@ -43,7 +43,7 @@ struct sample_vgpu {
  * struct sample - one GPU
  * @pdev: the physical function
  * @backend: handle from the front-end
- * @lock: protects everything below
+ * @lock: protects @free and sample_vgpu::type
  * @free: bytes of free framebuffer
  * @nr_vfs: entries of @vgpus
  * @vgpus: indexed by number of the VF
@@ -118,18 +118,23 @@ static int sample_get_available(void *priv, u32 id, u32 placement, char *reason,
 {
 	const struct nvvgpu_type_info *type = sample_type(id);
 	struct sample *sample = priv;
-	unsigned int nr;
+	unsigned int nr, vf, vfs, unused = 0;
 
 	if (!type)
 		return -ENOENT;
 
 	guard(mutex)(&sample->lock);
 	nr = div64_u64(sample->free, type->fb_bytes);
+	vfs = min_t(unsigned int, pci_num_vf(sample->pdev), sample->nr_vfs);
+	for (vf = 0; vf < vfs; vf++)
+		unused += !sample->vgpus[vf].type;
 	if (!nr)
 		snprintf(reason, len, "%llu MiB of framebuffer are left",
 			 sample->free / SZ_1M);
+	else if (!unused)
+		strscpy(reason, "every VF has a vGPU", len);
 
-	return nr;
+	return min(nr, unused);
 }
 
 /* The life of a vGPU: create, any number of start and stop, delete */
@@ -181,7 +186,7 @@ static int sample_start(void *handle, const struct nvvgpu_vm_context *ctx)
 
 	pci_dbg(vgpu->sample->pdev, "%s starts for process %d, \"%s\"\n",
 		vgpu->type->name, ctx->pid, ctx->params);
-	vgpu->starts++;
+	WRITE_ONCE(vgpu->starts, vgpu->starts + 1);
 
 	return 0;
 }
@@ -205,7 +210,8 @@ static int sample_get_stats(void *handle, struct nvvgpu_stat *stats,
 	if (!capacity)
 		return 0;
 	stats[0].name = "starts";
-	stats[0].value = vgpu->starts;
+	/* May be called at the same time as any other operation. */
+	stats[0].value = READ_ONCE(vgpu->starts);
 
 	return 1;
 }

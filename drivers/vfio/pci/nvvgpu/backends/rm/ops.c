@@ -51,6 +51,17 @@ struct pci_dev *rm_unused_vf(struct rm_gpu *gpu)
 	return NULL;
 }
 
+static int rm_count_unused_vfs(struct rm_gpu *gpu)
+{
+	int nr = min_t(int, gpu->nr_vfs, pci_num_vf(gpu->pf));
+	int vf, unused = 0;
+
+	for (vf = 0; vf < nr; vf++)
+		unused += !READ_ONCE(gpu->vgpus[vf].made);
+
+	return unused;
+}
+
 /* Return 1 if a type can be created on a VF, 0 if not, or a negative errno. */
 static int rm_creatable(struct rm_gpu *gpu, struct pci_dev *vf, u32 type)
 {
@@ -108,7 +119,7 @@ static int rm_get_available(void *priv, u32 type, u32 placement, char *reason,
 		return -EPROTO;
 
 	/* The list of creatable types decides, as in NVIDIA's own driver. */
-	return max(nr, 1);
+	return clamp(nr, 1, max(rm_count_unused_vfs(gpu), 1));
 }
 
 /*
