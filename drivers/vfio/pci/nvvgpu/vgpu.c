@@ -360,15 +360,15 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 				   "cannot create type %u: the VF is being reset",
 				   type);
 
-	/* EBUSY stands for a reset. */
+	/* Drop the request now, so that it does not apply to the next create. */
+	vgpu->settings->placement = NVVGPU_PLACEMENT_ANY;
+	/* EBUSY is reserved for a VF that is being reset. */
 	ret = nvvgpu_delete_left(vgpu);
 	if (ret)
 		return nvvgpu_fail(vgpu, ret == -EBUSY ? -EIO : ret,
 				   "cannot create type %u: cannot delete the previous vGPU",
 				   type);
 
-	/* A request that has failed must not fail the next program's create. */
-	vgpu->settings->placement = NVVGPU_PLACEMENT_ANY;
 	ret = nvvgpu_do_create(vgpu, type, placement);
 	if (ret)
 		return ret;
