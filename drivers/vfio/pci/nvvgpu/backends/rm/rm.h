@@ -77,8 +77,7 @@ struct rm_type {
  * @node: entry in rm_gpus
  * @pf: holds a reference
  * @backend: handle of the front-end, NULL unless registered
- * @settled: completed once the registration has succeeded or failed; only
- *	the thread that removes the GPU uses @backend afterwards
+ * @settled: completed once the registration has succeeded or failed
  * @going: the GPU is being removed; no start is waited for
  * @by_vf: the RM has reported VFs, whose types and instances are asked for
  * @types_mutex: protects rm_type::known and the rest of rm_type::info

@@ -38,8 +38,6 @@ struct rm_type *rm_type_find(struct rm_gpu *gpu, u32 id)
  * @nr: number of @ids
  * @ids: of the types
  *
- * Does not call the RM, which may hold its locks around the callback.
- *
  * Return: true if there are new ones among them
  */
 bool rm_types_add(struct rm_gpu *gpu, u32 nr, const u32 *ids)
