@@ -24,12 +24,16 @@ static struct vf *vf_of(struct host *host, const struct action *action)
 /* VFs that appear must not get the kernel's own drivers. */
 static int set_vfs(struct gpu *gpu, unsigned int nr)
 {
+	unsigned int i;
 	char text[16];
 	int ret = 0;
 
 	gpu_scan(gpu);
 	if (first_used(gpu))
 		return -EBUSY;
+	for (i = 0; i < gpu->nr_vfs; i++)
+		if (vf_settle(&gpu->vfs[i]))
+			return -EBUSY;
 	file_write("0", PCI_DEVICES "/%s/sriov_drivers_autoprobe", gpu->bdf);
 	if (gpu->nr_vfs)
 		ret = file_write("0", PCI_DEVICES "/%s/sriov_numvfs", gpu->bdf);

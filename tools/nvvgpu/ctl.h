@@ -154,7 +154,7 @@ struct gpu;
  * @bdf: PCI address
  * @driver: or ""
  * @managed: a back-end manages it, so it has the files of the driver
- * @leaving: it is being unbound or removed, which waits until it is closed
+ * @leaving: it is being unbound from the driver or removed, which waits until it is closed
  * @state: as nvvgpu/state, "" unless @managed
  * @backend: as nvvgpu/backend
  * @type: id, 0 without a vGPU
@@ -316,6 +316,7 @@ enum status name_check(const char *name);
 int vf_write(const struct vf *vf, const char *file, const char *text);
 void vf_error(const struct vf *vf, char *buf, size_t size);
 const char *vf_why(const struct vf *vf, int err);
+int vf_settle(const struct vf *vf);
 int vf_bind(struct vf *vf);
 int vf_unbind(struct vf *vf);
 void binding_save(struct binding *binding, const struct vf *vf);

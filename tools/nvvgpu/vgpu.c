@@ -3,15 +3,18 @@
  * Changes of one VF: its driver and its vGPU.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ctl.h"
 
+#define SETTLE_TIMEOUT_MS	5000
 #define RELEASE_TIMEOUT_MS	20000
 #define POLL_MS			50
 
@@ -50,6 +53,42 @@ const char *vf_why(const struct vf *vf, int err)
 }
 
 /**
+ * vf_settle() - wait until no program binds or unbinds a VF
+ * @vf: the VF
+ *
+ * The kernel holds the lock of a device while a driver releases it, which takes until its
+ * user closes it. A process that waits for that lock cannot be killed, so a child waits, and
+ * only for a limited time. It has no file open: neither our lock nor a pipe of our caller.
+ * A write to power/control takes the lock of the device before it rejects an unknown word.
+ *
+ * Return: 0; -EBUSY if the VF is still being bound or unbound; or another negative errno
+ */
+int vf_settle(const struct vf *vf)
+{
+	struct pollfd child = { .events = POLLIN };
+	bool ended;
+	pid_t pid;
+
+	if (vf->leaving)
+		return -EBUSY;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid) {
+		close_range(0, ~0U, 0);
+		vf_write(vf, "power/control", "invalid");
+		_exit(0);
+	}
+	child.fd = pidfd_open(pid, 0);
+	ended = poll(&child, 1, SETTLE_TIMEOUT_MS) > 0;
+	close(child.fd);
+	if (ended)
+		waitpid(pid, NULL, 0);
+
+	return ended ? 0 : -EBUSY;
+}
+
+/**
  * vf_bind() - bind a VF to the driver
  * @vf: bound to no driver
  *
@@ -64,7 +103,7 @@ int vf_bind(struct vf *vf)
 	if (!file_exists("/sys/bus/pci/drivers/%s", front_end()))
 		return -ENOENT;
 	vf_scan(vf);
-	if (vf->driver[0] || vf->leaving)
+	if (vf->driver[0] || vf_settle(vf))
 		return -EBUSY;
 	ret = vf_write(vf, "driver_override", front_end());
 	if (!ret)
@@ -93,8 +132,7 @@ void binding_save(struct binding *binding, const struct vf *vf)
 	binding->vf = vf->number;
 	snprintf(binding->driver, sizeof(binding->driver), "%s", vf->driver);
 	binding->override[0] = '\0';
-	/* The file cannot be read until the user of such a VF has closed it. */
-	if (!vf->leaving)
+	if (!vf_settle(vf))
 		file_read(binding->override, sizeof(binding->override),
 			  PCI_DEVICES "/%s/driver_override", vf->bdf);
 	if (!strcmp(binding->override, "(null)"))
@@ -117,7 +155,7 @@ int binding_restore(const struct binding *binding, struct vf *vf)
 	vf_scan(vf);
 	if (vf->driver[0] && !strcmp(vf->driver, binding->driver))
 		return 0;
-	if (vf->type || vf->leaving || (vf->driver[0] && strcmp(vf->driver, front_end())))
+	if (vf->type || (vf->driver[0] && strcmp(vf->driver, front_end())) || vf_settle(vf))
 		return -EBUSY;
 	if (vf->driver[0])
 		ret = vf_unbind(vf);
