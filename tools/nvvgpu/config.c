@@ -2,6 +2,7 @@
 /*
  * Reading and checking the files in /etc/nvvgpu.d; see nvvgpu.d(5).
  */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -233,15 +234,80 @@ static void read_config(struct reader *reader, struct json_object *object)
 			read_entry(reader, json_object_array_get_idx(vgpus, i));
 }
 
-/* The object in a file, or NULL with a message; an absent file is an error, too */
+/* The whole text of a file, or NULL with a message */
+static char *load_text(const char *path, size_t *len)
+{
+	FILE *file = fopen(path, "re");
+	char *text = NULL;
+	ssize_t ret = -1;
+	size_t size = 0;
+
+	/* A valid file has no NUL. */
+	if (file)
+		ret = getdelim(&text, &size, '\0', file);
+	if (ret >= 0)
+		*len = ret;
+	else
+		error("%s: %s", path, file && feof(file) ? "empty file" : strerror(errno));
+	if (file)
+		fclose(file);
+	if (ret >= 0)
+		return text;
+	free(text);
+
+	return NULL;
+}
+
+static unsigned int line_of(const char *text, const char *pos)
+{
+	unsigned int line = 1;
+
+	for (; text < pos; text++)
+		line += *text == '\n';
+
+	return line;
+}
+
+/* The value in a text, or NULL with a message */
+static struct json_object *parse(const char *path, const char *text, size_t len)
+{
+	struct json_tokener *tokener = json_tokener_new();
+	/* The NUL at the end makes the parser finish. */
+	struct json_object *val = json_tokener_parse_ex(tokener, text, len + 1);
+	enum json_tokener_error err = json_tokener_get_error(tokener);
+	const char *end = text + json_tokener_get_parse_end(tokener);
+	const char *why = NULL;
+
+	json_tokener_free(tokener);
+	while (end < text + len && isspace((unsigned char)*end))
+		end++;
+	if (err != json_tokener_success)
+		why = json_tokener_error_desc(err);
+	else if (end < text + len)
+		why = "unexpected text after the first value";
+	else if (!val)
+		why = "must be an object";
+	if (!why)
+		return val;
+	error("%s: line %u: %s", path, line_of(text, end), why);
+	json_object_put(val);
+
+	return NULL;
+}
+
+/* The value in a file, or NULL with a message; an absent file is an error, too */
 struct json_object *config_load(const char *path)
 {
-	struct json_object *object = json_object_from_file(path);
+	struct json_object *val;
+	size_t len;
+	char *text = load_text(path, &len);
 
-	if (!object)
-		error("%s", json_util_get_last_err() ?: path);
+	if (!text)
+		return NULL;
+	val = parse(path, text, len);
+	free(text);
 
-	return object;
+	return val;
 }
 
 /* A GPU and a name must be defined once only, in whatever file. */
