@@ -326,24 +326,14 @@ static void check_files(struct reader *reader, const struct config *other)
 					config->entries[i].name);
 }
 
-static void configs_read_file(struct configs *configs, const char *path)
+/* Add a file with its content, which is released, to those that are valid. */
+static void configs_add(struct configs *configs, const char *path, struct json_object *object)
 {
 	struct config config = { 0 };
 	struct reader reader = { .config = &config, .good = true };
-	struct json_object *object;
 	unsigned int i;
 
-	if (access(path, R_OK) && errno == EACCES) {
-		error("%s: must be run as root to read it", path);
-		configs->denied = true;
-		return;
-	}
-	object = config_load(path);
 	snprintf(config.path, sizeof(config.path), "%s", path);
-	if (!object) {
-		configs->invalid = true;
-		return;
-	}
 	read_config(&reader, object);
 	json_object_put(object);
 	if (reader.denied) {
@@ -361,6 +351,22 @@ static void configs_read_file(struct configs *configs, const char *path)
 	}
 	configs->list = realloc(configs->list, (configs->nr + 1) * sizeof(config));
 	configs->list[configs->nr++] = config;
+}
+
+static void configs_read_file(struct configs *configs, const char *path)
+{
+	struct json_object *object;
+
+	if (access(path, R_OK) && errno == EACCES) {
+		error("%s: must be run as root to read it", path);
+		configs->denied = true;
+		return;
+	}
+	object = config_load(path);
+	if (object)
+		configs_add(configs, path, object);
+	else
+		configs->invalid = true;
 }
 
 static int is_json(const struct dirent *entry)
@@ -446,11 +452,11 @@ enum status configs_read(struct configs *configs, const char *path)
 /**
  * configs_check() - check all definitions before a file is replaced
  * @path: of the file, which may be missing
- * @new: path of the file that is to replace it
+ * @object: its new content
  *
- * Return: whether they are valid with @new; if not, messages say why
+ * Return: whether they are valid with @object; if not, messages say why
  */
-bool configs_check(const char *path, const char *new)
+bool configs_check(const char *path, struct json_object *object)
 {
 	struct configs configs = { 0 };
 	char dir[PATH_LEN];
@@ -458,7 +464,7 @@ bool configs_check(const char *path, const char *new)
 
 	path_make(dir, CONFIG_DIR);
 	configs_read_dir(&configs, dir, path);
-	configs_read_file(&configs, new);
+	configs_add(&configs, path, json_object_get(object));
 	valid = !configs.invalid;
 	configs_free(&configs);
 

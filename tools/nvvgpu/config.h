@@ -61,7 +61,7 @@ struct configs {
 
 struct json_object *config_load(const char *path);
 enum status configs_read(struct configs *configs, const char *path);
-bool configs_check(const char *path, const char *new);
+bool configs_check(const char *path, struct json_object *object);
 void configs_free(struct configs *configs);
 
 /* Kinds of actions, in the order in which they are done */

@@ -2,7 +2,6 @@
 /*
  * nvvgpuctl define and undefine: entries in /etc/nvvgpu.d
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,24 +136,15 @@ static enum status save(const char *path, struct json_object *object)
 	const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
 							  JSON_C_TO_STRING_SPACED |
 							  JSON_C_TO_STRING_NOSLASHESCAPE);
-	char new[PATH_LEN + 8];
 	int ret;
 
-	snprintf(new, sizeof(new), "%s.new", path);
-	/* The parameters may have a secret, and only root can read those of the VF. */
-	ret = file_save(new, text, file_mode(path, 0600));
-	if (ret) {
-		error("%s: %s", new, strerror(-ret));
-		return STATUS_FAILED;
-	}
-	if (!configs_check(path, new)) {
-		unlink(new);
+	if (!configs_check(path, object))
 		return STATUS_INVALID;
-	}
-	if (!rename(new, path))
+	/* The parameters may have a secret, and only root can read those of the VF. */
+	ret = file_save(path, text, file_mode(path, 0600));
+	if (!ret)
 		return STATUS_OK;
-	error("%s: %s", path, strerror(errno));
-	unlink(new);
+	error("%s: %s", path, strerror(-ret));
 
 	return STATUS_FAILED;
 }
