@@ -136,12 +136,16 @@ static enum status save(const char *path, struct json_object *object)
 	const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
 							  JSON_C_TO_STRING_SPACED |
 							  JSON_C_TO_STRING_NOSLASHESCAPE);
+	char *target;
 	int ret;
 
 	if (!configs_check(path, object))
 		return STATUS_INVALID;
+	/* A symbolic link stays; the file that it names is replaced. */
+	target = realpath(path, NULL);
 	/* The parameters may have a secret, and only root can read those of the VF. */
-	ret = file_save(path, text, file_mode(path, 0600));
+	ret = file_save(target ?: path, text, file_mode(path, 0600));
+	free(target);
 	if (!ret)
 		return STATUS_OK;
 	error("%s: %s", path, strerror(-ret));
