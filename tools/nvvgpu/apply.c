@@ -198,16 +198,10 @@ static const char *why_failed(const struct action *action, struct host *host, in
 {
 	const struct vf *vf = action->kind == ACTION_VFS ? NULL : vf_of(host, action);
 
-	if (action->kind == ACTION_BIND && err == -ENOENT)
-		return "the driver " FRONT_END " is not loaded";
 	if (action->kind == ACTION_VFS && err == -EBUSY)
 		return "VFs are in use";
-	if (action->kind == ACTION_BIND && err == -EBUSY)
-		return "another program binds or unbinds the VF";
-	if (action->kind == ACTION_BIND && err == -EIO)
-		return "the driver did not bind to the VF; see the kernel's log";
-	if (action->kind == ACTION_BIND && err == -EAGAIN)
-		return "no back-end manages the VF";
+	if (action->kind == ACTION_BIND)
+		return vf_bind_why(err);
 	if (action->kind == ACTION_CREATE && err == -ENODATA)
 		return "the GPU has no such type";
 	if (action->kind == ACTION_CLOSE && err == -ESTALE)

@@ -201,6 +201,19 @@ static enum status create_on(struct vf *vf, const char *text)
 	return STATUS_OK;
 }
 
+/* Bind a VF that has no driver. */
+static enum status bind_vf(struct vf *vf)
+{
+	int ret = vf_bind(vf);
+
+	if (ret)
+		error("%s: %s", vf->bdf, vf_bind_why(ret));
+	else
+		types_read(vf->gpu);
+
+	return status_of(ret);
+}
+
 /* The VF that the user has named */
 static enum status create_vf(struct host *host, const char *text)
 {
@@ -211,8 +224,12 @@ static enum status create_vf(struct host *host, const char *text)
 	if (status)
 		return status;
 	if (!vf->driver[0]) {
-		vf_bind(vf);
-		types_read(vf->gpu);
+		status = bind_vf(vf);
+		return status ?: create_on(vf, text);
+	}
+	if (strcmp(vf->driver, front_end())) {
+		error("%s: bound to %s", vf->bdf, vf->driver);
+		return STATUS_IN_USE;
 	}
 	if (!vf->managed) {
 		error("%s: no back-end manages it; see nvvgpuctl explain %s", vf->bdf, vf->bdf);

@@ -318,6 +318,7 @@ void vf_error(const struct vf *vf, char *buf, size_t size);
 const char *vf_why(const struct vf *vf, int err);
 int vf_settle(const struct vf *vf);
 int vf_bind(struct vf *vf);
+const char *vf_bind_why(int err);
 int vf_unbind(struct vf *vf);
 void binding_save(struct binding *binding, const struct vf *vf);
 int binding_restore(const struct binding *binding, struct vf *vf);

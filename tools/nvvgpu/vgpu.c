@@ -117,6 +117,23 @@ int vf_bind(struct vf *vf)
 	return vf->managed ? 0 : -EAGAIN;
 }
 
+/* Why vf_bind() has failed */
+const char *vf_bind_why(int err)
+{
+	switch (-err) {
+	case ENOENT:
+		return "the driver " FRONT_END " is not loaded";
+	case EBUSY:
+		return "another program binds or unbinds the VF";
+	case EIO:
+		return "the driver did not bind to the VF; see the kernel's log";
+	case EAGAIN:
+		return "no back-end manages the VF";
+	default:
+		return strerror(-err);
+	}
+}
+
 /* Unbind a VF from the driver that it had when it was scanned; -EBUSY if it has another. */
 int vf_unbind(struct vf *vf)
 {
