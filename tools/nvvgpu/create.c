@@ -137,28 +137,6 @@ static struct vf *gpu_bind_vf(struct gpu *gpu, struct binding *old)
 	return NULL;
 }
 
-/* As pick_vf(), but with VFs that are bound for it, where no bound one is free */
-static struct vf *pick_unbound_vf(struct host *host, struct gpu *only, const char *type,
-				  char *why, size_t size)
-{
-	struct vf *bound[host->nr ?: 1], *vf;
-	struct binding old[host->nr ?: 1];
-	unsigned int i;
-
-	for (i = 0; i < host->nr; i++) {
-		struct gpu *gpu = &host->gpus[i];
-		bool wanted = (!only || gpu == only) && !gpu_free_vf(gpu);
-
-		bound[i] = wanted ? gpu_bind_vf(gpu, &old[i]) : NULL;
-	}
-	vf = pick_vf(host, only, type, why, size);
-	for (i = 0; i < host->nr; i++)
-		if (bound[i] && bound[i] != vf)
-			binding_restore(&old[i], bound[i]);
-
-	return vf;
-}
-
 static enum status fail_create(const struct vf *vf, const char *type, int err)
 {
 	error("%s: cannot create %s: %s", vf->bdf, type, vf_why(vf, err));
@@ -201,17 +179,27 @@ static enum status create_on(struct vf *vf, const char *text)
 	return STATUS_OK;
 }
 
-/* Bind a VF that has no driver. */
-static enum status bind_vf(struct vf *vf)
+/* Bind a VF that has no driver, and unbind it again after a failure. */
+static enum status create_on_unbound(struct vf *vf, const char *text)
 {
-	int ret = vf_bind(vf);
+	enum status status;
+	struct binding old;
+	int ret;
 
-	if (ret)
+	binding_save(&old, vf);
+	ret = vf_bind(vf);
+	if (ret) {
 		error("%s: %s", vf->bdf, vf_bind_why(ret));
-	else
+		status = status_of(ret);
+	} else {
 		types_read(vf->gpu);
+		status = create_on(vf, text);
+	}
+	/* Another program may have bound it. */
+	if (status && ret != -EBUSY)
+		binding_restore(&old, vf);
 
-	return status_of(ret);
+	return status;
 }
 
 /* The VF that the user has named */
@@ -223,10 +211,8 @@ static enum status create_vf(struct host *host, const char *text)
 	status = need_vf(host, opt.vf, &vf);
 	if (status)
 		return status;
-	if (!vf->driver[0]) {
-		status = bind_vf(vf);
-		return status ?: create_on(vf, text);
-	}
+	if (!vf->driver[0])
+		return create_on_unbound(vf, text);
 	if (strcmp(vf->driver, front_end())) {
 		error("%s: bound to %s", vf->bdf, vf->driver);
 		return STATUS_IN_USE;
@@ -258,6 +244,41 @@ static bool type_possible(const struct host *host, const struct gpu *only, const
 	return host->nr && !known;
 }
 
+/* Create a vGPU on the VF that has been chosen, or say why there is none. */
+static enum status create_picked(const struct host *host, const struct gpu *only, struct vf *vf,
+				 const char *text, const char *why)
+{
+	if (vf)
+		return create_on(vf, text);
+	error("cannot create %s: %s", text, why);
+
+	return type_possible(host, only, text) ? STATUS_FAILED : STATUS_NOT_FOUND;
+}
+
+/* Bind one VF of each GPU that has no free one, and create a vGPU on the best of them. */
+static enum status create_on_any_unbound(struct host *host, struct gpu *only, const char *text)
+{
+	struct vf *bound[host->nr ?: 1], *vf;
+	struct binding old[host->nr ?: 1];
+	char why[TEXT_LEN * 2];
+	enum status status;
+	unsigned int i;
+
+	for (i = 0; i < host->nr; i++) {
+		struct gpu *gpu = &host->gpus[i];
+		bool wanted = (!only || gpu == only) && !gpu_free_vf(gpu);
+
+		bound[i] = wanted ? gpu_bind_vf(gpu, &old[i]) : NULL;
+	}
+	vf = pick_vf(host, only, text, why, sizeof(why));
+	status = create_picked(host, only, vf, text, why);
+	for (i = 0; i < host->nr; i++)
+		if (bound[i] && (bound[i] != vf || status))
+			binding_restore(&old[i], bound[i]);
+
+	return status;
+}
+
 static enum status create_anywhere(struct host *host, const char *text)
 {
 	struct gpu *only = NULL;
@@ -270,14 +291,8 @@ static enum status create_anywhere(struct host *host, const char *text)
 	if (status)
 		return status;
 	vf = pick_vf(host, only, text, why, sizeof(why));
-	if (!vf)
-		vf = pick_unbound_vf(host, only, text, why, sizeof(why));
-	if (!vf) {
-		error("cannot create %s: %s", text, why);
-		return type_possible(host, only, text) ? STATUS_FAILED : STATUS_NOT_FOUND;
-	}
 
-	return create_on(vf, text);
+	return vf ? create_on(vf, text) : create_on_any_unbound(host, only, text);
 }
 
 static enum status check_name(struct host *host)
