@@ -208,6 +208,8 @@ static const char *why_failed(const struct action *action, struct host *host, in
 		return "the vGPU is gone";
 	if (action->kind == ACTION_CLOSE)
 		return "the process does not exit";
+	if (action->kind == ACTION_NAME)
+		return strerror(-err);
 
 	return vf ? vf_why(vf, err) : strerror(-err);
 }
@@ -238,6 +240,8 @@ static const char *why_not_undone(const struct action *action, struct host *host
 
 	if (action->kind <= ACTION_BIND && err == -EBUSY)
 		return "another program uses the VF";
+	if (action->kind <= ACTION_BIND || action->kind == ACTION_NAME)
+		return strerror(-err);
 
 	return vf ? vf_why(vf, err) : strerror(-err);
 }

@@ -155,6 +155,7 @@ struct gpu;
  * @driver: or ""
  * @managed: a back-end manages it, so it has the files of the driver
  * @leaving: it is being unbound from the driver or removed, which waits until it is closed
+ * @refused: the driver has refused the last change, and nvvgpu/last_error says why
  * @state: as nvvgpu/state, "" unless @managed
  * @backend: as nvvgpu/backend
  * @type: id, 0 without a vGPU
@@ -172,6 +173,7 @@ struct vf {
 	char driver[NAME_LEN];
 	bool managed;
 	bool leaving;
+	bool refused;
 	char state[16];
 	char backend[NAME_LEN];
 	unsigned int type;

@@ -17,6 +17,7 @@ void vf_scan(struct vf *vf)
 {
 	const char *bdf = vf->bdf;
 
+	vf->refused = false;
 	file_link(vf->driver, sizeof(vf->driver), PCI_DEVICES "/%s/driver", bdf);
 	vf->managed = file_exists(PCI_DEVICES "/%s/nvvgpu/state", bdf);
 	/* The kernel removes the link before the driver. */

@@ -31,9 +31,9 @@ void vf_error(const struct vf *vf, char *buf, size_t size)
 }
 
 /**
- * vf_why() - say why a change of a VF has failed
+ * vf_why() - say why a change of a vGPU has failed
  * @vf: the VF
- * @err: return value of vf_create() or vf_delete()
+ * @err: return value of vf_create() or vf_delete(), or of a write to its parameters or name
  *
  * Return: a text, valid until the next call
  */
@@ -41,15 +41,24 @@ const char *vf_why(const struct vf *vf, int err)
 {
 	static char why[TEXT_LEN];
 
-	if (err == -EBADMSG)
-		return "the parameters are not valid";
 	if (err == -ECANCELED)
 		return "its name cannot be saved";
-	if (err == -EEXIST)
+	if (vf->refused) {
+		vf_error(vf, why, sizeof(why));
+		return why[0] ? why : strerror(-err);
+	}
+	switch (-err) {
+	case EINVAL:
+		return "the parameters are not valid";
+	case E2BIG:
+		return "the parameters are too long";
+	case EOPNOTSUPP:
+		return "this kernel does not support display=dmabuf";
+	case EEXIST:
 		return "the VF has a vGPU already";
-	vf_error(vf, why, sizeof(why));
-
-	return why[0] ? why : strerror(-err);
+	default:
+		return strerror(-err);
+	}
 }
 
 /**
@@ -215,7 +224,7 @@ static int vf_create_anywhere(struct vf *vf, unsigned int type)
  * @vf: as scanned; a vGPU that has been created since then is spared
  *
  * Return: 0; -ESTALE when that vGPU is gone; or another negative errno, for which
- * vf_error() may have a text
+ * vf_why() has a text
  */
 int vf_delete(struct vf *vf)
 {
@@ -226,6 +235,7 @@ int vf_delete(struct vf *vf)
 	snprintf(text, sizeof(text), "%llu", vf->generation);
 	ret = vf_write(vf, "nvvgpu/delete", text);
 	vf_scan(vf);
+	vf->refused = ret;
 	if (!ret)
 		name_drop(&gone);
 
@@ -257,9 +267,8 @@ static int vf_name_or_delete(struct vf *vf, const char *name)
  * @params: for the back-end, NULL or "" for none
  * @name: or NULL
  *
- * Return: 0; -EEXIST if the VF has got a vGPU meanwhile; -EBADMSG if @params is not
- * valid; -ECANCELED if @name cannot be saved, with a message; or another negative
- * errno, for which vf_error() may have a text
+ * Return: 0; -EEXIST if the VF has got a vGPU meanwhile; -ECANCELED if @name cannot be
+ * saved, with a message; or another negative errno, for which vf_why() has a text
  */
 int vf_create(struct vf *vf, unsigned int type, int placement,
 	      const char *params, const char *name)
@@ -273,10 +282,11 @@ int vf_create(struct vf *vf, unsigned int type, int placement,
 	/* Those of an earlier vGPU of this VF would be taken otherwise. */
 	ret = vf_write(vf, "nvidia/vgpu_params", params && *params ? params : "\n");
 	if (ret)
-		return ret == -EINVAL ? -EBADMSG : ret;
+		return ret;
 	ret = placement == PLACEMENT_ANY ? vf_create_anywhere(vf, type) :
 					   vf_create_at(vf, type, placement);
 	vf_scan(vf);
+	vf->refused = ret;
 
 	return ret || !name || !*name ? ret : vf_name_or_delete(vf, name);
 }
