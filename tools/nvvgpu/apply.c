@@ -217,14 +217,10 @@ static const char *why_failed(const struct action *action, struct host *host, in
 /* Undo the steps of an action that has failed, but not what another program has bound. */
 static void action_abort(struct action *action, struct host *host, int err)
 {
-	struct vf *vf = action->kind == ACTION_VFS ? NULL : vf_of(host, action);
-
 	if (action->kind == ACTION_VFS)
 		vfs_restore(action, gpu_of(host, action));
 	else if (action->kind == ACTION_BIND && err != -EBUSY)
 		bindings_restore(action, gpu_of(host, action));
-	else if (action->kind == ACTION_CREATE && vf && !vf->type)
-		set_params(vf, action->old_params);
 }
 
 static void set_result(struct action *action, const char *result)

@@ -259,6 +259,13 @@ static int vf_name_or_delete(struct vf *vf, const char *name)
 	return -ECANCELED;
 }
 
+/* The next vGPU must not get the parameters or the placement of one that was not created. */
+static void vf_withdraw(const struct vf *vf, const char *params)
+{
+	vf_write(vf, "nvidia/vgpu_params", params[0] ? params : "\n");
+	vf_write(vf, "nvidia/placement_id", "-1");
+}
+
 /**
  * vf_create() - create a vGPU
  * @vf: without a vGPU
@@ -273,12 +280,14 @@ static int vf_name_or_delete(struct vf *vf, const char *name)
 int vf_create(struct vf *vf, unsigned int type, int placement,
 	      const char *params, const char *name)
 {
+	char old_params[PARAMS_LEN];
 	int ret;
 
 	/* The driver would take the parameters, although it refuses to create the vGPU. */
 	vf_scan(vf);
 	if (vf->type)
 		return -EEXIST;
+	file_read(old_params, sizeof(old_params), PCI_DEVICES "/%s/nvidia/vgpu_params", vf->bdf);
 	/* Those of an earlier vGPU of this VF would be taken otherwise. */
 	ret = vf_write(vf, "nvidia/vgpu_params", params && *params ? params : "\n");
 	if (ret)
@@ -287,8 +296,12 @@ int vf_create(struct vf *vf, unsigned int type, int placement,
 					   vf_create_at(vf, type, placement);
 	vf_scan(vf);
 	vf->refused = ret;
+	if (!ret && name && *name)
+		ret = vf_name_or_delete(vf, name);
+	if (ret && !vf->type)
+		vf_withdraw(vf, old_params);
 
-	return ret || !name || !*name ? ret : vf_name_or_delete(vf, name);
+	return ret;
 }
 
 /* Send SIGTERM to the process that has a VF open; -ESRCH if it has ended or closed the VF. */
