@@ -75,7 +75,7 @@ static void sample_take(struct sample *sample, const struct host *host, const st
 				sample_vf(sample, &host->gpus[i].vfs[j]);
 }
 
-/* A new vGPU of the same VF begins at 0. */
+/* A new vGPU of the same VF begins at 0, as does one that has been recovered. */
 static double rate(const struct sample *old, const struct sample *new, unsigned int i)
 {
 	const struct counter *counter = &new->counters[i];
@@ -84,7 +84,8 @@ static double rate(const struct sample *old, const struct sample *new, unsigned 
 	for (j = 0; j < old->nr; j++)
 		if (!strcmp(old->counters[j].vf, counter->vf) &&
 		    !strcmp(old->counters[j].name, counter->name) &&
-		    old->counters[j].generation == counter->generation)
+		    old->counters[j].generation == counter->generation &&
+		    old->counters[j].val <= counter->val)
 			return (counter->val - old->counters[j].val) / (new->when - old->when);
 
 	return 0;
