@@ -369,6 +369,7 @@ static enum status close_vf(struct vf *vf)
 static enum status delete_one(struct host *host, const char *text)
 {
 	enum status status;
+	__u64 generation;
 	struct vf *vf;
 	int ret;
 
@@ -384,9 +385,12 @@ static enum status delete_one(struct host *host, const char *text)
 	status = close_vf(vf);
 	if (status)
 		return status;
+	generation = vf->generation;
 	ret = vf_delete(vf);
 	if (!ret)
 		return STATUS_OK;
+	if (ret == -ESTALE)
+		return fail_stale(vf, generation);
 	error("%s: %s", vf->bdf, vf_why(vf, ret));
 
 	return status_of(ret);

@@ -56,6 +56,8 @@ const char *vf_why(const struct vf *vf, int err)
 		return "this kernel does not support display=dmabuf";
 	case EEXIST:
 		return "the VF has a vGPU already";
+	case ESTALE:
+		return "the vGPU is gone";
 	default:
 		return strerror(-err);
 	}
@@ -235,8 +237,12 @@ int vf_delete(struct vf *vf)
 	snprintf(text, sizeof(text), "%llu", vf->generation);
 	ret = vf_write(vf, "nvvgpu/delete", text);
 	vf_scan(vf);
-	vf->refused = ret;
-	if (!ret)
+	/* The VF has been unbound or removed, and the vGPU with it. */
+	if ((ret == -ENOENT || ret == -ENODEV) && !vf->generation)
+		ret = -ESTALE;
+	else
+		vf->refused = ret;
+	if (!ret || (ret == -ESTALE && !vf->generation))
 		name_drop(&gone);
 
 	return ret;
