@@ -229,19 +229,20 @@ static void plan_bind_others(struct plan *plan, const struct config *config,
 	}
 }
 
-static void plan_config(struct plan *plan, struct host *host,
-			const struct config *config)
+static void plan_config(struct plan *plan, struct host *host, struct config *config)
 {
 	unsigned int i, nr;
 	struct gpu *gpu;
 	bool fresh;
 
+	/* It may have been removed after its file was read. */
+	if (!gpu_add(host, config->pf))
+		config->pf[0] = '\0';
 	if (!config->pf[0]) {
 		conflict(plan_add(plan, ACTION_VFS, config, NULL, config->vfs),
 			 STATUS_NOT_FOUND, "there is no such GPU");
 		return;
 	}
-	gpu_add(host, config->pf);
 	gpu = host_gpu(host, config->pf);
 	nr = plan_vfs(plan, config, gpu);
 	fresh = nr != gpu->nr_vfs;
