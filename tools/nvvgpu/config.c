@@ -172,7 +172,7 @@ static int find_serial(const char *serial, char *bdf)
 		const char *name = entries[i]->d_name;
 
 		if (ret && file_exists(PCI_DEVICES "/%s/sriov_totalvfs", name) &&
-		    !pci_serial(name, text, sizeof(text)) && !strcmp(text, serial)) {
+		    !pci_serial(name, text, sizeof(text)) && !strcasecmp(text, serial)) {
 			snprintf(bdf, BDF_LEN, "%.*s", BDF_LEN - 1, name);
 			ret = 0;
 		}
@@ -182,6 +182,11 @@ static int find_serial(const char *serial, char *bdf)
 		free(entries);
 
 	return ret;
+}
+
+static bool serial_valid(const char *serial)
+{
+	return strlen(serial) == 16 && strspn(serial, "0123456789abcdefABCDEF") == 16;
 }
 
 /* The GPU may be missing now; that is no error of the file. */
@@ -202,6 +207,8 @@ static void read_gpu(struct reader *reader, struct json_object *object)
 	} else if (slot[0]) {
 		snprintf(config->wanted, sizeof(config->wanted), "slot %.50s", slot);
 		pci_slot(slot, config->pf);
+	} else if (!serial_valid(serial)) {
+		invalid(reader, "\"serial\" must have 16 hexadecimal digits");
 	} else {
 		snprintf(config->wanted, sizeof(config->wanted), "serial %.50s", serial);
 		reader->denied = find_serial(serial, config->pf) && geteuid();
