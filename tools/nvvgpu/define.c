@@ -30,8 +30,11 @@ static bool find_defined(const char *name, char *pf, unsigned int *number)
 	return found;
 }
 
-/* "PF/3" also names a VF that is not enabled yet. */
-static enum status parse_target(const char *text, char *pf, unsigned int *number)
+/*
+ * "PF/3" also names a VF that is not enabled yet. A name may be that of a vGPU and of the
+ * definition of another one; @defined prefers the definition.
+ */
+static enum status parse_target(const char *text, bool defined, char *pf, unsigned int *number)
 {
 	const char *slash = strchr(text, '/');
 	enum status status = STATUS_OK;
@@ -48,11 +51,13 @@ static enum status parse_target(const char *text, char *pf, unsigned int *number
 			return STATUS_OK;
 		}
 	}
+	if (defined && find_defined(text, pf, number))
+		return STATUS_OK;
 	host_scan(&host);
 	if (!find_vf(&host, text, &vf)) {
 		snprintf(pf, BDF_LEN, "%s", vf->gpu->bdf);
 		*number = vf->number;
-	} else if (!find_defined(text, pf, number)) {
+	} else if (defined || !find_defined(text, pf, number)) {
 		status = need_vf(&host, text, &vf);
 	}
 	host_free(&host);
@@ -297,7 +302,7 @@ enum status cmd_define(int argc, char **argv)
 	if (!status)
 		status = name_check(opt.name);
 	if (!status)
-		status = parse_target(argv[0], edit.pf, &edit.number);
+		status = parse_target(argv[0], false, edit.pf, &edit.number);
 	if (!status && !opt.type)
 		status = take_present(edit.pf, edit.number);
 	if (!status)
@@ -319,7 +324,7 @@ enum status cmd_undefine(int argc, char **argv)
 
 	(void)argc;
 	if (!status)
-		status = parse_target(argv[0], edit.pf, &edit.number);
+		status = parse_target(argv[0], true, edit.pf, &edit.number);
 	if (!status)
 		status = edit_begin(&edit);
 	if (status)
