@@ -179,13 +179,27 @@ mode_t file_mode(const char *path, mode_t otherwise)
 	return stat(path, &st) ? otherwise : st.st_mode & 07777;
 }
 
+/* A short write has no errno; the next one fails with the cause. */
+static int write_all(int fd, const char *text)
+{
+	size_t left = strlen(text);
+	ssize_t len;
+
+	for (; left; text += len, left -= len) {
+		len = write(fd, text, left);
+		if (len < 0)
+			return -errno;
+	}
+
+	return 0;
+}
+
 /* Replace a file of ours, so that no reader sees a part of it, but not a device or a link */
 int file_save(const char *path, const char *text, mode_t mode)
 {
 	char new[PATH_LEN + 8], whole[PATH_LEN];
-	size_t len = strlen(text);
-	int fd, ret = 0;
 	struct stat st;
+	int fd, ret;
 
 	if (!lstat(path, &st) && !S_ISREG(st.st_mode))
 		return -EEXIST;
@@ -195,9 +209,9 @@ int file_save(const char *path, const char *text, mode_t mode)
 	fd = mkostemp(new, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (write(fd, text, len) != (ssize_t)len || fchmod(fd, mode) ||
-	    fsync(fd) || rename(new, path))
-		ret = -(errno ?: EIO);
+	ret = write_all(fd, text);
+	if (!ret && (fchmod(fd, mode) || fsync(fd) || rename(new, path)))
+		ret = -errno;
 	close(fd);
 	if (ret)
 		unlink(new);
