@@ -409,10 +409,10 @@ enum status cmd_apply(int argc, char **argv)
 	struct plan plan;
 	unsigned int i;
 
+	if (!status && !opt.dry_run)
+		status = lock_take();
 	if (status)
 		return status;
-	if (!opt.dry_run)
-		lock_take();
 	status = configs_read(&configs, argc ? argv[0] : NULL);
 	if (status)
 		return status;

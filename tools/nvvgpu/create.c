@@ -317,9 +317,9 @@ enum status cmd_create(int argc, char **argv)
 	struct host host;
 
 	(void)argc;
+	status = status ?: lock_take();
 	if (status)
 		return status;
-	lock_take();
 	/* A vGPU that is created gets its name, and its VF is printed. */
 	signals_block(&signals);
 	host_scan(&host);
@@ -408,7 +408,9 @@ enum status cmd_delete(int argc, char **argv)
 		error("--expect is for one vGPU");
 		return STATUS_USAGE;
 	}
-	lock_take();
+	status = lock_take();
+	if (status)
+		return status;
 	host_scan(&host);
 	for (i = 0; i < argc; i++) {
 		one = delete_one(&host, argv[i]);

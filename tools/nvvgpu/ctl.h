@@ -264,7 +264,7 @@ long long file_number(long long otherwise, const char *fmt, ...);
 mode_t file_mode(const char *path, mode_t otherwise);
 int file_save(const char *path, const char *text, mode_t mode);
 void signals_block(sigset_t *signals);
-int lock_take(void);
+enum status lock_take(void);
 const char *front_end(void);
 
 /* png.c */

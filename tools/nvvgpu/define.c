@@ -267,10 +267,10 @@ static enum status define_vfs(const struct edit *edit)
 /* Read the file of a VF, and take out its entry; edit_end() puts it back. */
 static enum status edit_begin(struct edit *edit)
 {
-	enum status status;
+	enum status status = lock_take();
 
-	lock_take();
-	status = find_file(edit->pf, edit->path);
+	if (!status)
+		status = find_file(edit->pf, edit->path);
 	if (status)
 		return status;
 	edit->fresh = access(edit->path, F_OK);

@@ -233,8 +233,8 @@ void signals_block(sigset_t *signals)
 	sigprocmask(SIG_BLOCK, signals, NULL);
 }
 
-/* Keep other runs that change something out until this one ends. */
-int lock_take(void)
+/* Keep other runs that change something out until this one ends; a failure has a message. */
+enum status lock_take(void)
 {
 	char path[PATH_LEN];
 	int fd;
@@ -242,13 +242,16 @@ int lock_take(void)
 	path_make(path, RUN_DIR "/lock");
 	make_parents(path);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	if (!flock(fd, LOCK_EX | LOCK_NB))
-		return 0;
-	note("waiting for another nvvgpuctl");
+	if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
+		return STATUS_OK;
+	if (fd >= 0 && errno == EWOULDBLOCK) {
+		note("waiting for another nvvgpuctl");
+		if (!flock(fd, LOCK_EX))
+			return STATUS_OK;
+	}
+	error("cannot lock %s: %s", path, strerror(errno));
 
-	return flock(fd, LOCK_EX) ? -errno : 0;
+	return STATUS_FAILED;
 }
 
 /* The name of the PCI driver, which is a parameter of the module */
