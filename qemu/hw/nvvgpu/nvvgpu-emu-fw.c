@@ -485,6 +485,10 @@ void nvvgpu_fw_boot(NvvgpuState *s)
 {
     NvvgpuFw *fw = &s->fw;
 
+    /* A vCPU's write can still arrive after the unplug */
+    if (!fw->timer) {
+        return;
+    }
     if (fw->status != NVVGPU_EMU_FW_OFF) {
         qemu_log_mask(LOG_GUEST_ERROR,
                       "nvvgpu-emu: BOOT while the firmware is not OFF\n");
