@@ -362,6 +362,10 @@ static void nvvgpu_fw_exec(NvvgpuState *s)
         if (fw->cmd.vf < s->num_vfs) {
             nvvgpu_vgpu_crash(&s->vgpu[fw->cmd.vf], true);
         }
+        /* Its interrupt may have reset the firmware */
+        if (fw->epoch != epoch) {
+            return;
+        }
         break;
     case NVVGPU_FAULT_LATE:
         late = fw->fault_arg;

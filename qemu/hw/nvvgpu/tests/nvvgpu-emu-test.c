@@ -1460,6 +1460,30 @@ static void test_faults(void)
     gpu_free(g);
 }
 
+/* A crash of a vGPU whose interrupt resets the PF drops the command */
+static void test_crash_reset(void)
+{
+    Gpu *g = gpu_up(",fw-delay-us=0", 4);
+    struct nvvgpu_emu_msg msg;
+
+    vf_up(g, 0, 1000);
+    qtest_writeq(g->qts, VF_MSIX(0) + 7 * 16, PF + CAP_EXP + PCI_EXP_DEVCTL);
+    qtest_writel(g->qts, VF_MSIX(0) + 7 * 16 + 8, PCI_EXP_DEVCTL_BCR_FLR);
+    set_faults(g, "stats:1:vcrash");
+    fw_send(g, NVVGPU_EMU_CMD_STATS, 0, 0, 0, 0, NVVGPU_EMU_STATS_1_0);
+    step_ms(g, 1);
+    g_assert_cmphex(cfg_readw(g, PF + PCI_COMMAND), ==, 0);
+
+    setup_pf(g);
+    g_assert_cmpuint(fw_status(g), ==, NVVGPU_EMU_FW_OFF);
+    fw_boot(g);
+    g_assert_false(fw_recv(g, &msg, 1));
+    fw_ok(g, NVVGPU_EMU_CMD_HELLO, 0, 0x10000, 0, 0, 0);
+    fw_expect(g, ERR_NOT_FOUND, NVVGPU_EMU_CMD_STATS, 0, 0, 0, 0,
+              NVVGPU_EMU_STATS_1_0);
+    gpu_free(g);
+}
+
 static void test_messages(void)
 {
     Gpu *g = gpu_up("", 4);
@@ -2108,6 +2132,7 @@ int main(int argc, char **argv)
     qtest_add_func("/nvvgpu-emu/fair", test_fair);
     qtest_add_func("/nvvgpu-emu/reset", test_reset);
     qtest_add_func("/nvvgpu-emu/faults", test_faults);
+    qtest_add_func("/nvvgpu-emu/crash-reset", test_crash_reset);
     qtest_add_func("/nvvgpu-emu/messages", test_messages);
     qtest_add_func("/nvvgpu-emu/migrate", test_migrate);
     qtest_add_func("/nvvgpu-emu/used", test_used);
