@@ -169,7 +169,8 @@ struct nvvgpu_emu_msg {
  * SAVE: arg[0] = NVVGPU_EMU_STATE_*, [1] = offset, buffer = destination; len = bytes
  *       written.  VRAM: res[0] = bytes covered, a run of pages that are either all zero
  *       or all non-zero.  For a zero run nothing is written, and it may cover up to
- *       arg[2] bytes even if the buffer is smaller.
+ *       arg[2] bytes even if the buffer is smaller.  If the buffer is empty and the
+ *       first page is not zero, res[0] is 0.
  * LOAD: arg[0] = NVVGPU_EMU_STATE_*, [1] = offset, buffer = source.  VRAM: with an empty
  *       buffer, arg[2] bytes are zeroed.  Registers take effect with the last chunk.
  * SAVE and LOAD of registers require SUSPEND_ALL; of VRAM, a vGPU that has not crashed.

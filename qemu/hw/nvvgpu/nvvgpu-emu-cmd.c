@@ -342,7 +342,7 @@ static uint32_t nvvgpu_cmd_save_vram(NvvgpuState *s, NvvgpuVgpu *v,
     }
 
     for (;;) {
-        limit = s->fw.done && !msg->len ? MAX(cmd->arg[2], cmd->len) : cmd->len;
+        limit = msg->len ? cmd->len : MAX(cmd->arg[2], cmd->len);
         limit = MIN(limit, v->type->fb_bytes - off);
         if (s->fw.done >= limit) {
             return NVVGPU_EMU_OK;
@@ -357,6 +357,10 @@ static uint32_t nvvgpu_cmd_save_vram(NvvgpuState *s, NvvgpuVgpu *v,
             return NVVGPU_EMU_OK;
         }
         if (!zero) {
+            n = MIN(n, cmd->len - s->fw.done);
+            if (!n) {
+                return NVVGPU_EMU_OK;
+            }
             status = nvvgpu_fw_write(s, s->fw.done,
                                      nvvgpu_vram_at(v, off + s->fw.done), n);
             if (status) {

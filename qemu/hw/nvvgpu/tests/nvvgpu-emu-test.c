@@ -1607,6 +1607,12 @@ static void test_migrate(void)
             msg = fw_cmd(g, NVVGPU_EMU_CMD_SAVE, 0, NVVGPU_EMU_STATE_VRAM, off,
                          0, 0);
             g_assert_cmpuint(le64_to_cpu(msg.res[0]), ==, 0);
+            /* With an empty buffer, a run of zeroes is still reported */
+            msg = fw_cmd(g, NVVGPU_EMU_CMD_SAVE, 0, NVVGPU_EMU_STATE_VRAM, off,
+                         32 * MiB, 0);
+            g_assert_cmpuint(le32_to_cpu(msg.status), ==, NVVGPU_EMU_OK);
+            g_assert_cmpuint(le32_to_cpu(msg.len), ==, 0);
+            g_assert_cmpuint(le64_to_cpu(msg.res[0]), ==, off ? 32 * MiB : 0);
         }
         if (off < 128 * MiB) {
             for (uint64_t k = 0; k < 32 * MiB; k += BUF_SIZE) {
