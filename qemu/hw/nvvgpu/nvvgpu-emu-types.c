@@ -188,8 +188,14 @@ bool nvvgpu_types_init(NvvgpuState *s, Error **errp)
                        catalogues[i].vram_min / GiB);
             return false;
         }
-        s->types = catalogues[i].types;
-        s->num_types = catalogues[i].num;
+        g_free(s->types);
+        s->types = g_new(NvvgpuType, catalogues[i].num);
+        s->num_types = 0;
+        for (unsigned int k = 0; k < catalogues[i].num; k++) {
+            if (catalogues[i].types[k].fb_bytes <= s->vram_size) {
+                s->types[s->num_types++] = catalogues[i].types[k];
+            }
+        }
         return true;
     }
     error_setg(errp, "types must be emu or nvidia-l40s");

@@ -87,9 +87,6 @@ uint32_t nvvgpu_vram_find(NvvgpuState *s, const NvvgpuType *type,
 {
     unsigned int align = nvvgpu_type_align(type);
 
-    if (!nvvgpu_slot_fits(s, type, 0)) {
-        return NVVGPU_EMU_ERR_NO_SPACE;
-    }
     if (placement == NVVGPU_EMU_PLACEMENT_ANY) {
         for (placement = 0; nvvgpu_slot_fits(s, type, placement);
              placement += align) {

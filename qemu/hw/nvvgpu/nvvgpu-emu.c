@@ -378,6 +378,7 @@ static void nvvgpu_instance_finalize(Object *obj)
     NvvgpuState *s = NVVGPU_EMU(obj);
 
     nvvgpu_fw_free(s);
+    g_free(s->types);
     g_free(s->bounce);
     g_free(s->fw_buf);
 }

@@ -311,7 +311,7 @@ struct NvvgpuState {
     uint32_t fw_boot_ms;
     char *catalogue;
 
-    const NvvgpuType *types;
+    NvvgpuType *types;      /* those that fit into VRAM */
     unsigned int num_types;
 
     unsigned int num_granules;

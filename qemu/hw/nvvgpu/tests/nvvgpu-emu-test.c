@@ -713,6 +713,44 @@ static void test_types(void)
     gpu_free(g);
 }
 
+/* The firmware offers no type whose framebuffer is larger than VRAM */
+static void test_small(void)
+{
+    static const struct {
+        const char *vram;
+        unsigned int types;
+    } sizes[] = {
+        { ",vram=512M", 1 }, { ",vram=1G", 4 }, { ",vram=2G", 6 },
+        { ",vram=4G", 9 }, { ",vram=8G", 10 },
+    };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+        Gpu *g = gpu_up(sizes[i].vram, 1);
+        struct nvvgpu_emu_type type;
+        struct nvvgpu_emu_msg msg;
+
+        msg = fw_cmd(g, NVVGPU_EMU_CMD_INFO, 0, 0, 0, 0, 0);
+        g_assert_cmpuint(le64_to_cpu(msg.res[4]), ==, sizes[i].types);
+        msg = fw_cmd(g, NVVGPU_EMU_CMD_TYPES, 0, 0, 0, 0, BUF_SIZE);
+        g_assert_cmpuint(le64_to_cpu(msg.res[0]), ==, sizes[i].types);
+        g_assert_cmpuint(le32_to_cpu(msg.len), ==,
+                         sizes[i].types * sizeof(type));
+        for (unsigned int k = 0; k < sizes[i].types; k++) {
+            qtest_memread(g->qts, BUF + k * sizeof(type), &type, sizeof(type));
+            g_assert_cmpuint(le32_to_cpu(type.max_instances), >, 0);
+        }
+
+        if (sizes[i].types < 10) {
+            fw_expect(g, ERR_NOT_FOUND, NVVGPU_EMU_CMD_AVAILABLE, 0, 1008, 0,
+                      0, 0);
+            fw_expect(g, ERR_NOT_FOUND, NVVGPU_EMU_CMD_CREATE, 0, 1008, ~0ULL,
+                      0, 0);
+        }
+        fw_create(g, 0, 1000);
+        gpu_free(g);
+    }
+}
+
 static void test_placement(void)
 {
     static const struct {
@@ -2129,6 +2167,7 @@ int main(int argc, char **argv)
     qtest_add_func("/nvvgpu-emu/sriov", test_sriov);
     qtest_add_func("/nvvgpu-emu/boot", test_boot);
     qtest_add_func("/nvvgpu-emu/types", test_types);
+    qtest_add_func("/nvvgpu-emu/small", test_small);
     qtest_add_func("/nvvgpu-emu/placement", test_placement);
     qtest_add_func("/nvvgpu-emu/aperture", test_aperture);
     qtest_add_func("/nvvgpu-emu/scrub", test_scrub);
