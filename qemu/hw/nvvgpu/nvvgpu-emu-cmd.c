@@ -8,7 +8,6 @@
 #include "qemu/bitmap.h"
 #include "qemu/cutils.h"
 #include "nvvgpu-emu.h"
-#include "qemu-compat.h"
 
 /* Maximum number of bytes of VRAM read or written per step of a command */
 #define NVVGPU_CMD_STEP         (1 * MiB)
@@ -23,17 +22,17 @@ typedef uint32_t NvvgpuCmdFn(NvvgpuState *s, NvvgpuVgpu *v,
                              const NvvgpuCmd *cmd, NvvgpuMsg *msg);
 
 /* Returns how many of @len bytes of VRAM to zero in one step */
-static uint64_t nvvgpu_cmd_zero_step(uint64_t len)
+static uint64_t nvvgpu_cmd_zero_step(NvvgpuState *s, uint64_t len)
 {
     /* Without discards, each page is read and, if needed, cleared */
-    return MIN(len, ram_block_discard_is_disabled() ? NVVGPU_CMD_STEP :
-                                                      NVVGPU_GRANULE);
+    return MIN(len, nvvgpu_vram_can_discard(s) ? NVVGPU_GRANULE :
+                                                 NVVGPU_CMD_STEP);
 }
 
 /* Scrub the next part of a range of VRAM; returns true after the last one */
 static bool nvvgpu_cmd_scrub_next(NvvgpuState *s, uint64_t offset, uint64_t len)
 {
-    uint64_t n = nvvgpu_cmd_zero_step(len - s->fw.done);
+    uint64_t n = nvvgpu_cmd_zero_step(s, len - s->fw.done);
 
     nvvgpu_vram_scrub(s, offset + s->fw.done, n);
     s->fw.done += n;
@@ -449,7 +448,7 @@ static uint32_t nvvgpu_cmd_load_vram(NvvgpuState *s, NvvgpuVgpu *v,
             return status;
         }
     } else {
-        n = nvvgpu_cmd_zero_step(n);
+        n = nvvgpu_cmd_zero_step(s, n);
         nvvgpu_cmd_zero_vram(v, off, n);
     }
     s->fw.done += n;

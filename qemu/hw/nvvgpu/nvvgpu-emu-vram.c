@@ -127,16 +127,30 @@ void nvvgpu_vram_free(NvvgpuVgpu *v)
     }
 }
 
+bool nvvgpu_vram_can_discard(NvvgpuState *s)
+{
+    return s->discard && !ram_block_discard_is_disabled();
+}
+
 /*
- * Discard the pages, after which they read as zero.  If the host cannot discard
- * them, for example because VFIO has pinned guest memory, clear those that are
- * not zero.
+ * Discard the pages, after which they read as zero.  Returns false if the host
+ * cannot, for example because VFIO has pinned guest memory.
  */
+static bool nvvgpu_vram_discard(NvvgpuState *s, uint64_t offset, uint64_t len)
+{
+    if (!nvvgpu_vram_can_discard(s)) {
+        return false;
+    }
+
+    /* After a failure, for example if memory is locked, do not try again */
+    s->discard = !ram_block_discard_range(s->vram.ram_block, offset, len);
+    return s->discard;
+}
+
 void nvvgpu_vram_scrub(NvvgpuState *s, uint64_t offset, uint64_t len)
 {
     trace_nvvgpu_vram_scrub(offset, len);
-    if (ram_block_discard_is_disabled() ||
-        ram_block_discard_range(s->vram.ram_block, offset, len)) {
+    if (!nvvgpu_vram_discard(s, offset, len)) {
         for (uint64_t i = 0; i < len; i += NVVGPU_SLICE) {
             uint8_t *p = s->vram_ptr + offset + i;
 

@@ -398,6 +398,7 @@ static const Property nvvgpu_properties[] = {
                        PCI_SUBDEVICE_ID_QEMU),
     DEFINE_PROP_UINT32("fw-delay-us", NvvgpuState, fw_delay_us, 200),
     DEFINE_PROP_UINT32("fw-boot-ms", NvvgpuState, fw_boot_ms, 5),
+    DEFINE_PROP_BOOL("discard", NvvgpuState, discard, true),
     DEFINE_PROP_STRING("types", NvvgpuState, catalogue),
 };
 

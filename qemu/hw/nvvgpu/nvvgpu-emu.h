@@ -309,6 +309,7 @@ struct NvvgpuState {
     uint16_t subsystem_id;
     uint32_t fw_delay_us;
     uint32_t fw_boot_ms;
+    bool discard;           /* false after a discard has failed */
     char *catalogue;
 
     NvvgpuType *types;      /* those that fit into VRAM */
@@ -386,6 +387,8 @@ void nvvgpu_vram_take(NvvgpuVgpu *v, const NvvgpuType *type,
                       unsigned int placement);
 /* Free the placement, if the VF has one */
 void nvvgpu_vram_free(NvvgpuVgpu *v);
+/* Returns false if scrubs read all pages and clear those that are not zero */
+bool nvvgpu_vram_can_discard(NvvgpuState *s);
 void nvvgpu_vram_scrub(NvvgpuState *s, uint64_t offset, uint64_t len);
 
 /* Returns true if @len bytes at @off lie within the vGPU's framebuffer */

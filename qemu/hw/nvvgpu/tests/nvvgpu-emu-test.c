@@ -927,6 +927,27 @@ static void test_scrub(void)
     gpu_free(g);
 }
 
+/* Without discards, scrubs clear VRAM in smaller steps */
+static void test_no_discard(void)
+{
+    Gpu *g = gpu_up(",vram=1G,fw-delay-us=0,discard=off", 1);
+    uint64_t fb = PF_VRAM + fw_create(g, 0, 1000);
+    uint64_t last = fb + 512 * MiB - 1;
+    struct nvvgpu_emu_msg msg;
+    uint32_t seq;
+
+    qtest_writeb(g->qts, fb, 1);
+    qtest_writeb(g->qts, last, 1);
+    seq = fw_send(g, NVVGPU_EMU_CMD_SCRUB, 0, 0, 0, 0, 0);
+    qtest_clock_step(g->qts, 20 * 1000);
+    g_assert_cmphex(qtest_readb(g->qts, fb), ==, 0);
+    g_assert_cmphex(qtest_readb(g->qts, last), ==, 1);
+    g_assert_true(fw_wait(g, seq, &msg));
+    g_assert_cmpuint(le32_to_cpu(msg.status), ==, NVVGPU_EMU_OK);
+    g_assert_cmphex(qtest_readb(g->qts, last), ==, 0);
+    gpu_free(g);
+}
+
 static void test_life(void)
 {
     Gpu *g = gpu_up("", 4);
@@ -2171,6 +2192,7 @@ int main(int argc, char **argv)
     qtest_add_func("/nvvgpu-emu/placement", test_placement);
     qtest_add_func("/nvvgpu-emu/aperture", test_aperture);
     qtest_add_func("/nvvgpu-emu/scrub", test_scrub);
+    qtest_add_func("/nvvgpu-emu/no-discard", test_no_discard);
     qtest_add_func("/nvvgpu-emu/life", test_life);
     qtest_add_func("/nvvgpu-emu/engine", test_engine);
     qtest_add_func("/nvvgpu-emu/refused", test_refused);
