@@ -50,7 +50,7 @@
 #define NVVGPU_EMU_PF_REG_VRAM_SIZE	0x010	/* RO, 64 bit, bytes */
 #define NVVGPU_EMU_PF_REG_FW_CTRL	0x020	/* WO */
 #define   NVVGPU_EMU_FW_CTRL_BOOT	1	/* boot the firmware; set up the rings first */
-#define   NVVGPU_EMU_FW_CTRL_RESET	2	/* delete every vGPU, scrub VRAM, go to OFF */
+#define   NVVGPU_EMU_FW_CTRL_RESET	2	/* delete every vGPU, scrub its VRAM, go to OFF */
 #define NVVGPU_EMU_PF_REG_FW_STATUS	0x024	/* RO */
 #define   NVVGPU_EMU_FW_OFF		0
 #define   NVVGPU_EMU_FW_BOOTING		1

@@ -528,9 +528,8 @@ void nvvgpu_fw_reset(NvvgpuState *s, bool cold)
 
     for (unsigned int i = 0; i < NVVGPU_EMU_MAX_VFS; i++) {
         nvvgpu_vgpu_delete(&s->vgpu[i]);
-        nvvgpu_vram_free(&s->vgpu[i]);
     }
-    nvvgpu_vram_scrub(s, 0, s->vram_size);
+    nvvgpu_vram_reset(s);
 
     if (!cold && old != NVVGPU_EMU_FW_OFF) {
         nvvgpu_fw_notify(s, NVVGPU_EMU_PF_VECTOR_STATUS);

@@ -162,6 +162,24 @@ void nvvgpu_vram_scrub(NvvgpuState *s, uint64_t offset, uint64_t len)
     memory_region_set_dirty(&s->vram, offset, len);
 }
 
+void nvvgpu_vram_reset(NvvgpuState *s)
+{
+    /* Without discards, clear only framebuffers; CREATE scrubs free VRAM */
+    bool all = nvvgpu_vram_discard(s, 0, s->vram_size);
+
+    for (unsigned int i = 0; i < NVVGPU_EMU_MAX_VFS; i++) {
+        NvvgpuVgpu *v = &s->vgpu[i];
+
+        if (v->type && !all) {
+            nvvgpu_vram_scrub(s, v->fb_offset, v->type->fb_bytes);
+        }
+        nvvgpu_vram_free(v);
+    }
+    if (all) {
+        memory_region_set_dirty(&s->vram, 0, s->vram_size);
+    }
+}
+
 /*
  * Access by the engines and the firmware
  */

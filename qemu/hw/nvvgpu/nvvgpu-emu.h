@@ -390,6 +390,8 @@ void nvvgpu_vram_free(NvvgpuVgpu *v);
 /* Returns false if scrubs read all pages and clear those that are not zero */
 bool nvvgpu_vram_can_discard(NvvgpuState *s);
 void nvvgpu_vram_scrub(NvvgpuState *s, uint64_t offset, uint64_t len);
+/* Scrub all framebuffers and free all placements */
+void nvvgpu_vram_reset(NvvgpuState *s);
 
 /* Returns true if @len bytes at @off lie within the vGPU's framebuffer */
 bool nvvgpu_vram_check(NvvgpuVgpu *v, uint64_t off, uint64_t len);

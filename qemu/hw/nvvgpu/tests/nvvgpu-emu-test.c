@@ -945,6 +945,29 @@ static void test_no_discard(void)
     g_assert_true(fw_wait(g, seq, &msg));
     g_assert_cmpuint(le32_to_cpu(msg.status), ==, NVVGPU_EMU_OK);
     g_assert_cmphex(qtest_readb(g->qts, last), ==, 0);
+
+    /* A reset clears framebuffers, but does not read free VRAM */
+    for (unsigned int i = 0; i < 2; i++) {
+        uint64_t empty = fb + 512 * MiB;
+
+        qtest_writeb(g->qts, last, 1);
+        qtest_writeb(g->qts, empty, 1);
+        if (i) {
+            fw_send(g, NVVGPU_EMU_CMD_DELETE, 0, 0, 0, 0, 0);
+            qtest_clock_step(g->qts, 20 * 1000);
+            g_assert_cmphex(vf_readl(g, 0, NVVGPU_EMU_VF_REG_MAGIC), ==, ~0U);
+        }
+        pf_writel(g, NVVGPU_EMU_PF_REG_FW_CTRL, NVVGPU_EMU_FW_CTRL_RESET);
+        g_assert_cmphex(qtest_readb(g->qts, last), ==, 0);
+        g_assert_cmphex(qtest_readb(g->qts, empty), ==, 1);
+
+        fw_boot(g);
+        fw_ok(g, NVVGPU_EMU_CMD_HELLO, 0, 0x10000, 0, 0, 0);
+        fw_ok(g, NVVGPU_EMU_CMD_CREATE, 0, 1000, 1, 0, 0);
+        g_assert_cmphex(qtest_readb(g->qts, empty), ==, 0);
+        fw_ok(g, NVVGPU_EMU_CMD_DELETE, 0, 0, 0, 0, 0);
+        fw_create(g, 0, 1000);
+    }
     gpu_free(g);
 }
 
