@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/error-report.h"
 #include "qemu/log.h"
 #include "qapi/error.h"
 #include "hw/pci/msix.h"
@@ -258,6 +259,10 @@ static void nvvgpu_pf_realize(PCIDevice *dev, Error **errp)
 
     if (!nvvgpu_pf_check(s, errp)) {
         return;
+    }
+    if (nvvgpu_map_races()) {
+        warn_report("nvvgpu-emu: BAR0 of VFs is unreliable with this QEMU and "
+                    "multi-threaded TCG; use -accel tcg,thread=single");
     }
 
     pci_config_set_vendor_id(dev->config, s->vendor_id);

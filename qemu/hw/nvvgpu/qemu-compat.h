@@ -21,13 +21,17 @@ typedef void ClassData;
  * map, but by an index that the vCPU's TLB may have of the map before: see
  * iotlb_to_section().  While another thread changes the map, a vCPU's access
  * can reach the wrong device.  Change the map in the vCPUs' thread, of which
- * there is one with thread=single.
+ * there is one with thread=single.  With thread=multi, vCPUs run during the
+ * change, and can see the response to CREATE or DELETE before the map changes.
  */
 #if QEMU_VERSION_MAJOR > 10
 #define nvvgpu_map_on_vcpu() false
+#define nvvgpu_map_races() false
 #else
+#include "hw/core/cpu.h"
 #include "system/tcg.h"
 #define nvvgpu_map_on_vcpu() (tcg_enabled() && !current_cpu)
+#define nvvgpu_map_races() (tcg_enabled() && qemu_tcg_mttcg_enabled())
 #endif
 
 #endif
