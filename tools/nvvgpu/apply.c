@@ -87,11 +87,19 @@ static int set_name(struct vf *vf, const char *name)
 	return ret;
 }
 
-static void bindings_save(struct action *action, const struct vf *vfs, unsigned int nr)
+static int bindings_save(struct action *action, const struct vf *vfs, unsigned int nr)
 {
+	int ret = 0;
+
 	action->bindings = calloc(nr, sizeof(*action->bindings));
-	for (action->nr_bindings = 0; action->nr_bindings < nr; action->nr_bindings++)
-		binding_save(&action->bindings[action->nr_bindings], &vfs[action->nr_bindings]);
+	for (action->nr_bindings = 0; action->nr_bindings < nr; action->nr_bindings++) {
+		ret = binding_save(&action->bindings[action->nr_bindings],
+				   &vfs[action->nr_bindings]);
+		if (ret)
+			break;
+	}
+
+	return ret;
 }
 
 static int bindings_restore(const struct action *action, const struct gpu *gpu)
@@ -122,33 +130,33 @@ static int vfs_restore(const struct action *action, struct gpu *gpu)
 }
 
 /* Save the present state for a roll-back. */
-static void action_save(struct action *action, const struct gpu *gpu, const struct vf *vf)
+static int action_save(struct action *action, const struct gpu *gpu, const struct vf *vf)
 {
 	action->old_vfs = gpu->nr_vfs;
 	action->old_autoprobe = file_number(0, PCI_DEVICES "/%s/sriov_drivers_autoprobe",
 					    gpu->bdf) == 1;
 	if (action->kind == ACTION_VFS)
-		bindings_save(action, gpu->vfs, gpu->nr_vfs);
+		return bindings_save(action, gpu->vfs, gpu->nr_vfs);
 	if (!vf)
-		return;
-	if (action->kind == ACTION_BIND)
-		bindings_save(action, vf, 1);
+		return -ENODEV;
 	action->old = *vf;
 	file_read(action->old_params, sizeof(action->old_params),
 		  PCI_DEVICES "/%s/nvidia/vgpu_params", vf->bdf);
+
+	return action->kind == ACTION_BIND ? bindings_save(action, vf, 1) : 0;
 }
 
 static int action_do(struct action *action, struct host *host)
 {
 	struct gpu *gpu = gpu_of(host, action);
-	struct vf *vf = vf_of(host, action);
+	struct vf *vf = action->kind == ACTION_VFS ? NULL : vf_of(host, action);
+	int ret = action_save(action, gpu, vf);
 
-	action_save(action, gpu, action->kind == ACTION_VFS ? NULL : vf);
-	if (action->kind == ACTION_VFS)
-		return set_vfs(gpu, action->vf);
-	if (!vf)
-		return -ENODEV;
+	if (ret)
+		return ret;
 	switch (action->kind) {
+	case ACTION_VFS:
+		return set_vfs(gpu, action->vf);
 	case ACTION_BIND:
 		return do_bind(vf);
 	case ACTION_CLOSE:

@@ -333,7 +333,7 @@ static void check_files(struct reader *reader, const struct config *other)
 					config->entries[i].name);
 }
 
-/* Add a file with its content, which is released, to those that are valid. */
+/* Check the content of a file, and add it if it is valid. Releases @object. */
 static void configs_add(struct configs *configs, const char *path, struct json_object *object)
 {
 	struct config config = { 0 };

@@ -122,7 +122,8 @@ static struct vf *gpu_bind_vf(struct gpu *gpu, struct binding *old)
 
 		if (vf->driver[0] || vf->leaving)
 			continue;
-		binding_save(old, vf);
+		if (binding_save(old, vf))
+			continue;
 		ret = vf_bind(vf);
 		if (ret == -EBUSY)
 			continue;
@@ -186,8 +187,7 @@ static enum status create_on_unbound(struct vf *vf, const char *text)
 	struct binding old;
 	int ret;
 
-	binding_save(&old, vf);
-	ret = vf_bind(vf);
+	ret = binding_save(&old, vf) ?: vf_bind(vf);
 	if (ret) {
 		error("%s: %s", vf->bdf, vf_bind_why(ret));
 		status = status_of(ret);

@@ -322,7 +322,7 @@ int vf_settle(const struct vf *vf);
 int vf_bind(struct vf *vf);
 const char *vf_bind_why(int err);
 int vf_unbind(struct vf *vf);
-void binding_save(struct binding *binding, const struct vf *vf);
+int binding_save(struct binding *binding, const struct vf *vf);
 int binding_restore(const struct binding *binding, struct vf *vf);
 int vf_create(struct vf *vf, unsigned int type, int placement,
 	      const char *params, const char *name);

@@ -31,8 +31,8 @@ static bool find_defined(const char *name, char *pf, unsigned int *number)
 }
 
 /*
- * "PF/3" also names a VF that is not enabled yet. A name may be that of a vGPU and of the
- * definition of another one; @defined prefers the definition.
+ * "PF/3" also names a VF that is not enabled yet. A vGPU and the definition of another VF may
+ * have the same name; with @defined, the definition is meant.
  */
 static enum status parse_target(const char *text, bool defined, char *pf, unsigned int *number)
 {

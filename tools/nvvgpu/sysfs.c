@@ -233,7 +233,7 @@ void signals_block(sigset_t *signals)
 	sigprocmask(SIG_BLOCK, signals, NULL);
 }
 
-/* Keep other runs that change something out until this one ends; a failure has a message. */
+/* Take the lock that serializes changes, until this process ends. A failure has a message. */
 enum status lock_take(void)
 {
 	char path[PATH_LEN];

@@ -69,7 +69,7 @@ const char *vf_why(const struct vf *vf, int err)
  *
  * The kernel holds the lock of a device while a driver releases it, which takes until its
  * user closes it. A process that waits for that lock cannot be killed, so a child waits, and
- * only for a limited time. It has no file open: neither our lock nor a pipe of our caller.
+ * only for a limited time. It closes all files: our lock as well as pipes of our caller.
  * A write to power/control takes the lock of the device before it rejects an unknown word.
  *
  * Return: 0; -EBUSY if the VF is still being bound or unbound; or another negative errno
@@ -91,6 +91,8 @@ int vf_settle(const struct vf *vf)
 		_exit(0);
 	}
 	child.fd = pidfd_open(pid, 0);
+	if (child.fd < 0)
+		return -errno;
 	ended = poll(&child, 1, SETTLE_TIMEOUT_MS) > 0;
 	close(child.fd);
 	if (ended)
@@ -113,8 +115,11 @@ int vf_bind(struct vf *vf)
 
 	if (!file_exists("/sys/bus/pci/drivers/%s", front_end()))
 		return -ENOENT;
+	ret = vf_settle(vf);
+	if (ret)
+		return ret;
 	vf_scan(vf);
-	if (vf->driver[0] || vf_settle(vf))
+	if (vf->driver[0] || vf->leaving)
 		return -EBUSY;
 	ret = vf_write(vf, "driver_override", front_end());
 	if (!ret)
@@ -123,7 +128,7 @@ int vf_bind(struct vf *vf)
 	if (ret < 0)
 		return ret;
 	if (strcmp(vf->driver, front_end()))
-		return -EIO;
+		return vf->driver[0] ? -EBUSY : -EIO;
 
 	return vf->managed ? 0 : -EAGAIN;
 }
@@ -155,16 +160,22 @@ int vf_unbind(struct vf *vf)
 	return ret == -ENODEV ? -EBUSY : ret;
 }
 
-void binding_save(struct binding *binding, const struct vf *vf)
+/* Remember the driver of a VF; -EBUSY if another program is changing it. */
+int binding_save(struct binding *binding, const struct vf *vf)
 {
+	int ret = vf_settle(vf);
+
+	if (ret)
+		return ret;
 	binding->vf = vf->number;
 	snprintf(binding->driver, sizeof(binding->driver), "%s", vf->driver);
 	binding->override[0] = '\0';
-	if (!vf_settle(vf))
-		file_read(binding->override, sizeof(binding->override),
-			  PCI_DEVICES "/%s/driver_override", vf->bdf);
+	file_read(binding->override, sizeof(binding->override),
+		  PCI_DEVICES "/%s/driver_override", vf->bdf);
 	if (!strcmp(binding->override, "(null)"))
 		binding->override[0] = '\0';
+
+	return 0;
 }
 
 /**
@@ -265,7 +276,7 @@ static int vf_name_or_delete(struct vf *vf, const char *name)
 	return -ECANCELED;
 }
 
-/* The next vGPU must not get the parameters or the placement of one that was not created. */
+/* Restore the parameters and clear the placement, so that the next vGPU does not get them. */
 static void vf_withdraw(const struct vf *vf, const char *params)
 {
 	vf_write(vf, "nvidia/vgpu_params", params[0] ? params : "\n");
@@ -280,7 +291,7 @@ static void vf_withdraw(const struct vf *vf, const char *params)
  * @params: for the back-end, NULL or "" for none
  * @name: or NULL
  *
- * Return: 0; -EEXIST if the VF has got a vGPU meanwhile; -ECANCELED if @name cannot be
+ * Return: 0; -EEXIST if another program has created one; -ECANCELED if @name cannot be
  * saved, with a message; or another negative errno, for which vf_why() has a text
  */
 int vf_create(struct vf *vf, unsigned int type, int placement,
