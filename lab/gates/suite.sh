@@ -39,8 +39,8 @@ earlier() {
 }
 
 # account NAME STATUS: count the results in $tap.part, and keep the messages of each failed
-# test. A command that fails without a failed test, for example because it
-# could not start, or that has no results counts as a failed test.
+# test. A command that fails without a failed test, for example because it could not start,
+# or that has no results counts as a failed test.
 account() {
 	if (($2 == 0)); then
 		grep -qE '^(not )?ok ' "$tap.part" || echo "not ok 1 \"$1\" has no results" | tee -a "$tap.part"

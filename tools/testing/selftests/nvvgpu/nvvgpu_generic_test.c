@@ -591,7 +591,7 @@ TEST_F(generic, vfs_are_removed_with_vgpus)
 	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
 }
 
-/* Return true if a child succeeds in time.  While it waits, it cannot be killed. */
+/* Wait for a child with a time-out: one that waits for device_lock cannot be killed. */
 static bool ends_soon(pid_t pid)
 {
 	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
@@ -672,7 +672,7 @@ TEST_F(generic, pf_is_unplugged_and_plugged_in)
 	ASSERT_STREQ(bdf, self->bdf);
 	ASSERT_EQ(0, generic_enable(self->dir, "1"));
 	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
-	/* The number of VFs is that of the device that is there now. */
+	/* By default, max_instances follows the PF that is there now. */
 	EXPECT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
 	EXPECT_EQ(0, vf_set_type(self->vf2, 2));
 }

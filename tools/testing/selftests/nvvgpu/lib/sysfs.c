@@ -700,10 +700,10 @@ bool poll_changed(int fd, int timeout_ms)
 }
 
 /**
- * poll_settle() - wait until all changes of a list of types were reported
+ * poll_settle() - wait until all changes of a list of types have been reported
  * @fd: from poll_open()
  *
- * They are reported a tenth of a second later.
+ * Reports are delayed by up to 0.1 s.
  */
 void poll_settle(int fd)
 {

@@ -26,7 +26,7 @@ static int __init generic_init(void)
 	return ret;
 }
 
-/* Each claimed PF holds a reference to the module, so none is left. */
+/* Each claimed PF pins the module, so no PF is claimed here. */
 static void __exit generic_exit(void)
 {
 	generic_config_unregister();
