@@ -711,7 +711,7 @@ static int emu_read_stats(struct emu_vgpu *vgpu, struct nvvgpu_emu_stats *stats)
 	if (err)
 		return err;
 
-	/* A reset of the GPU may have made the vGPU anew before the answer. */
+	/* A reset of the GPU may have re-created the vGPU before the response. */
 	guard(spinlock)(&vgpu->emu->lock);
 
 	return vgpu->restarted ? -EIO : cmd.len;
