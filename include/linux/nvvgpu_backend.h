@@ -30,12 +30,12 @@ struct pci_dev;
  * - It is called in process context, may sleep, and should take a bounded time.
  * - Calls for one VF are serialized by the front-end; calls for different VFs
  *   run concurrently.
- * - It returns 0 or a negative errno that user space knows, so not -ERESTARTSYS.
- *   A wait may be killable, and then returns -EINTR, but not interruptible.  Any
- *   other answer becomes -EPROTO.  The front-end returns the errno to the user,
- *   and logs failures to create, delete, start, stop, reset or recover a vGPU with
- *   the name of the VF.  The back-end should only log details that the errno does
- *   not express.
+ * - It returns 0 or a negative errno that user space knows.  Any other value, such
+ *   as -ERESTARTSYS, becomes -EPROTO.  A wait must not be interruptible.  It may be
+ *   killable; return -EINTR if it is killed.  The front-end returns the errno to
+ *   the user, and logs failures to create, delete, start, stop, reset or recover a
+ *   vGPU with the name of the VF.  The back-end should only log details that the
+ *   errno does not express.
  * - No operation is called before nvvgpu_backend_register() has filled in the
  *   handle, or once nvvgpu_backend_unregister() has returned.
  * - @priv is the pointer passed to nvvgpu_backend_register(), @vgpu the handle
@@ -106,8 +106,8 @@ extern const char * const nvvgpu_class_names[NVVGPU_NR_CLASSES];
  * @name: name for users, unique on the GPU; see nvvgpu_type_name_valid()
  * @class: purpose of the type
  * @fb_bytes: size of the framebuffer
- * @bar_bytes: BAR sizes that nvvgpu/types shows, 0 for the size of the VF's BAR;
- *	what a guest sees, @get_bar_info decides
+ * @bar_bytes: BAR sizes shown in nvvgpu/types, 0 for the size of the VF's BAR;
+ *	@get_bar_info determines the sizes that a guest sees
  * @heads: number of displays
  * @max_width: maximum width of a mode, in pixels
  * @max_height: maximum height of a mode, in pixels

@@ -132,7 +132,7 @@ static int sample_get_available(void *priv, u32 id, u32 placement, char *reason,
 		snprintf(reason, len, "%llu MiB of framebuffer are left",
 			 sample->free / SZ_1M);
 	else if (!unused)
-		strscpy(reason, "every VF has a vGPU", len);
+		strscpy(reason, "all enabled VFs have vGPUs", len);
 
 	return min(nr, unused);
 }

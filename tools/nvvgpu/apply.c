@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpuctl apply, diff and status: carrying a plan out, and taking it back
+ * nvvgpuctl apply, diff and status: run a plan and roll it back
  */
 #include <errno.h>
 #include <signal.h>
@@ -172,7 +172,7 @@ static int action_do(struct action *action, struct host *host)
 	}
 }
 
-/* A process that was asked to end does not come back. */
+/* A process that was terminated cannot be restored. */
 static int action_undo(struct action *action, struct host *host)
 {
 	const struct vf *old = &action->old;
@@ -264,7 +264,7 @@ static void roll_back(struct plan *plan, unsigned int nr, struct host *host)
 	}
 }
 
-/* A vGPU stays if it is known already that the one that is to replace it is not created. */
+/* Keep a vGPU if the create of its replacement has already failed. */
 static bool is_futile(const struct plan *plan, const struct action *action)
 {
 	unsigned int i;

@@ -50,7 +50,7 @@ static void why_no_vf(const struct gpu *gpu, char *why, size_t size)
 		snprintf(why, size, "%s: no VFs are enabled; see nvvgpuctl doctor", gpu->bdf);
 }
 
-/* How much of what is needed a GPU has */
+/* Whether a vGPU can be created on a GPU; a higher value is closer to it */
 enum suits {
 	SUITS_UNKNOWN,
 	SUITS_NO_TYPE,
@@ -84,7 +84,7 @@ static enum suits gpu_suits(struct gpu *gpu, const char *text, char *why, size_t
 	return SUITS;
 }
 
-/* If there is none, say what the GPU lacks that has most of what is needed. */
+/* Pick a VF of the best GPU. If no GPU suits, @why is about the one that comes closest. */
 static struct vf *pick_vf(struct host *host, struct gpu *only, const char *type,
 			  char *why, size_t size)
 {

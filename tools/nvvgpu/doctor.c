@@ -100,7 +100,7 @@ static void check_binding(struct json_object *findings, const struct gpu *gpu)
 		bound += !strcmp(gpu->vfs[i].driver, front_end());
 	if (gpu->nr_vfs)
 		finding(findings, bound, "binding",
-			"nvvgpuctl explain says why for one VF",
+			"run nvvgpuctl explain for one of the VFs to see why",
 			"GPU %s: %u of %u VFs bound to %s", gpu->bdf, bound, gpu->nr_vfs,
 			front_end());
 }
@@ -129,7 +129,7 @@ static void check_nodes(struct json_object *findings, const struct gpu *gpu)
 	}
 	if (nr)
 		finding(findings, usable == nr, "nodes",
-			"check that udev runs; nvvgpuctl explain names the file of one VF",
+			"check that udev is running; nvvgpuctl explain VF names the device file",
 			"GPU %s: this user can open %u of %u VFs in /dev/vfio/devices",
 			gpu->bdf, usable, nr);
 }

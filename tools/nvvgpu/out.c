@@ -70,8 +70,8 @@ enum status need_root(void)
 }
 
 /*
- * Replace each byte that is not part of a printable character. Who may start a process
- * with a vGPU can choose its name, but must not write to the terminal of root, nor make
+ * Replace each byte that is not part of a printable character. The name of a process is
+ * chosen by the user that starts it, and must not write to the terminal of root, nor make
  * JSON or metrics invalid.
  */
 void text_clean(char *text)

@@ -76,12 +76,12 @@ static unsigned int plan_vfs(struct plan *plan, const struct config *config,
 		return gpu->nr_vfs;
 	action = plan_add(plan, ACTION_VFS, config, NULL, config->vfs);
 	if ((unsigned int)config->vfs > gpu->total)
-		conflict(action, STATUS_INVALID, "the GPU has %u VFs at most", gpu->total);
+		conflict(action, STATUS_INVALID, "the GPU has at most %u VFs", gpu->total);
 	else if (!gpu->driver[0])
 		conflict(action, STATUS_FAILED, "the GPU has no driver; see nvvgpuctl doctor");
 	else if (used)
 		conflict(action, STATUS_IN_USE,
-			 "the number cannot change while VFs are in use, as %s is", used->bdf);
+			 "cannot change the number of VFs: %s is in use", used->bdf);
 
 	return config->vfs;
 }

@@ -123,8 +123,8 @@ static const NvvgpuType emu_types[] = {
 };
 
 /*
- * Names and ids of an NVIDIA L40S.  Its VRAM of 48 GiB is no power of two, so
- * the numbers of vGPUs are those of this device, not those of the card.
+ * Names and ids of an NVIDIA L40S.  Its VRAM of 48 GiB is not a power of two,
+ * so the numbers of vGPUs are those of this device, not those of the card.
  */
 #define L40S(number, gib, letter, nr_heads, width, height) {            \
         .id = number,                                                   \

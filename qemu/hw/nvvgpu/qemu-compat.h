@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The device is written for QEMU 11.1.  This is what QEMU 10.0 has elsewhere or
- * declares differently.
+ * The device is written for QEMU 11.1.  This adapts it to QEMU 10.0.
  */
 #ifndef NVVGPU_QEMU_COMPAT_H
 #define NVVGPU_QEMU_COMPAT_H
@@ -18,9 +17,9 @@ typedef void ClassData;
 
 /*
  * With TCG, QEMU 10.0 looks up the region of an access in the newest memory
- * map, but by an index that the vCPU's TLB may have of the map before: see
+ * map, but the index in the vCPU's TLB may refer to the previous map; see
  * iotlb_to_section().  While another thread changes the map, a vCPU's access
- * can reach the wrong device.  Change the map in the vCPUs' thread, of which
+ * can reach the wrong device.  So change the map in the vCPUs' thread, of which
  * there is one with thread=single.  With thread=multi, vCPUs run during the
  * change, and can see the response to CREATE or DELETE before the map changes.
  */

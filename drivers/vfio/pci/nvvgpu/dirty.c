@@ -225,8 +225,8 @@ static int nvvgpu_dirty_keep(struct nvvgpu_log *log,
 }
 
 /*
- * Read and clear the log from page @at on, of a request from @iova to @last:
- * 1 with a window, 0 when nothing is logged there, or a negative errno.
+ * Read and clear the log from page @at, for a request from @iova to @last.  Return
+ * 1 if @window is filled in, 0 if nothing more is logged, or a negative errno.
  */
 static int nvvgpu_dirty_fetch(struct nvvgpu *vgpu, u64 at, u64 iova, u64 last,
 			      struct nvvgpu_dirty_window *window)

@@ -5,8 +5,8 @@
  * A back-end may report events from interrupts, and faster than user space can
  * handle them.  So the queue holds each event at most once.  If an event is
  * reported again while it is pending, it moves to the end of the queue and the
- * repetition is counted.  Of a pair like guest-up and guest-down, user space
- * therefore sees last the one that was reported last.
+ * repetition is counted.  If a guest driver starts and stops repeatedly, the last
+ * event that user space receives therefore shows its current state.
  *
  * A guest may control the rate of reports.  Pending events are therefore
  * delivered together, at most ten times a second.  Only a crash is delivered

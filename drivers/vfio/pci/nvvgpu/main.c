@@ -73,7 +73,7 @@ MODULE_DEVICE_TABLE(pci, nvvgpu_table);
 /* Some programs take only a VF whose driver has the name that they know. */
 static char *driver_name = "nvvgpu-vfio-pci";
 module_param(driver_name, charp, 0444);
-MODULE_PARM_DESC(driver_name, "name of the PCI driver, for clients that expect another, e.g. nvidia");
+MODULE_PARM_DESC(driver_name, "name of the PCI driver; some programs require \"nvidia\"");
 
 static struct pci_driver nvvgpu_driver = {
 	.id_table = nvvgpu_table,

@@ -51,7 +51,8 @@
  * @pdev: the physical function, holds a reference
  * @backend: NULL while there is none
  * @vfs: head of nvvgpu_vf::node
- * @lock: with nvvgpu_pfs_mutex, protects @vgpus; one of them suffices to read
+ * @lock: protects @vgpus together with nvvgpu_pfs_mutex: hold both to write it,
+ *	one of them to read it
  * @vgpus: head of nvvgpu::node
  * @types_work: wakes the readers of nvidia/creatable_vgpu_types
  * @catalogue_work: announces that the back-end offers other types
@@ -565,7 +566,7 @@ void nvvgpu_reset_end(struct nvvgpu *vgpu);
 void nvvgpu_reset_end_closed(struct nvvgpu *vgpu);
 
 /**
- * struct nvvgpu_notice - what a uevent announces
+ * struct nvvgpu_notice - contents of a uevent
  * @event: name of the event
  * @type: id of the vGPU's type, 0 for none
  * @generation: number of the vGPU, 0 for none
@@ -598,7 +599,7 @@ void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event);
 void nvvgpu_notify_state(struct nvvgpu *vgpu,
 			 const struct nvvgpu_notice *notice);
 
-/* use.c: what each use of a vGPU has done */
+/* use.c: the counters of each use of a vGPU */
 void nvvgpu_use_created(struct nvvgpu *vgpu, bool zeroed);
 void nvvgpu_use_begin(struct nvvgpu *vgpu);
 void nvvgpu_use_end(struct nvvgpu *vgpu, bool stopped);
@@ -691,7 +692,7 @@ void nvvgpu_migration_abort(struct nvvgpu *vgpu);
 void nvvgpu_migration_fail(struct nvvgpu *vgpu);
 int nvvgpu_migration_reset(struct nvvgpu *vgpu);
 
-/* data.c: the file that the state goes through */
+/* data.c: the data file of a migration */
 struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading);
 void nvvgpu_data_close(struct nvvgpu *vgpu);
 bool nvvgpu_data_saved(struct nvvgpu *vgpu);
@@ -700,7 +701,7 @@ void nvvgpu_data_wake(struct nvvgpu *vgpu);
 void nvvgpu_data_layout_changed(struct nvvgpu *vgpu);
 unsigned long nvvgpu_data_size(struct nvvgpu *vgpu, u64 bytes);
 
-/* display.c: what a viewer sees */
+/* display.c: the display for viewers */
 void nvvgpu_display_init(struct nvvgpu *vgpu);
 int nvvgpu_display_param(const char *params, enum nvvgpu_display_mode *mode);
 int nvvgpu_display_open(struct nvvgpu *vgpu);
@@ -713,7 +714,7 @@ void nvvgpu_display_retry(struct nvvgpu *vgpu);
 long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg);
 long nvvgpu_display_get_dmabuf(struct nvvgpu *vgpu, unsigned long arg);
 
-/* edid.c: its monitor */
+/* edid.c: the monitor of a vGPU */
 int nvvgpu_edid_open(struct nvvgpu *vgpu);
 int nvvgpu_edid_restart(struct nvvgpu *vgpu);
 

@@ -110,9 +110,9 @@ static void nvvgpu_ready_clear(struct nvvgpu_backend *backend, unsigned int vf)
  * The VF is in the state "created" from now on, or as soon as it is bound to the
  * front-end or a reset in progress is over.  Calls for one VF must be serialized.
  *
- * A crash that is reported while the VF is not bound, and an error in
- * which the VF was unbound, are remembered: the vGPU is in error when the VF is
- * bound, until a reset recovers it.
+ * If the vGPU is in error when the VF is unbound, or a crash is reported while the
+ * VF is not bound, the vGPU is in error when the VF is bound again, until a reset
+ * recovers it.
  *
  * Context: process context, may sleep; calls operations.  Not from within an
  * operation, and without a lock that an operation takes.

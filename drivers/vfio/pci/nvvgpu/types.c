@@ -250,7 +250,7 @@ static bool nvvgpu_type_update(struct nvvgpu_backend *backend, u32 id)
 	/* The type may have been withdrawn meanwhile. */
 	if (ret == -ENOENT)
 		return false;
-	/* The back-end may be unable to describe a type only for now. */
+	/* Keep the directory: the error of the back-end may be temporary. */
 	if (type && (ret || !memcmp(&type->info, &info, sizeof(info)))) {
 		type->seen = true;
 		return false;

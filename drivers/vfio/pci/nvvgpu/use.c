@@ -162,7 +162,7 @@ int nvvgpu_use_recover(struct nvvgpu *vgpu)
 	guard(spinlock)(&vgpu->text_lock);
 
 	use->known &= nr >= 0;
-	/* May wrap: only the difference to the counter matters. */
+	/* May wrap: only the difference from the counter matters. */
 	for (i = 0; i < nr; i++)
 		use->base[i] += after[i].value - before[i].value;
 

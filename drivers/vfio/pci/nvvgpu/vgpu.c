@@ -281,7 +281,7 @@ static int nvvgpu_do_create(struct nvvgpu *vgpu, u32 type, u32 placement)
 	int ret;
 
 	ret = nvvgpu_op_get_type_info(vgpu->backend, type, &info);
-	/* Of a create, these two errors are about the placement. */
+	/* nvvgpu_fail_create() takes these two for errors of the placement. */
 	if (ret == -EBUSY || ret == -EINVAL)
 		ret = -EIO;
 	ret = ret ?: nvvgpu_alloc_memory(vgpu);
@@ -619,8 +619,8 @@ static int nvvgpu_do_start(struct nvvgpu *vgpu)
 	return ret;
 }
 
-/* Start a vGPU with the present parameters, which it keeps in a recovery. */
-static int nvvgpu_start_anew(struct nvvgpu *vgpu)
+/* Start a vGPU with the current parameters, which are kept for its recovery. */
+static int nvvgpu_start_new(struct nvvgpu *vgpu)
 {
 	scoped_guard(spinlock, &vgpu->text_lock)
 		strscpy(vgpu->start_params, vgpu->settings->params ?: "",
@@ -692,7 +692,7 @@ static int nvvgpu_start_shaped(struct nvvgpu *vgpu)
 {
 	int ret;
 
-	ret = nvvgpu_start_anew(vgpu);
+	ret = nvvgpu_start_new(vgpu);
 	if (ret)
 		return ret;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvvgpu-emu: what a vGPU displays, and its monitor.
+ * nvvgpu-emu: the display of a vGPU, and its monitor.
  */
 #include <drm/drm_fourcc.h>
 #include <linux/string.h>

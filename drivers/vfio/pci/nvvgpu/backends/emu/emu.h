@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * nvvgpu-emu: PF driver of the emulated SR-IOV GPU, what its files share.
+ * nvvgpu-emu: PF driver of the emulated SR-IOV GPU, declarations.
  */
 #ifndef NVVGPU_EMU_PRIVATE_H
 #define NVVGPU_EMU_PRIVATE_H

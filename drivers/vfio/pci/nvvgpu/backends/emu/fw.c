@@ -51,7 +51,7 @@ static const struct kernel_param_ops emu_fw_timeout_ops = {
 
 module_param_cb(fw_timeout_ms, &emu_fw_timeout_ops, &fw_timeout_ms, 0644);
 MODULE_PARM_DESC(fw_timeout_ms,
-		 "Milliseconds a plain firmware command may take, 10 to 600000 (default 5000)");
+		 "time-out of plain firmware commands in milliseconds, 10 to 600000 (default 5000)");
 
 /* Properties of the commands */
 #define EMU_CMD_BOOT	0x1	/* part of the handshake */

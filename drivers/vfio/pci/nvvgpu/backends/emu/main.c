@@ -200,7 +200,7 @@ static pci_ers_result_t emu_error_detected(struct pci_dev *pdev,
 		emu_fw_down(emu, -EIO, "is unreachable after a bus error");
 		return PCI_ERS_RESULT_NEED_RESET;
 	default:
-		emu_fw_down(emu, -ENODEV, "was lost in a bus error");
+		emu_fw_down(emu, -ENODEV, "is unreachable after a fatal bus error");
 		return PCI_ERS_RESULT_DISCONNECT;
 	}
 }
@@ -245,7 +245,7 @@ MODULE_DEVICE_TABLE(pci, emu_pci_ids);
 /* Some programs look for a GPU whose driver has the name that they know. */
 static char *driver_name = "nvvgpu-emu";
 module_param(driver_name, charp, 0444);
-MODULE_PARM_DESC(driver_name, "name of the PCI driver, for clients that expect another, e.g. nvidia");
+MODULE_PARM_DESC(driver_name, "name of the PCI driver; some programs require \"nvidia\"");
 
 static struct pci_driver emu_pci_driver = {
 	.id_table = emu_pci_ids,

@@ -137,7 +137,7 @@ static int emu_get_type_info(void *priv, u32 type,
 	return 0;
 }
 
-/* VRAM that no vGPU has, and the largest piece of it */
+/* Free VRAM, and the largest contiguous part of it */
 static u64 emu_vram_free(struct emu_dev *emu, u64 *largest)
 {
 	const struct emu_vgpu *vgpu, *end = emu->vgpus + ARRAY_SIZE(emu->vgpus);

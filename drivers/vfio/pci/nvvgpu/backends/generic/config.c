@@ -151,7 +151,7 @@ static ssize_t type_name_store(struct config_item *item, const char *page,
 	memcpy(name, page, len);
 	if (strlen(name) != len || !nvvgpu_type_name_valid(name))
 		return type_refuse(type, -EINVAL,
-				   "a name must be ASCII words with single spaces between, without colon and double quote");
+				   "name must be ASCII words separated by single spaces, without colons or double quotes");
 
 	guard(mutex)(&type->pf->lock);
 

@@ -78,7 +78,7 @@ static int generic_available(struct generic_pf *pf, struct generic_type *type,
 	for (vf = 0; vf < pf->nr_vfs; vf++)
 		used += !!pf->vgpus[vf].type;
 	if (used >= nr) {
-		snprintf(reason, len, "all %u VFs have a vGPU", nr);
+		snprintf(reason, len, "all %u enabled VFs have vGPUs", nr);
 		return 0;
 	}
 	if (type->instances >= most) {

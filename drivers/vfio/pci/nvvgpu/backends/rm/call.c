@@ -20,7 +20,7 @@
 static unsigned int start_timeout_ms = 25000;
 module_param(start_timeout_ms, uint, 0644);
 MODULE_PARM_DESC(start_timeout_ms,
-		 "milliseconds to wait for the RM to start a vGPU (25000)");
+		 "milliseconds to wait for the RM to start a vGPU (default 25000)");
 
 static void *rm_buffer_alloc(size_t len)
 {

@@ -247,7 +247,7 @@ static const struct kernel_param_ops rm_pinned_ops = {
 module_param_cb(pinned, &rm_pinned_ops, &rm_pinned, 0644);
 __MODULE_PARM_TYPE(pinned, "bool");
 MODULE_PARM_DESC(pinned,
-		 "prevent unloading, as nvidia.ko does not wait for callbacks (Y)");
+		 "prevent unloading, as nvidia.ko does not wait for callbacks (default Y)");
 
 static bool rm_version_known(void)
 {

@@ -98,7 +98,7 @@ static int rm_get_available(void *priv, u32 type, u32 placement, char *reason,
 
 	struct pci_dev *vf __free(pci_dev_put) = rm_unused_vf(gpu);
 	if (!vf) {
-		strscpy(reason, "every VF has a vGPU", len);
+		strscpy(reason, "all enabled VFs have vGPUs", len);
 		return 0;
 	}
 
@@ -131,7 +131,7 @@ static void rm_update(struct rm_vgpu *vgpu, enum nvidia_vgpu_state state,
 	rm_ops.update_request(vgpu->id, NULL, NULL, state, params);
 }
 
-/* Of a create, the front-end takes these errors for those of a placement. */
+/* The front-end takes these errors of a create for errors of the placement. */
 static int rm_unplaced(int err)
 {
 	return err == -EBUSY || err == -EINVAL ? -EIO : err;

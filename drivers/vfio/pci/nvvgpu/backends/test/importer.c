@@ -4,11 +4,11 @@
  *
  * Files in /sys/kernel/debug/nvvgpu-importer:
  *
- *   attach   "FD BDF" attaches a PCI device to a dma-buf, "FD BDF plain" as an
- *            importer would that pins it; replaces the last attachment
+ *   attach   "FD BDF" attaches a PCI device to a dma-buf; "FD BDF plain" attaches
+ *            it like an importer that pins the dma-buf; replaces the last attachment
  *   map      any line maps the dma-buf for the device
  *   detach   any line undoes both
- *   state    "attached A mapped M invalidated I"
+ *   state    lines of "name value": attached, mapped, invalidated
  */
 #include <linux/debugfs.h>
 #include <linux/dma-buf.h>

@@ -304,7 +304,7 @@ static int mock_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 	vgpu->mock = mock;
 	vgpu->vf = vf;
 	mock_enter_vf(vgpu, OP_CREATE, &ret);
-	mock_expect(!vgpu->created, "create of what is created");
+	mock_expect(!vgpu->created, "create: vGPU already exists");
 	if (!ret) {
 		vgpu->created = true;
 		vgpu->starts = 0;
@@ -333,8 +333,8 @@ static int mock_delete(void *handle)
 	int ret;
 
 	vgpu = mock_enter_vf(handle, OP_DELETE, &ret);
-	mock_expect(vgpu->created, "delete of what is not created");
-	mock_expect(!vgpu->started, "delete of what is started");
+	mock_expect(vgpu->created, "delete: no vGPU");
+	mock_expect(!vgpu->started, "delete: vGPU is started");
 	mock_expect(!vgpu->prepared, "delete before reset_done");
 	if (!ret)
 		vgpu->created = false;
@@ -350,7 +350,7 @@ static int mock_start(void *handle,
 
 	vgpu = mock_enter_vf(handle, OP_START, &ret);
 	mock_expect(vgpu->created && !vgpu->started,
-		    "start of what is not created, or started");
+		    "start: no vGPU, or already started");
 	if (!ret)
 		vgpu->started = true;
 	vgpu->starts += !ret;
@@ -364,7 +364,7 @@ static int mock_stop(void *handle)
 	int ret;
 
 	vgpu = mock_enter_vf(handle, OP_STOP, &ret);
-	mock_expect(vgpu->started, "stop of what is not started");
+	mock_expect(vgpu->started, "stop: vGPU is not started");
 	vgpu->started = false;
 
 	return mock_leave_vf(vgpu, ret);
@@ -393,7 +393,7 @@ static void mock_reset_prepare(void *handle)
 
 	vgpu = mock_enter_vf(handle, OP_RESET_PREPARE, &ret);
 	mock_expect(vgpu->created && !vgpu->prepared,
-		    "reset_prepare of what is not created, or prepared");
+		    "reset_prepare: no vGPU, or already prepared");
 	mock_expect(!mock_was_reset(vgpu), "reset_prepare after the reset");
 	vgpu->prepared = true;
 	mock_leave_vf(vgpu, 0);
@@ -406,7 +406,7 @@ static int mock_reset_done(void *handle)
 
 	vgpu = mock_enter_vf(handle, OP_RESET_DONE, &ret);
 	mock_expect(vgpu->created && vgpu->prepared,
-		    "reset_done of what is not created, or not prepared");
+		    "reset_done: no vGPU, or not prepared");
 	vgpu->prepared = false;
 
 	return mock_leave_vf(vgpu, ret);
@@ -419,7 +419,7 @@ static int mock_recover(void *handle)
 
 	vgpu = mock_enter_vf(handle, OP_RECOVER, &ret);
 	mock_expect(vgpu->created && !vgpu->started && !vgpu->prepared,
-		    "recover of what is not created, started or prepared");
+		    "recover: no vGPU, or started, or prepared");
 	WRITE_ONCE(vgpu->starts, 0);
 
 	return mock_leave_vf(vgpu, ret);
@@ -432,7 +432,7 @@ static int mock_get_bar_info(void *handle, unsigned int bar,
 	int ret;
 
 	vgpu = mock_enter_vf(handle, OP_GET_BAR_INFO, &ret);
-	mock_expect(vgpu->created, "get_bar_info of what is not created");
+	mock_expect(vgpu->created, "get_bar_info: no vGPU");
 	if (!ret && bar == READ_ONCE(mock_bar)) {
 		info->size = mock_bar_size;
 		info->flags &= ~mock_bar_denied;
@@ -461,7 +461,7 @@ static int mock_bar_read(void *handle, unsigned int bar,
 
 	vgpu = mock_enter_vf(handle, OP_BAR_READ, &ret);
 	mock_expect(vgpu->started && mock_access_sound(offset, len),
-		    "bar_read where it should not be");
+		    "bar_read: not started, or invalid access");
 	memcpy(buf, &vgpu->trapped[offset % MOCK_TRAPPED], len);
 
 	return mock_leave_vf(vgpu, ret);
@@ -475,7 +475,7 @@ static int mock_bar_write(void *handle, unsigned int bar,
 
 	vgpu = mock_enter_vf(handle, OP_BAR_WRITE, &ret);
 	mock_expect(vgpu->started && mock_access_sound(offset, len),
-		    "bar_write where it should not be");
+		    "bar_write: not started, or invalid access");
 	memcpy(&vgpu->trapped[offset % MOCK_TRAPPED], buf, len);
 
 	return mock_leave_vf(vgpu, ret);
@@ -488,7 +488,7 @@ static int mock_get_stats(void *handle, struct nvvgpu_stat *stats,
 	int ret = mock_enter(vgpu->mock, OP_GET_STATS);
 
 	mock_expect(READ_ONCE(vgpu->created),
-		    "get_stats of what is not created");
+		    "get_stats: no vGPU");
 	stats[0].name = "starts";
 	stats[0].value = READ_ONCE(vgpu->starts);
 
@@ -524,7 +524,7 @@ static int mock_get_plane(void *handle, struct nvvgpu_plane *plane)
 
 	vgpu = mock_enter_vf(handle, OP_GET_PLANE, &ret);
 	mock_expect(vgpu->started && !vgpu->prepared,
-		    "get_plane of what is not started, or being reset");
+		    "get_plane: vGPU is not started, or in reset");
 	*plane = mock_plane;
 	plane->argsz = argsz;
 
@@ -538,7 +538,7 @@ static int mock_get_edid(void *handle, u8 *edid, size_t capacity)
 	int ret;
 
 	vgpu = mock_enter_vf(handle, OP_GET_EDID, &ret);
-	mock_expect(vgpu->started, "get_edid of what is not started");
+	mock_expect(vgpu->started, "get_edid: vGPU is not started");
 
 	return mock_leave_vf(vgpu, ret);
 }
@@ -549,7 +549,7 @@ static int mock_set_edid(void *handle, const u8 *edid, size_t length)
 	int ret;
 
 	vgpu = mock_enter_vf(handle, OP_SET_EDID, &ret);
-	mock_expect(vgpu->started, "set_edid of what is not started");
+	mock_expect(vgpu->started, "set_edid: vGPU is not started");
 
 	return mock_leave_vf(vgpu, ret);
 }
@@ -590,7 +590,7 @@ static int mock_suspend(void *handle, enum nvvgpu_suspend_level level)
 	int ret;
 
 	vgpu = mock_enter_vf(handle, OP_SUSPEND, &ret);
-	mock_expect(vgpu->started, "suspend of what is not started");
+	mock_expect(vgpu->started, "suspend: vGPU is not started");
 
 	return mock_leave_vf(vgpu, ret);
 }
@@ -601,7 +601,7 @@ static int mock_resume(void *handle)
 	int ret;
 
 	vgpu = mock_enter_vf(handle, OP_RESUME, &ret);
-	mock_expect(vgpu->started, "resume of what is not started");
+	mock_expect(vgpu->started, "resume: vGPU is not started");
 
 	return mock_leave_vf(vgpu, ret);
 }

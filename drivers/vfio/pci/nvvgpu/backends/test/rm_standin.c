@@ -168,7 +168,7 @@ static struct dentry *standin_dir;
 static u64 standin_offsets[] = { 0x0000, 0x2000, 0, 0, 0, 0, 0, 0 };
 static u64 standin_sizes[] = { 0x1000, 0x1000, 0, 0, 0, 0, 0, 0 };
 
-/* Every function begins with this: it is counted and may be told to fail. */
+/* Called first by every function: count the call and inject a failure. */
 static u32 standin_enter(enum standin_op op)
 {
 	lockdep_assert_held(&standin_mutex);
@@ -907,7 +907,7 @@ static int __init standin_init(void)
 
 /*
  * nvvgpu-rm depends on this module, so it has been unloaded.  vGPUs are left only
- * if their deletion was told to fail.
+ * if a test has made their deletion fail.
  */
 static void __exit standin_exit(void)
 {
