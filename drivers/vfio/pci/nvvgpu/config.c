@@ -233,6 +233,7 @@ ssize_t nvvgpu_config_write(struct nvvgpu *vgpu, const char __user *buf,
 	if (nvvgpu_config_flr(vgpu, buf, pos, count)) {
 		nvvgpu_reset_begin(vgpu);
 		done = vfio_pci_core_write(&vgpu->core.vdev, buf, count, ppos);
+		nvvgpu_dmabuf_update(vgpu);
 		nvvgpu_reset_end(vgpu);
 	} else if (nvvgpu_config_sleep(vgpu, pos, count)) {
 		nvvgpu_scanouts_hold(vgpu);

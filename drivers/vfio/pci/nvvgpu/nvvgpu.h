@@ -562,7 +562,7 @@ void nvvgpu_ready_crashed(struct nvvgpu_backend *backend, unsigned int vf);
 /* reset.c */
 void nvvgpu_reset_begin(struct nvvgpu *vgpu);
 void nvvgpu_reset_ran(struct nvvgpu *vgpu, bool ran);
-void nvvgpu_reset_end(struct nvvgpu *vgpu);
+int nvvgpu_reset_end(struct nvvgpu *vgpu);
 void nvvgpu_reset_end_closed(struct nvvgpu *vgpu);
 
 /**

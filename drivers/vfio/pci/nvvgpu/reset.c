@@ -127,30 +127,28 @@ static bool nvvgpu_reset_over(struct nvvgpu *vgpu)
 	return false;
 }
 
-static void nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
+static int nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
 {
 	int ret;
 
 	guard(nvvgpu)(vgpu);
 
 	if (!nvvgpu_reset_over(vgpu))
-		return;
+		return 0;
 	if (!vgpu->reset_ran) {
 		nvvgpu_reset_cancelled(vgpu);
-		return;
+		return 0;
 	}
 	if (!nvvgpu_reset_failed(vgpu))
-		return;
+		return 0;
 
 	WRITE_ONCE(vgpu->accessible, false);
 	if (vgpu->state != NVVGPU_ERROR)
 		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 	ret = nvvgpu_recover(vgpu);
 	if (ret) {
-		/* VFIO_DEVICE_RESET cannot report this error. */
 		nvvgpu_alert(vgpu);
-		nvvgpu_fail(vgpu, ret, "cannot recover the vGPU by a reset");
-		return;
+		return nvvgpu_fail(vgpu, ret, "cannot recover the vGPU by a reset");
 	}
 	vgpu->err_pending = false;
 	/* nvvgpu_dmabuf_update() cannot be called here, under VFIO's locks. */
@@ -158,6 +156,8 @@ static void nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
 	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, vgpu->opened ? NVVGPU_OPEN : NVVGPU_CREATED,
 			 NVVGPU_EVENT_NAME_RESET);
+
+	return 0;
 }
 
 /**
@@ -166,11 +166,16 @@ static void nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
  *
  * Must be called once for each nvvgpu_reset_begin(), also if the reset failed.
  * Without a call of nvvgpu_reset_ran() in between, a crashed vGPU stays in error.
+ *
+ * Return: 0, or the error if a crashed vGPU could not be recovered
  */
-void nvvgpu_reset_end(struct nvvgpu *vgpu)
+int nvvgpu_reset_end(struct nvvgpu *vgpu)
 {
-	nvvgpu_resume_or_recover(vgpu);
+	int ret = nvvgpu_resume_or_recover(vgpu);
+
 	nvvgpu_scanouts_unhold(vgpu);
+
+	return ret;
 }
 
 static void nvvgpu_resume_closed(struct nvvgpu *vgpu)

@@ -118,11 +118,28 @@ static ssize_t nvvgpu_write(struct vfio_device *core_vdev,
 	}
 }
 
-static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
-			 unsigned long arg)
+static long nvvgpu_ioctl_reset(struct nvvgpu *vgpu, unsigned long arg)
+{
+	long ret;
+	int err;
+
+	nvvgpu_reset_begin(vgpu);
+	ret = vfio_pci_core_ioctl(&vgpu->core.vdev, VFIO_DEVICE_RESET, arg);
+	/* -EAGAIN: the host is resetting the VF, which must not be cancelled. */
+	if (ret && ret != -EAGAIN)
+		nvvgpu_reset_ran(vgpu, false);
+	/* Before a crashed vGPU is recovered, which takes long */
+	nvvgpu_dmabuf_update(vgpu);
+	err = nvvgpu_reset_end(vgpu);
+	nvvgpu_dmabuf_update(vgpu);
+
+	return ret ?: err;
+}
+
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
-	long ret;
+static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
+			 unsigned long arg)
 
 	switch (cmd) {
 	case VFIO_DEVICE_IOEVENTFD:
@@ -133,14 +150,7 @@ static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 	case VFIO_DEVICE_GET_GFX_DMABUF:
 		return nvvgpu_display_get_dmabuf(vgpu, arg);
 	case VFIO_DEVICE_RESET:
-		nvvgpu_reset_begin(vgpu);
-		ret = vfio_pci_core_ioctl(core_vdev, cmd, arg);
-		/* -EAGAIN: the host is resetting the VF, which must not be cancelled. */
-		if (ret && ret != -EAGAIN)
-			nvvgpu_reset_ran(vgpu, false);
-		nvvgpu_reset_end(vgpu);
-		nvvgpu_dmabuf_update(vgpu);
-		return ret;
+		return nvvgpu_ioctl_reset(vgpu, arg);
 	default:
 		return vfio_pci_core_ioctl(core_vdev, cmd, arg);
 	}

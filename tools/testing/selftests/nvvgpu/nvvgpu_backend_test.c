@@ -1064,7 +1064,7 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 		}
 
 		ASSERT_EQ(0, put(MOCK_DIR "/fail", "recover 5"));
-		vdev_reset(&self->vdev);
+		EXPECT_EQ(-backends[i].err, vdev_reset(&self->vdev));
 		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 		EXPECT_LAST_ERROR(self->vf, backends[i].err,
 				  "cannot recover the vGPU by a reset");
