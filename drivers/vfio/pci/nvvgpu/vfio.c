@@ -82,6 +82,8 @@ static void nvvgpu_close_device(struct vfio_device *core_vdev)
 	nvvgpu_reset_begin(vgpu);
 	vfio_pci_core_close_device(core_vdev);
 	nvvgpu_reset_end_closed(vgpu);
+	/* It may be about to notify this user of a crash, and must not notify the next. */
+	flush_work(&vgpu->event_work.work);
 	nvvgpu_closed(vgpu);
 }
 
@@ -136,10 +138,10 @@ static long nvvgpu_ioctl_reset(struct nvvgpu *vgpu, unsigned long arg)
 	return ret ?: err;
 }
 
-{
-	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 static long nvvgpu_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 			 unsigned long arg)
+{
+	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
 
 	switch (cmd) {
 	case VFIO_DEVICE_IOEVENTFD:
