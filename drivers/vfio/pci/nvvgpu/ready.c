@@ -100,6 +100,44 @@ static void nvvgpu_ready_clear(struct nvvgpu_backend *backend, unsigned int vf)
 	backend->ready[vf].handle = NULL;
 }
 
+/*
+ * Forget the vGPU of a VF that has no device but @retired.  Return any other device,
+ * with a reference: it may have adopted the vGPU.
+ */
+static struct nvvgpu *nvvgpu_ready_forget(struct nvvgpu_backend *backend,
+					  unsigned int vf,
+					  const struct nvvgpu *retired)
+{
+	struct nvvgpu *vgpu;
+
+	guard(spinlock_irq)(&backend->pf->lock);
+
+	vgpu = nvvgpu_ready_find(backend, vf);
+	if (vgpu && vgpu != retired)
+		return vgpu;
+	if (vgpu)
+		put_device(&vgpu->core.vdev.device);
+	backend->ready[vf].handle = NULL;
+
+	return NULL;
+}
+
+/* Return -ESTALE if the device is being unregistered. */
+static int nvvgpu_ready_leave(struct nvvgpu *vgpu)
+{
+	guard(nvvgpu)(vgpu);
+
+	if (vgpu->retired)
+		return -ESTALE;
+	if (vgpu->opened)
+		return -EBUSY;
+	/* Clear it first, so that the VF cannot adopt it again. */
+	nvvgpu_ready_clear(vgpu->backend, vgpu->vf);
+	nvvgpu_disown(vgpu);
+
+	return 0;
+}
+
 /**
  * nvvgpu_backend_ready() - report that a VF has a vGPU
  * @backend: from nvvgpu_backend_register(), with a table without @create
@@ -173,28 +211,22 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_ready, "NVVGPU");
  */
 int nvvgpu_backend_unready(struct nvvgpu_backend *backend, unsigned int vf)
 {
-	struct nvvgpu *vgpu;
+	struct nvvgpu *vgpu, *retired = NULL;
 	int ret;
 
 	if (!nvvgpu_ready_valid(backend, vf))
 		return -EINVAL;
 
-	scoped_guard(spinlock_irq, &backend->pf->lock) {
-		vgpu = nvvgpu_ready_find(backend, vf);
+	/* The VF may be unbound and bound meanwhile. */
+	do {
+		vgpu = nvvgpu_ready_forget(backend, vf, retired);
+		if (retired)
+			put_device(&retired->core.vdev.device);
 		if (!vgpu)
-			backend->ready[vf].handle = NULL;
-	}
-	if (!vgpu)
-		return 0;
-
-	scoped_guard(nvvgpu, vgpu) {
-		ret = vgpu->opened ? -EBUSY : 0;
-		/* Clear it first, so that the VF cannot adopt it again. */
-		if (!ret) {
-			nvvgpu_ready_clear(backend, vf);
-			nvvgpu_disown(vgpu);
-		}
-	}
+			return 0;
+		ret = nvvgpu_ready_leave(vgpu);
+		retired = vgpu;
+	} while (ret == -ESTALE);
 	put_device(&vgpu->core.vdev.device);
 
 	return ret;

@@ -316,6 +316,38 @@ TEST_F(backend, provisioned_vgpu_is_in_error_until_it_is_recovered)
 	vdev_close(&self->vdev);
 }
 
+/* Bind and unbind a VF until killed.  It may be open, so this may wait. */
+static void bind_and_unbind(const char *vf)
+{
+	for (;;) {
+		pci_unbind(vf);
+		pci_bind(vf, FRONT_END_DRIVER);
+	}
+}
+
+TEST_F(backend, withdrawn_vgpu_is_not_adopted_by_a_vf_that_is_bound_meanwhile)
+{
+	char state[16];
+	pid_t pid;
+	int i;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "provisioned"));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		bind_and_unbind(self->vf);
+	for (i = 0; i < 300; i++) {
+		ASSERT_EQ(0, put(MOCK_DIR "/ready", "%s 0", self->bdf));
+		ASSERT_EQ(0, put(MOCK_DIR "/unready", "%s 0", self->bdf));
+		memset(state, 0, sizeof(state));
+		if (pci_read(self->vf, "nvvgpu/state", state, sizeof(state)) > 0)
+			EXPECT_STREQ("bound\n", state);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	pci_bind(self->vf, FRONT_END_DRIVER);
+}
+
 /* Replace the vGPU of a VF that @pid resets.  Return whether it was in time. */
 static bool replaced_in_reset(const char *pf, const char *vf, pid_t pid)
 {
