@@ -239,6 +239,23 @@ static struct nvvgpu_type *nvvgpu_type_find(struct nvvgpu_pf *pf, u32 id)
 	return NULL;
 }
 
+/* A back-end may leave anything between the members and after the name. */
+static bool nvvgpu_type_same(const struct nvvgpu_type_info *a,
+			     const struct nvvgpu_type_info *b)
+{
+	return a->id == b->id && !strcmp(a->name, b->name) &&
+	       a->class == b->class && a->fb_bytes == b->fb_bytes &&
+	       !memcmp(a->bar_bytes, b->bar_bytes, sizeof(a->bar_bytes)) &&
+	       a->heads == b->heads && a->max_width == b->max_width &&
+	       a->max_height == b->max_height &&
+	       a->max_instances == b->max_instances &&
+	       a->weight == b->weight && a->vendor == b->vendor &&
+	       a->device == b->device &&
+	       a->subsystem_vendor == b->subsystem_vendor &&
+	       a->subsystem_device == b->subsystem_device &&
+	       a->class_code == b->class_code;
+}
+
 /* Return whether the directory of the type has changed. */
 static bool nvvgpu_type_update(struct nvvgpu_backend *backend, u32 id)
 {
@@ -251,7 +268,7 @@ static bool nvvgpu_type_update(struct nvvgpu_backend *backend, u32 id)
 	if (ret == -ENOENT)
 		return false;
 	/* Keep the directory: the error of the back-end may be temporary. */
-	if (type && (ret || !memcmp(&type->info, &info, sizeof(info)))) {
+	if (type && (ret || nvvgpu_type_same(&type->info, &info))) {
 		type->seen = true;
 		return false;
 	}

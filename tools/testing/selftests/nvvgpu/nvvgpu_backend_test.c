@@ -1239,6 +1239,27 @@ TEST_F(backend, readers_of_stats_are_limited)
 	for (i = 0; i < 500; i++)
 		ASSERT_LT(0, pci_read(self->vf, "nvvgpu/stats", self->buf, 64));
 	EXPECT_GE(10 * ((now_ms() - begin) / 1000 + 2), mock_calls("get_stats"));
+
+	/* Also while they fail */
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_stats 5"));
+	for (i = 0; i < 500; i++)
+		pci_read(self->vf, "nvvgpu/stats", self->buf, 64);
+	EXPECT_GE(10 * ((now_ms() - begin) / 1000 + 3), mock_calls("get_stats"));
+}
+
+TEST_F(backend, types_that_have_not_changed_keep_their_directories)
+{
+	struct stat before, after;
+	char path[128];
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/nvvgpu/types/7/",
+		 self->vf);
+	ASSERT_EQ(0, stat(path, &before));
+	ASSERT_EQ(0, pci_unbind(self->vf2));
+	ASSERT_EQ(0, pci_bind(self->vf2, FRONT_END_DRIVER));
+	ASSERT_EQ(0, stat(path, &after));
+	EXPECT_EQ(before.st_ino, after.st_ino);
 }
 
 /* The mock calls it with interrupts disabled. */

@@ -239,6 +239,8 @@ static int mock_get_type_info(void *priv, u32 type,
 		return -ENOENT;
 	info->id = type;
 	strscpy(info->name, "nvvgpu mock");
+	/* As from a structure on the stack */
+	info->name[sizeof(info->name) - 1] = atomic64_read(&mock_calls[OP_GET_TYPE_INFO]);
 	info->max_instances = MOCK_INSTANCES;
 
 	return 0;
