@@ -373,8 +373,9 @@ struct nvvgpu_migrations {
  * @query_mutex: protects everything down to @query_limit; serializes get_stats
  *	with itself and with delete
  * @queryable: the VF has a vGPU whose counters can be read
+ * @queried: @stats is up to date, but for the limit of the rate
  * @stats: counters as last read from the back-end
- * @nr_stats: entries in @stats
+ * @nr_stats: entries in @stats, or the error of the last read
  * @query_limit: limits the rate of get_stats
  * @types_left_out: creatable types that were left out of
  *	nvidia/creatable_vgpu_types when it was last read
@@ -426,6 +427,7 @@ struct nvvgpu {
 
 	struct mutex query_mutex; /* see above */
 	bool queryable;
+	bool queried;
 	struct nvvgpu_stat stats[NVVGPU_MAX_STATS];
 	int nr_stats;
 	struct ratelimit_state query_limit;

@@ -444,16 +444,16 @@ static int nvvgpu_update_stats(struct nvvgpu *vgpu)
 	if (!vgpu->queryable ||
 	    !(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_STATS))
 		return -ENXIO;
-	if (vgpu->nr_stats && !__ratelimit(&vgpu->query_limit))
-		return 0;
+	if (vgpu->queried && !__ratelimit(&vgpu->query_limit))
+		return min(vgpu->nr_stats, 0);
 
 	nr = nvvgpu_op_get_stats(vgpu, stats);
-	if (nr < 0)
-		return nr;
-	memcpy(vgpu->stats, stats, nr * sizeof(*stats));
+	if (nr > 0)
+		memcpy(vgpu->stats, stats, nr * sizeof(*stats));
 	vgpu->nr_stats = nr;
+	vgpu->queried = true;
 
-	return 0;
+	return min(nr, 0);
 }
 
 static ssize_t stats_show(struct device *dev, struct device_attribute *attr,

@@ -31,6 +31,9 @@ static int nvvgpu_use_read(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
 		return -EBUSY;
 	if (vgpu->queryable)
 		nr = nvvgpu_op_get_stats(vgpu, stats);
+	/* The base will change; do not subtract it from older counters. */
+	vgpu->queried = false;
+	vgpu->nr_stats = 0;
 	mutex_unlock(&vgpu->query_mutex);
 
 	return nr;
@@ -203,7 +206,7 @@ static void nvvgpu_use_so_far(struct nvvgpu *vgpu, struct nvvgpu_use *use)
 	if (!use->known)
 		return;
 
-	use->nr = vgpu->nr_stats;
+	use->nr = max(vgpu->nr_stats, 0);
 	for (i = 0; i < use->nr; i++) {
 		u64 value = vgpu->stats[i].value - use->base[i];
 

@@ -469,6 +469,7 @@ void nvvgpu_disown(struct nvvgpu *vgpu)
 	nvvgpu_end_reset(vgpu);
 	scoped_guard(mutex, &vgpu->query_mutex) {
 		vgpu->queryable = false;
+		vgpu->queried = false;
 		vgpu->nr_stats = 0;
 	}
 	/* The next user of the VF must not get a vGPU that may still run. */

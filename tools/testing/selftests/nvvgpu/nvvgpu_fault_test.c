@@ -850,6 +850,34 @@ TEST_F(removal, counters_of_a_use_do_not_wrap_after_a_pf_reset)
 			TH_LOG("%s", buf);
 }
 
+/* Counters of before the recovery may be cached, for readers that ask often. */
+TEST_F(removal, counters_of_a_use_are_not_doubled_by_a_recovery)
+{
+	const char *vf = self->pf.vf[0];
+	struct user user = {};
+	char before[PAGE], after[PAGE], *at;
+	unsigned int i;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the vGPU crash");
+
+	ASSERT_EQ(0, user_open(&user, vf, IOMMU_IOMMUFD));
+	ASSERT_EQ(0, user_work(&user));
+	for (i = 0; i < 40; i++)
+		ASSERT_LT(0, pci_read(vf, "nvvgpu/use", before, sizeof(before)));
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+	EXPECT_STREQ("error", vf_wait_state(vf, "error"));
+	ASSERT_EQ(0, vdev_reset(&user.vdev));
+	ASSERT_LT(0, pci_read(vf, "nvvgpu/use", after, sizeof(after)));
+	user_close(&user);
+
+	at = strstr(before, "\nbytes ");
+	ASSERT_NE(NULL, at);
+	at[strcspn(at + 1, "\n") + 2] = '\0';
+	EXPECT_NE(NULL, strstr(after, at))
+		TH_LOG("expected%sin %s", at, after);
+}
+
 TEST_F(removal, vgpu_deleted_during_a_reset_stays_deleted)
 {
 	pid_t pid;
