@@ -21,7 +21,7 @@
 
 #define SAMPLE_FB_BYTES	SZ_4G
 
-struct sample;
+struct sample_gpu;
 
 /**
  * struct sample_vgpu - the vGPU of one VF
@@ -32,7 +32,7 @@ struct sample;
  * @edid_len: bytes of @edid, 0 without a monitor
  */
 struct sample_vgpu {
-	struct sample *sample;
+	struct sample_gpu *sample;
 	const struct nvvgpu_type_info *type;
 	u64 starts;
 	u8 edid[NVVGPU_EDID_LEN];
@@ -40,7 +40,7 @@ struct sample_vgpu {
 };
 
 /**
- * struct sample - one GPU
+ * struct sample_gpu - one GPU
  * @pdev: the physical function
  * @backend: handle from the front-end
  * @lock: protects @free and sample_vgpu::type
@@ -48,7 +48,7 @@ struct sample_vgpu {
  * @nr_vfs: entries of @vgpus
  * @vgpus: indexed by number of the VF
  */
-struct sample {
+struct sample_gpu {
 	struct pci_dev *pdev;
 	struct nvvgpu_backend *backend;
 	struct mutex lock; /* see above */
@@ -117,7 +117,7 @@ static int sample_get_available(void *priv, u32 id, u32 placement, char *reason,
 				size_t len)
 {
 	const struct nvvgpu_type_info *type = sample_type(id);
-	struct sample *sample = priv;
+	struct sample_gpu *sample = priv;
 	unsigned int nr, vf, vfs, unused = 0;
 
 	if (!type)
@@ -143,7 +143,7 @@ static int sample_create(void *priv, unsigned int vf, u32 id, u32 *placement,
 			 void **handle)
 {
 	const struct nvvgpu_type_info *type = sample_type(id);
-	struct sample *sample = priv;
+	struct sample_gpu *sample = priv;
 
 	if (!type)
 		return -ENOENT;
@@ -274,7 +274,7 @@ static const struct nvvgpu_backend_ops sample_ops = {
 static int sample_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	unsigned int nr_vfs = pci_sriov_get_totalvfs(pdev);
-	struct sample *sample;
+	struct sample_gpu *sample;
 
 	sample = devm_kzalloc(&pdev->dev, struct_size(sample, vgpus, nr_vfs),
 			      GFP_KERNEL);
@@ -293,7 +293,7 @@ static int sample_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 static void sample_remove(struct pci_dev *pdev)
 {
-	struct sample *sample = pci_get_drvdata(pdev);
+	struct sample_gpu *sample = pci_get_drvdata(pdev);
 
 	/* The first step: deletes all vGPUs; no operation is called afterwards. */
 	nvvgpu_backend_unregister(sample->backend);
