@@ -7,7 +7,7 @@
 since=$SECONDS
 tap=$(mktemp "$CACHE/log/suite.XXXXXX")
 : >"$tap.failed"
-aside=() aside_pid='' kept='' more=0
+aside=() aside_pid='' kept='' reused=0 more=0
 trap '[[ -z $aside_pid ]] || { kill -- "-$aside_pid" && wait "$aside_pid"; } 2>/dev/null; rm -f "$tap" "$tap".*' EXIT
 
 # title TEXT: print the title of a part of the run
@@ -34,7 +34,8 @@ passed_earlier() { [[ -n $kept && -e $(output_of "$1") ]]; }
 # earlier NAME: count the results of a part that passed earlier, if it did
 earlier() {
 	passed_earlier "$1" || return 1
-	say "passed at $(date -r "$(output_of "$1")" +%H:%M), not run again"
+	reused=$((reused + 1))
+	say "passed on $(date -r "$(output_of "$1")" '+%-d %B at %H:%M'), not run again"
 	tee -a "$tap" <"$(output_of "$1")" | shown
 }
 
@@ -180,6 +181,7 @@ verdict() {
 	failed=$(($(grep -cE '^not ok ' "$tap" || true) + unrun))
 	passed=$(grep -E '^ok ' "$tap" | grep -vc '# SKIP' || true)
 	((passed > 0)) || { say "no test passed"; failed=$((failed + 1)); }
+	((reused == 0)) || say "$reused parts had passed in an earlier run on the same tree"
 	say "took $(took "$since")"
 	echo "$passed passed, $failed failed$( ((skipped == 0)) || echo ", $skipped skipped")"
 	((failed == 0)) || return
