@@ -20,6 +20,9 @@ HOOK = os.path.join(HERE, "../libvirt/qemu-hook")
 # Of the domain in domain_xml()
 UUID = "6b8d7a10-0000-4000-8000-000000000001"
 
+# Limit of each wait, in seconds. Only an error takes longer, even on a slow machine.
+PATIENCE = 600
+
 # Exit statuses, as nvvgpuctl(8) has them
 (OK, FAILED, USAGE, NOT_FOUND, IN_USE, STALE, DIFFERS, PERMISSION, INVALID) = range(9)
 
@@ -61,7 +64,7 @@ def ctl(*args, root="", stdin=None):
     args = [str(arg) for arg in args]
     env = dict(os.environ, NVVGPU_ROOT=str(root))
     done = subprocess.run([CTL, *args], capture_output=True, text=True, env=env, input=stdin,
-                          stdin=None if stdin else subprocess.DEVNULL, timeout=120, check=False)
+                          stdin=None if stdin else subprocess.DEVNULL, timeout=PATIENCE, check=False)
     return Result(args, done.returncode, done.stdout, done.stderr)
 
 
@@ -102,9 +105,9 @@ def contains(part, text):
     assert part in text, f"expected {part!r} in {text!r}"
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition):
     """Fail unless a condition becomes true"""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "timed out"
         time.sleep(0.05)

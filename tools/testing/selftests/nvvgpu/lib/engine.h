@@ -14,7 +14,7 @@
 #include "vfio.h"
 
 /* Upper bound of all waits; only an error takes longer. */
-#define ENGINE_TIMEOUT_MS	20000
+#define ENGINE_TIMEOUT_MS	100000
 
 /* The vectors that engine_start() uses */
 #define ENGINE_VECTOR_DONE	0
