@@ -800,9 +800,10 @@ static void idle_vgpu(void)
 	/* Let the last notifications go out. */
 	sleep(1);
 	ret = wakeups_begin();
-	if (ret) {
+	if (ret == -ENOENT) {
 		printf("\nWake-ups of an idle vGPU: the kernel cannot trace them\n");
 	} else {
+		DO(ret);
 		DO(gpu_commands(&pf, &begin));
 		sleep(IDLE_S);
 		DO(gpu_commands(&pf, &end));
