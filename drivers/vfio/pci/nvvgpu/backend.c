@@ -12,9 +12,8 @@
 
 #include "nvvgpu.h"
 
+/* protected by nvvgpu_pfs_mutex */
 static LIST_HEAD(nvvgpu_pfs);
-/* protects nvvgpu_pfs and its entries; no operation is called with it held */
-static DEFINE_MUTEX(nvvgpu_pfs_mutex);
 
 /**
  * struct nvvgpu_vf - a VF that is bound to the front-end
@@ -34,49 +33,6 @@ struct nvvgpu_vf {
 	struct nvvgpu *vgpu;
 	struct nvvgpu_settings settings;
 };
-
-/* In a worker, so that a create or delete does not take longer with more VFs. */
-static void nvvgpu_types_work(struct work_struct *work)
-{
-	struct nvvgpu_pf *pf = container_of(to_delayed_work(work),
-					    struct nvvgpu_pf, types_work);
-	struct nvvgpu *vgpu;
-
-	guard(mutex)(&nvvgpu_pfs_mutex);
-
-	list_for_each_entry(vgpu, &pf->vgpus, node)
-		sysfs_notify(&nvvgpu_dev(vgpu)->kobj, "nvidia",
-			     "creatable_vgpu_types");
-}
-
-/**
- * nvvgpu_notify_types() - announce that other types can be created on a PF
- * @pf: the PF
- *
- * Soon wakes processes that poll nvidia/creatable_vgpu_types of any of its VFs:
- * a vGPU takes room that no other VF can use.
- */
-void nvvgpu_notify_types(struct nvvgpu_pf *pf)
-{
-	queue_delayed_work(system_dfl_wq, &pf->types_work, NVVGPU_TYPES_DELAY);
-}
-
-/**
- * nvvgpu_announce_types() - announce that the back-end offers other types
- * @pf: the PF
- */
-void nvvgpu_announce_types(struct nvvgpu_pf *pf)
-{
-	struct nvvgpu *vgpu;
-
-	guard(mutex)(&nvvgpu_pfs_mutex);
-
-	list_for_each_entry(vgpu, &pf->vgpus, node) {
-		sysfs_notify(&nvvgpu_dev(vgpu)->kobj, "nvidia",
-			     "creatable_vgpu_types");
-		nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_TYPES);
-	}
-}
 
 static struct nvvgpu_pf *nvvgpu_pf_get(struct pci_dev *pdev)
 {
@@ -127,30 +83,6 @@ static void nvvgpu_pf_put(struct nvvgpu_pf *pf)
 {
 	if (pf)
 		kref_put_mutex(&pf->kref, nvvgpu_pf_release, &nvvgpu_pfs_mutex);
-}
-
-/**
- * nvvgpu_pf_add() - make a vGPU receive events
- * @pf: PF of the VF
- * @vgpu: the VF
- */
-void nvvgpu_pf_add(struct nvvgpu_pf *pf, struct nvvgpu *vgpu)
-{
-	guard(mutex)(&nvvgpu_pfs_mutex);
-	guard(spinlock_irq)(&pf->lock);
-	list_add_tail(&vgpu->node, &pf->vgpus);
-}
-
-/**
- * nvvgpu_pf_del() - undo nvvgpu_pf_add()
- * @pf: PF of the VF
- * @vgpu: the VF
- */
-void nvvgpu_pf_del(struct nvvgpu_pf *pf, struct nvvgpu *vgpu)
-{
-	guard(mutex)(&nvvgpu_pfs_mutex);
-	guard(spinlock_irq)(&pf->lock);
-	list_del(&vgpu->node);
 }
 
 static struct nvvgpu_vf *nvvgpu_vf_find(struct nvvgpu_pf *pf,
@@ -657,9 +589,13 @@ void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 	spin_lock_irqsave(&backend->pf->lock, flags);
 	if (known.event == NVVGPU_EVENT_CRASHED)
 		nvvgpu_ready_crashed(backend, vf);
-	list_for_each_entry(vgpu, &backend->pf->vgpus, node)
-		if (vgpu->vf == vf && vgpu->backend == backend)
-			nvvgpu_event_add(vgpu, &known);
+	list_for_each_entry(vgpu, &backend->pf->vgpus, node) {
+		if (vgpu->vf != vf || vgpu->backend != backend)
+			continue;
+		if (known.event == NVVGPU_EVENT_DISPLAY)
+			nvvgpu_display_update(vgpu);
+		nvvgpu_event_add(vgpu, &known);
+	}
 	spin_unlock_irqrestore(&backend->pf->lock, flags);
 }
 EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_event, "NVVGPU");

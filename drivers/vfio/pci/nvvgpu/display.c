@@ -57,17 +57,6 @@ static u32 nvvgpu_pixel_bytes(u32 drm_format)
 	return 0;
 }
 
-/**
- * nvvgpu_plane_bytes() - count the bytes of a plane
- * @plane: the plane
- *
- * Return: a multiple of the page size
- */
-u64 nvvgpu_plane_bytes(const struct nvvgpu_plane *plane)
-{
-	return PAGE_ALIGN((u64)plane->stride * plane->height);
-}
-
 VISIBLE_IF_KUNIT
 bool nvvgpu_plane_valid(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane)
 {
@@ -183,28 +172,6 @@ void nvvgpu_display_revoked(struct nvvgpu *vgpu,
 		display->seen = *plane;
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_display_revoked);
-
-/**
- * nvvgpu_display_unmap() - unmap the memory of the display from all processes
- * @vgpu: the VF
- */
-void nvvgpu_display_unmap(struct nvvgpu *vgpu)
-{
-	unmap_mapping_range(vgpu->core.vdev.inode->i_mapping,
-			    (loff_t)NVVGPU_DISPLAY_PGOFF << PAGE_SHIFT,
-			    vgpu->display.region_bytes, true);
-}
-
-/**
- * nvvgpu_display_retry() - unmap blank pages at the next query
- * @vgpu: the VF
- */
-void nvvgpu_display_retry(struct nvvgpu *vgpu)
-{
-	guard(spinlock)(&vgpu->display.lock);
-
-	vgpu->display.changes++;
-}
 
 /* Revoke mappings that may show something other than the plane. */
 static void nvvgpu_display_revoke_locked(struct nvvgpu *vgpu)

@@ -62,8 +62,6 @@ void nvvgpu_event_add(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
 	events->queue[events->nr++] = event;
 	events->last[event] = *info;
 
-	if (event == NVVGPU_EVENT_DISPLAY)
-		nvvgpu_display_update(vgpu);
 	if (event == NVVGPU_EVENT_CRASHED)
 		mod_delayed_work(system_dfl_wq, &vgpu->event_work, 0);
 	else

@@ -453,11 +453,16 @@ static inline struct device *nvvgpu_dev(struct nvvgpu *vgpu)
 	return &vgpu->core.pdev->dev;
 }
 
-/* backend.c */
+/* backend.c: the registry of back-ends and of the VFs that they manage */
 int nvvgpu_vf_add(struct pci_dev *pdev);
 void nvvgpu_vf_remove(struct pci_dev *pdev);
+
+/* pf.c: the VFs of a PF that have a VFIO device */
+extern struct mutex nvvgpu_pfs_mutex;
+
 void nvvgpu_pf_add(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
 void nvvgpu_pf_del(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
+void nvvgpu_types_work(struct work_struct *work);
 void nvvgpu_notify_types(struct nvvgpu_pf *pf);
 void nvvgpu_announce_types(struct nvvgpu_pf *pf);
 
@@ -534,13 +539,17 @@ int nvvgpu_op_set_edid(struct nvvgpu *vgpu, const u8 *edid, size_t length);
 DEFINE_GUARD(nvvgpu, struct nvvgpu *, mutex_lock(&_T->state_mutex),
 	     mutex_unlock(&_T->state_mutex))
 
-/* vgpu.c */
+/* state.c: changes of a vGPU's state */
+int nvvgpu_alloc_memory(struct nvvgpu *vgpu);
+void nvvgpu_free_memory(struct nvvgpu *vgpu);
 void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 		      const char *event);
 void nvvgpu_alert(struct nvvgpu *vgpu);
 void nvvgpu_set_error(struct nvvgpu *vgpu,
 		      const struct nvvgpu_event_info *info);
-u64 nvvgpu_next_number(void);
+void nvvgpu_end_reset(struct nvvgpu *vgpu);
+
+/* vgpu.c: the life of a vGPU */
 int nvvgpu_create(struct nvvgpu *vgpu, u32 type);
 int nvvgpu_delete(struct nvvgpu *vgpu);
 int nvvgpu_delete_generation(struct nvvgpu *vgpu, u64 generation);
@@ -551,14 +560,12 @@ int nvvgpu_stop_started(struct nvvgpu *vgpu);
 void nvvgpu_withdraw(struct nvvgpu *vgpu);
 void nvvgpu_stop(struct nvvgpu *vgpu);
 void nvvgpu_closed(struct nvvgpu *vgpu);
-int nvvgpu_adopt(struct nvvgpu *vgpu);
-void nvvgpu_disown(struct nvvgpu *vgpu);
 void nvvgpu_retire(struct nvvgpu *vgpu);
 void nvvgpu_event_work(struct work_struct *work);
 
 /* ready.c: vGPUs that are provisioned by the PF driver */
-bool nvvgpu_ready_take(struct nvvgpu *vgpu, bool *crashed);
-void nvvgpu_ready_return(struct nvvgpu *vgpu, bool crashed);
+int nvvgpu_adopt(struct nvvgpu *vgpu);
+void nvvgpu_disown(struct nvvgpu *vgpu);
 void nvvgpu_ready_crashed(struct nvvgpu_backend *backend, unsigned int vf);
 
 /* reset.c */
@@ -602,6 +609,7 @@ void nvvgpu_notify_state(struct nvvgpu *vgpu,
 			 const struct nvvgpu_notice *notice);
 
 /* use.c: the counters of each use of a vGPU */
+u64 nvvgpu_next_number(void);
 void nvvgpu_use_created(struct nvvgpu *vgpu, bool zeroed);
 void nvvgpu_use_begin(struct nvvgpu *vgpu);
 void nvvgpu_use_end(struct nvvgpu *vgpu, bool stopped);
@@ -637,6 +645,19 @@ int nvvgpu_region_mmap(struct vfio_device *core_vdev,
 void nvvgpu_region_zap(struct nvvgpu *vgpu);
 bool nvvgpu_bar_mappable(const struct nvvgpu_bar_info *info, u64 offset,
 			 u64 length);
+void nvvgpu_display_unmap(struct nvvgpu *vgpu);
+void nvvgpu_display_retry(struct nvvgpu *vgpu);
+
+/**
+ * nvvgpu_plane_bytes() - count the bytes of a plane
+ * @plane: the plane
+ *
+ * Return: a multiple of the page size
+ */
+static inline u64 nvvgpu_plane_bytes(const struct nvvgpu_plane *plane)
+{
+	return PAGE_ALIGN((u64)plane->stride * plane->height);
+}
 
 /* dmabuf.c */
 #if IS_ENABLED(CONFIG_VFIO_PCI_DMABUF)
@@ -710,9 +731,6 @@ int nvvgpu_display_open(struct nvvgpu *vgpu);
 void nvvgpu_display_close(struct nvvgpu *vgpu);
 void nvvgpu_display_update(struct nvvgpu *vgpu);
 void nvvgpu_display_blank(struct nvvgpu *vgpu);
-u64 nvvgpu_plane_bytes(const struct nvvgpu_plane *plane);
-void nvvgpu_display_unmap(struct nvvgpu *vgpu);
-void nvvgpu_display_retry(struct nvvgpu *vgpu);
 long nvvgpu_display_query(struct nvvgpu *vgpu, unsigned long arg);
 long nvvgpu_display_get_dmabuf(struct nvvgpu *vgpu, unsigned long arg);
 

@@ -30,21 +30,11 @@ static struct nvvgpu *nvvgpu_ready_find(struct nvvgpu_backend *backend,
 	return NULL;
 }
 
-static bool nvvgpu_ready_valid(struct nvvgpu_backend *backend, unsigned int vf)
-{
-	return backend->ready && vf < backend->total_vfs;
-}
-
-/**
- * nvvgpu_ready_take() - take the vGPU that the PF driver has provisioned
- * @vgpu: the VF, locked; its type and handle are set
- * @crashed: set to whether the vGPU is in error
- *
- * Undone by nvvgpu_ready_return().
- *
- * Return: false if the VF is not ready
+/*
+ * Take the vGPU that the PF driver has provisioned.  Set the type and the handle of
+ * the VF, and whether the vGPU is in error.  Return false if the VF is not ready.
  */
-bool nvvgpu_ready_take(struct nvvgpu *vgpu, bool *crashed)
+static bool nvvgpu_ready_take(struct nvvgpu *vgpu, bool *crashed)
 {
 	struct nvvgpu_ready *ready;
 
@@ -62,12 +52,8 @@ bool nvvgpu_ready_take(struct nvvgpu *vgpu, bool *crashed)
 	return true;
 }
 
-/**
- * nvvgpu_ready_return() - keep a vGPU for the next time the VF is bound
- * @vgpu: the VF, locked
- * @crashed: the vGPU is in error, and must be so then
- */
-void nvvgpu_ready_return(struct nvvgpu *vgpu, bool crashed)
+/* Keep a vGPU, and whether it is in error, for the next time the VF is bound. */
+static void nvvgpu_ready_return(struct nvvgpu *vgpu, bool crashed)
 {
 	struct nvvgpu_ready *ready;
 
@@ -78,6 +64,97 @@ void nvvgpu_ready_return(struct nvvgpu *vgpu, bool crashed)
 	/* A crash may just have been reported. */
 	ready->crashed = crashed ||
 			 vgpu->events.waiting[NVVGPU_EVENT_CRASHED];
+}
+
+static int nvvgpu_do_adopt(struct nvvgpu *vgpu)
+{
+	u32 placement = 0;
+	int ret;
+
+	ret = nvvgpu_alloc_memory(vgpu);
+	if (!ret && nvvgpu_can(vgpu->backend) & NVVGPU_CAN_PLACEMENT)
+		ret = nvvgpu_op_get_placement(vgpu, &placement);
+	WRITE_ONCE(vgpu->placement, placement);
+	if (!ret)
+		ret = nvvgpu_region_shape(vgpu);
+	if (ret) {
+		nvvgpu_free_memory(vgpu);
+		nvvgpu_fail(vgpu, ret,
+			    "cannot adopt the provisioned vGPU of type %u",
+			    vgpu->type.id);
+		vgpu->type.id = 0;
+	}
+
+	return ret;
+}
+
+/**
+ * nvvgpu_adopt() - take the vGPU that the PF driver has provisioned
+ * @vgpu: the VF, locked
+ *
+ * During a reset, this is left to its end: the vGPU would miss reset_prepare.
+ *
+ * Return: 0, also if there is none; or the error of the back-end
+ */
+int nvvgpu_adopt(struct nvvgpu *vgpu)
+{
+	bool crashed;
+	int ret;
+
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	if (vgpu->retired || vgpu->resets || vgpu->state != NVVGPU_BOUND ||
+	    nvvgpu_can(vgpu->backend) & NVVGPU_CAN_CREATE)
+		return 0;
+
+	nvvgpu_events_drop(vgpu);
+	if (!nvvgpu_ready_take(vgpu, &crashed))
+		return 0;
+	ret = nvvgpu_do_adopt(vgpu);
+	if (ret) {
+		nvvgpu_ready_return(vgpu, crashed);
+		return ret;
+	}
+
+	scoped_guard(mutex, &vgpu->query_mutex)
+		vgpu->queryable = true;
+	WRITE_ONCE(vgpu->generation, nvvgpu_next_number());
+	nvvgpu_use_created(vgpu, false);
+	nvvgpu_succeed(vgpu);
+	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
+	if (crashed) {
+		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
+		nvvgpu_fail(vgpu, -EIO, "the vGPU has crashed");
+	}
+
+	return 0;
+}
+
+/**
+ * nvvgpu_disown() - forget the vGPU that the PF driver has provisioned
+ * @vgpu: the VF, locked; its device is closed
+ */
+void nvvgpu_disown(struct nvvgpu *vgpu)
+{
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	if (vgpu->state == NVVGPU_BOUND)
+		return;
+
+	nvvgpu_end_reset(vgpu);
+	scoped_guard(mutex, &vgpu->query_mutex) {
+		vgpu->queryable = false;
+		vgpu->queried = false;
+		vgpu->nr_stats = 0;
+	}
+	/* The next user of the VF must not get a vGPU that may still run. */
+	nvvgpu_ready_return(vgpu, vgpu->state == NVVGPU_ERROR);
+	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
+}
+
+static bool nvvgpu_ready_valid(struct nvvgpu_backend *backend, unsigned int vf)
+{
+	return backend->ready && vf < backend->total_vfs;
 }
 
 /**

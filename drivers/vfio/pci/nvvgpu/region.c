@@ -532,3 +532,25 @@ int nvvgpu_region_mmap(struct vfio_device *core_vdev,
 
 	return ret;
 }
+
+/**
+ * nvvgpu_display_unmap() - unmap the memory of the display from all processes
+ * @vgpu: the VF
+ */
+void nvvgpu_display_unmap(struct nvvgpu *vgpu)
+{
+	unmap_mapping_range(vgpu->core.vdev.inode->i_mapping,
+			    (loff_t)NVVGPU_DISPLAY_PGOFF << PAGE_SHIFT,
+			    vgpu->display.region_bytes, true);
+}
+
+/**
+ * nvvgpu_display_retry() - unmap blank pages at the next query
+ * @vgpu: the VF
+ */
+void nvvgpu_display_retry(struct nvvgpu *vgpu)
+{
+	guard(spinlock)(&vgpu->display.lock);
+
+	vgpu->display.changes++;
+}

@@ -14,11 +14,31 @@
 #include <linux/ktime.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
+#include <linux/timekeeping.h>
 
 #include "nvvgpu.h"
 
 /* Limit of NVVGPU_TOTALS; a uevent has 2048 bytes for all variables. */
 #define NVVGPU_TOTALS_LEN	1024
+
+/**
+ * nvvgpu_next_number() - number a vGPU or a use of it
+ *
+ * A program may keep a number over a reboot, so numbers of an earlier boot must
+ * not be used again.  They stay below 2^53 for readers of JSON.
+ *
+ * Return: the number
+ */
+u64 nvvgpu_next_number(void)
+{
+	static DEFINE_SPINLOCK(lock);
+	static u64 last;
+
+	guard(spinlock)(&lock);
+	last = max(last + 1, (u64)ktime_get_real_seconds() << 20);
+
+	return last;
+}
 
 /* Return the number of counters, or -EBUSY if a reader of sysfs reads them. */
 static int nvvgpu_use_read(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)

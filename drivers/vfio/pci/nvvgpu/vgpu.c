@@ -7,100 +7,9 @@
 #include <linux/pci.h>
 #include <linux/pid.h>
 #include <linux/slab.h>
-#include <linux/timekeeping.h>
 
 #include "nvvgpu.h"
 #include "trace.h"
-
-static void nvvgpu_free_memory(struct nvvgpu *vgpu)
-{
-	kfree(vgpu->bars);
-	vgpu->bars = NULL;
-	kfree(vgpu->start_params);
-	vgpu->start_params = NULL;
-}
-
-/* Allocate what a VF needs only while it has a vGPU. */
-static int nvvgpu_alloc_memory(struct nvvgpu *vgpu)
-{
-	vgpu->bars = kzalloc_objs(*vgpu->bars, NVVGPU_MAX_BARS, GFP_KERNEL);
-	vgpu->start_params = kzalloc(NVVGPU_PARAMS_LEN, GFP_KERNEL);
-	if (vgpu->bars && vgpu->start_params)
-		return 0;
-
-	nvvgpu_free_memory(vgpu);
-
-	return -ENOMEM;
-}
-
-static void nvvgpu_change_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
-				const char *event,
-				const struct nvvgpu_event_info *info)
-{
-	struct nvvgpu_notice notice = {
-		.event = event,
-		.type = vgpu->type.id,
-		.generation = vgpu->generation,
-		.info = info,
-		.closed = vgpu->closing,
-	};
-	bool types_changed;
-
-	lockdep_assert_held(&vgpu->state_mutex);
-
-	trace_nvvgpu_state(vgpu, state);
-	types_changed = (vgpu->state == NVVGPU_BOUND) != (state == NVVGPU_BOUND);
-	WRITE_ONCE(vgpu->state, state);
-	if (state == NVVGPU_BOUND) {
-		memset(&vgpu->type, 0, sizeof(vgpu->type));
-		nvvgpu_free_memory(vgpu);
-		WRITE_ONCE(vgpu->generation, 0);
-		vgpu->reset_prepared = false;
-	}
-	nvvgpu_notify_state(vgpu, &notice);
-	if (types_changed)
-		nvvgpu_notify_types(vgpu->pf);
-}
-
-/**
- * nvvgpu_set_state() - change the state of a vGPU and announce it
- * @vgpu: the VF, locked
- * @state: the new state
- * @event: name of the event
- */
-void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
-		      const char *event)
-{
-	nvvgpu_change_state(vgpu, state, event, NULL);
-}
-
-/**
- * nvvgpu_alert() - let the user know that the vGPU is in error
- * @vgpu: the VF, locked
- *
- * The user loses access to the BARs and is notified by the ERR interrupt, both
- * by nvvgpu_event_work(): VFIO's locks nest outside of state_mutex.
- */
-void nvvgpu_alert(struct nvvgpu *vgpu)
-{
-	WRITE_ONCE(vgpu->accessible, false);
-	vgpu->err_pending = true;
-	mod_delayed_work(system_dfl_wq, &vgpu->event_work, 0);
-}
-
-/**
- * nvvgpu_set_error() - mark a vGPU as crashed
- * @vgpu: the VF, locked
- * @info: report of the crash, NULL if the front-end has detected it
- */
-void nvvgpu_set_error(struct nvvgpu *vgpu, const struct nvvgpu_event_info *info)
-{
-	nvvgpu_alert(vgpu);
-	nvvgpu_display_blank(vgpu);
-	nvvgpu_change_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED,
-			    info);
-	nvvgpu_data_wake(vgpu);
-}
 
 static void nvvgpu_crashed(struct nvvgpu *vgpu,
 			   const struct nvvgpu_event_info *info)
@@ -312,25 +221,6 @@ out_free:
 }
 
 /**
- * nvvgpu_next_number() - number a vGPU or a use of it
- *
- * A program may keep a number over a reboot, so numbers of an earlier boot must
- * not be used again.  They stay below 2^53 for readers of JSON.
- *
- * Return: the number
- */
-u64 nvvgpu_next_number(void)
-{
-	static DEFINE_SPINLOCK(lock);
-	static u64 last;
-
-	guard(spinlock)(&lock);
-	last = max(last + 1, (u64)ktime_get_real_seconds() << 20);
-
-	return last;
-}
-
-/**
  * nvvgpu_create() - create the vGPU of a VF
  * @vgpu: the VF, locked
  * @type: id of the requested type
@@ -381,100 +271,6 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
 
 	return 0;
-}
-
-/* A reset by the host may be in progress. */
-static void nvvgpu_end_reset(struct nvvgpu *vgpu)
-{
-	if (vgpu->reset_prepared)
-		nvvgpu_op_reset_done(vgpu);
-	vgpu->reset_prepared = false;
-}
-
-static int nvvgpu_do_adopt(struct nvvgpu *vgpu)
-{
-	u32 placement = 0;
-	int ret;
-
-	ret = nvvgpu_alloc_memory(vgpu);
-	if (!ret && nvvgpu_can(vgpu->backend) & NVVGPU_CAN_PLACEMENT)
-		ret = nvvgpu_op_get_placement(vgpu, &placement);
-	WRITE_ONCE(vgpu->placement, placement);
-	if (!ret)
-		ret = nvvgpu_region_shape(vgpu);
-	if (ret) {
-		nvvgpu_free_memory(vgpu);
-		nvvgpu_fail(vgpu, ret,
-			    "cannot adopt the provisioned vGPU of type %u",
-			    vgpu->type.id);
-		vgpu->type.id = 0;
-	}
-
-	return ret;
-}
-
-/**
- * nvvgpu_adopt() - take the vGPU that the PF driver has provisioned
- * @vgpu: the VF, locked
- *
- * During a reset, this is left to its end: the vGPU would miss reset_prepare.
- *
- * Return: 0, also if there is none; or the error of the back-end
- */
-int nvvgpu_adopt(struct nvvgpu *vgpu)
-{
-	bool crashed;
-	int ret;
-
-	lockdep_assert_held(&vgpu->state_mutex);
-
-	if (vgpu->retired || vgpu->resets || vgpu->state != NVVGPU_BOUND ||
-	    nvvgpu_can(vgpu->backend) & NVVGPU_CAN_CREATE)
-		return 0;
-
-	nvvgpu_events_drop(vgpu);
-	if (!nvvgpu_ready_take(vgpu, &crashed))
-		return 0;
-	ret = nvvgpu_do_adopt(vgpu);
-	if (ret) {
-		nvvgpu_ready_return(vgpu, crashed);
-		return ret;
-	}
-
-	scoped_guard(mutex, &vgpu->query_mutex)
-		vgpu->queryable = true;
-	WRITE_ONCE(vgpu->generation, nvvgpu_next_number());
-	nvvgpu_use_created(vgpu, false);
-	nvvgpu_succeed(vgpu);
-	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
-	if (crashed) {
-		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
-		nvvgpu_fail(vgpu, -EIO, "the vGPU has crashed");
-	}
-
-	return 0;
-}
-
-/**
- * nvvgpu_disown() - forget the vGPU that the PF driver has provisioned
- * @vgpu: the VF, locked; its device is closed
- */
-void nvvgpu_disown(struct nvvgpu *vgpu)
-{
-	lockdep_assert_held(&vgpu->state_mutex);
-
-	if (vgpu->state == NVVGPU_BOUND)
-		return;
-
-	nvvgpu_end_reset(vgpu);
-	scoped_guard(mutex, &vgpu->query_mutex) {
-		vgpu->queryable = false;
-		vgpu->queried = false;
-		vgpu->nr_stats = 0;
-	}
-	/* The next user of the VF must not get a vGPU that may still run. */
-	nvvgpu_ready_return(vgpu, vgpu->state == NVVGPU_ERROR);
-	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
 }
 
 /**
@@ -807,10 +603,8 @@ void nvvgpu_closed(struct nvvgpu *vgpu)
 	WRITE_ONCE(vgpu->opened, false);
 	nvvgpu_set_owner(vgpu, NULL);
 	module_put(vgpu->backend->table.owner);
-	if (vgpu->state == NVVGPU_OPEN)
-		nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CLOSED);
-	else
-		nvvgpu_change_state(vgpu, vgpu->state,
-				    NVVGPU_EVENT_NAME_CLOSED, NULL);
+	nvvgpu_set_state(vgpu, vgpu->state == NVVGPU_OPEN ? NVVGPU_CREATED :
+						 vgpu->state,
+			 NVVGPU_EVENT_NAME_CLOSED);
 	vgpu->closing = false;
 }
