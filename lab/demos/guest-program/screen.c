@@ -117,7 +117,7 @@ static unsigned int width, height;
 static unsigned int shown;
 
 /**
- * screen_init() - set the text that tells who draws
+ * screen_init() - set the text that names who draws
  * @text: the text
  */
 void screen_init(const char *text)

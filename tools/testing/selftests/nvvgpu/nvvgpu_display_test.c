@@ -1784,7 +1784,7 @@ TEST_F(untrue, monitor_may_be_missing)
 	EXPECT_EQ(2, mock_calls("set_edid"));
 }
 
-TEST_F(untrue, impossible_monitor_is_not_told)
+TEST_F(untrue, edid_of_invalid_length_is_an_error)
 {
 	struct vfio_region_gfx_edid edid;
 

@@ -649,7 +649,7 @@ TEST_F(removal, misplaced_vgpu_is_refused)
 {
 	static const struct {
 		const char *fault;
-		const char *wish;
+		const char *placement;
 	} wrong[] = {
 		{ "create:1:lie=4", "3" },	/* elsewhere than asked for */
 		{ "create:1:lie=2", "-1" },	/* created, but with an unknown status */
@@ -676,7 +676,7 @@ TEST_F(removal, misplaced_vgpu_is_refused)
 
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
 		ASSERT_EQ(0, pci_write(vf, "nvidia/placement_id",
-				       wrong[i].wish));
+				       wrong[i].placement));
 		ASSERT_EQ(0, fw_faults(wrong[i].fault));
 		EXPECT_EQ(-EPROTO, vf_set_type(vf, type->id))
 			TH_LOG("%s", wrong[i].fault);
@@ -1103,7 +1103,7 @@ TEST_F(removal, create_without_firmware_says_so)
 		 self->type.id);
 	EXPECT_LAST_ERROR(vf, ETIMEDOUT, why);
 	ASSERT_EQ(0, fw_faults("now:crash"));
-	/* The interrupt tells of it, which may come late. */
+	/* An interrupt reports the crash, and may come late. */
 	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
 	EXPECT_GT(0, vf_set_type(vf, self->type.id));
 	snprintf(why, sizeof(why),

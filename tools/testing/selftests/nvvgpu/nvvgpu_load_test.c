@@ -414,7 +414,7 @@ static bool user_turn(struct report *report, struct user *user, __u32 *seed)
 			fail(report, ret, "FLR of %s", user->vf);
 		return !ret;
 	default:
-		/* Left in work */
+		/* Leave a job running. */
 		desc = engine_copy(NVVGPU_EMU_DESC_DST_VRAM, 0,
 				   user_addr(user, user_buf(user, 0)), MIB);
 		engine_submit(&user->engine, &desc, 1);
