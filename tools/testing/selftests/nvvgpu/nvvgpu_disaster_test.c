@@ -65,6 +65,7 @@ enum content {
 /**
  * struct user_process - a user, as its own process knows itself
  * @state: what it is to do
+ * @down: a reset may be unable to recover the vGPU
  * @user: its device
  * @err_fd: eventfd of ERR
  * @req_fd: eventfd of REQ
@@ -75,6 +76,7 @@ enum content {
  */
 struct user_process {
 	enum state state;
+	bool down;
 	struct user user;
 	int err_fd;
 	int req_fd;
@@ -124,11 +126,8 @@ static void *do_resets(void *arg)
 	for (n = 0; !self->stop; n++) {
 		ret = n & 1 ? vdev_flr(&self->user.vdev) :
 			      vdev_reset(&self->user.vdev);
-		/*
-		 * The process that removes the device may hold its lock, and the
-		 * firmware may be unable to recover the vGPU.
-		 */
-		if (ret && ret != -EAGAIN && ret != -EIO)
+		/* The process that removes the device may hold its lock. */
+		if (ret && ret != -EAGAIN && !(ret == -EIO && self->down))
 			self->failure = ret;
 	}
 
@@ -411,12 +410,13 @@ static int ask(const struct agent *agent, int question)
 	return agent_answer(agent);
 }
 
-static void agent_main(const char *vf, enum state state, int fd)
+static void agent_main(const char *vf, enum state state, bool down, int fd)
 {
 	static struct user_process self;
 	int word;
 
 	self.state = state;
+	self.down = down;
 	word = user_begin(&self, vf);
 	do {
 		if (write(fd, &word, sizeof(word)) != sizeof(word) ||
@@ -427,8 +427,9 @@ static void agent_main(const char *vf, enum state state, int fd)
 	_exit(0);
 }
 
-/* Open a vGPU in a new process. */
-static int agent_start(struct agent *agent, const char *vf, enum state state)
+/* Open a vGPU in a new process.  @down: the firmware will be down for a time. */
+static int agent_start(struct agent *agent, const char *vf, enum state state,
+		       bool down)
 {
 	int fd[2];
 
@@ -441,7 +442,7 @@ static int agent_start(struct agent *agent, const char *vf, enum state state)
 	if (!agent->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(fd[0]);
-		agent_main(vf, state, fd[1]);
+		agent_main(vf, state, down, fd[1]);
 	}
 	close(fd[1]);
 
@@ -605,6 +606,7 @@ static int break_link(const struct pf *pf)
  * @waits: @trigger waits until the users of the removed devices have closed them
  * @all: affects all vGPUs of the GPU, not only one
  * @monitor: needs the monitor of the machine
+ * @down: the firmware cannot recover a vGPU for a time
  * @err: users get the ERR interrupt
  * @event: uevent of an open vGPU
  * @idle_event: uevent of an idle vGPU
@@ -620,6 +622,7 @@ struct plan {
 	bool waits;
 	bool all;
 	bool monitor;
+	bool down;
 	bool err;
 	const char *event;
 	const char *idle_event;
@@ -664,6 +667,7 @@ static const struct plan plans[] = {
 	},
 	[FIRMWARE_CRASHED] = {
 		.trigger = crash_firmware, .recover = gpu_reset, .monitor = true,
+		.down = true,
 		.all = true, .err = true,
 		.event = "crashed", .idle_event = "crashed",
 		.state = "error", .idle_state = "error",
@@ -671,6 +675,7 @@ static const struct plan plans[] = {
 	},
 	[FIRMWARE_WEDGED] = {
 		.trigger = wedge_firmware, .recover = gpu_reset, .monitor = true,
+		.down = true,
 		.state = "open", .idle_state = "created",
 		.content = SEEN_MARK,
 	},
@@ -682,14 +687,14 @@ static const struct plan plans[] = {
 		.work = -ENODEV, .content = SEEN_ONES,
 	},
 	[PF_RESET] = {
-		.trigger = gpu_reset,
+		.trigger = gpu_reset, .down = true,
 		.all = true, .err = true,
 		.event = "crashed", .idle_event = "crashed",
 		.state = "error", .idle_state = "error",
 		.work = -ENODEV, .content = SEEN_ONES,
 	},
 	[BUS_ERROR] = {
-		.trigger = break_link, .monitor = true,
+		.trigger = break_link, .monitor = true, .down = true,
 		.all = true, .err = true,
 		.event = "crashed", .idle_event = "crashed",
 		.state = "error", .idle_state = "error",
@@ -748,13 +753,15 @@ static void scene_set(struct __test_metadata *_metadata, struct scene *scene,
 	}
 	ASSERT_EQ(0, vf_set_type(scene->vf, scene->type->id));
 	if (state != IDLE)
-		ASSERT_EQ(0, agent_start(&scene->victim, scene->vf, state));
+		ASSERT_EQ(0, agent_start(&scene->victim, scene->vf, state,
+					 scene->plan->down));
 
 	/* An open vGPU would hold the module. */
 	if (state == IDLE && scene->plan->refused)
 		return;
 	ASSERT_EQ(0, vf_set_type(scene->pf.vf[1], scene->type->id));
-	ASSERT_EQ(0, agent_start(&scene->other, scene->pf.vf[1], MMAPPED));
+	ASSERT_EQ(0, agent_start(&scene->other, scene->pf.vf[1], MMAPPED,
+				 scene->plan->down));
 	ASSERT_EQ(0, ask(&scene->other, ASK_WORK));
 }
 
@@ -1165,7 +1172,7 @@ TEST_F(mishap, nonfatal_error_is_reported_and_changes_nothing)
 {
 	if (!qmp_available())
 		SKIP(return, "no machine that can report errors");
-	ASSERT_EQ(0, agent_start(&self->agent, self->vf, MMAPPED));
+	ASSERT_EQ(0, agent_start(&self->agent, self->vf, MMAPPED, false));
 	ASSERT_EQ(0, report_error(&self->pf, "COMP_ABORT"));
 	EXPECT_LT(0, ask(&self->agent, ASK_ERR));
 	EXPECT_EQ(0, ask(&self->agent, ASK_WORK));
@@ -1220,7 +1227,7 @@ TEST_F(mishap, front_end_in_use_stays)
 
 	/* The back-end has references of its own. */
 	ASSERT_LE(0, refs);
-	ASSERT_EQ(0, agent_start(&self->agent, self->vf, DMA));
+	ASSERT_EQ(0, agent_start(&self->agent, self->vf, DMA, false));
 	EXPECT_LT(refs, mod_refs("nvvgpu-vfio-pci"));
 	EXPECT_EQ(-EWOULDBLOCK, mod_del("nvvgpu-vfio-pci"));
 	EXPECT_EQ(0, ask(&self->agent, ASK_WORK));
@@ -1258,7 +1265,7 @@ TEST_F(mishap, gpu_unplugged_while_open)
 		SKIP(return, "the kernel's hotplug leaks PFs and trips lockdep");
 	if (!qmp_available() || access("/sys/bus/pci/slots/1/power", F_OK))
 		SKIP(return, "no machine whose GPU can be unplugged");
-	ASSERT_EQ(0, agent_start(&self->agent, self->vf, DMA));
+	ASSERT_EQ(0, agent_start(&self->agent, self->vf, DMA, false));
 	ASSERT_EQ(0, qmp_execute("device_del", "{\"id\": \"gpu\"}", NULL, 0));
 
 	/* The VFs are removed first, and the vGPU works until it is closed. */
