@@ -453,6 +453,15 @@ static inline struct device *nvvgpu_dev(struct nvvgpu *vgpu)
 	return &vgpu->core.pdev->dev;
 }
 
+/* Make the next reader ask the back-end for the counters. */
+static inline void nvvgpu_forget_stats(struct nvvgpu *vgpu)
+{
+	lockdep_assert_held(&vgpu->query_mutex);
+
+	vgpu->queried = false;
+	vgpu->nr_stats = 0;
+}
+
 /* backend.c: the registry of back-ends and of the VFs that they manage */
 int nvvgpu_vf_add(struct pci_dev *pdev);
 void nvvgpu_vf_remove(struct pci_dev *pdev);
@@ -544,6 +553,7 @@ int nvvgpu_alloc_memory(struct nvvgpu *vgpu);
 void nvvgpu_free_memory(struct nvvgpu *vgpu);
 void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 		      const char *event);
+void nvvgpu_set_created(struct nvvgpu *vgpu, bool zeroed);
 void nvvgpu_alert(struct nvvgpu *vgpu);
 void nvvgpu_set_error(struct nvvgpu *vgpu,
 		      const struct nvvgpu_event_info *info);

@@ -315,8 +315,7 @@ int nvvgpu_op_delete(struct nvvgpu *vgpu)
 			    nvvgpu_ops(vgpu)->delete(vgpu->handle));
 	if (!ret)
 		vgpu->queryable = false;
-	vgpu->queried = false;
-	vgpu->nr_stats = 0;
+	nvvgpu_forget_stats(vgpu);
 
 	return ret;
 }

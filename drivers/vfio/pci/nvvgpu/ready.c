@@ -116,12 +116,7 @@ int nvvgpu_adopt(struct nvvgpu *vgpu)
 		return ret;
 	}
 
-	scoped_guard(mutex, &vgpu->query_mutex)
-		vgpu->queryable = true;
-	WRITE_ONCE(vgpu->generation, nvvgpu_next_number());
-	nvvgpu_use_created(vgpu, false);
-	nvvgpu_succeed(vgpu);
-	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
+	nvvgpu_set_created(vgpu, false);
 	if (crashed) {
 		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
 		nvvgpu_fail(vgpu, -EIO, "the vGPU has crashed");
@@ -144,8 +139,7 @@ void nvvgpu_disown(struct nvvgpu *vgpu)
 	nvvgpu_end_reset(vgpu);
 	scoped_guard(mutex, &vgpu->query_mutex) {
 		vgpu->queryable = false;
-		vgpu->queried = false;
-		vgpu->nr_stats = 0;
+		nvvgpu_forget_stats(vgpu);
 	}
 	/* The next user of the VF must not get a vGPU that may still run. */
 	nvvgpu_ready_return(vgpu, vgpu->state == NVVGPU_ERROR);

@@ -80,6 +80,21 @@ void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 }
 
 /**
+ * nvvgpu_set_created() - announce that a VF has a vGPU
+ * @vgpu: the VF, locked; the vGPU is created
+ * @zeroed: its counters begin at 0
+ */
+void nvvgpu_set_created(struct nvvgpu *vgpu, bool zeroed)
+{
+	scoped_guard(mutex, &vgpu->query_mutex)
+		vgpu->queryable = true;
+	WRITE_ONCE(vgpu->generation, nvvgpu_next_number());
+	nvvgpu_use_created(vgpu, zeroed);
+	nvvgpu_succeed(vgpu);
+	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
+}
+
+/**
  * nvvgpu_alert() - let the user know that the vGPU is in error
  * @vgpu: the VF, locked
  *

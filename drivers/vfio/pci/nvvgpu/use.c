@@ -52,8 +52,7 @@ static int nvvgpu_use_read(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
 	if (vgpu->queryable)
 		nr = nvvgpu_op_get_stats(vgpu, stats);
 	/* The base will change; do not subtract it from older counters. */
-	vgpu->queried = false;
-	vgpu->nr_stats = 0;
+	nvvgpu_forget_stats(vgpu);
 	mutex_unlock(&vgpu->query_mutex);
 
 	return nr;

@@ -263,12 +263,7 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 	if (ret)
 		return ret;
 
-	scoped_guard(mutex, &vgpu->query_mutex)
-		vgpu->queryable = true;
-	WRITE_ONCE(vgpu->generation, nvvgpu_next_number());
-	nvvgpu_use_created(vgpu, true);
-	nvvgpu_succeed(vgpu);
-	nvvgpu_set_state(vgpu, NVVGPU_CREATED, NVVGPU_EVENT_NAME_CREATED);
+	nvvgpu_set_created(vgpu, true);
 
 	return 0;
 }
