@@ -591,18 +591,6 @@ TEST_F(generic, vfs_are_removed_with_vgpus)
 	EXPECT_EQ(0, vf_set_type(self->vf, WHOLE));
 }
 
-/* Wait for a child with a time-out: one that waits for device_lock cannot be killed. */
-static bool ends_soon(pid_t pid)
-{
-	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
-	int status = -1;
-
-	while (!waitpid(pid, &status, WNOHANG) && now_ms() < end)
-		usleep(1000);
-
-	return !status;
-}
-
 /* vfio-pci watches the whole PCI bus while a PF is bound to it. */
 static int bind_pf_to_vfio_pci_and_back(const char *bdf)
 {
@@ -636,7 +624,7 @@ TEST_F(generic, driver_of_the_pf_leaves_and_returns)
 	ASSERT_LE(0, other);
 	if (!other)
 		_exit(-bind_pf_to_vfio_pci_and_back(self->bdf));
-	EXPECT_TRUE(ends_soon(other));
+	EXPECT_TRUE(child_ends_soon(other));
 	vdev_close(&self->vdev);
 	EXPECT_EQ(0, child_status(pid));
 	EXPECT_FALSE(generic_enabled(dir));
@@ -763,7 +751,7 @@ TEST_F(generic, waiting_for_a_user_does_not_delay_other_devices)
 		vdev_close(&self->vdev);
 		_exit(mkdir(path, 0755) || rmdir(path));
 	}
-	EXPECT_TRUE(ends_soon(pid));
+	EXPECT_TRUE(child_ends_soon(pid));
 	EXPECT_TRUE(generic_enabled(self->dir));
 	vdev_close(&self->vdev);
 	pthread_join(thread, NULL);

@@ -25,6 +25,7 @@
 
 #include "backend.h"
 #include "clock.h"
+#include "engine.h"
 
 /**
  * put() - write formatted text to a file, in one write
@@ -100,6 +101,23 @@ int child_status(pid_t pid)
 		return -1;
 
 	return WEXITSTATUS(status);
+}
+
+/**
+ * child_ends_soon() - wait for a child process that may be stuck
+ * @pid: the child, which cannot be killed if it waits for device_lock
+ *
+ * Return: whether it has ended with status 0.
+ */
+bool child_ends_soon(pid_t pid)
+{
+	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	int status = -1;
+
+	while (!waitpid(pid, &status, WNOHANG) && now_ms() < end)
+		usleep(1000);
+
+	return !status;
 }
 
 /**
@@ -641,6 +659,45 @@ int uevent_wait(int fd, const char *vf, const char *event, int timeout_ms)
 	} while (!ret && strcmp(uevent.event, event));
 
 	return ret;
+}
+
+/**
+ * kmsg_open() - open the kernel's log at its end
+ *
+ * Return: a file descriptor or a negative errno
+ */
+int kmsg_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	lseek(fd, 0, SEEK_END);
+
+	return fd;
+}
+
+/**
+ * kmsg_count() - count the messages with these words since the last call
+ * @kmsg: from kmsg_open()
+ * @words: a part of a message
+ *
+ * Return: how many
+ */
+int kmsg_count(int kmsg, const char *words)
+{
+	char line[4096];
+	ssize_t len;
+	int nr = 0;
+
+	/* EPIPE: the kernel has dropped messages before they were read. */
+	while ((len = read(kmsg, line, sizeof(line) - 1)) > 0 ||
+	       (len < 0 && errno == EPIPE)) {
+		line[len < 0 ? 0 : len] = '\0';
+		nr += !!strstr(line, words);
+	}
+
+	return nr;
 }
 
 /**

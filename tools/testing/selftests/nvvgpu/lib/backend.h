@@ -26,10 +26,15 @@ int put(const char *path, const char *fmt, ...);
 int get(const char *path, char *buf, size_t size);
 long long get_value(const char *path, const char *key);
 
+/* The kernel's log */
+int kmsg_open(void);
+int kmsg_count(int kmsg, const char *words);
+
 /* Children, for calls that wait for another process */
 pid_t child_begin(void);
 pid_t put_begin(const char *path, const char *text);
 int child_status(pid_t pid);
+bool child_ends_soon(pid_t pid);
 
 /* Modules; names with dashes */
 int mod_add(const char *name, const char *params);
