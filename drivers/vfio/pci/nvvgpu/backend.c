@@ -589,11 +589,10 @@ void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 	spin_lock_irqsave(&backend->pf->lock, flags);
 	if (known.event == NVVGPU_EVENT_CRASHED)
 		nvvgpu_ready_crashed(backend, vf);
-	list_for_each_entry(vgpu, &backend->pf->vgpus, node) {
-		if (vgpu->vf != vf || vgpu->backend != backend)
-			continue;
-		if (known.event == NVVGPU_EVENT_DISPLAY)
-			nvvgpu_display_update(vgpu);
+	vgpu = nvvgpu_pf_find(backend, vf);
+	if (vgpu && known.event == NVVGPU_EVENT_DISPLAY)
+		nvvgpu_display_update(vgpu);
+	if (vgpu)
 		nvvgpu_event_add(vgpu, &known);
 	}
 	spin_unlock_irqrestore(&backend->pf->lock, flags);
@@ -617,9 +616,9 @@ void nvvgpu_backend_flip(struct nvvgpu_backend *backend, unsigned int vf)
 	unsigned long flags;
 
 	spin_lock_irqsave(&backend->pf->lock, flags);
-	list_for_each_entry(vgpu, &backend->pf->vgpus, node)
-		if (vgpu->vf == vf && vgpu->backend == backend)
-			nvvgpu_display_update(vgpu);
+	vgpu = nvvgpu_pf_find(backend, vf);
+	if (vgpu)
+		nvvgpu_display_update(vgpu);
 	spin_unlock_irqrestore(&backend->pf->lock, flags);
 }
 EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_flip, "NVVGPU");

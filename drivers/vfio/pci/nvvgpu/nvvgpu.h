@@ -479,6 +479,7 @@ void nvvgpu_announce_types(struct nvvgpu_pf *pf);
 #define NVVGPU_TYPES_DELAY	(HZ / 10)
 
 /* types.c: the types of a PF in sysfs */
+struct nvvgpu *nvvgpu_pf_find(struct nvvgpu_backend *backend, unsigned int vf);
 void nvvgpu_types_show(struct nvvgpu_backend *backend);
 void nvvgpu_types_hide(struct nvvgpu_backend *backend);
 void nvvgpu_types_link(struct nvvgpu *vgpu);

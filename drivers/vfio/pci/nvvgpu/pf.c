@@ -34,6 +34,26 @@ void nvvgpu_pf_del(struct nvvgpu_pf *pf, struct nvvgpu *vgpu)
 }
 
 /**
+ * nvvgpu_pf_find() - find the VFIO device of a VF
+ * @backend: back-end that manages the VF, nvvgpu_pf::lock of its PF held
+ * @vf: number of the VF
+ *
+ * Return: the device, valid until the lock is released; NULL while there is none
+ */
+struct nvvgpu *nvvgpu_pf_find(struct nvvgpu_backend *backend, unsigned int vf)
+{
+	struct nvvgpu *vgpu;
+
+	lockdep_assert_held(&backend->pf->lock);
+
+	list_for_each_entry(vgpu, &backend->pf->vgpus, node)
+		if (vgpu->vf == vf && vgpu->backend == backend)
+			return vgpu;
+
+	return NULL;
+}
+
+/**
  * nvvgpu_types_work() - wake processes that poll nvidia/creatable_vgpu_types
  * @work: nvvgpu_pf::types_work
  *

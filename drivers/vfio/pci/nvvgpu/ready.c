@@ -16,18 +16,12 @@
 static struct nvvgpu *nvvgpu_ready_find(struct nvvgpu_backend *backend,
 					unsigned int vf)
 {
-	struct nvvgpu *vgpu;
+	struct nvvgpu *vgpu = nvvgpu_pf_find(backend, vf);
 
-	lockdep_assert_held(&backend->pf->lock);
+	if (vgpu)
+		get_device(&vgpu->core.vdev.device);
 
-	list_for_each_entry(vgpu, &backend->pf->vgpus, node) {
-		if (vgpu->vf == vf && vgpu->backend == backend) {
-			get_device(&vgpu->core.vdev.device);
-			return vgpu;
-		}
-	}
-
-	return NULL;
+	return vgpu;
 }
 
 /*
