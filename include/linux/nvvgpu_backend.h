@@ -28,8 +28,9 @@ struct pci_dev;
  * Calling rules, for every operation unless it says otherwise:
  *
  * - It is called in process context, may sleep, and should take a bounded time.
- * - Calls for one VF are serialized by the front-end; calls for different VFs
- *   run concurrently.
+ * - Calls for one VF are serialized by the front-end.  Calls for different VFs run
+ *   concurrently, and so do calls of operations that have no VF, such as
+ *   @get_types.
  * - It returns 0 or a negative errno that user space knows.  Any other value, such
  *   as -ERESTARTSYS, becomes -EPROTO.  A wait must not be interruptible.  It may be
  *   killable; return -EINTR if it is killed.  The front-end returns the errno to

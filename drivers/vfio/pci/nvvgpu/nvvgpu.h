@@ -61,6 +61,8 @@
  * @dir: nvvgpu/ in sysfs
  * @types_dir: nvvgpu/types/ in sysfs
  * @types: head of nvvgpu_type::node
+ * @types_asked: number of the last request for the types of the back-end
+ * @types_answered: number of the request whose answer is in sysfs, 0 for none
  *
  * nvvgpu_pfs_mutex protects everything down to @vgpus but @lock.
  */
@@ -80,6 +82,8 @@ struct nvvgpu_pf {
 	struct kobject *dir;
 	struct kobject *types_dir;
 	struct list_head types;
+	u64 types_asked;
+	u64 types_answered;
 };
 
 /**

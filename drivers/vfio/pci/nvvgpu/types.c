@@ -14,9 +14,10 @@
 /**
  * struct nvvgpu_type - the directory of a type
  * @kobj: the directory
- * @node: entry in nvvgpu_pf::types
+ * @node: entry in nvvgpu_pf::types, or in the answer of the back-end
  * @backend: back-end that offers the type, valid while the directory exists
- * @info: attributes, constant
+ * @info: attributes, constant while the directory exists
+ * @error: of get_type_info or 0; if set, only @info.id is valid
  * @seen: used by nvvgpu_types_update()
  */
 struct nvvgpu_type {
@@ -24,6 +25,7 @@ struct nvvgpu_type {
 	struct list_head node;
 	struct nvvgpu_backend *backend;
 	struct nvvgpu_type_info info;
+	int error;
 	bool seen;
 };
 
@@ -203,29 +205,22 @@ static void nvvgpu_type_del(struct nvvgpu_type *type)
 	kobject_put(&type->kobj);
 }
 
-static int nvvgpu_type_add(struct nvvgpu_backend *backend,
-			   const struct nvvgpu_type_info *info)
+/* Create the directory of a type, and move the type to nvvgpu_pf::types. */
+static int nvvgpu_type_add(struct nvvgpu_pf *pf, struct nvvgpu_type *type)
 {
-	struct nvvgpu_pf *pf = backend->pf;
-	struct nvvgpu_type *type;
 	int ret;
 
-	type = kzalloc_obj(*type, GFP_KERNEL);
-	if (!type)
-		return -ENOMEM;
-	type->backend = backend;
-	type->info = *info;
+	list_move_tail(&type->node, &pf->types);
 	type->seen = true;
 
 	ret = kobject_init_and_add(&type->kobj, &nvvgpu_type_ktype,
-				   pf->types_dir, "%u", info->id);
+				   pf->types_dir, "%u", type->info.id);
 	if (ret) {
+		list_del(&type->node);
 		kobject_put(&type->kobj);
-		return ret;
 	}
-	list_add_tail(&type->node, &pf->types);
 
-	return 0;
+	return ret;
 }
 
 static struct nvvgpu_type *nvvgpu_type_find(struct nvvgpu_pf *pf, u32 id)
@@ -257,64 +252,117 @@ static bool nvvgpu_type_same(const struct nvvgpu_type_info *a,
 }
 
 /* Return whether the directory of the type has changed. */
-static bool nvvgpu_type_update(struct nvvgpu_backend *backend, u32 id)
+static bool nvvgpu_type_update(struct nvvgpu_pf *pf, struct nvvgpu_type *type)
 {
-	struct nvvgpu_type *type = nvvgpu_type_find(backend->pf, id);
-	struct nvvgpu_type_info info = {};
-	int ret;
+	struct nvvgpu_type *shown = nvvgpu_type_find(pf, type->info.id);
+	u32 id = type->info.id;
+	int ret = type->error;
 
-	ret = nvvgpu_op_get_type_info(backend, id, &info);
 	/* The type may have been withdrawn meanwhile. */
 	if (ret == -ENOENT)
 		return false;
 	/* Keep the directory: the error of the back-end may be temporary. */
-	if (type && (ret || nvvgpu_type_same(&type->info, &info))) {
-		type->seen = true;
+	if (shown && (ret || nvvgpu_type_same(&shown->info, &type->info))) {
+		shown->seen = true;
 		return false;
 	}
-	if (type)
-		nvvgpu_type_del(type);
+	if (shown)
+		nvvgpu_type_del(shown);
 	if (!ret)
-		ret = nvvgpu_type_add(backend, &info);
+		ret = nvvgpu_type_add(pf, type);
 	if (ret)
-		pci_err(backend->pf->pdev, "cannot show type %u in sysfs: %pe\n",
-			id, ERR_PTR(ret));
+		pci_err(pf->pdev, "cannot show type %u in sysfs: %pe\n", id,
+			ERR_PTR(ret));
 
 	return !ret;
 }
 
-/* Bring the directories up to date.  Return whether any has changed. */
-static bool nvvgpu_types_update(struct nvvgpu_backend *backend)
+/*
+ * Bring the directories up to date.  Types that get a directory move from @answer
+ * to nvvgpu_pf::types.  Return whether any directory has changed.
+ */
+static bool nvvgpu_types_update(struct nvvgpu_pf *pf, struct list_head *answer)
 {
-	u32 *ids __free(kfree) = NULL;
-	struct nvvgpu_pf *pf = backend->pf;
 	struct nvvgpu_type *type, *next;
 	bool changed = false;
-	int nr, i;
 
 	lockdep_assert_held(&pf->types_mutex);
 
-	if (!(nvvgpu_can(backend) & NVVGPU_CAN_CREATE))
-		return false;
-
-	ids = kzalloc_objs(*ids, NVVGPU_MAX_TYPES, GFP_KERNEL);
-	nr = ids ? nvvgpu_op_get_types(backend, ids) : -ENOMEM;
-	if (nr < 0) {
-		pci_err(pf->pdev, "cannot list the types in sysfs: %pe\n",
-			ERR_PTR(nr));
-		return false;
-	}
-
 	list_for_each_entry(type, &pf->types, node)
 		type->seen = false;
-	for (i = 0; i < nr; i++)
-		changed |= nvvgpu_type_update(backend, ids[i]);
+	list_for_each_entry_safe(type, next, answer, node)
+		changed |= nvvgpu_type_update(pf, type);
 	list_for_each_entry_safe(type, next, &pf->types, node) {
 		if (type->seen)
 			continue;
 		nvvgpu_type_del(type);
 		changed = true;
 	}
+
+	return changed;
+}
+
+static int nvvgpu_types_ask(struct nvvgpu_backend *backend,
+			    struct list_head *answer)
+{
+	u32 *ids __free(kfree) = NULL;
+	struct nvvgpu_type *type;
+	int nr, i;
+
+	ids = kzalloc_objs(*ids, NVVGPU_MAX_TYPES, GFP_KERNEL);
+	nr = ids ? nvvgpu_op_get_types(backend, ids) : -ENOMEM;
+
+	for (i = 0; i < nr; i++) {
+		type = kzalloc_obj(*type, GFP_KERNEL);
+		if (!type)
+			return -ENOMEM;
+		list_add_tail(&type->node, answer);
+		type->backend = backend;
+		type->error = nvvgpu_op_get_type_info(backend, ids[i],
+						      &type->info);
+		type->info.id = ids[i];
+	}
+
+	return min(nr, 0);
+}
+
+/*
+ * Ask the back-end for its types, and bring the directories up to date.  Return
+ * whether any has changed since the first answer.
+ *
+ * The back-end is asked without types_mutex: a VF that is bound must not wait
+ * until the firmware answers for another.  It still waits for readers of a
+ * directory that is removed.
+ */
+static bool nvvgpu_types_refresh(struct nvvgpu_backend *backend)
+{
+	struct nvvgpu_pf *pf = backend->pf;
+	struct nvvgpu_type *type, *next;
+	bool changed = false, stale;
+	LIST_HEAD(answer);
+	u64 request;
+	int ret;
+
+	if (!(nvvgpu_can(backend) & NVVGPU_CAN_CREATE))
+		return false;
+
+	scoped_guard(mutex, &pf->types_mutex)
+		request = ++pf->types_asked;
+	ret = nvvgpu_types_ask(backend, &answer);
+	scoped_guard(mutex, &pf->types_mutex) {
+		/* The answer to a later request may have been applied. */
+		stale = request < pf->types_answered;
+		if (!ret && !stale) {
+			changed = nvvgpu_types_update(pf, &answer) &&
+				  pf->types_answered;
+			pf->types_answered = request;
+		}
+	}
+	if (ret && !stale)
+		pci_err(pf->pdev, "cannot list the types in sysfs: %pe\n",
+			ERR_PTR(ret));
+	list_for_each_entry_safe(type, next, &answer, node)
+		kfree(type);
 
 	return changed;
 }
@@ -348,20 +396,20 @@ static void nvvgpu_catalogue_queue(struct nvvgpu_pf *pf)
 void nvvgpu_types_show(struct nvvgpu_backend *backend)
 {
 	struct nvvgpu_pf *pf = backend->pf;
-	bool first;
 	int ret;
 
-	guard(mutex)(&pf->types_mutex);
-
-	ret = nvvgpu_types_make_dir(pf);
-	if (ret) {
-		pci_err(pf->pdev, "cannot list the types in sysfs: %pe\n",
-			ERR_PTR(ret));
-		return;
+	scoped_guard(mutex, &pf->types_mutex) {
+		ret = nvvgpu_types_make_dir(pf);
+		if (ret) {
+			pci_err(pf->pdev,
+				"cannot list the types in sysfs: %pe\n",
+				ERR_PTR(ret));
+			return;
+		}
+		pf->shown = backend;
 	}
-	first = !pf->shown;
-	pf->shown = backend;
-	if (nvvgpu_types_update(backend) && !first)
+
+	if (nvvgpu_types_refresh(backend))
 		nvvgpu_catalogue_queue(pf);
 }
 
@@ -369,12 +417,16 @@ void nvvgpu_types_show(struct nvvgpu_backend *backend)
  * nvvgpu_types_hide() - remove the types of a back-end from sysfs
  * @backend: the back-end
  *
- * Waits for operations that readers of the files have called.
+ * Waits for operations that readers of the files or the worker have called.
  */
 void nvvgpu_types_hide(struct nvvgpu_backend *backend)
 {
 	struct nvvgpu_pf *pf = backend->pf;
 	struct nvvgpu_type *type, *next;
+
+	scoped_guard(mutex, &pf->types_mutex)
+		pf->shown = NULL;
+	cancel_delayed_work_sync(&pf->catalogue_work);
 
 	guard(mutex)(&pf->types_mutex);
 
@@ -382,9 +434,9 @@ void nvvgpu_types_hide(struct nvvgpu_backend *backend)
 		nvvgpu_type_del(type);
 	kobject_put(pf->types_dir);
 	pf->types_dir = NULL;
+	pf->types_answered = 0;
 	kobject_put(pf->dir);
 	pf->dir = NULL;
-	pf->shown = NULL;
 }
 
 /**
@@ -421,12 +473,15 @@ void nvvgpu_catalogue_work(struct work_struct *work)
 {
 	struct nvvgpu_pf *pf = container_of(to_delayed_work(work),
 					    struct nvvgpu_pf, catalogue_work);
+	struct nvvgpu_backend *backend;
 
-	scoped_guard(mutex, &pf->types_mutex) {
-		if (!pf->shown)
-			return;
-		nvvgpu_types_update(pf->shown);
-	}
+	/* nvvgpu_types_hide() waits for this worker. */
+	scoped_guard(mutex, &pf->types_mutex)
+		backend = pf->shown;
+	if (!backend)
+		return;
+
+	nvvgpu_types_refresh(backend);
 	nvvgpu_announce_types(pf);
 }
 

@@ -1262,6 +1262,95 @@ TEST_F(backend, types_that_have_not_changed_keep_their_directories)
 	EXPECT_EQ(before.st_ino, after.st_ino);
 }
 
+/* Bind a VF in a child, which the mock blocks in its first get_types. */
+static pid_t bind_blocked(const char *vf)
+{
+	long long before = mock_calls("get_types");
+	pid_t pid;
+
+	if (put(MOCK_DIR "/block", "get_types 1"))
+		return -1;
+	pid = fork();
+	if (!pid)
+		_exit(pci_bind(vf, FRONT_END_DRIVER) != 0);
+	while (mock_calls("get_types") == before) {
+		if (pid < 0 || waitpid(pid, NULL, WNOHANG))
+			return -1;
+		usleep(10000);
+	}
+
+	return pid;
+}
+
+TEST_F(backend, slow_answer_about_the_types_delays_no_other_vf)
+{
+	pid_t pid, other;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, pci_unbind(self->vf2));
+	pid = bind_blocked(self->vf);
+	ASSERT_LT(0, pid);
+	other = fork();
+	if (!other)
+		_exit(pci_bind(self->vf2, FRONT_END_DRIVER) ||
+		      vf_set_type(self->vf2, MOCK_TYPE) ||
+		      !pci_exists(self->vf2, "nvvgpu/types/7") ||
+		      pci_unbind(self->vf2));
+	EXPECT_TRUE(child_ends_soon(other));
+
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_TRUE(pci_exists(self->vf, "nvvgpu/types/7"));
+}
+
+TEST_F(backend, late_answer_about_the_types_replaces_no_newer_one)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, pci_unbind(self->vf2));
+	pid = bind_blocked(self->vf);
+	ASSERT_LT(0, pid);
+	ASSERT_EQ(0, put(MOCK_DIR "/types", "2"));
+	ASSERT_EQ(0, pci_bind(self->vf2, FRONT_END_DRIVER));
+	EXPECT_TRUE(pci_exists(self->vf2, "nvvgpu/types/8"));
+
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_TRUE(pci_exists(self->vf2, "nvvgpu/types/8"));
+}
+
+/* The worker that announces a change asks for the types. */
+TEST_F(backend, departure_waits_for_an_answer_about_the_types)
+{
+	long long before;
+	unsigned int i;
+	pid_t pid;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	before = mock_calls("get_types");
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_types"));
+	ASSERT_EQ(0, post(self->bdf, 0, "types"));
+	while (mock_calls("get_types") == before)
+		usleep(10000);
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(mock_del(self->bdf) != 0);
+	for (i = 0; i < self->pf.nr_vfs; i++)
+		while (pci_exists(self->pf.vf[i], "nvvgpu"))
+			usleep(10000);
+	usleep(200000);
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_FALSE(pci_exists(self->bdf, "nvvgpu"));
+}
+
 /* The mock calls it with interrupts disabled. */
 TEST_F(backend, change_of_the_types_is_announced_on_every_vf)
 {

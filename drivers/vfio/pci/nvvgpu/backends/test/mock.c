@@ -13,12 +13,14 @@
  *   ready	"<PF> <VF>", the VF has a vGPU of the table "provisioned"
  *   unready	"<PF> <VF>", removes that vGPU
  *   fail	"<operation> <errno>" makes an operation fail, "none" ends that
- *   block	name of an operation that does not return until this is "none"
+ *   block	"<operation> [<calls>]" blocks the next calls of an operation, all of
+ *		them without a number, until "none" is written
  *   bar	"<BAR> <size> <trapped from> <trapped bytes> [<flags>]", "none" ends that
  *   placement	placement that get_placement returns
  *   plane	"<format> <width> <height> <stride> <BAR> <offset>" that get_plane
  *		returns, with the table "display"
  *   flip	"<PF> <VF>", reports that the plane has moved
+ *   types	number of types that get_types returns, as of the time of the call
  *   log_page	page size of the DMA log that dma_log_start returns, with the table
  *		"dma-log"
  *   master	number of a VF that is a bus master at every reset_prepare
@@ -155,8 +157,10 @@ static atomic64_t mock_violations;
 static int mock_fail_op = -1;
 static int mock_fail_errno;
 static int mock_block_op = -1;
+static atomic_t mock_block_calls;
 static DECLARE_WAIT_QUEUE_HEAD(mock_wait);
 static u32 mock_placement;
+static u32 mock_types = 1;
 static u64 mock_log_page;
 static u32 mock_master = U32_MAX;
 static struct dentry *mock_dir;
@@ -182,9 +186,12 @@ static void mock_expect(bool kept, const char *rule)
 /* Called by every operation: count it, and block or fail on request. */
 static int mock_enter(struct mock *mock, enum mock_op op)
 {
+	bool blocked = READ_ONCE(mock_block_op) == op &&
+		       atomic_dec_if_positive(&mock_block_calls) >= 0;
+
 	atomic64_inc(&mock_calls[op]);
 	mock_expect(!mock->gone, "operation after nvvgpu_backend_unregister()");
-	if (READ_ONCE(mock_block_op) == op)
+	if (blocked)
 		wait_event(mock_wait, READ_ONCE(mock_block_op) != op);
 
 	return READ_ONCE(mock_fail_op) == op ? -READ_ONCE(mock_fail_errno) : 0;
@@ -211,11 +218,13 @@ static int mock_leave_vf(struct mock_vgpu *vgpu, int ret)
 
 static int mock_get_types(void *priv, u32 *ids, size_t capacity)
 {
+	int i, nr = min_t(u32, READ_ONCE(mock_types), capacity);
 	int ret = mock_enter(priv, OP_GET_TYPES);
 
-	ids[0] = MOCK_TYPE;
+	for (i = 0; i < nr; i++)
+		ids[i] = MOCK_TYPE + i;
 
-	return ret ?: 1;
+	return ret ?: nr;
 }
 
 /* The types change whenever they are asked for. */
@@ -235,7 +244,7 @@ static int mock_get_type_info(void *priv, u32 type,
 
 	if (ret)
 		return ret;
-	if (type != MOCK_TYPE)
+	if (type < MOCK_TYPE || type - MOCK_TYPE >= READ_ONCE(mock_types))
 		return -ENOENT;
 	info->id = type;
 	strscpy(info->name, "nvvgpu mock");
@@ -1239,15 +1248,17 @@ static ssize_t fail_write(struct file *file, const char __user *buf,
 static ssize_t block_write(struct file *file, const char __user *buf,
 			   size_t count, loff_t *ppos)
 {
-	char line[64];
-	int ret;
+	char line[64], name[32];
+	int calls = INT_MAX, ret;
 
 	ret = mock_line(buf, count, line, sizeof(line));
 	if (ret)
 		return ret;
-	if (mock_op_number(line) < -1)
+	ret = sscanf(line, "%31s %d", name, &calls);
+	if (ret < 1 || mock_op_number(name) < -1)
 		return -EINVAL;
-	WRITE_ONCE(mock_block_op, mock_op_number(line));
+	atomic_set(&mock_block_calls, calls);
+	WRITE_ONCE(mock_block_op, mock_op_number(name));
 	wake_up_all(&mock_wait);
 
 	return count;
@@ -1368,6 +1379,7 @@ static int __init mock_init(void)
 	debugfs_create_file("plane", 0200, dir, NULL, &plane_fops);
 	debugfs_create_file("flip", 0200, dir, NULL, &flip_fops);
 	debugfs_create_u32("placement", 0600, dir, &mock_placement);
+	debugfs_create_u32("types", 0600, dir, &mock_types);
 	debugfs_create_u64("log_page", 0600, dir, &mock_log_page);
 	debugfs_create_u32("master", 0600, dir, &mock_master);
 	debugfs_create_file("calls", 0400, dir, NULL, &calls_fops);
