@@ -291,6 +291,39 @@ TEST_F(rm, vfs_are_reported_after_their_gpu)
 	EXPECT_EQ(1, nr_calls("vgpu_delete"));
 }
 
+/* A worker asks for the types that a VF has brought. */
+TEST_F(rm, slow_name_of_a_type_delays_no_other_caller)
+{
+	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	struct vgpu_type types[8];
+	char held[16] = "";
+	pid_t pid;
+
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "none"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/reports", "1"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/pf", "%s", self->bdf));
+	ASSERT_EQ(0, put(STANDIN_DIR "/hold_name", "1"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/remove", "%s", self->vf2));
+	ASSERT_EQ(0, put(STANDIN_DIR "/nr_types", "5"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/probe", "%s", self->vf2));
+	while (strcmp(held, "1\n") && now_ms() < end) {
+		ASSERT_LT(0, get(STANDIN_DIR "/held_names", held, sizeof(held)));
+		usleep(10000);
+	}
+	ASSERT_STREQ("1\n", held);
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(vf_creatable(self->vf, 0) != 5 ||
+		      vf_set_type(self->vf, TYPE_1Q));
+	EXPECT_TRUE(child_ends_soon(pid));
+	ASSERT_EQ(0, put(STANDIN_DIR "/hold_name", "0"));
+	EXPECT_EQ(0, pci_unbind(self->vf2));
+	EXPECT_EQ(0, pci_bind(self->vf2, FRONT_END_DRIVER));
+	EXPECT_EQ(5, vf_types(self->vf2, types, 8));
+}
+
 /* As with a GPU whose PF has no types of its own */
 TEST_F(rm, gpu_is_known_by_its_vfs_alone)
 {

@@ -80,7 +80,8 @@ struct rm_type {
  * @settled: completed once the registration has succeeded or failed
  * @going: the GPU is being removed; no start is waited for
  * @by_vf: the RM has reported VFs, whose types and instances are asked for
- * @types_mutex: protects rm_type::known and the rest of rm_type::info
+ * @limits: of messages about each call that needs no vGPU
+ * @types_mutex: protects rm_type::asked, known and the rest of info
  * @nr_types: entries of @types; only grows
  * @types: types that the RM has reported
  * @wait_key: lock class of rm_vgpu::wait; may outlive the module, as that does

@@ -145,9 +145,9 @@ static int rm_type_load(struct rm_gpu *gpu, struct nvvgpu_type_info *info)
 		return ret == -ENOMEM ? ret : -ENOENT;
 
 	if (!nvvgpu_type_name_valid(info->name)) {
-		dev_warn_ratelimited(&gpu->pf->dev,
-				     "type %u ignored: invalid name\n",
-				     info->id);
+		if (__ratelimit(&gpu->limits[RM_GET_NAME]))
+			pci_warn(gpu->pf, "type %u ignored: invalid name\n",
+				 info->id);
 		return -ENOENT;
 	}
 	info->class = rm_class(info->name);
@@ -175,10 +175,20 @@ int rm_type_info(struct rm_gpu *gpu, u32 id, struct nvvgpu_type_info *to)
 {
 	struct rm_type *type = rm_type_find(gpu, id);
 	struct nvvgpu_type_info info = { .id = id };
-	int ret = 0;
+	int ret;
 
 	if (!type)
 		return -ENOENT;
+
+	scoped_guard(mutex, &gpu->types_mutex) {
+		if (type->known) {
+			nvvgpu_type_info_set(to, &type->info);
+			return 0;
+		}
+	}
+
+	/* Callers that need a known type must not wait for the RM. */
+	ret = rm_type_load(gpu, &info);
 
 	guard(mutex)(&gpu->types_mutex);
 
@@ -186,7 +196,6 @@ int rm_type_info(struct rm_gpu *gpu, u32 id, struct nvvgpu_type_info *to)
 		bool late = type->asked;
 
 		type->asked = true;
-		ret = rm_type_load(gpu, &info);
 		if (ret < 0)
 			return ret;
 		/* The RM had less information earlier. */

@@ -23,6 +23,8 @@
  *   vm_name	name of the VM that goes with the answer; "none" writes nothing
  *   answer	write: answer all pending starts now
  *   interrupt	write: inject an interrupt into the vGPU with this number
+ *   hold_name	while this is 1, one call of get_name does not return
+ *   held_names	number of calls that do not return
  *   bar1_size	size of BAR 1
  *   nr_areas	number of areas of BAR 0 that may be mapped
  *   nr_types	number of types
@@ -33,6 +35,7 @@
  */
 #include <linux/cleanup.h>
 #include <linux/debugfs.h>
+#include <linux/delay.h>
 #include <linux/export.h>
 #include <linux/jiffies.h>
 #include <linux/list.h>
@@ -163,6 +166,8 @@ static u64 standin_bar1_size = SZ_256M;
 static u32 standin_nr_areas;
 static u32 standin_nr_types = STANDIN_NAMED_TYPES;
 static bool standin_bad_types;
+static u32 standin_hold_name;
+static atomic_t standin_held_names;
 static struct dentry *standin_dir;
 
 static u64 standin_offsets[] = { 0x0000, 0x2000, 0, 0, 0, 0, 0, 0 };
@@ -416,12 +421,25 @@ static u32 standin_get_types(struct pci_dev *vf, u32 *ids, u32 *count)
 	return NV_OK;
 }
 
+static void standin_hold(void)
+{
+	if (!READ_ONCE(standin_hold_name) ||
+	    atomic_cmpxchg(&standin_held_names, 0, 1))
+		return;
+
+	while (READ_ONCE(standin_hold_name))
+		msleep(20);
+	atomic_set(&standin_held_names, 0);
+}
+
 /* Texts of types end in a newline, as they are meant for files in sysfs. */
 static u32 standin_get_name(struct pci_dev *pdev, u32 type, char *buf)
 {
 	char text[NVIDIA_VGPU_NAME_LEN];
 	struct standin_type found;
 	u32 status;
+
+	standin_hold();
 
 	guard(mutex)(&standin_mutex);
 
@@ -898,6 +916,8 @@ static int __init standin_init(void)
 	debugfs_create_u64("bar1_size", 0600, dir, &standin_bar1_size);
 	debugfs_create_u32("nr_areas", 0600, dir, &standin_nr_areas);
 	debugfs_create_u32("nr_types", 0600, dir, &standin_nr_types);
+	debugfs_create_u32("hold_name", 0600, dir, &standin_hold_name);
+	debugfs_create_atomic_t("held_names", 0400, dir, &standin_held_names);
 	debugfs_create_u32("reports", 0600, dir, &standin_reports);
 	debugfs_create_u64("violations", 0400, dir, &standin_violations);
 	debugfs_create_bool("bad_types", 0600, dir, &standin_bad_types);
