@@ -461,6 +461,9 @@ int nvvgpu_backend_register(struct pci_dev *pf,
 		return ret;
 
 	backend->priv = priv;
+	ratelimit_state_init(&backend->complaint_limit,
+			     DEFAULT_RATELIMIT_INTERVAL,
+			     DEFAULT_RATELIMIT_BURST);
 	backend->total_vfs = pci_sriov_get_totalvfs(pf);
 	backend->stale = kzalloc_objs(*backend->stale, backend->total_vfs,
 				      GFP_KERNEL);
@@ -594,7 +597,6 @@ void nvvgpu_backend_event(struct nvvgpu_backend *backend, unsigned int vf,
 		nvvgpu_display_update(vgpu);
 	if (vgpu)
 		nvvgpu_event_add(vgpu, &known);
-	}
 	spin_unlock_irqrestore(&backend->pf->lock, flags);
 }
 EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_event, "NVVGPU");

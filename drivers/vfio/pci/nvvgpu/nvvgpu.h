@@ -106,6 +106,7 @@ struct nvvgpu_ready {
  * @ops: &@table
  * @table: copy of the operations that both sides know, the rest is NULL
  * @priv: pointer of the back-end, passed to operations that have no handle
+ * @complaint_limit: limits nvvgpu_complain() without a VF
  * @leaving: is being unregistered and gets no further VFs
  * @total_vfs: number of entries of @stale and @ready
  * @stale: by number of the VF, the handle of a vGPU that could not be deleted
@@ -117,6 +118,7 @@ struct nvvgpu_backend {
 	const struct nvvgpu_backend_ops *ops;
 	struct nvvgpu_backend_ops table;
 	void *priv;
+	struct ratelimit_state complaint_limit;
 	bool leaving;
 	unsigned int total_vfs;
 	void **stale;
@@ -374,6 +376,7 @@ struct nvvgpu_migrations {
  * @event_work: handles @events
  * @events: protected by nvvgpu_pf::lock
  * @log_limit: limits the messages of the VF in the kernel's log
+ * @complaint_limit: limits those about answers that violate the contract
  * @query_mutex: protects everything down to @query_limit; serializes get_stats
  *	with itself and with delete
  * @queryable: the VF has a vGPU whose counters can be read
@@ -428,6 +431,7 @@ struct nvvgpu {
 	struct delayed_work event_work;
 	struct nvvgpu_events events;
 	struct ratelimit_state log_limit;
+	struct ratelimit_state complaint_limit;
 
 	struct mutex query_mutex; /* see above */
 	bool queryable;
@@ -475,6 +479,7 @@ extern struct mutex nvvgpu_pfs_mutex;
 
 void nvvgpu_pf_add(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
 void nvvgpu_pf_del(struct nvvgpu_pf *pf, struct nvvgpu *vgpu);
+struct nvvgpu *nvvgpu_pf_find(struct nvvgpu_backend *backend, unsigned int vf);
 void nvvgpu_types_work(struct work_struct *work);
 void nvvgpu_notify_types(struct nvvgpu_pf *pf);
 void nvvgpu_announce_types(struct nvvgpu_pf *pf);
@@ -483,13 +488,16 @@ void nvvgpu_announce_types(struct nvvgpu_pf *pf);
 #define NVVGPU_TYPES_DELAY	(HZ / 10)
 
 /* types.c: the types of a PF in sysfs */
-struct nvvgpu *nvvgpu_pf_find(struct nvvgpu_backend *backend, unsigned int vf);
 void nvvgpu_types_show(struct nvvgpu_backend *backend);
 void nvvgpu_types_hide(struct nvvgpu_backend *backend);
 void nvvgpu_types_link(struct nvvgpu *vgpu);
 void nvvgpu_catalogue_work(struct work_struct *work);
 
 /* ops.c: all calls into back-ends */
+__printf(3, 4)
+void nvvgpu_complain(struct nvvgpu_backend *backend, struct nvvgpu *vgpu,
+		     const char *fmt, ...);
+
 #define NVVGPU_CAN_RESET	BIT(0)
 #define NVVGPU_CAN_SHAPE	BIT(1)
 #define NVVGPU_CAN_TRAP		BIT(2)

@@ -28,18 +28,42 @@ static const struct nvvgpu_backend_ops *nvvgpu_ops(struct nvvgpu *vgpu)
 	return vgpu->backend->ops;
 }
 
+/**
+ * nvvgpu_complain() - log that an answer violates the contract
+ * @backend: the back-end
+ * @vgpu: the VF, NULL for an operation that has none
+ * @fmt: what is wrong, without a newline
+ *
+ * The rate is limited per VF, or per back-end without @vgpu, and apart from that of
+ * nvvgpu_fail(): a user who can provoke complaints must not hide a crash.
+ */
+void nvvgpu_complain(struct nvvgpu_backend *backend, struct nvvgpu *vgpu,
+		     const char *fmt, ...)
+{
+	struct va_format vaf = { .fmt = fmt };
+	va_list args;
+
+	if (!__ratelimit(vgpu ? &vgpu->complaint_limit : &backend->complaint_limit))
+		return;
+
+	va_start(args, fmt);
+	vaf.va = &args;
+	dev_err(vgpu ? nvvgpu_dev(vgpu) : &backend->pf->pdev->dev,
+		"back-end %s: %pV\n", backend->table.name, &vaf);
+	va_end(args);
+}
+
 /*
  * Pass on a number up to @most or an errno that user space knows.  Callers take
  * anything else for a result, an open file or a system call to be restarted.
  */
-static int nvvgpu_answer(struct device *dev, struct nvvgpu_backend *backend,
+static int nvvgpu_answer(struct nvvgpu_backend *backend, struct nvvgpu *vgpu,
 			 const char *op, int most, int ret)
 {
 	if (ret <= most && ret > -ERESTARTSYS)
 		return ret;
 
-	dev_err_ratelimited(dev, "back-end %s: %s returned %d\n",
-			    backend->table.name, op, ret);
+	nvvgpu_complain(backend, vgpu, "%s returned %d", op, ret);
 
 	return -EPROTO;
 }
@@ -49,7 +73,7 @@ static int nvvgpu_counted(struct nvvgpu *vgpu, const char *op, int ret)
 {
 	trace_nvvgpu_op(vgpu, op, ret);
 
-	return nvvgpu_answer(nvvgpu_dev(vgpu), vgpu->backend, op, INT_MAX, ret);
+	return nvvgpu_answer(vgpu->backend, vgpu, op, INT_MAX, ret);
 }
 
 /* Trace and check the answer of an operation that returns 0 or an errno. */
@@ -57,7 +81,7 @@ static int nvvgpu_traced(struct nvvgpu *vgpu, const char *op, int ret)
 {
 	trace_nvvgpu_op(vgpu, op, ret);
 
-	return nvvgpu_answer(nvvgpu_dev(vgpu), vgpu->backend, op, 0, ret);
+	return nvvgpu_answer(vgpu->backend, vgpu, op, 0, ret);
 }
 
 /* Likewise, for an operation that has no VF */
@@ -66,7 +90,7 @@ static int nvvgpu_pf_traced(struct nvvgpu_backend *backend, const char *op,
 {
 	trace_nvvgpu_pf_op(backend->pf, op, ret);
 
-	return nvvgpu_answer(&backend->pf->pdev->dev, backend, op, most, ret);
+	return nvvgpu_answer(backend, NULL, op, most, ret);
 }
 
 /**
@@ -215,9 +239,7 @@ int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
 		return ret;
 
 	if (info->id != type || !nvvgpu_type_valid(info)) {
-		dev_err_ratelimited(&backend->pf->pdev->dev,
-				    "back-end %s: type %u is malformed\n",
-				    backend->ops->name, type);
+		nvvgpu_complain(backend, NULL, "type %u is malformed", type);
 		return -EPROTO;
 	}
 
@@ -291,8 +313,8 @@ int nvvgpu_op_create(struct nvvgpu *vgpu, u32 type, u32 *placement)
 	if (ret)
 		return ret;
 	if (!vgpu->handle) {
-		dev_err(nvvgpu_dev(vgpu), "back-end %s: create returned no handle\n",
-			vgpu->backend->table.name);
+		nvvgpu_complain(vgpu->backend, vgpu,
+				"create returned no handle");
 		return -EPROTO;
 	}
 
@@ -682,9 +704,8 @@ int nvvgpu_op_get_stats(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
 	for (i = 0; i < nr; i++) {
 		if (nvvgpu_word_valid(stats[i].name))
 			continue;
-		dev_err_ratelimited(nvvgpu_dev(vgpu),
-				    "back-end %s: the name of counter %d is malformed\n",
-				    backend->table.name, i);
+		nvvgpu_complain(backend, vgpu,
+				"the name of counter %d is malformed", i);
 		return -EPROTO;
 	}
 

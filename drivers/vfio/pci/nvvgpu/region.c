@@ -167,9 +167,8 @@ static int nvvgpu_region_ask(struct nvvgpu *vgpu, unsigned int bar,
 	if (ret)
 		return ret;
 	if (!nvvgpu_bar_valid(vgpu, bar, info, allowed)) {
-		dev_err_ratelimited(nvvgpu_dev(vgpu),
-				    "back-end %s: the shape of BAR %u is malformed\n",
-				    vgpu->backend->table.name, bar);
+		nvvgpu_complain(vgpu->backend, vgpu,
+				"the shape of BAR %u is malformed", bar);
 		return -EPROTO;
 	}
 	if (!info->size)

@@ -1486,6 +1486,47 @@ TEST_F(backend, slow_vf_delays_no_other)
 	EXPECT_EQ(0, child_status(pid));
 }
 
+/* Whether the kernel's log has this message of a VF since the last call */
+static bool logged(int kmsg, const char *vf, const char *text)
+{
+	char words[256];
+
+	snprintf(words, sizeof(words), "%s: %s", vf, text);
+
+	return kmsg_count(kmsg, words) > 0;
+}
+
+TEST_F(backend, messages_of_a_vf_hide_none_of_another)
+{
+	int i, kmsg = kmsg_open();
+
+	ASSERT_LE(0, kmsg);
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_CREATED(self->vf2);
+
+	/* Failures: fill the limit of the first VF. */
+	i = 0;
+	do {
+		ASSERT_GT(1000, i++);
+		ASSERT_EQ(-EPERM, vf_set_type(self->vf, 999));
+	} while (logged(kmsg, self->vf, "cannot"));
+	ASSERT_EQ(-EPERM, vf_set_type(self->vf2, 999));
+	EXPECT_TRUE(logged(kmsg, self->vf2, "cannot"));
+
+	/* Answers that violate the contract */
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "delete 512"));
+	i = 0;
+	do {
+		ASSERT_GT(1000, i++);
+		ASSERT_EQ(-EPROTO, vf_set_type(self->vf, 0));
+	} while (logged(kmsg, self->vf, "back-end mock: delete returned -512"));
+	ASSERT_EQ(-EPROTO, vf_set_type(self->vf2, 0));
+	EXPECT_TRUE(logged(kmsg, self->vf2,
+			   "back-end mock: delete returned -512"));
+	close(kmsg);
+}
+
 TEST_F(backend, crash_is_reported_and_a_reset_recovers)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
