@@ -903,22 +903,43 @@ TEST_F(rm, messages_about_one_function_do_not_hide_others)
 	int kmsg = kmsg_open();
 	unsigned int i;
 
-	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_types 0x40"));
-	for (i = 0; i < 30; i++)
-		EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_1Q));
-	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "vgpu_create 0x40"));
-	EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_1Q));
-	EXPECT_LT(0, kmsg_count(kmsg, "vgpu_create failed"));
-	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
-
+	/* Calls that need no vGPU */
 	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "get_types"));
 	for (i = 0; i < 30; i++)
 		EXPECT_EQ(-EOVERFLOW, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "none"));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "get_instances 0x40"));
+	EXPECT_EQ(-EIO, pci_read(self->vf,
+				 "nvvgpu/types/256/available_instances",
+				 self->buf, sizeof(self->buf)));
+	EXPECT_LT(0, kmsg_count(kmsg, "get_instances failed"));
+
+	/* Calls about a vGPU */
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "vgpu_create 0x40"));
+	for (i = 0; i < 30; i++)
+		EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_1Q));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
 	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "vgpu_start"));
 	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
 	EXPECT_EQ(-EOVERFLOW, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_LT(0, kmsg_count(kmsg, "vgpu_start wrote more"));
 	ASSERT_EQ(0, put(STANDIN_DIR "/overrun", "none"));
+	close(kmsg);
+}
+
+TEST_F(rm, messages_about_one_vf_do_not_hide_those_about_another)
+{
+	int kmsg = kmsg_open();
+	char words[128];
+	unsigned int i;
+
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "vgpu_create 0x40"));
+	for (i = 0; i < 30; i++)
+		EXPECT_EQ(-EIO, vf_set_type(self->vf, TYPE_1Q));
+	EXPECT_EQ(-EIO, vf_set_type(self->vf2, TYPE_1Q));
+	snprintf(words, sizeof(words), "%s: vgpu_create failed", self->vf2);
+	EXPECT_EQ(1, kmsg_count(kmsg, words));
+	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
 	close(kmsg);
 }
 

@@ -32,13 +32,13 @@ static void *rm_buffer_alloc(size_t len)
 	return buf;
 }
 
-static int rm_buffer_check(struct pci_dev *pdev, enum rm_call call,
-			   const u8 *buf, size_t len)
+static int rm_buffer_check(struct ratelimit_state *limits, struct pci_dev *pdev,
+			   enum rm_call call, const u8 *buf, size_t len)
 {
 	if (!memchr_inv(buf + len, RM_UNTOUCHED, PAGE_SIZE - len))
 		return 0;
 
-	rm_warn(pdev, call, "wrote more than %zu bytes", len);
+	rm_warn(limits, pdev, call, "wrote more than %zu bytes", len);
 	return -EOVERFLOW;
 }
 
@@ -67,7 +67,7 @@ int rm_get_text(struct rm_gpu *gpu, struct pci_dev *pdev, enum rm_call call,
 	ret = rm_check(gpu, pdev, call, get(pdev, type, buf));
 	if (ret)
 		return ret;
-	ret = rm_buffer_check(pdev, call, buf, len);
+	ret = rm_buffer_check(gpu->limits, pdev, call, buf, len);
 	if (ret)
 		return ret;
 	/* If the buffer is full, the text is not terminated. */
@@ -100,7 +100,7 @@ int rm_get_creatable(struct rm_gpu *gpu, struct pci_dev *vf, u32 *ids)
 	ret = rm_check(gpu, vf, RM_GET_TYPES, rm_ops.get_types(vf, buf, &count));
 	if (ret)
 		return ret;
-	ret = rm_buffer_check(vf, RM_GET_TYPES, (u8 *)buf, len);
+	ret = rm_buffer_check(gpu->limits, vf, RM_GET_TYPES, (u8 *)buf, len);
 	if (ret)
 		return ret;
 	if (count > NVIDIA_VGPU_MAX_TYPES)
@@ -165,8 +165,7 @@ static int rm_wait_answer(struct rm_vgpu *vgpu, struct rm_waiter *waiter)
 
 	if (rm_answered(vgpu)) {
 		vgpu->unanswered = false;
-		return rm_check(vgpu->gpu, vgpu->pdev, RM_ANSWER,
-				vgpu->status);
+		return rm_vgpu_check(vgpu, RM_ANSWER, vgpu->status);
 	}
 	if (left < 0)
 		return -EINTR;
@@ -174,9 +173,10 @@ static int rm_wait_answer(struct rm_vgpu *vgpu, struct rm_waiter *waiter)
 		return -ENODEV;
 
 	vgpu->timeouts++;
-	dev_warn_ratelimited(&vgpu->pdev->dev,
-			     "the RM has not started the vGPU within %u ms\n",
-			     READ_ONCE(start_timeout_ms));
+	if (__ratelimit(&vgpu->limits[RM_ANSWER]))
+		pci_warn(vgpu->pdev,
+			 "the RM has not started the vGPU within %u ms\n",
+			 READ_ONCE(start_timeout_ms));
 
 	return -ETIMEDOUT;
 }
@@ -208,15 +208,15 @@ int rm_start(struct rm_vgpu *vgpu, pid_t pid)
 	WRITE_ONCE(vgpu->status, NVIDIA_VGPU_PENDING);
 	status = rm_ops.vgpu_start(vgpu->id, &vgpu->wait, &vgpu->status,
 				   vgpu->vm_name, pid);
-	ret = rm_check(vgpu->gpu, vgpu->pdev, RM_START, status);
+	ret = rm_vgpu_check(vgpu, RM_START, status);
 	if (!ret) {
 		vgpu->unanswered = true;
 		ret = rm_wait_answer(vgpu, &waiter);
 	}
 	remove_wait_queue(&vgpu->wait, &waiter.entry);
 
-	return ret ?: rm_buffer_check(vgpu->pdev, RM_START, vgpu->vm_name,
-				      NVIDIA_VGPU_VM_NAME_LEN);
+	return ret ?: rm_buffer_check(vgpu->limits, vgpu->pdev, RM_START,
+				      vgpu->vm_name, NVIDIA_VGPU_VM_NAME_LEN);
 }
 
 /**
@@ -236,12 +236,12 @@ int rm_get_fb_bar(struct rm_vgpu *vgpu)
 
 	status = rm_ops.vgpu_bar_info(vgpu->gpu->pf, vgpu->id, &size,
 				      NVIDIA_VGPU_BAR_FB, vgpu);
-	ret = rm_check(vgpu->gpu, vgpu->pdev, RM_BAR_INFO, status);
+	ret = rm_vgpu_check(vgpu, RM_BAR_INFO, status);
 	if (ret)
 		return ret;
 	if (!size) {
-		rm_warn(vgpu->pdev, RM_BAR_INFO, "reported no size for BAR %u",
-			NVIDIA_VGPU_BAR_FB);
+		rm_warn(vgpu->limits, vgpu->pdev, RM_BAR_INFO,
+			"reported no size for BAR %u", NVIDIA_VGPU_BAR_FB);
 		return -EIO;
 	}
 	vgpu->fb_bar_size = size;
@@ -262,13 +262,13 @@ int rm_get_areas(struct rm_vgpu *vgpu)
 	u32 count = 0;
 	int ret;
 
-	ret = rm_check(vgpu->gpu, vgpu->pdev, RM_GET_SPARSE_MMAP,
-		       rm_ops.get_sparse_mmap(vgpu->gpu->pf, vgpu->id, &offsets,
-					      &sizes, &count));
+	ret = rm_vgpu_check(vgpu, RM_GET_SPARSE_MMAP,
+			    rm_ops.get_sparse_mmap(vgpu->gpu->pf, vgpu->id,
+						   &offsets, &sizes, &count));
 	if (ret)
 		return ret;
 	if (count > NVIDIA_VGPU_MAX_AREAS || (count && (!offsets || !sizes))) {
-		rm_warn(vgpu->pdev, RM_GET_SPARSE_MMAP,
+		rm_warn(vgpu->limits, vgpu->pdev, RM_GET_SPARSE_MMAP,
 			"reported %u areas of at most %u", count,
 			NVIDIA_VGPU_MAX_AREAS);
 		return -EOVERFLOW;

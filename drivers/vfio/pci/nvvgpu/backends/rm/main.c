@@ -49,11 +49,13 @@ static struct rm_gpu *rm_gpu_alloc(struct pci_dev *pf)
 	gpu->pf = pci_dev_get(pf);
 	init_completion(&gpu->settled);
 	mutex_init(&gpu->types_mutex);
+	rm_limits_init(gpu->limits);
 	lockdep_register_key(&gpu->wait_key);
 	strscpy(gpu->wait_name, "rm_vgpu.wait");
 	for (vf = 0; vf < nr_vfs; vf++) {
 		gpu->vgpus[vf].gpu = gpu;
 		gpu->vgpus[vf].vf = vf;
+		rm_limits_init(gpu->vgpus[vf].limits);
 		__init_waitqueue_head(&gpu->vgpus[vf].wait, gpu->wait_name,
 				      &gpu->wait_key);
 	}

@@ -152,7 +152,7 @@ static int rm_make(struct rm_vgpu *vgpu)
 	status = rm_ops.vgpu_create(vgpu->gpu->pf, vgpu->id, vgpu->type,
 				    &vgpu->vgpu_id, &gpu_id, bdf,
 				    &is_driver_vm);
-	ret = rm_check(vgpu->gpu, pdev, RM_CREATE, status);
+	ret = rm_vgpu_check(vgpu, RM_CREATE, status);
 	if (ret) {
 		kfree(vgpu->vm_name);
 		vgpu->vm_name = NULL;
@@ -175,7 +175,7 @@ static int rm_unmake(struct rm_vgpu *vgpu)
 
 	status = rm_ops.vgpu_delete(vgpu->id, vgpu->vgpu_id);
 	if (status != NV_ERR_OBJECT_NOT_FOUND && status != NV_OK)
-		return rm_check(vgpu->gpu, vgpu->pdev, RM_DELETE, status);
+		return rm_vgpu_check(vgpu, RM_DELETE, status);
 	WRITE_ONCE(vgpu->made, false);
 	kfree(vgpu->vm_name);
 	vgpu->vm_name = NULL;

@@ -12,10 +12,39 @@
 #include <linux/mutex.h>
 #include <linux/nvvgpu_backend.h>
 #include <linux/pci.h>
+#include <linux/ratelimit.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 
 #include "nvidia_vgpu_vfio.h"
+
+/**
+ * enum rm_call - calls of the RM that may fail
+ * @RM_CREATE: vgpu_create
+ * @RM_DELETE: vgpu_delete
+ * @RM_BAR_INFO: vgpu_bar_info
+ * @RM_START: vgpu_start
+ * @RM_ANSWER: the answer to vgpu_start
+ * @RM_GET_TYPES: get_types
+ * @RM_GET_NAME: get_name
+ * @RM_GET_DESCRIPTION: get_description
+ * @RM_GET_INSTANCES: get_instances
+ * @RM_GET_SPARSE_MMAP: get_sparse_mmap
+ * @NR_RM_CALLS: number of calls, not one itself
+ */
+enum rm_call {
+	RM_CREATE,
+	RM_DELETE,
+	RM_BAR_INFO,
+	RM_START,
+	RM_ANSWER,
+	RM_GET_TYPES,
+	RM_GET_NAME,
+	RM_GET_DESCRIPTION,
+	RM_GET_INSTANCES,
+	RM_GET_SPARSE_MMAP,
+	NR_RM_CALLS,
+};
 
 /**
  * struct rm_vgpu - a VF and its vGPU
@@ -38,6 +67,7 @@
  * @starts: vgpu_start calls
  * @timeouts: starts that have timed out
  * @interrupts: interrupts that the RM has injected
+ * @limits: of messages about each call
  */
 struct rm_vgpu {
 	struct rm_gpu *gpu;
@@ -58,6 +88,7 @@ struct rm_vgpu {
 	u64 starts;
 	u64 timeouts;
 	atomic64_t interrupts;
+	struct ratelimit_state limits[NR_RM_CALLS];
 };
 
 /**
@@ -96,6 +127,7 @@ struct rm_gpu {
 	struct completion settled;
 	bool going;
 	bool by_vf;
+	struct ratelimit_state limits[NR_RM_CALLS];
 	struct mutex types_mutex; /* protects the contents of types */
 	unsigned int nr_types;
 	struct rm_type types[NVIDIA_VGPU_MAX_TYPES];
@@ -103,32 +135,6 @@ struct rm_gpu {
 	char wait_name[16];
 	unsigned int nr_vfs;
 	struct rm_vgpu vgpus[] __counted_by(nr_vfs);
-};
-
-/**
- * enum rm_call - calls of the RM that may fail
- * @RM_CREATE: vgpu_create
- * @RM_DELETE: vgpu_delete
- * @RM_BAR_INFO: vgpu_bar_info
- * @RM_START: vgpu_start
- * @RM_ANSWER: the answer to vgpu_start
- * @RM_GET_TYPES: get_types
- * @RM_GET_NAME: get_name
- * @RM_GET_DESCRIPTION: get_description
- * @RM_GET_INSTANCES: get_instances
- * @RM_GET_SPARSE_MMAP: get_sparse_mmap
- */
-enum rm_call {
-	RM_CREATE,
-	RM_DELETE,
-	RM_BAR_INFO,
-	RM_START,
-	RM_ANSWER,
-	RM_GET_TYPES,
-	RM_GET_NAME,
-	RM_GET_DESCRIPTION,
-	RM_GET_INSTANCES,
-	RM_GET_SPARSE_MMAP,
 };
 
 /* Weak, so that the module can be built without the driver that has these */
@@ -155,10 +161,13 @@ int rm_type_info(struct rm_gpu *gpu, u32 id, struct nvvgpu_type_info *info);
 
 /* status.c: failures of the RM */
 int rm_errno(u32 status);
-__printf(3, 4)
-void rm_warn(struct pci_dev *pdev, enum rm_call call, const char *fmt, ...);
+void rm_limits_init(struct ratelimit_state *limits);
+__printf(4, 5)
+void rm_warn(struct ratelimit_state *limits, struct pci_dev *pdev,
+	     enum rm_call call, const char *fmt, ...);
 int rm_check(struct rm_gpu *gpu, struct pci_dev *pdev, enum rm_call call,
 	     u32 status);
+int rm_vgpu_check(struct rm_vgpu *vgpu, enum rm_call call, u32 status);
 
 /* ops.c: the contract with the front-end */
 extern const struct nvvgpu_backend_ops rm_backend_ops;

@@ -30,30 +30,31 @@ static const struct {
 	RM_STATUS(GENERIC, EIO),
 };
 
-#define RM_CALL(_call, _name)						\
-	[RM_##_call] = {						\
-		.name = _name,						\
-		.limit = RATELIMIT_STATE_INIT(RM_##_call,		\
-					      DEFAULT_RATELIMIT_INTERVAL, \
-					      DEFAULT_RATELIMIT_BURST),	\
-	}
-
-/* Each has a limit of its own, so that messages about one do not hide others. */
-static struct {
-	const char *name;
-	struct ratelimit_state limit;
-} rm_calls[] = {
-	RM_CALL(CREATE, "vgpu_create"),
-	RM_CALL(DELETE, "vgpu_delete"),
-	RM_CALL(BAR_INFO, "vgpu_bar_info"),
-	RM_CALL(START, "vgpu_start"),
-	RM_CALL(ANSWER, "start of the vGPU"),
-	RM_CALL(GET_TYPES, "get_types"),
-	RM_CALL(GET_NAME, "get_name"),
-	RM_CALL(GET_DESCRIPTION, "get_description"),
-	RM_CALL(GET_INSTANCES, "get_instances"),
-	RM_CALL(GET_SPARSE_MMAP, "get_sparse_mmap"),
+static const char * const rm_call_names[NR_RM_CALLS] = {
+	[RM_CREATE] = "vgpu_create",
+	[RM_DELETE] = "vgpu_delete",
+	[RM_BAR_INFO] = "vgpu_bar_info",
+	[RM_START] = "vgpu_start",
+	[RM_ANSWER] = "start of the vGPU",
+	[RM_GET_TYPES] = "get_types",
+	[RM_GET_NAME] = "get_name",
+	[RM_GET_DESCRIPTION] = "get_description",
+	[RM_GET_INSTANCES] = "get_instances",
+	[RM_GET_SPARSE_MMAP] = "get_sparse_mmap",
 };
+
+/**
+ * rm_limits_init() - initialize the limits of the messages of a PF or VF
+ * @limits: NR_RM_CALLS entries
+ */
+void rm_limits_init(struct ratelimit_state *limits)
+{
+	unsigned int call;
+
+	for (call = 0; call < NR_RM_CALLS; call++)
+		ratelimit_state_init(&limits[call], DEFAULT_RATELIMIT_INTERVAL,
+				     DEFAULT_RATELIMIT_BURST);
+}
 
 /**
  * rm_errno() - convert a status code to an errno
@@ -86,22 +87,24 @@ static const char *rm_status_name(u32 status)
 }
 
 /**
- * rm_warn() - log a failure of the RM, unless that function floods the log
+ * rm_warn() - log a failure of the RM, unless that call floods the log
+ * @limits: of the PF or VF, so that messages about one VF do not hide others
  * @pdev: the PF or VF that the call was about
- * @call: the function
+ * @call: the call
  * @fmt: the rest of the message, without a newline
  */
-void rm_warn(struct pci_dev *pdev, enum rm_call call, const char *fmt, ...)
+void rm_warn(struct ratelimit_state *limits, struct pci_dev *pdev,
+	     enum rm_call call, const char *fmt, ...)
 {
 	struct va_format vaf = { .fmt = fmt };
 	va_list args;
 
-	if (!__ratelimit(&rm_calls[call].limit))
+	if (!__ratelimit(&limits[call]))
 		return;
 
 	va_start(args, fmt);
 	vaf.va = &args;
-	pci_warn(pdev, "%s %pV\n", rm_calls[call].name, &vaf);
+	pci_warn(pdev, "%s %pV\n", rm_call_names[call], &vaf);
 	va_end(args);
 }
 
@@ -121,11 +124,23 @@ static void rm_gpu_lost(struct rm_gpu *gpu)
 			nvvgpu_backend_event(gpu->backend, vf, &info);
 }
 
+static int rm_report(struct rm_gpu *gpu, struct ratelimit_state *limits,
+		     struct pci_dev *pdev, enum rm_call call, u32 status)
+{
+	if (status != NV_OK)
+		rm_warn(limits, pdev, call, "failed: NV_STATUS %#x (%s)",
+			status, rm_status_name(status));
+	if (status == NV_ERR_GPU_IS_LOST)
+		rm_gpu_lost(gpu);
+
+	return rm_errno(status);
+}
+
 /**
  * rm_check() - convert a status code to an errno and log an error
  * @gpu: the GPU; if the RM has lost it, its vGPUs have crashed
  * @pdev: the PF or VF that the call was about
- * @call: the function of the RM
+ * @call: the call, which needs no vGPU
  * @status: from the RM
  *
  * Different codes become the same errno, so the log has the code.
@@ -135,11 +150,18 @@ static void rm_gpu_lost(struct rm_gpu *gpu)
 int rm_check(struct rm_gpu *gpu, struct pci_dev *pdev, enum rm_call call,
 	     u32 status)
 {
-	if (status != NV_OK)
-		rm_warn(pdev, call, "failed: NV_STATUS %#x (%s)", status,
-			rm_status_name(status));
-	if (status == NV_ERR_GPU_IS_LOST)
-		rm_gpu_lost(gpu);
+	return rm_report(gpu, gpu->limits, pdev, call, status);
+}
 
-	return rm_errno(status);
+/**
+ * rm_vgpu_check() - likewise, for a call about a vGPU
+ * @vgpu: the vGPU
+ * @call: the call
+ * @status: from the RM
+ *
+ * Return: 0 or a negative errno
+ */
+int rm_vgpu_check(struct rm_vgpu *vgpu, enum rm_call call, u32 status)
+{
+	return rm_report(vgpu->gpu, vgpu->limits, vgpu->pdev, call, status);
 }

@@ -192,6 +192,7 @@ int rm_type_info(struct rm_gpu *gpu, u32 id, struct nvvgpu_type_info *to)
 
 	guard(mutex)(&gpu->types_mutex);
 
+	/* Another caller may have loaded it meanwhile. */
 	if (!type->known) {
 		bool late = type->asked;
 
