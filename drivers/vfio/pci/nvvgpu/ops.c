@@ -535,11 +535,17 @@ int nvvgpu_op_save(struct nvvgpu *vgpu, struct nvvgpu_chunk *chunk, void *buf)
 				 nvvgpu_ops(vgpu)->save(vgpu->handle, chunk, buf,
 							NVVGPU_MIG_DATA_MAX));
 
+	if (!ret || (ret == 1 && nvvgpu_chunk_valid(chunk)))
+		return ret;
 	/* The data file uses -ENOMSG for itself. */
-	if (ret == -ENOMSG || (ret > 0 && !nvvgpu_chunk_valid(chunk)))
-		return -EPROTO;
+	if (ret < 0 && ret != -ENOMSG)
+		return ret;
 
-	return ret;
+	nvvgpu_complain(vgpu->backend, vgpu,
+			"save returned %d, chunk of %#x bytes for %#llx at %#llx",
+			ret, chunk->length, chunk->span, chunk->offset);
+
+	return -EPROTO;
 }
 
 /**

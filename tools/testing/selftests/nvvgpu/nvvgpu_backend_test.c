@@ -873,6 +873,54 @@ TEST_F(backend, answers_that_violate_the_contract_are_errors)
 				    self->buf, sizeof(self->buf)));
 }
 
+TEST_F(backend, chunks_that_violate_the_contract_are_not_sent)
+{
+	static const struct {
+		const char *chunk;
+		int err;
+	} chunks[] = {
+		{ "1 16 10 0", 0 },
+		{ "1 262144 40000 0", 0 },
+		{ "1 0 1000 fffffffffffff000", 0 },
+		{ "1 262145 40001 0", -EPROTO },
+		{ "1 4294967295 ffffffff 0", -EPROTO },
+		{ "1 0 0 0", -EPROTO },
+		{ "1 16 f 0", -EPROTO },
+		{ "1 16 1000 fffffffffffff001", -EPROTO },
+		{ "2 16 10 0", -EPROTO },
+		{ "-42 16 10 0", -EPROTO },
+		{ "-512 16 10 0", -EPROTO },
+		{ "-5 16 10 0", -EIO },
+	};
+	unsigned int i;
+	long long len;
+	ssize_t len;
+	__u64 bytes;
+	int fd;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "migration"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	for (i = 0; i < ARRAY_SIZE(chunks); i++) {
+		ASSERT_EQ(0, put(MOCK_DIR "/chunk", "%s", chunks[i].chunk));
+		ASSERT_EQ(0, mig_set(&self->vdev, VFIO_DEVICE_STATE_STOP_COPY,
+				     &fd));
+		/* The head of the stream, then the chunk or the error */
+		EXPECT_LT(0, read(fd, self->buf, sizeof(self->buf)));
+		len = read(fd, self->buf, sizeof(self->buf));
+		EXPECT_EQ(chunks[i].err, len < 0 ? -errno : 0)
+			TH_LOG("%s", chunks[i].chunk);
+		EXPECT_EQ(0, vdev_reset(&self->vdev));
+		close(fd);
+	}
+
+	ASSERT_EQ(0, put(MOCK_DIR "/state_bytes", "18446744073709551615"));
+	/* The largest state, and what the stream adds */
+	EXPECT_LE(1ULL << 60, bytes);
+	ASSERT_EQ(0, mig_data_size(&self->vdev, &bytes));
+	EXPECT_GE(1ULL << 61, bytes);
+}
+
 TEST_F(backend, error_of_a_description_is_not_about_the_placement)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));

@@ -21,6 +21,9 @@
  *		returns, with the table "display"
  *   flip	"<PF> <VF>", reports that the plane has moved
  *   types	number of types that get_types returns, as of the time of the call
+ *   chunk	"<return value> <length> <hexadecimal span> <hexadecimal offset>": what
+ *		the first save of a session returns, with the table "migration"
+ *   state_bytes	what state_size returns, with the table "migration"
  *   log_page	page size of the DMA log that dma_log_start returns, with the table
  *		"dma-log"
  *   master	number of a VF that is a bus master at every reset_prepare
@@ -71,6 +74,9 @@ enum mock_op {
 	OP_SET_EDID,
 	OP_SUSPEND,
 	OP_RESUME,
+	OP_STATE_SIZE,
+	OP_SAVE_BEGIN,
+	OP_SAVE,
 	OP_LOAD_BEGIN,
 	OP_LOAD_END,
 	NR_OPS,
@@ -98,6 +104,9 @@ static const char * const mock_op_names[NR_OPS] = {
 	[OP_SET_EDID] = "set_edid",
 	[OP_SUSPEND] = "suspend",
 	[OP_RESUME] = "resume",
+	[OP_STATE_SIZE] = "state_size",
+	[OP_SAVE_BEGIN] = "save_begin",
+	[OP_SAVE] = "save",
 	[OP_LOAD_BEGIN] = "load_begin",
 	[OP_LOAD_END] = "load_end",
 };
@@ -112,6 +121,7 @@ struct mock;
  * @created: between create and delete
  * @started: between start and stop
  * @prepared: between reset_prepare and reset_done
+ * @saved: the chunk has been returned
  * @starts: since the create or the last recover
  * @trapped: content of the trapped area
  */
@@ -122,6 +132,7 @@ struct mock_vgpu {
 	bool created;
 	bool started;
 	bool prepared;
+	bool saved;
 	u64 starts;
 	u8 trapped[MOCK_TRAPPED];
 };
@@ -173,6 +184,11 @@ static struct nvvgpu_range mock_bar_trapped;
 
 /* What get_plane answers */
 static struct nvvgpu_plane mock_plane;
+
+/* What the first save of a session, and state_size, answer */
+static int mock_chunk_ret;
+static struct nvvgpu_chunk mock_chunk;
+static u64 mock_state_bytes;
 
 static void mock_expect(bool kept, const char *rule)
 {
@@ -617,6 +633,48 @@ static int mock_resume(void *handle)
 	return mock_leave_vf(vgpu, ret);
 }
 
+static int mock_state_size(void *handle, u64 *bytes)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(handle, OP_STATE_SIZE, &ret);
+	*bytes = mock_state_bytes;
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_save_begin(void *handle)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(handle, OP_SAVE_BEGIN, &ret);
+	vgpu->saved = false;
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static int mock_save(void *handle, struct nvvgpu_chunk *chunk, void *buf,
+		     size_t capacity)
+{
+	struct mock_vgpu *vgpu;
+	int ret;
+
+	vgpu = mock_enter_vf(handle, OP_SAVE, &ret);
+	if (!ret && !vgpu->saved) {
+		vgpu->saved = true;
+		*chunk = mock_chunk;
+		ret = mock_chunk_ret;
+	}
+
+	return mock_leave_vf(vgpu, ret);
+}
+
+static void mock_save_end(void *handle)
+{
+}
+
 static int mock_load_begin(void *handle)
 {
 	struct mock_vgpu *vgpu;
@@ -641,21 +699,6 @@ static int mock_load_end(void *handle, bool commit)
 static int mock_vf_op(void *handle)
 {
 	return -EOPNOTSUPP;
-}
-
-static int mock_state_size(void *handle, u64 *bytes)
-{
-	return -EOPNOTSUPP;
-}
-
-static int mock_save(void *handle, struct nvvgpu_chunk *chunk,
-		     void *buf, size_t capacity)
-{
-	return -EOPNOTSUPP;
-}
-
-static void mock_save_end(void *handle)
-{
 }
 
 static int mock_load(void *handle,
@@ -784,7 +827,7 @@ static void mock_migration(struct nvvgpu_backend_ops *ops)
 	ops->suspend = mock_suspend;
 	ops->resume = mock_resume;
 	ops->state_size = mock_state_size;
-	ops->save_begin = mock_vf_op;
+	ops->save_begin = mock_save_begin;
 	ops->save = mock_save;
 	ops->save_end = mock_save_end;
 	ops->load_begin = mock_load_begin;
@@ -1264,6 +1307,25 @@ static ssize_t block_write(struct file *file, const char __user *buf,
 	return count;
 }
 
+static ssize_t chunk_write(struct file *file, const char __user *buf,
+			   size_t count, loff_t *ppos)
+{
+	struct nvvgpu_chunk chunk = {};
+	char line[96];
+	int ret, answer;
+
+	ret = mock_line(buf, count, line, sizeof(line));
+	if (ret)
+		return ret;
+	if (sscanf(line, "%d %u %llx %llx", &answer, &chunk.length, &chunk.span,
+		   &chunk.offset) != 4)
+		return -EINVAL;
+	mock_chunk = chunk;
+	mock_chunk_ret = answer;
+
+	return count;
+}
+
 static ssize_t bar_write(struct file *file, const char __user *buf,
 			 size_t count, loff_t *ppos)
 {
@@ -1359,6 +1421,7 @@ MOCK_WRITE_FOPS(fail);
 MOCK_WRITE_FOPS(ready);
 MOCK_WRITE_FOPS(unready);
 MOCK_WRITE_FOPS(block);
+MOCK_WRITE_FOPS(chunk);
 MOCK_WRITE_FOPS(bar);
 MOCK_WRITE_FOPS(plane);
 MOCK_WRITE_FOPS(flip);
@@ -1375,6 +1438,8 @@ static int __init mock_init(void)
 	debugfs_create_file("unready", 0200, dir, NULL, &unready_fops);
 	debugfs_create_file("fail", 0200, dir, NULL, &fail_fops);
 	debugfs_create_file("block", 0200, dir, NULL, &block_fops);
+	debugfs_create_file("chunk", 0200, dir, NULL, &chunk_fops);
+	debugfs_create_u64("state_bytes", 0600, dir, &mock_state_bytes);
 	debugfs_create_file("bar", 0200, dir, NULL, &bar_fops);
 	debugfs_create_file("plane", 0200, dir, NULL, &plane_fops);
 	debugfs_create_file("flip", 0200, dir, NULL, &flip_fops);
