@@ -893,9 +893,8 @@ TEST_F(backend, chunks_that_violate_the_contract_are_not_sent)
 		{ "-5 16 10 0", -EIO },
 	};
 	unsigned int i;
-	long long len;
-	ssize_t len;
 	__u64 bytes;
+	ssize_t len;
 	int fd;
 
 	ASSERT_EQ(0, mock_add(self->bdf, "migration"));
@@ -915,9 +914,9 @@ TEST_F(backend, chunks_that_violate_the_contract_are_not_sent)
 	}
 
 	ASSERT_EQ(0, put(MOCK_DIR "/state_bytes", "18446744073709551615"));
+	ASSERT_EQ(0, mig_data_size(&self->vdev, &bytes));
 	/* The largest state, and what the stream adds */
 	EXPECT_LE(1ULL << 60, bytes);
-	ASSERT_EQ(0, mig_data_size(&self->vdev, &bytes));
 	EXPECT_GE(1ULL << 61, bytes);
 }
 
@@ -1514,27 +1513,97 @@ TEST_F(backend, totals_do_not_wrap_after_a_failed_recovery)
 		TH_LOG("%s", self->buf);
 }
 
-TEST_F(backend, slow_vf_delays_no_other)
+/* One operation in the life of a vGPU, called by a thread */
+struct step {
+	const char *op;
+	struct vdev *vdev;
+	struct ioas *ioas;
+	const char *vf;
+	int ret;
+};
+
+static void *step_run(void *arg)
+{
+	struct step *step = arg;
+	__u32 val;
+
+	step->ret = 0;
+	if (!strcmp(step->op, "create"))
+		step->ret = vf_set_type(step->vf, MOCK_TYPE);
+	else if (!strcmp(step->op, "start"))
+		step->ret = vdev_open(step->vdev, step->vf, step->ioas);
+	else if (!strcmp(step->op, "bar_read"))
+		step->ret = vdev_read(step->vdev, 0, 4096, &val, 4) != 4;
+	else if (!strncmp(step->op, "reset_", 6))
+		step->ret = vdev_reset(step->vdev);
+	else if (!strcmp(step->op, "stop"))
+		vdev_close(step->vdev);
+	else if (!strcmp(step->op, "delete"))
+		step->ret = vf_set_type(step->vf, 0);
+
+	return NULL;
+}
+
+/* Use a VF, and bind and unbind another one. */
+static int others_work(const char *vf, const char *bound, struct ioas *ioas)
 {
 	struct vdev other;
+	int ret;
+
+	ret = vf_set_type(vf, MOCK_TYPE) ?: vdev_open(&other, vf, ioas);
+	if (ret)
+		return ret;
+	ret = pci_unbind(bound) ?: vdev_reset(&other) ?:
+	      pci_bind(bound, FRONT_END_DRIVER);
+	vdev_close(&other);
+
+	return ret ?: vf_set_type(vf, 0);
+}
+
+TEST_F(backend, slow_vf_delays_no_other)
+{
+	static const char * const ops[] = {
+		"create", "start", "bar_read", "reset_prepare", "reset_done",
+		"stop", "delete",
+	};
+	static struct step step;
+	long long before;
+	pthread_t thread;
+	unsigned int i;
 	pid_t pid;
 
-	ASSERT_OPEN_TRAPPED();
-	pid = block_in("bar_read", &self->vdev);
-	ASSERT_LT(0, pid);
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, put(MOCK_DIR "/bar", "0 16384 4096 4096"));
+	step.vdev = &self->vdev;
+	step.ioas = &self->ioas;
+	step.vf = self->vf;
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		step.op = ops[i];
+		before = mock_calls(ops[i]);
+		ASSERT_EQ(0, put(MOCK_DIR "/block", "%s 1", ops[i]));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, step_run, &step));
+		while (mock_calls(ops[i]) == before) {
+			ASSERT_EQ(EBUSY, pthread_tryjoin_np(thread, NULL))
+				TH_LOG("%s: %d", ops[i], step.ret);
+			usleep(10000);
+		}
 
-	/* Also while a third one is bound and unbound */
-	ASSERT_CREATED(self->vf2);
-	ASSERT_EQ(0, vdev_open(&other, self->vf2, &self->ioas));
-	EXPECT_EQ(0, pci_unbind(self->pf.vf[2]));
-	EXPECT_EQ(0, vdev_reset(&other));
-	EXPECT_EQ(0, pci_bind(self->pf.vf[2], FRONT_END_DRIVER));
-	vdev_close(&other);
-	EXPECT_EQ(0, vf_set_type(self->vf2, 0));
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid) {
+			struct ioas ioas;
 
-	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
-	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
-	EXPECT_EQ(0, child_status(pid));
+			_exit(ioas_open(&ioas, IOMMU_IOMMUFD) ||
+			      others_work(self->vf2, self->pf.vf[2], &ioas));
+		}
+		ASSERT_TRUE(child_ends_soon(pid))
+			TH_LOG("during %s", ops[i]);
+		ASSERT_EQ(EBUSY, pthread_tryjoin_np(thread, NULL))
+			TH_LOG("during %s", ops[i]);
+		ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		EXPECT_EQ(0, step.ret) TH_LOG("%s", ops[i]);
+	}
 }
 
 /* Whether the kernel's log has this message of a VF since the last call */
