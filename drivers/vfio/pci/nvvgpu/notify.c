@@ -49,6 +49,34 @@ static void nvvgpu_remember(struct nvvgpu *vgpu, char *text, int err,
 }
 
 /**
+ * nvvgpu_report_crash() - record and log that a vGPU is in error
+ * @vgpu: the vGPU, state_mutex held
+ * @err: a negative errno
+ * @fmt: what has happened, without a newline
+ *
+ * Like nvvgpu_fail(), but with a limit of its own: no other failure of the VF can
+ * suppress the message.
+ *
+ * Return: @err
+ */
+int nvvgpu_report_crash(struct nvvgpu *vgpu, int err, const char *fmt, ...)
+{
+	char text[sizeof(vgpu->last_error)];
+	va_list args;
+
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	va_start(args, fmt);
+	nvvgpu_remember(vgpu, text, err, fmt, args);
+	va_end(args);
+
+	if (__ratelimit(&vgpu->crash_limit))
+		dev_warn(nvvgpu_dev(vgpu), "%s\n", text);
+
+	return err;
+}
+
+/**
  * nvvgpu_fail() - record and log the failure of an action
  * @vgpu: the vGPU, state_mutex held
  * @err: a negative errno

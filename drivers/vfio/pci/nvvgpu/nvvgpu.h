@@ -375,8 +375,9 @@ struct nvvgpu_migrations {
  * @display: of the vGPU
  * @event_work: handles @events
  * @events: protected by nvvgpu_pf::lock
- * @log_limit: limits the messages of the VF in the kernel's log
+ * @log_limit: limits the messages about failures
  * @complaint_limit: limits those about answers that violate the contract
+ * @crash_limit: limits those about crashes
  * @query_mutex: protects everything down to @query_limit; serializes get_stats
  *	with itself and with delete
  * @queryable: the VF has a vGPU whose counters can be read
@@ -432,6 +433,7 @@ struct nvvgpu {
 	struct nvvgpu_events events;
 	struct ratelimit_state log_limit;
 	struct ratelimit_state complaint_limit;
+	struct ratelimit_state crash_limit;
 
 	struct mutex query_mutex; /* see above */
 	bool queryable;
@@ -619,6 +621,8 @@ struct nvvgpu_notice {
 
 /* notify.c: the log, uevents and sysfs notifications */
 const char *nvvgpu_state_name(enum nvvgpu_state state);
+__printf(3, 4)
+int nvvgpu_report_crash(struct nvvgpu *vgpu, int err, const char *fmt, ...);
 __printf(3, 4)
 int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...);
 __printf(3, 4)

@@ -35,7 +35,7 @@ static const struct nvvgpu_backend_ops *nvvgpu_ops(struct nvvgpu *vgpu)
  * @fmt: what is wrong, without a newline
  *
  * The rate is limited per VF, or per back-end without @vgpu, and apart from that of
- * nvvgpu_fail(): a user who can provoke complaints must not hide a crash.
+ * nvvgpu_fail(): a user who can provoke complaints must not hide failures.
  */
 void nvvgpu_complain(struct nvvgpu_backend *backend, struct nvvgpu *vgpu,
 		     const char *fmt, ...)

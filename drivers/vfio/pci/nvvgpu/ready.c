@@ -113,7 +113,7 @@ int nvvgpu_adopt(struct nvvgpu *vgpu)
 	nvvgpu_set_created(vgpu, false);
 	if (crashed) {
 		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
-		nvvgpu_fail(vgpu, -EIO, "the vGPU has crashed");
+		nvvgpu_report_crash(vgpu, -EIO, "the vGPU has crashed");
 	}
 
 	return 0;

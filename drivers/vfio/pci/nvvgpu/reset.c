@@ -148,7 +148,8 @@ static int nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
 	ret = nvvgpu_recover(vgpu);
 	if (ret) {
 		nvvgpu_alert(vgpu);
-		return nvvgpu_fail(vgpu, ret, "cannot recover the vGPU by a reset");
+		return nvvgpu_report_crash(vgpu, ret,
+					   "cannot recover the vGPU by a reset");
 	}
 	vgpu->err_pending = false;
 	/* nvvgpu_dmabuf_update() cannot be called here, under VFIO's locks. */

@@ -26,6 +26,8 @@ static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 			     DEFAULT_RATELIMIT_BURST);
 	ratelimit_state_init(&vgpu->complaint_limit, DEFAULT_RATELIMIT_INTERVAL,
 			     DEFAULT_RATELIMIT_BURST);
+	ratelimit_state_init(&vgpu->crash_limit, DEFAULT_RATELIMIT_INTERVAL,
+			     DEFAULT_RATELIMIT_BURST);
 	ratelimit_state_init(&vgpu->query_limit, HZ, NVVGPU_QUERY_BURST);
 	ratelimit_set_flags(&vgpu->query_limit, RATELIMIT_MSG_ON_RELEASE);
 	INIT_DELAYED_WORK(&vgpu->event_work, nvvgpu_event_work);

@@ -18,7 +18,7 @@ static void nvvgpu_crashed(struct nvvgpu *vgpu,
 		return;
 
 	nvvgpu_set_error(vgpu, info);
-	nvvgpu_fail(vgpu, -EIO, "the vGPU has crashed");
+	nvvgpu_report_crash(vgpu, -EIO, "the vGPU has crashed");
 }
 
 /* Without get_placement the vGPU keeps its old placement. */
@@ -354,11 +354,11 @@ static int nvvgpu_check_open(struct nvvgpu *vgpu)
 	case NVVGPU_CREATED:
 		return 0;
 	case NVVGPU_ERROR:
-		return nvvgpu_fail(vgpu, -EIO,
-				   "cannot open: the vGPU is in error, reset or delete it");
+		return nvvgpu_refuse(vgpu, -EIO,
+				     "cannot open: the vGPU is in error, reset or delete it");
 	default:
-		return nvvgpu_fail(vgpu, -ENODEV,
-				   "cannot open: no vGPU type is set");
+		return nvvgpu_refuse(vgpu, -ENODEV,
+				     "cannot open: no vGPU type is set");
 	}
 }
 
@@ -514,15 +514,15 @@ int nvvgpu_start(struct nvvgpu *vgpu)
 		return ret;
 	/* The vGPU would be started in the middle of it. */
 	if (vgpu->resets)
-		return nvvgpu_fail(vgpu, -EAGAIN,
-				   "cannot open: the VF is being reset");
+		return nvvgpu_refuse(vgpu, -EAGAIN,
+				     "cannot open: the VF is being reset");
 	/* Some back-ends rely on this reset to isolate successive users. */
 	if (!vgpu->core.reset_works)
-		return nvvgpu_fail(vgpu, -EIO,
-				   "cannot open: the VF could not be reset");
+		return nvvgpu_refuse(vgpu, -EIO,
+				     "cannot open: the VF could not be reset");
 	if (!try_module_get(vgpu->backend->table.owner))
-		return nvvgpu_fail(vgpu, -ENODEV,
-				   "cannot open: the back-end is unregistering");
+		return nvvgpu_refuse(vgpu, -ENODEV,
+				     "cannot open: the back-end is unregistering");
 
 	nvvgpu_set_owner(vgpu, get_pid(task_tgid(current)));
 	ret = nvvgpu_start_shaped(vgpu);

@@ -1647,6 +1647,34 @@ TEST_F(backend, messages_of_a_vf_hide_none_of_another)
 	close(kmsg);
 }
 
+TEST_F(backend, failures_of_a_vf_do_not_hide_its_crash)
+{
+	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	int i, kmsg = kmsg_open();
+	bool found = false;
+
+	ASSERT_LE(0, kmsg);
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	for (i = 0; i < 20; i++)
+		ASSERT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
+	EXPECT_FALSE(logged(kmsg, self->vf, "cannot"));
+	EXPECT_LAST_ERROR(self->vf, ENODEV, "cannot open: no vGPU type is set");
+
+	ASSERT_CREATED(self->vf);
+	i = 0;
+	do {
+		ASSERT_GT(1000, i++);
+		ASSERT_EQ(-EPERM, vf_set_type(self->vf, 999));
+	} while (logged(kmsg, self->vf, "cannot"));
+	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
+	while (!found && now_ms() < end) {
+		found = logged(kmsg, self->vf, "the vGPU has crashed");
+		usleep(10000);
+	}
+	EXPECT_TRUE(found);
+	close(kmsg);
+}
+
 TEST_F(backend, crash_is_reported_and_a_reset_recovers)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
