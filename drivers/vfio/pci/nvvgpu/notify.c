@@ -48,6 +48,22 @@ static void nvvgpu_remember(struct nvvgpu *vgpu, char *text, int err,
 	strscpy(vgpu->last_error, text);
 }
 
+/* Record and log a failure, within @limit or as a debug message without one. */
+__printf(4, 0)
+static void nvvgpu_record(struct nvvgpu *vgpu, struct ratelimit_state *limit,
+			  int err, const char *fmt, va_list args)
+{
+	char text[sizeof(vgpu->last_error)];
+
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	nvvgpu_remember(vgpu, text, err, fmt, args);
+	if (!limit)
+		dev_dbg(nvvgpu_dev(vgpu), "%s\n", text);
+	else if (__ratelimit(limit))
+		dev_warn(nvvgpu_dev(vgpu), "%s\n", text);
+}
+
 /**
  * nvvgpu_report_crash() - record and log that a vGPU is in error
  * @vgpu: the vGPU, state_mutex held
@@ -61,17 +77,11 @@ static void nvvgpu_remember(struct nvvgpu *vgpu, char *text, int err,
  */
 int nvvgpu_report_crash(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 {
-	char text[sizeof(vgpu->last_error)];
 	va_list args;
 
-	lockdep_assert_held(&vgpu->state_mutex);
-
 	va_start(args, fmt);
-	nvvgpu_remember(vgpu, text, err, fmt, args);
+	nvvgpu_record(vgpu, &vgpu->crash_limit, err, fmt, args);
 	va_end(args);
-
-	if (__ratelimit(&vgpu->crash_limit))
-		dev_warn(nvvgpu_dev(vgpu), "%s\n", text);
 
 	return err;
 }
@@ -89,17 +99,11 @@ int nvvgpu_report_crash(struct nvvgpu *vgpu, int err, const char *fmt, ...)
  */
 int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 {
-	char text[sizeof(vgpu->last_error)];
 	va_list args;
 
-	lockdep_assert_held(&vgpu->state_mutex);
-
 	va_start(args, fmt);
-	nvvgpu_remember(vgpu, text, err, fmt, args);
+	nvvgpu_record(vgpu, &vgpu->log_limit, err, fmt, args);
 	va_end(args);
-
-	if (__ratelimit(&vgpu->log_limit))
-		dev_warn(nvvgpu_dev(vgpu), "%s\n", text);
 
 	return err;
 }
@@ -117,16 +121,11 @@ int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...)
  */
 int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 {
-	char text[sizeof(vgpu->last_error)];
 	va_list args;
 
-	lockdep_assert_held(&vgpu->state_mutex);
-
 	va_start(args, fmt);
-	nvvgpu_remember(vgpu, text, err, fmt, args);
+	nvvgpu_record(vgpu, NULL, err, fmt, args);
 	va_end(args);
-
-	dev_dbg(nvvgpu_dev(vgpu), "%s\n", text);
 
 	return err;
 }
