@@ -4,8 +4,8 @@
  * loaded.
  *
  * The file may outlive its session, and even the binding of the VF.  The
- * session's memory does not: it is freed when the session ends, or when the
- * last read or write in progress at that time returns.
+ * session's buffers do not.  They are accessed under state_mutex with page faults
+ * disabled, so a session can end at any time, and no user can delay its end.
  *
  * Two records alternate.  While the user reads one, or writes it, the GPU may
  * fill or read the other.
@@ -15,6 +15,7 @@
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/poll.h>
 #include <linux/refcount.h>
 #include <linux/sched/signal.h>
@@ -31,11 +32,11 @@
  * @file: the file
  * @vgpu: the VF, its device is referenced until @users drops to 0
  * @loading: state is loaded, not saved
- * @users: the session, and each operation on the file that is in progress; the
- *	last one frees the memory of @records
+ * @users: the session, and each operation on the file that is in progress
  * @lock: one reader or writer at a time; protects everything down to @error
  * @own: header of this vGPU: sent when saving, expected when loading
- * @records: buffers of two records, which take turns
+ * @records: two records, which take turns; under state_mutex their buffers,
+ *	which are freed when the session ends
  * @index: record of @records that the user reads or writes
  * @heading: the user is reading @own, not a record
  * @size: bytes of the header or record that is being read
@@ -98,6 +99,7 @@ static void nvvgpu_data_free_records(struct nvvgpu_data *data)
 			vfree(buf);
 		else if (buf)
 			folio_put(virt_to_folio(buf));
+		data->records[i].data = NULL;
 	}
 }
 
@@ -128,15 +130,8 @@ static int nvvgpu_data_alloc_records(struct nvvgpu_data *data)
 
 static void nvvgpu_data_put(struct nvvgpu_data *data)
 {
-	struct nvvgpu *vgpu = data->vgpu;
-
-	if (!refcount_dec_and_test(&data->users))
-		return;
-
-	nvvgpu_data_free_records(data);
-	/* Another user may have opened the device and begun a session. */
-	cmpxchg(&vgpu->allocated, data, NULL);
-	put_device(&vgpu->core.vdev.device);
+	if (refcount_dec_and_test(&data->users))
+		put_device(&data->vgpu->core.vdev.device);
 }
 
 /* Begin an operation on the file, undone by nvvgpu_data_leave(). */
@@ -271,6 +266,37 @@ static void nvvgpu_data_consume(struct nvvgpu_data *data, size_t n)
 		data->index = !data->index;
 }
 
+/*
+ * Copy some of the next data to the user.  Return how many bytes, or a negative
+ * errno.  A page at a time, as the user's memory may be a slow BAR.
+ */
+static ssize_t nvvgpu_data_copy_out(struct nvvgpu_data *data, char __user *buf,
+				    size_t len)
+{
+	const void *from;
+	size_t n, left;
+	int ret;
+
+	for (;;) {
+		scoped_guard(nvvgpu, data->vgpu) {
+			ret = nvvgpu_data_check(data);
+			if (ret)
+				return ret;
+			from = nvvgpu_data_next(data, &n);
+			n = min3(n, len, (size_t)PAGE_SIZE);
+			pagefault_disable();
+			left = copy_to_user(buf, from, n);
+			pagefault_enable();
+		}
+		if (left < n)
+			return n - left;
+		if (fault_in_safe_writeable(buf, n) == n)
+			return -EFAULT;
+		if (signal_pending(current))
+			return -ERESTARTSYS;
+	}
+}
+
 static ssize_t nvvgpu_data_read(struct file *file, char __user *buf, size_t len,
 				loff_t *pos)
 {
@@ -284,8 +310,7 @@ static ssize_t nvvgpu_data_read(struct file *file, char __user *buf, size_t len,
 
 	ret = nvvgpu_data_refusal(data);
 	while (!ret && done < len) {
-		const void *from;
-		size_t n;
+		ssize_t n;
 
 		if (!data->left) {
 			if (data->at_end)
@@ -295,10 +320,9 @@ static ssize_t nvvgpu_data_read(struct file *file, char __user *buf, size_t len,
 				break;
 		}
 
-		from = nvvgpu_data_next(data, &n);
-		n = min(len - done, n);
-		if (copy_to_user(buf + done, from, n)) {
-			ret = -EFAULT;
+		n = nvvgpu_data_copy_out(data, buf + done, len - done);
+		if (n < 0) {
+			ret = n;
 			break;
 		}
 		nvvgpu_data_consume(data, n);
@@ -499,6 +523,37 @@ static int nvvgpu_data_advance(struct nvvgpu_data *data, size_t len)
 	}
 }
 
+/*
+ * Copy bytes from the user, like nvvgpu_data_copy_out().  Return 0 if the stream
+ * has no room for any.
+ */
+static ssize_t nvvgpu_data_copy_in(struct nvvgpu_data *data,
+				   const char __user *buf, size_t len)
+{
+	size_t n, left;
+	void *room;
+	int ret;
+
+	for (;;) {
+		scoped_guard(nvvgpu, data->vgpu) {
+			ret = nvvgpu_data_check(data);
+			if (ret)
+				return ret;
+			room = nvvgpu_stream_room(&data->stream, &n);
+			n = min3(n, len, (size_t)PAGE_SIZE);
+			pagefault_disable();
+			left = copy_from_user(room, buf, n);
+			pagefault_enable();
+		}
+		if (!n || left < n)
+			return n - left;
+		if (fault_in_readable(buf, n) == n)
+			return -EFAULT;
+		if (signal_pending(current))
+			return -ERESTARTSYS;
+	}
+}
+
 static ssize_t nvvgpu_data_write(struct file *file, const char __user *buf,
 				 size_t len, loff_t *pos)
 {
@@ -512,14 +567,11 @@ static ssize_t nvvgpu_data_write(struct file *file, const char __user *buf,
 
 	ret = nvvgpu_data_refusal(data);
 	while (!ret && done < len) {
-		void *room;
-		size_t n;
+		ssize_t n = nvvgpu_data_copy_in(data, buf + done, len - done);
 
-		room = nvvgpu_stream_room(&data->stream, &n);
-		n = min(n, len - done);
-		if (copy_from_user(room, buf + done, n)) {
-			/* Bytes that were consumed before the fault stay consumed. */
-			ret = done ? 0 : -EFAULT;
+		if (n < 0) {
+			/* Bytes that were consumed before stay consumed. */
+			ret = done ? 0 : n;
 			break;
 		}
 		ret = nvvgpu_data_advance(data, n);
@@ -613,11 +665,8 @@ DEFINE_FREE(nvvgpu_data, struct nvvgpu_data *, nvvgpu_data_free(_T))
  * @vgpu: the VF, locked; has no session
  * @loading: state is loaded, not saved
  *
- * Each user of a VF has the memory of one session at most.
- *
  * Return: the file, with a reference for the user, and another one that
- * nvvgpu_data_close() drops; -EBUSY if a read or write of this user's earlier
- * session has not returned; -ENOMEM; or the error of anon_inode_getfile()
+ * nvvgpu_data_close() drops; -ENOMEM; or the error of anon_inode_getfile()
  */
 struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 {
@@ -626,8 +675,6 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 
 	lockdep_assert_held(&vgpu->state_mutex);
 
-	if (READ_ONCE(vgpu->allocated))
-		return ERR_PTR(-EBUSY);
 	data = kzalloc_obj(*data, GFP_KERNEL_ACCOUNT);
 	if (!data || nvvgpu_data_alloc_records(data))
 		return ERR_PTR(-ENOMEM);
@@ -641,7 +688,6 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
 	stream_open(file->f_inode, file);
 
 	get_device(&vgpu->core.vdev.device);
-	WRITE_ONCE(vgpu->allocated, data);
 	data->file = get_file(file);
 	data->vgpu = vgpu;
 	data->loading = loading;
@@ -667,7 +713,8 @@ struct file *nvvgpu_data_open(struct nvvgpu *vgpu, bool loading)
  * nvvgpu_data_close() - end a session
  * @vgpu: the VF, locked; has a session, whose buffers the back-end has released
  *
- * From then on, reads and writes of the file fail.
+ * From then on, reads and writes of the file fail; those in progress copy no
+ * more.
  */
 void nvvgpu_data_close(struct nvvgpu *vgpu)
 {
@@ -679,6 +726,7 @@ void nvvgpu_data_close(struct nvvgpu *vgpu)
 	vgpu->data = NULL;
 	WRITE_ONCE(data->ended, true);
 	wake_up_interruptible(&data->wait);
+	nvvgpu_data_free_records(data);
 	nvvgpu_data_put(data);
 	fput(file);
 }

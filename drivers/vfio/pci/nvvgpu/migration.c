@@ -361,8 +361,6 @@ void nvvgpu_migration_open(struct nvvgpu *vgpu)
 	lockdep_assert_held(&vgpu->state_mutex);
 
 	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
-	/* Memory that an earlier user keeps allocated is charged to that user. */
-	WRITE_ONCE(vgpu->allocated, NULL);
 }
 
 /**

@@ -506,24 +506,6 @@ static void migration_operation_fails(struct kunit *test)
 	}
 }
 
-/* An operation on the file of an earlier session may still be in progress. */
-static void migration_one_session_has_memory(struct kunit *test)
-{
-	struct test_mig *tm = test->priv;
-
-	KUNIT_EXPECT_NULL(test, tm->vgpu->allocated);
-	test_enter(test, PRE_COPY);
-	KUNIT_EXPECT_PTR_EQ(test, tm->vgpu->allocated, tm->vgpu->data);
-	test_enter(test, RUNNING);
-	KUNIT_EXPECT_NULL(test, tm->vgpu->allocated);
-
-	tm->vgpu->allocated = ERR_PTR(-EBUSY);
-	KUNIT_EXPECT_EQ(test, test_go(tm, PRE_COPY), -EBUSY);
-	KUNIT_EXPECT_EQ(test, test_now(tm), RUNNING);
-	tm->vgpu->allocated = NULL;
-	test_enter(test, PRE_COPY);
-}
-
 static void migration_without_the_end(struct kunit *test)
 {
 	struct test_mig *tm = test->priv;
@@ -650,7 +632,6 @@ static struct kunit_case migration_cases[] = {
 	KUNIT_CASE(migration_no_such_state),
 	KUNIT_CASE(migration_state_comes_through),
 	KUNIT_CASE(migration_operation_fails),
-	KUNIT_CASE(migration_one_session_has_memory),
 	KUNIT_CASE(migration_without_the_end),
 	KUNIT_CASE(migration_error_stays),
 	KUNIT_CASE(migration_reset_from_each_state),

@@ -37,7 +37,7 @@
  *                 nvvgpu::text_lock (leaf)
  *               nvvgpu_display::lock (leaf)
  *
- * User memory is never touched under state_mutex: VFIO resets the device with
+ * No page fault is taken under state_mutex: VFIO resets the device with
  * memory_lock held, which nests inside mmap_lock.
  *
  * A process that only reads sysfs takes query_mutex or text_lock, but never
@@ -368,8 +368,6 @@ struct nvvgpu_migrations {
  *	if there is no vGPU
  * @mig_state: migration state, RUNNING while the device is closed
  * @data: data file of the migration session, NULL without a session
- * @allocated: session of the current user whose memory has not been freed yet,
- *	NULL if there is none; set under state_mutex, cleared without it
  * @log: DMA log of the vGPU, NULL while logging is inactive
  * @dmabufs: see struct nvvgpu_dmabufs
  * @display: of the vGPU
@@ -423,7 +421,6 @@ struct nvvgpu {
 	char *start_params;
 	enum vfio_device_mig_state mig_state;
 	struct nvvgpu_data *data;
-	struct nvvgpu_data *allocated;
 	struct nvvgpu_log *log;
 
 	struct nvvgpu_dmabufs dmabufs;
