@@ -95,7 +95,7 @@ static void nvvgpu_mig_discard(struct nvvgpu *vgpu)
 		return;
 
 	nvvgpu_set_error(vgpu, NULL);
-	nvvgpu_fail(vgpu, ret, "cannot discard the state that was loaded");
+	nvvgpu_report_crash(vgpu, ret, "cannot discard the state that was loaded");
 }
 
 /* Apply the whole new state, or nothing of it. */

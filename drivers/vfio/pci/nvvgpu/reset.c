@@ -86,7 +86,8 @@ static bool nvvgpu_reset_failed(struct nvvgpu *vgpu)
 	if (prepared)
 		ret = nvvgpu_op_reset_done(vgpu) ?: ret;
 	if (ret && vgpu->state != NVVGPU_ERROR)
-		nvvgpu_fail(vgpu, ret, "cannot resume the vGPU after a reset");
+		nvvgpu_report_crash(vgpu, ret,
+				    "cannot resume the vGPU after a reset");
 
 	return ret;
 }
@@ -109,7 +110,7 @@ static void nvvgpu_reset_cancelled(struct nvvgpu *vgpu)
 	if (!ret || vgpu->state == NVVGPU_ERROR)
 		return;
 	nvvgpu_set_error(vgpu, NULL);
-	nvvgpu_fail(vgpu, ret, "cannot resume the vGPU after a reset");
+	nvvgpu_report_crash(vgpu, ret, "cannot resume the vGPU after a reset");
 }
 
 /* End one reset.  Return true if it was the outermost one of a vGPU. */
@@ -188,7 +189,7 @@ static void nvvgpu_resume_closed(struct nvvgpu *vgpu)
 		return;
 
 	nvvgpu_set_error(vgpu, NULL);
-	nvvgpu_fail(vgpu, -EIO, "cannot reset the vGPU after close");
+	nvvgpu_report_crash(vgpu, -EIO, "cannot reset the vGPU after close");
 }
 
 /**

@@ -297,8 +297,9 @@ int nvvgpu_delete(struct nvvgpu *vgpu)
 	ret = nvvgpu_op_delete(vgpu);
 	if (ret) {
 		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
-		return nvvgpu_fail(vgpu, ret, "cannot delete the vGPU of type %u",
-				   vgpu->type.id);
+		return nvvgpu_report_crash(vgpu, ret,
+					   "cannot delete the vGPU of type %u",
+					   vgpu->type.id);
 	}
 	nvvgpu_succeed(vgpu);
 	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
@@ -582,7 +583,7 @@ void nvvgpu_stop(struct nvvgpu *vgpu)
 	if (ret && vgpu->state != NVVGPU_ERROR) {
 		/* The next user must not see data that may be left. */
 		nvvgpu_set_state(vgpu, NVVGPU_ERROR, NVVGPU_EVENT_NAME_CRASHED);
-		nvvgpu_fail(vgpu, ret, "cannot stop the vGPU");
+		nvvgpu_report_crash(vgpu, ret, "cannot stop the vGPU");
 	}
 }
 
