@@ -239,6 +239,11 @@ enum nvvgpu_suspend_level {
 #define NVVGPU_MIG_P2P			0x1
 /* There is state that can be saved while the vGPU runs */
 #define NVVGPU_MIG_PRE_COPY		0x2
+/*
+ * After NVVGPU_EVENT_DISPLAY and NVVGPU_EVENT_PLACEMENT, the state that is left to
+ * be saved in pre-copy is initial state again; needs NVVGPU_MIG_PRE_COPY
+ */
+#define NVVGPU_MIG_REINIT		0x4
 
 /**
  * struct nvvgpu_stat - a counter

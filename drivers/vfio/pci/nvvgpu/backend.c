@@ -323,6 +323,8 @@ static const char *nvvgpu_ops_flaw(const struct nvvgpu_backend_ops *ops)
 		return "migration flags require the migration operations";
 	if (!ops->precopy_estimate != !(ops->mig_flags & NVVGPU_MIG_PRE_COPY))
 		return "NVVGPU_MIG_PRE_COPY and precopy_estimate require each other";
+	if (ops->mig_flags & NVVGPU_MIG_REINIT && !ops->precopy_estimate)
+		return "NVVGPU_MIG_REINIT requires NVVGPU_MIG_PRE_COPY";
 	if (ops->state_version_min > ops->state_version)
 		return "state_version_min is greater than state_version";
 	if (ops->save_ahead && !ops->suspend)

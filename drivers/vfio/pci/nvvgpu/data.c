@@ -10,7 +10,9 @@
  * Two records alternate.  While the user reads one, or writes it, the GPU may
  * fill or read the other.
  */
+#include <kunit/visibility.h>
 #include <linux/anon_inodes.h>
+#include <linux/export.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
@@ -369,14 +371,18 @@ static void nvvgpu_data_reinit(struct nvvgpu_data *data,
 /**
  * nvvgpu_data_layout_changed() - handle a change of a vGPU's layout
  * @vgpu: the VF, locked
+ *
+ * Has no effect unless the back-end has NVVGPU_MIG_REINIT.
  */
 void nvvgpu_data_layout_changed(struct nvvgpu *vgpu)
 {
 	lockdep_assert_held(&vgpu->state_mutex);
 
-	if (vgpu->data && !vgpu->data->loading)
+	if (vgpu->data && !vgpu->data->loading &&
+	    nvvgpu_can(vgpu->backend) & NVVGPU_CAN_REINIT)
 		vgpu->data->changed = true;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_data_layout_changed);
 
 static int nvvgpu_data_precopy_info(struct nvvgpu_data *data,
 				    struct vfio_precopy_info *info)

@@ -6,6 +6,7 @@
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/uaccess.h>
 #include <linux/vfio.h>
 
 #include "nvvgpu_kunit.h"
@@ -110,7 +111,7 @@ static int test_load_end(void *handle, bool commit)
 static int test_estimate(void *handle, u64 *initial, u64 *dirty)
 {
 	*initial = 0;
-	*dirty = 0;
+	*dirty = PAGE_SIZE;
 
 	return 0;
 }
@@ -507,6 +508,37 @@ static void migration_operation_fails(struct kunit *test)
 	}
 }
 
+/* Get the dirty bytes in pre-copy after a change of the layout. */
+static u64 test_dirty(struct kunit *test, u32 mig_flags)
+{
+	struct test_mig *tm = test->priv;
+	struct vfio_precopy_info info = { .argsz = sizeof(info) };
+
+	tm->vgpu->backend->table.mig_flags = mig_flags;
+	test_enter(test, PRE_COPY);
+	scoped_guard(mutex, &tm->vgpu->state_mutex)
+		nvvgpu_data_layout_changed(tm->vgpu);
+
+	KUNIT_ASSERT_EQ(test, copy_to_user(tm->page, &info, sizeof(info)), 0);
+	KUNIT_ASSERT_EQ(test, tm->file->f_op->unlocked_ioctl(tm->file,
+							     VFIO_MIG_GET_PRECOPY_INFO,
+							     (unsigned long)tm->page), 0);
+	KUNIT_ASSERT_EQ(test, copy_from_user(&info, tm->page, sizeof(info)), 0);
+	test_enter(test, RUNNING);
+
+	return info.dirty_bytes;
+}
+
+static void migration_reinit_needs_its_flag(struct kunit *test)
+{
+	struct test_mig *tm = test->priv;
+
+	tm->vgpu->core.vdev.precopy_info_v2 = true;
+	KUNIT_EXPECT_EQ(test, test_dirty(test, NVVGPU_MIG_PRE_COPY), PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, test_dirty(test, NVVGPU_MIG_PRE_COPY |
+					 NVVGPU_MIG_REINIT), 0);
+}
+
 static void migration_without_the_end(struct kunit *test)
 {
 	struct test_mig *tm = test->priv;
@@ -629,6 +661,7 @@ static struct kunit_case migration_cases[] = {
 	KUNIT_CASE(migration_flags),
 	KUNIT_CASE(migration_ways),
 	KUNIT_CASE(migration_ways_without_precopy),
+	KUNIT_CASE(migration_reinit_needs_its_flag),
 	KUNIT_CASE(migration_ways_without_p2p),
 	KUNIT_CASE(migration_no_such_state),
 	KUNIT_CASE(migration_state_comes_through),

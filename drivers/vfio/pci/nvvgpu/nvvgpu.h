@@ -511,6 +511,7 @@ void nvvgpu_complain(struct nvvgpu_backend *backend, struct nvvgpu *vgpu,
 #define NVVGPU_CAN_DISPLAY	BIT(11)
 #define NVVGPU_CAN_LIST_PLACES	BIT(12)
 #define NVVGPU_CAN_CREATE	BIT(13)
+#define NVVGPU_CAN_REINIT	BIT(14)
 u32 nvvgpu_can(const struct nvvgpu_backend *backend);
 
 bool nvvgpu_word_valid(const char *name);

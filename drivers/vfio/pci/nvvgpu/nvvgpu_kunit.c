@@ -849,6 +849,13 @@ static void ops_migration(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), 0);
 	ops.mig_flags &= ~NVVGPU_MIG_PRE_COPY;
 	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), -EINVAL);
+
+	ops = good;
+	ops.mig_flags |= NVVGPU_MIG_REINIT;
+	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), -EINVAL);
+	ops.mig_flags |= NVVGPU_MIG_PRE_COPY;
+	ops.precopy_estimate = TEST_OP;
+	KUNIT_EXPECT_EQ(test, test_take(test, &ops, &backend), 0);
 }
 
 static void ops_type_names(struct kunit *test)

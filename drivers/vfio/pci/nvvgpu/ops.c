@@ -109,6 +109,7 @@ u32 nvvgpu_can(const struct nvvgpu_backend *backend)
 	       (ops->suspend ? NVVGPU_CAN_MIGRATE : 0) |
 	       (ops->mig_flags & NVVGPU_MIG_P2P ? NVVGPU_CAN_P2P : 0) |
 	       (ops->mig_flags & NVVGPU_MIG_PRE_COPY ? NVVGPU_CAN_PRECOPY : 0) |
+	       (ops->mig_flags & NVVGPU_MIG_REINIT ? NVVGPU_CAN_REINIT : 0) |
 	       (ops->save_ahead ? NVVGPU_CAN_SAVE_AHEAD : 0) |
 	       (ops->dma_log_start ? NVVGPU_CAN_LOG_DMA : 0) |
 	       (ops->get_stats ? NVVGPU_CAN_STATS : 0) |

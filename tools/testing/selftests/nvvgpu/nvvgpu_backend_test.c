@@ -152,6 +152,7 @@ static const struct {
 	{ "precopy-alone", -EINVAL },
 	{ "precopy-untold", -EINVAL },
 	{ "precopy-unable", -EINVAL },
+	{ "reinit-alone", -EINVAL },
 	{ "flags-alone", -EINVAL },
 	{ "no-versions", -EINVAL },
 	{ "half-dma-log", -EINVAL },

@@ -858,6 +858,12 @@ static void mock_precopy_unable(struct nvvgpu_backend_ops *ops)
 	ops->mig_flags |= NVVGPU_MIG_PRE_COPY;
 }
 
+static void mock_reinit_alone(struct nvvgpu_backend_ops *ops)
+{
+	mock_migration(ops);
+	ops->mig_flags |= NVVGPU_MIG_REINIT;
+}
+
 static void mock_without_p2p(struct nvvgpu_backend_ops *ops)
 {
 	mock_migration(ops);
@@ -954,6 +960,7 @@ static const struct {
 	MOCK_TABLE("precopy-alone", precopy_alone),
 	MOCK_TABLE("precopy-untold", precopy_untold),
 	MOCK_TABLE("precopy-unable", precopy_unable),
+	MOCK_TABLE("reinit-alone", reinit_alone),
 	MOCK_TABLE("without-p2p", without_p2p),
 	MOCK_TABLE("flags-alone", flags_alone),
 	MOCK_TABLE("no-versions", no_versions),
