@@ -654,6 +654,9 @@ int nvvgpu_op_dma_log_start(struct nvvgpu *vgpu,
 
 	if (!ret && (*page_size < SZ_4K || *page_size > NVVGPU_LOG_PAGE_MAX ||
 		     !is_power_of_2(*page_size))) {
+		nvvgpu_complain(vgpu->backend, vgpu,
+				"dma_log_start returned pages of %#llx bytes",
+				*page_size);
 		nvvgpu_op_dma_log_stop(vgpu);
 		return -EPROTO;
 	}

@@ -1768,9 +1768,12 @@ TEST_F(backend, absurd_page_size_of_the_dma_log_is_refused)
 		{ PAGE, 0 },
 	};
 	struct vfio_device_feature_dma_logging_range range = { 0, PAGE };
+	int kmsg = kmsg_open();
 	__u64 page_size;
 	unsigned int i;
+	char text[100];
 
+	ASSERT_LE(0, kmsg);
 	ASSERT_EQ(0, mock_add(self->bdf, "dma-log"));
 	ASSERT_CREATED(self->vf);
 	ASSERT_OPEN();
@@ -1781,9 +1784,14 @@ TEST_F(backend, absurd_page_size_of_the_dma_log_is_refused)
 			  log_start(&self->vdev, &range, 1, &page_size))
 			TH_LOG("page size %llu", pages[i].size);
 		EXPECT_EQ(pages[i].err ? PAGE : pages[i].size, page_size);
+		snprintf(text, sizeof(text),
+			 "back-end mock: dma_log_start returned pages of %#llx bytes",
+			 pages[i].size);
+		EXPECT_EQ(!!pages[i].err, logged(kmsg, self->vf, text));
 		if (!pages[i].err)
 			EXPECT_EQ(0, log_stop(&self->vdev));
 	}
+	close(kmsg);
 }
 
 /* BARs */
