@@ -376,6 +376,7 @@ struct nvvgpu_migrations {
  * @log_limit: limits the messages about failures
  * @complaint_limit: limits those about answers that violate the contract
  * @crash_limit: limits those about crashes
+ * @types_limit: limits the readers of creatable_vgpu_types
  * @query_mutex: protects everything down to @query_limit; serializes get_stats
  *	with itself and with delete
  * @queryable: the VF has a vGPU whose counters can be read
@@ -431,6 +432,7 @@ struct nvvgpu {
 	struct ratelimit_state log_limit;
 	struct ratelimit_state complaint_limit;
 	struct ratelimit_state crash_limit;
+	struct ratelimit_state types_limit;
 
 	struct mutex query_mutex; /* see above */
 	bool queryable;
@@ -513,6 +515,8 @@ void nvvgpu_complain(struct nvvgpu_backend *backend, struct nvvgpu *vgpu,
 #define NVVGPU_CAN_CREATE	BIT(13)
 #define NVVGPU_CAN_REINIT	BIT(14)
 u32 nvvgpu_can(const struct nvvgpu_backend *backend);
+void nvvgpu_query_limit_init(struct ratelimit_state *limit);
+int nvvgpu_query_wait(struct ratelimit_state *limit);
 
 bool nvvgpu_word_valid(const char *name);
 bool nvvgpu_type_valid(const struct nvvgpu_type_info *info);

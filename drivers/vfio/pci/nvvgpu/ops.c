@@ -7,6 +7,7 @@
  */
 #include <kunit/visibility.h>
 #include <linux/ctype.h>
+#include <linux/delay.h>
 #include <linux/export.h>
 #include <linux/log2.h>
 #include <linux/pci.h>
@@ -118,6 +119,32 @@ u32 nvvgpu_can(const struct nvvgpu_backend *backend)
 	       (ops->get_plane ? NVVGPU_CAN_DISPLAY : 0) |
 	       (ops->get_placements ? NVVGPU_CAN_LIST_PLACES : 0) |
 	       (ops->create ? NVVGPU_CAN_CREATE : 0);
+}
+
+/**
+ * nvvgpu_query_limit_init() - limit how often readers ask a back-end
+ * @limit: of one or more files, which can be read ten times a second together
+ */
+void nvvgpu_query_limit_init(struct ratelimit_state *limit)
+{
+	ratelimit_state_init(limit, HZ, 10);
+	/* Nothing is logged about readers who wait. */
+	ratelimit_set_flags(limit, RATELIMIT_MSG_ON_RELEASE);
+}
+
+/**
+ * nvvgpu_query_wait() - wait until a reader may call the back-end
+ * @limit: from nvvgpu_query_limit_init()
+ *
+ * Return: 0; -ERESTARTSYS on a signal
+ */
+int nvvgpu_query_wait(struct ratelimit_state *limit)
+{
+	while (!__ratelimit(limit))
+		if (msleep_interruptible(20))
+			return -ERESTARTSYS;
+
+	return 0;
 }
 
 /**

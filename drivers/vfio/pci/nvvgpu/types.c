@@ -19,6 +19,7 @@
  * @info: attributes, constant while the directory exists
  * @error: of get_type_info or 0; if set, only @info.id is valid
  * @seen: used by nvvgpu_types_update()
+ * @query_limit: limits the readers of files that call the back-end
  */
 struct nvvgpu_type {
 	struct kobject kobj;
@@ -27,6 +28,7 @@ struct nvvgpu_type {
 	struct nvvgpu_type_info info;
 	int error;
 	bool seen;
+	struct ratelimit_state query_limit;
 };
 
 static struct nvvgpu_type *nvvgpu_to_type(struct kobject *kobj)
@@ -58,6 +60,13 @@ NVVGPU_TYPE_ATTR(max_resolution, "%ux%u", info->max_width, info->max_height);
 NVVGPU_TYPE_ATTR(max_instances, "%u", info->max_instances);
 NVVGPU_TYPE_ATTR(weight, "%u", info->weight);
 
+static int nvvgpu_type_available(struct nvvgpu_type *type, char *reason)
+{
+	return nvvgpu_query_wait(&type->query_limit) ?:
+	       nvvgpu_op_get_available(type->backend, type->info.id,
+				       NVVGPU_PLACEMENT_ANY, reason);
+}
+
 static ssize_t available_instances_show(struct kobject *kobj,
 					struct kobj_attribute *attr, char *buf)
 {
@@ -65,8 +74,7 @@ static ssize_t available_instances_show(struct kobject *kobj,
 	char reason[NVVGPU_REASON_LEN];
 	int nr;
 
-	nr = nvvgpu_op_get_available(type->backend, type->info.id,
-				     NVVGPU_PLACEMENT_ANY, reason);
+	nr = nvvgpu_type_available(type, reason);
 
 	return nr < 0 ? nr : sysfs_emit(buf, "%d\n", nr);
 }
@@ -81,8 +89,7 @@ static ssize_t reason_show(struct kobject *kobj, struct kobj_attribute *attr,
 	char reason[NVVGPU_REASON_LEN];
 	int nr;
 
-	nr = nvvgpu_op_get_available(type->backend, type->info.id,
-				     NVVGPU_PLACEMENT_ANY, reason);
+	nr = nvvgpu_type_available(type, reason);
 
 	return nr < 0 ? nr : sysfs_emit(buf, "%s\n", nr ? "" : reason);
 }
@@ -102,7 +109,8 @@ static ssize_t placements_show(struct kobject *kobj,
 	if (!placements)
 		return -ENOMEM;
 
-	nr = nvvgpu_op_get_placements(type->backend, type->info.id, placements);
+	nr = nvvgpu_query_wait(&type->query_limit) ?:
+	     nvvgpu_op_get_placements(type->backend, type->info.id, placements);
 	if (nr < 0)
 		return nr;
 
@@ -318,6 +326,7 @@ static int nvvgpu_types_ask(struct nvvgpu_backend *backend,
 			return -ENOMEM;
 		list_add_tail(&type->node, answer);
 		type->backend = backend;
+		nvvgpu_query_limit_init(&type->query_limit);
 		type->error = nvvgpu_op_get_type_info(backend, ids[i],
 						      &type->info);
 		type->info.id = ids[i];

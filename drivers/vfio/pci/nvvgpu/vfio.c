@@ -10,9 +10,6 @@
 
 #include "nvvgpu.h"
 
-/* Calls of get_stats a second that readers of one VF can trigger */
-#define NVVGPU_QUERY_BURST	10
-
 static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 {
 	struct nvvgpu *vgpu = nvvgpu_from_vdev(core_vdev);
@@ -28,8 +25,8 @@ static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 			     DEFAULT_RATELIMIT_BURST);
 	ratelimit_state_init(&vgpu->crash_limit, DEFAULT_RATELIMIT_INTERVAL,
 			     DEFAULT_RATELIMIT_BURST);
-	ratelimit_state_init(&vgpu->query_limit, HZ, NVVGPU_QUERY_BURST);
-	ratelimit_set_flags(&vgpu->query_limit, RATELIMIT_MSG_ON_RELEASE);
+	nvvgpu_query_limit_init(&vgpu->query_limit);
+	nvvgpu_query_limit_init(&vgpu->types_limit);
 	INIT_DELAYED_WORK(&vgpu->event_work, nvvgpu_event_work);
 	vgpu->mig_state = VFIO_DEVICE_STATE_RUNNING;
 	nvvgpu_display_init(vgpu);

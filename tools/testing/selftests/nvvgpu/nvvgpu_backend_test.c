@@ -1298,6 +1298,35 @@ TEST_F(backend, readers_of_stats_are_limited)
 	EXPECT_GE(10 * ((now_ms() - begin) / 1000 + 3), mock_calls("get_stats"));
 }
 
+TEST_F(backend, readers_of_types_are_limited)
+{
+	static const struct {
+		const char *file;
+		const char *op;
+	} readers[] = {
+		{ "nvidia/creatable_vgpu_types", "get_types" },
+		{ "nvvgpu/types/7/available_instances", "get_available" },
+		{ "nvvgpu/types/7/reason", "get_available" },
+	};
+	long long calls;
+	unsigned int i;
+	__u64 begin;
+	int n;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	for (i = 0; i < ARRAY_SIZE(readers); i++) {
+		begin = now_ms();
+		calls = mock_calls(readers[i].op);
+		for (n = 0; n < 40; n++)
+			ASSERT_LE(0, pci_read(self->vf, readers[i].file,
+					      self->buf, sizeof(self->buf)));
+		calls = mock_calls(readers[i].op) - calls;
+		EXPECT_LE(40, calls);
+		EXPECT_GE(10 * ((now_ms() - begin) / 1000 + 2), calls)
+			TH_LOG("%s", readers[i].file);
+	}
+}
+
 TEST_F(backend, types_that_have_not_changed_keep_their_directories)
 {
 	struct stat before, after;
