@@ -307,7 +307,9 @@ struct nvvgpu_backend_ops {
 	 * @get_types: optional, the first operation of the provisioning group:
 	 * get_types, get_type_info, get_available, create and delete; fill in
 	 * at most @capacity type ids and return their number; -EOVERFLOW if
-	 * there are more
+	 * there are more.  The front-end asks for the types to show at the
+	 * registration, and at each bind of a VF until there are types and all
+	 * are described; then only after nvvgpu_backend_types_changed().
 	 */
 	int (*get_types)(void *priv, u32 *ids, size_t capacity);
 	/** @get_type_info: fill in the zeroed @info; -ENOENT for an unknown type */

@@ -59,6 +59,7 @@ static struct nvvgpu_pf *nvvgpu_pf_get(struct pci_dev *pdev)
 	INIT_DELAYED_WORK(&pf->catalogue_work, nvvgpu_catalogue_work);
 	mutex_init(&pf->types_mutex);
 	INIT_LIST_HEAD(&pf->types);
+	mutex_init(&pf->dir_mutex);
 	list_add(&pf->node, &nvvgpu_pfs);
 
 	return pf;
@@ -73,6 +74,7 @@ static void nvvgpu_pf_release(struct kref *kref)
 
 	cancel_delayed_work_sync(&pf->types_work);
 	cancel_delayed_work_sync(&pf->catalogue_work);
+	mutex_destroy(&pf->dir_mutex);
 	mutex_destroy(&pf->types_mutex);
 	pci_dev_put(pf->pdev);
 	kfree(pf);

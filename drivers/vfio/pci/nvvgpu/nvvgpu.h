@@ -23,6 +23,7 @@
  *   device_lock of the PF, when its driver registers or unregisters a back-end
  *     device_lock of the VF
  *       nvvgpu_pf::types_mutex
+ *         nvvgpu_pf::dir_mutex
  *       nvvgpu_pfs_mutex, outside of leaf locks only
  *       vfio_device_set::lock
  *         nvvgpu_dmabufs::lock
@@ -56,13 +57,16 @@
  * @vgpus: head of nvvgpu::node
  * @types_work: wakes the readers of nvidia/creatable_vgpu_types
  * @catalogue_work: announces that the back-end offers other types
- * @types_mutex: protects everything below
- * @shown: back-end whose types are in sysfs, NULL if there is none
- * @dir: nvvgpu/ in sysfs
- * @types_dir: nvvgpu/types/ in sysfs
+ * @types_mutex: protects @types and @types_answered; held while directories of
+ *	types are removed, which waits for their readers
  * @types: head of nvvgpu_type::node
- * @types_asked: number of the last request for the types of the back-end
  * @types_answered: number of the request whose answer is in sysfs, 0 for none
+ * @dir_mutex: protects everything below
+ * @shown: back-end whose types are in sysfs, NULL if there is none
+ * @types_known: the back-end has described all its types, and reports changes
+ * @dir: nvvgpu/ in sysfs
+ * @types_dir: nvvgpu/types/ in sysfs, cleared under both mutexes
+ * @types_asked: number of the last request for the types of the back-end
  *
  * nvvgpu_pfs_mutex protects everything down to @vgpus but @lock.
  */
@@ -78,12 +82,15 @@ struct nvvgpu_pf {
 	struct delayed_work catalogue_work;
 
 	struct mutex types_mutex; /* see above */
+	struct list_head types;
+	u64 types_answered;
+
+	struct mutex dir_mutex; /* see above */
 	struct nvvgpu_backend *shown;
+	bool types_known;
 	struct kobject *dir;
 	struct kobject *types_dir;
-	struct list_head types;
 	u64 types_asked;
-	u64 types_answered;
 };
 
 /**

@@ -335,19 +335,30 @@ static int nvvgpu_types_ask(struct nvvgpu_backend *backend,
 	return min(nr, 0);
 }
 
+/* Whether an answer describes all types, and there are any */
+static bool nvvgpu_types_complete(const struct list_head *answer)
+{
+	const struct nvvgpu_type *type;
+
+	list_for_each_entry(type, answer, node)
+		if (type->error && type->error != -ENOENT)
+			return false;
+
+	return !list_empty(answer);
+}
+
 /*
  * Ask the back-end for its types, and bring the directories up to date.  Return
  * whether any has changed since the first answer.
  *
  * The back-end is asked without types_mutex: a VF that is bound must not wait
- * until the firmware answers for another.  It still waits for readers of a
- * directory that is removed.
+ * until the firmware answers for another.
  */
 static bool nvvgpu_types_refresh(struct nvvgpu_backend *backend)
 {
 	struct nvvgpu_pf *pf = backend->pf;
 	struct nvvgpu_type *type, *next;
-	bool changed = false, stale;
+	bool changed = false, known, stale;
 	LIST_HEAD(answer);
 	u64 request;
 	int ret;
@@ -355,9 +366,10 @@ static bool nvvgpu_types_refresh(struct nvvgpu_backend *backend)
 	if (!(nvvgpu_can(backend) & NVVGPU_CAN_CREATE))
 		return false;
 
-	scoped_guard(mutex, &pf->types_mutex)
+	scoped_guard(mutex, &pf->dir_mutex)
 		request = ++pf->types_asked;
 	ret = nvvgpu_types_ask(backend, &answer);
+	known = !ret && nvvgpu_types_complete(&answer);
 	scoped_guard(mutex, &pf->types_mutex) {
 		/* The answer to a later request may have been applied. */
 		stale = request < pf->types_answered;
@@ -365,6 +377,8 @@ static bool nvvgpu_types_refresh(struct nvvgpu_backend *backend)
 			changed = nvvgpu_types_update(pf, &answer) &&
 				  pf->types_answered;
 			pf->types_answered = request;
+			scoped_guard(mutex, &pf->dir_mutex)
+				pf->types_known = known;
 		}
 	}
 	if (ret && !stale)
@@ -378,7 +392,7 @@ static bool nvvgpu_types_refresh(struct nvvgpu_backend *backend)
 
 static int nvvgpu_types_make_dir(struct nvvgpu_pf *pf)
 {
-	lockdep_assert_held(&pf->types_mutex);
+	lockdep_assert_held(&pf->dir_mutex);
 
 	if (!pf->dir)
 		pf->dir = kobject_create_and_add("nvvgpu", &pf->pdev->dev.kobj);
@@ -399,15 +413,17 @@ static void nvvgpu_catalogue_queue(struct nvvgpu_pf *pf)
  * nvvgpu_types_show() - show the types of a back-end in sysfs
  * @backend: the back-end
  *
- * Also brings the directories up to date.  Undone by nvvgpu_types_hide().  A
- * failure is logged: vGPUs can be created without the directories.
+ * Asks the back-end unless it has described all its types before: it has to
+ * report changes.  Undone by nvvgpu_types_hide().  A failure is logged: vGPUs
+ * can be created without the directories.
  */
 void nvvgpu_types_show(struct nvvgpu_backend *backend)
 {
 	struct nvvgpu_pf *pf = backend->pf;
+	bool known;
 	int ret;
 
-	scoped_guard(mutex, &pf->types_mutex) {
+	scoped_guard(mutex, &pf->dir_mutex) {
 		ret = nvvgpu_types_make_dir(pf);
 		if (ret) {
 			pci_err(pf->pdev,
@@ -416,9 +432,10 @@ void nvvgpu_types_show(struct nvvgpu_backend *backend)
 			return;
 		}
 		pf->shown = backend;
+		known = pf->types_known;
 	}
 
-	if (nvvgpu_types_refresh(backend))
+	if (!known && nvvgpu_types_refresh(backend))
 		nvvgpu_catalogue_queue(pf);
 }
 
@@ -433,7 +450,7 @@ void nvvgpu_types_hide(struct nvvgpu_backend *backend)
 	struct nvvgpu_pf *pf = backend->pf;
 	struct nvvgpu_type *type, *next;
 
-	scoped_guard(mutex, &pf->types_mutex)
+	scoped_guard(mutex, &pf->dir_mutex)
 		pf->shown = NULL;
 	cancel_delayed_work_sync(&pf->catalogue_work);
 
@@ -441,9 +458,13 @@ void nvvgpu_types_hide(struct nvvgpu_backend *backend)
 
 	list_for_each_entry_safe(type, next, &pf->types, node)
 		nvvgpu_type_del(type);
+	pf->types_answered = 0;
+
+	guard(mutex)(&pf->dir_mutex);
+
+	pf->types_known = false;
 	kobject_put(pf->types_dir);
 	pf->types_dir = NULL;
-	pf->types_answered = 0;
 	kobject_put(pf->dir);
 	pf->dir = NULL;
 }
@@ -460,7 +481,7 @@ void nvvgpu_types_link(struct nvvgpu *vgpu)
 	struct nvvgpu_pf *pf = vgpu->pf;
 	int ret;
 
-	guard(mutex)(&pf->types_mutex);
+	guard(mutex)(&pf->dir_mutex);
 
 	if (!pf->types_dir)
 		return;
@@ -485,7 +506,7 @@ void nvvgpu_catalogue_work(struct work_struct *work)
 	struct nvvgpu_backend *backend;
 
 	/* nvvgpu_types_hide() waits for this worker. */
-	scoped_guard(mutex, &pf->types_mutex)
+	scoped_guard(mutex, &pf->dir_mutex)
 		backend = pf->shown;
 	if (!backend)
 		return;

@@ -1016,12 +1016,36 @@ TEST_F(backend, vgpu_that_a_failed_open_leaves_running_is_in_error)
 /* For instance while the firmware restarts */
 TEST_F(backend, type_that_cannot_be_described_for_now_stays)
 {
+	long long before;
+
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	EXPECT_TRUE(pci_exists(self->vf, "nvvgpu/types/7"));
+	before = mock_calls("get_type_info");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_type_info 5"));
+	ASSERT_EQ(0, post(self->bdf, 0, "types"));
+	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_TYPES, 5000));
+	EXPECT_LT(before, mock_calls("get_type_info"));
+	EXPECT_TRUE(pci_exists(self->vf, "nvvgpu/types/7"));
+}
+
+TEST_F(backend, type_that_could_not_be_described_is_asked_for_again)
+{
+	long long before;
+
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_type_info 5"));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	EXPECT_FALSE(pci_exists(self->vf, "nvvgpu/types/7"));
+	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
 	ASSERT_EQ(0, pci_unbind(self->vf));
 	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
 	EXPECT_TRUE(pci_exists(self->vf, "nvvgpu/types/7"));
+
+	/* A back-end that has described all its types reports changes. */
+	before = mock_calls("get_types");
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	EXPECT_EQ(before, mock_calls("get_types"));
 }
 
 TEST_F(backend, malformed_types_are_refused)
@@ -1336,19 +1360,23 @@ TEST_F(backend, types_that_have_not_changed_keep_their_directories)
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/nvvgpu/types/7/",
 		 self->vf);
 	ASSERT_EQ(0, stat(path, &before));
-	ASSERT_EQ(0, pci_unbind(self->vf2));
-	ASSERT_EQ(0, pci_bind(self->vf2, FRONT_END_DRIVER));
+	ASSERT_EQ(0, post(self->bdf, 0, "types"));
+	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_TYPES, 5000));
 	ASSERT_EQ(0, stat(path, &after));
 	EXPECT_EQ(before.st_ino, after.st_ino);
 }
 
-/* Bind a VF in a child, which the mock blocks in its first get_types. */
+/*
+ * Bind a VF in a child, which the mock blocks in its first get_types.  A bind
+ * only asks for types until all are known.
+ */
 static pid_t bind_blocked(const char *vf)
 {
 	long long before = mock_calls("get_types");
 	pid_t pid;
 
-	if (put(MOCK_DIR "/block", "get_types 1"))
+	if (put(MOCK_DIR "/types", "1") || put(MOCK_DIR "/block", "get_types 1"))
 		return -1;
 	pid = fork();
 	if (!pid)
@@ -1366,6 +1394,7 @@ TEST_F(backend, slow_answer_about_the_types_delays_no_other_vf)
 {
 	pid_t pid, other;
 
+	ASSERT_EQ(0, put(MOCK_DIR "/types", "0"));
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_EQ(0, pci_unbind(self->vf));
 	ASSERT_EQ(0, pci_unbind(self->vf2));
@@ -1389,6 +1418,7 @@ TEST_F(backend, late_answer_about_the_types_replaces_no_newer_one)
 {
 	pid_t pid;
 
+	ASSERT_EQ(0, put(MOCK_DIR "/types", "0"));
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_EQ(0, pci_unbind(self->vf));
 	ASSERT_EQ(0, pci_unbind(self->vf2));
@@ -1401,6 +1431,44 @@ TEST_F(backend, late_answer_about_the_types_replaces_no_newer_one)
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
 	EXPECT_EQ(0, child_status(pid));
 	EXPECT_TRUE(pci_exists(self->vf2, "nvvgpu/types/8"));
+}
+
+/* A directory that is removed waits for its readers; a bind does not. */
+TEST_F(backend, reader_of_a_type_delays_no_bind)
+{
+	long long before;
+	pid_t pid, other;
+
+	ASSERT_EQ(0, put(MOCK_DIR "/types", "2"));
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_EQ(0, pci_unbind(self->vf2));
+	before = mock_calls("get_available");
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_available"));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		/* Fails at the end of the file, which is gone then. */
+		_exit(pci_read(self->vf, "nvvgpu/types/8/available_instances",
+			       self->buf, sizeof(self->buf)) != -ENODEV);
+	}
+	while (mock_calls("get_available") == before)
+		usleep(10000);
+
+	/* The file disappears before its reader is waited for. */
+	ASSERT_EQ(0, put(MOCK_DIR "/types", "1"));
+	ASSERT_EQ(0, post(self->bdf, 0, "types"));
+	while (pci_exists(self->vf, "nvvgpu/types/8/available_instances"))
+		usleep(10000);
+	other = fork();
+	if (!other)
+		_exit(pci_bind(self->vf2, FRONT_END_DRIVER) ||
+		      !pci_exists(self->vf2, "nvvgpu/types/7") ||
+		      pci_unbind(self->vf2));
+	EXPECT_TRUE(child_ends_soon(other));
+
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
+	EXPECT_EQ(0, child_status(pid));
 }
 
 /* The worker that announces a change asks for the types. */
