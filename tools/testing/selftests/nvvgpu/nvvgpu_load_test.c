@@ -27,11 +27,16 @@
 /* With two workers for each, as many as a small machine can do */
 #define RACE_VFS	8
 
+/* The lower a bit of the seed, the shorter its period, so mix them. */
 static __u32 chance(__u32 *seed)
 {
-	*seed = *seed * 1664525 + 1013904223;
+	__u32 x;
 
-	return *seed >> 8;
+	*seed = *seed * 1664525 + 1013904223;
+	x = (*seed ^ *seed >> 16) * 0x85ebca6b;
+	x = (x ^ x >> 13) * 0xc2b2ae35;
+
+	return x ^ x >> 16;
 }
 
 /**
