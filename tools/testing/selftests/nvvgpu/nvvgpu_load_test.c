@@ -19,6 +19,7 @@
 
 #include "nvvgpu_test.h"
 #include "lib/backend.h"
+#include "lib/migration.h"
 #include "lib/picture.h"
 
 /* 64 VFs take long with an emulated debug kernel, and long runs on a busy host. */
@@ -205,6 +206,20 @@ static void expect_as_before(struct __test_metadata *_metadata,
 	free(now);
 }
 
+/* Return 0 if a part of the framebuffer is zero, -EUCLEAN if it is not. */
+static int vram_is_clear(struct user *user, __u64 vram)
+{
+	__u8 *to = user_buf(user, MIB);
+	int ret;
+
+	memset(to, 0xaa, CHUNK);
+	ret = engine_run(&user->engine,
+			 engine_copy(NVVGPU_EMU_DESC_SRC_VRAM,
+				     user_addr(user, to), vram, CHUNK));
+
+	return ret ?: all_bytes(to, CHUNK, 0) ? 0 : -EUCLEAN;
+}
+
 /* Create, use and delete a vGPU, with unique data. */
 static int load_turn(struct report *report, const char *vf,
 		     const struct vgpu_type *type, __u32 seed)
@@ -230,13 +245,7 @@ static int load_turn(struct report *report, const char *vf,
 
 	/* The framebuffer is zero at both ends, then filled with own data. */
 	for (i = 0; !ret && i < ARRAY_SIZE(vram); i++) {
-		memset(to, 0xaa, CHUNK);
-		ret = engine_run(&user.engine,
-				 engine_copy(NVVGPU_EMU_DESC_SRC_VRAM,
-					     user_addr(&user, to), vram[i],
-					     CHUNK));
-		if (!ret && !all_bytes(to, CHUNK, 0))
-			ret = -EUCLEAN;
+		ret = vram_is_clear(&user, vram[i]);
 		pattern(from, CHUNK, seed + i);
 		if (!ret)
 			ret = engine_run(&user.engine,
@@ -392,13 +401,16 @@ static void admin_worker(struct shared *shared, struct report *report,
 	}
 }
 
-/* Perform a random action of a user; return false to end. */
-static bool user_turn(struct report *report, struct user *user, __u32 *seed)
+#define NR_USER_TURNS	4
+
+/* Perform one of NR_USER_TURNS actions of a user; return false to end. */
+static bool user_turn(struct report *report, struct user *user,
+		      unsigned int what)
 {
 	struct nvvgpu_emu_desc desc;
 	int ret;
 
-	switch (chance(seed) % 4) {
+	switch (what) {
 	case 0:
 		ret = user_work(user);
 		if (ret)
@@ -454,7 +466,8 @@ static void user_worker(struct shared *shared, struct report *report,
 		/* Without a vGPU, these errors are allowed. */
 		if (ret && ret != -ENODEV)
 			fail(report, ret, "open of %s", vf);
-		while (!ret && n++ < 4 && user_turn(report, &user, &seed))
+		while (!ret && n++ < 4 &&
+		       user_turn(report, &user, chance(&seed) % NR_USER_TURNS))
 			;
 		if (chance(&seed) & 1)
 			kill(getpid(), SIGKILL);
@@ -710,6 +723,242 @@ TEST_F_TIMEOUT(race, resets_amid_a_job_do_not_disturb_a_neighbour, LOAD_TIMEOUT)
 	crowd->shared->stop = true;
 	expect_well(_metadata, crowd);
 	user_close(&user);
+}
+
+/*
+ * Users that are killed at random points
+ */
+
+/* A user is killed after fewer steps: in its open, or by the end of any action. */
+#define KILL_STEPS	10
+#define KILL_US		20000
+
+/* Read a part of a BAR by a system call, and write it back. */
+static int access_bar(struct user *user, struct report *report,
+		      unsigned int bar, __u64 offset, int len)
+{
+	void *buf = user_buf(user, 0);
+	int n;
+
+	report->turns++;
+	n = vdev_read(&user->vdev, bar, offset, buf, len);
+	report->turns++;
+	if (n == len)
+		n = vdev_write(&user->vdev, bar, offset, buf, len);
+
+	return n == len ? 0 : n < 0 ? n : -EIO;
+}
+
+static int access_bars(struct user *user, struct report *report)
+{
+	return access_bar(user, report, NVVGPU_EMU_VF_BAR_FB, 0, CHUNK) ?:
+	       access_bar(user, report, NVVGPU_EMU_VF_BAR_REGS,
+			  NVVGPU_EMU_VF_REG_SCRATCH, 4);
+}
+
+/* Log the DMA of a user to all of its memory. */
+static int user_log_start(struct user *user)
+{
+	struct vfio_device_feature_dma_logging_range range = {
+		.iova = user->iova,
+		.length = user->len,
+	};
+	__u64 page_size = PAGE;
+
+	return log_start(&user->vdev, &range, 1, &page_size);
+}
+
+static int user_log_read(struct user *user)
+{
+	__u64 bits[USER_LEN / PAGE / 64] = {};
+
+	return log_read(&user->vdev, user->iova, user->len, PAGE, bits);
+}
+
+static int log_dma(struct user *user, struct report *report)
+{
+	int ret;
+
+	report->turns++;
+	ret = user_log_start(user);
+	report->turns++;
+	if (!ret)
+		ret = user_work(user);
+	report->turns++;
+	if (!ret)
+		ret = user_log_read(user);
+	report->turns++;
+
+	return ret ?: log_stop(&user->vdev);
+}
+
+/* Save the vGPU while it runs, and the rest when it is stopped. */
+static int save_vgpu(struct user *user, struct report *report,
+		     struct stream *stream)
+{
+	int fd, ret;
+
+	report->turns++;
+	ret = mig_set(&user->vdev, VFIO_DEVICE_STATE_PRE_COPY, &fd);
+	if (ret)
+		return ret;
+	ret = stream_read(stream, fd);
+	report->turns++;
+	if (ret == -ENOMSG)
+		ret = mig_set(&user->vdev, VFIO_DEVICE_STATE_STOP_COPY, NULL);
+	report->turns++;
+	if (!ret)
+		ret = stream_read(stream, fd);
+	close(fd);
+
+	return ret;
+}
+
+static int load_vgpu(struct user *user, struct report *report,
+		     const struct stream *stream)
+{
+	int fd, ret;
+
+	report->turns++;
+	ret = mig_set(&user->vdev, VFIO_DEVICE_STATE_RESUMING, &fd);
+	if (ret)
+		return ret;
+	report->turns++;
+	ret = stream_write(fd, stream, CHUNK, NULL);
+	report->turns++;
+	if (!ret)
+		ret = mig_set(&user->vdev, VFIO_DEVICE_STATE_STOP, NULL);
+	close(fd);
+
+	return ret;
+}
+
+/* Like a VMM, which logs DMA meanwhile, but to the same vGPU */
+static int migrate(struct user *user, struct report *report)
+{
+	struct stream stream = {};
+	int ret;
+
+	report->turns++;
+	ret = user_log_start(user) ?:
+	      save_vgpu(user, report, &stream) ?:
+	      load_vgpu(user, report, &stream);
+	stream_free(&stream);
+	report->turns++;
+
+	return ret ?: mig_set(&user->vdev, VFIO_DEVICE_STATE_RUNNING, NULL) ?:
+	       log_stop(&user->vdev) ?: user_work(user);
+}
+
+static int (*const killed_in[])(struct user *user, struct report *report) = {
+	access_bars, log_dma, migrate,
+};
+
+#define NR_KILLED_TURNS	(NR_USER_TURNS + ARRAY_SIZE(killed_in))
+
+/* Like user_turn(), with NR_KILLED_TURNS actions */
+static bool killed_turn(struct report *report, struct user *user,
+			unsigned int what)
+{
+	int ret;
+
+	if (what < NR_USER_TURNS)
+		return user_turn(report, user, what);
+
+	ret = killed_in[what - NR_USER_TURNS](user, report);
+	if (ret)
+		fail(report, ret, "action %u on %s", what, user->vf);
+
+	return !ret;
+}
+
+/*
+ * Uses the device until killed.  Workers begin with each action in turn.  A
+ * migration takes long, so it is only a first action.
+ */
+static void killed_worker(struct shared *shared, struct report *report,
+			  const char *vf, const struct vgpu_type *type,
+			  __u32 seed)
+{
+	unsigned int what = (report - shared->report) % NR_KILLED_TURNS;
+	const unsigned int later = NR_KILLED_TURNS - 1;
+
+	while (!report->err) {
+		struct user user = {};
+		int ret = user_open(&user, vf, IOMMU_IOMMUFD);
+
+		if (ret)
+			fail(report, ret, "open of %s", vf);
+		while (!ret) {
+			report->turns++;
+			if (!killed_turn(report, &user, what))
+				break;
+			what = chance(&seed) % later;
+		}
+		what = chance(&seed) % later;
+		user_close(&user);
+	}
+}
+
+static void kill_user(struct __test_metadata *_metadata, struct crowd *crowd,
+		      __u32 *seed)
+{
+	unsigned int steps = chance(seed) % KILL_STEPS, n = crowd->nr_workers;
+	const struct report *report = &crowd->shared->report[n];
+	pid_t pid, ended = 0;
+	int status = 0;
+
+	ASSERT_EQ(0, worker_add(crowd, killed_worker, 0));
+	pid = crowd->worker[n];
+	while (!ended && report->turns < steps) {
+		ended = waitpid(pid, &status, WNOHANG);
+		usleep(100);
+	}
+	if (!ended) {
+		usleep(chance(seed) % KILL_US);
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+	}
+	crowd->worker[n] = 0;
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+		TH_LOG("user %u in step %u: %s (%s)", n, report->turns,
+		       report->what, strerror(-report->err));
+}
+
+/* A new user finds nothing that a killed one has left. */
+static void expect_clean(struct __test_metadata *_metadata, const char *vf)
+{
+	struct user user = {};
+
+	EXPECT_FILE(vf, "nvvgpu/state", "created\n");
+	ASSERT_EQ(0, user_open(&user, vf, IOMMU_IOMMUFD));
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, mig_get(&user.vdev));
+	EXPECT_EQ(-EINVAL, user_log_read(&user));
+	EXPECT_EQ(0, user_log_start(&user));
+	EXPECT_EQ(0, log_stop(&user.vdev));
+	EXPECT_EQ(0, vram_is_clear(&user, 0));
+	EXPECT_EQ(0, user_work(&user));
+	user_close(&user);
+}
+
+TEST_F_TIMEOUT(race, killed_user_leaves_the_vgpu_to_the_next, LOAD_TIMEOUT)
+{
+	unsigned int turn, turns = test_long() ? 320 : 42;
+	struct crowd *crowd = &self->crowd;
+	const char *vf = crowd->pf.vf[0];
+	__u32 seed = crowd->seed;
+
+	ASSERT_EQ(0, vf_set_type(vf, crowd->type->id));
+	crowd->shared->start = true;
+	TH_LOG("seed %u", seed);
+	for (turn = 0; turn < turns; turn++) {
+		kill_user(_metadata, crowd, &seed);
+		expect_clean(_metadata, vf);
+		if (_metadata->exit_code != KSFT_PASS)
+			break;
+	}
+	EXPECT_EQ(0, vf_set_type(vf, 0));
+	expect_as_before(_metadata, crowd);
 }
 
 /*
