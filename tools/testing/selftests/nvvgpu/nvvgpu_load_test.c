@@ -41,13 +41,31 @@ static __u32 chance(__u32 *seed)
 }
 
 /**
+ * enum request - kinds of random requests
+ * @REQUEST_READ: pread() of a region
+ * @REQUEST_WRITE: pwrite() to a region
+ * @REQUEST_MAP: mmap() of a region
+ * @REQUEST_IOCTL: an ioctl of the device
+ * @NR_REQUEST_KINDS: their number
+ */
+enum request {
+	REQUEST_READ,
+	REQUEST_WRITE,
+	REQUEST_MAP,
+	REQUEST_IOCTL,
+	NR_REQUEST_KINDS,
+};
+
+/**
  * struct report - what a worker has come to
  * @turns: done
+ * @succeeded: random requests of each kind that succeeded
  * @err: that ended it, 0 when all was well
  * @what: it was doing then
  */
 struct report {
 	unsigned int turns;
+	unsigned int succeeded[NR_REQUEST_KINDS];
 	int err;
 	char what[96];
 };
@@ -969,6 +987,12 @@ TEST_F_TIMEOUT(race, killed_user_leaves_the_vgpu_to_the_next, LOAD_TIMEOUT)
 #define NR_REQUESTS	24
 #define REQUEST(n)	_IO(VFIO_TYPE, VFIO_BASE + (n))
 #define REQUEST_ROOM	(16 * PAGE)
+/* Two of three requests are ioctls. */
+#define IOCTL_SHARE	9
+/* By each worker, however slow the machine is */
+#define MIN_REQUESTS	600
+/* Of each kind, by all workers together; some 24 mappings, the fewest, are expected. */
+#define MIN_SUCCEEDED	5
 
 /* A structure that may be valid: its size, small numbers, and addresses. */
 static void random_struct(__u64 *data, unsigned int words, __u32 *seed)
@@ -998,27 +1022,25 @@ static void random_struct(__u64 *data, unsigned int words, __u32 *seed)
 			  (chance(seed) % 8) << 16) << 32;
 }
 
-static void random_access(int fd, __u64 *data, __u32 *seed)
+/* Make a request of a kind of enum request.  Return true if it succeeded. */
+static bool random_request(int fd, unsigned int kind, __u64 *data, __u32 *seed)
 {
-	__u64 pos = (__u64)(chance(seed) % 12) << 40 | chance(seed) % MIB;
+	__u64 pos = (__u64)(chance(seed) % 12) << 40 |
+		    (chance(seed) % MIB) >> (chance(seed) % 16);
 	size_t len = chance(seed) % 64;
 	void *map;
 
-	switch (chance(seed) % 3) {
-	case 0:
-		if (pread(fd, data, len, pos) < 0)
-			return;
-		break;
-	case 1:
-		if (pwrite(fd, data, len, pos) < 0)
-			return;
-		break;
-	default:
+	switch (kind) {
+	case REQUEST_READ:
+		return pread(fd, data, len, pos) > 0;
+	case REQUEST_WRITE:
+		return pwrite(fd, data, len, pos) > 0;
+	case REQUEST_MAP:
 		map = mmap(NULL, len * PAGE, PROT_READ | PROT_WRITE,
 			   MAP_SHARED, fd, pos & -PAGE);
-		if (map != MAP_FAILED)
-			munmap(map, len * PAGE);
-		break;
+		return map != MAP_FAILED && !munmap(map, len * PAGE);
+	default:
+		return !ioctl(fd, REQUEST(chance(seed) % NR_REQUESTS), data);
 	}
 }
 
@@ -1029,6 +1051,7 @@ static void request_worker(struct shared *shared, struct report *report,
 {
 	__u64 *data = mmap(NULL, 2 * REQUEST_ROOM, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned int kind;
 
 	/* A request that returns more than there is room for gets EFAULT. */
 	if (data == MAP_FAILED ||
@@ -1036,15 +1059,40 @@ static void request_worker(struct shared *shared, struct report *report,
 		fail(report, -errno, "memory for requests");
 		return;
 	}
-	for (; !shared->stop; report->turns++) {
+	while (!shared->stop || report->turns < MIN_REQUESTS) {
+		kind = chance(&seed) % IOCTL_SHARE;
+		if (kind >= REQUEST_IOCTL)
+			kind = REQUEST_IOCTL;
 		random_struct(data, 16, &seed);
-		if (chance(&seed) % 3)
-			ioctl(STDIN_FILENO,
-			      REQUEST(chance(&seed) % NR_REQUESTS), data);
-		else
-			random_access(STDIN_FILENO, data, &seed);
+		if (random_request(STDIN_FILENO, kind, data, &seed))
+			report->succeeded[kind]++;
+		report->turns++;
 		/* Files that a request has returned */
 		syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
+	}
+}
+
+/* The device must not refuse all requests: then the others would test nothing. */
+static void expect_requests(struct __test_metadata *_metadata,
+			    const struct crowd *crowd)
+{
+	static const char * const names[NR_REQUEST_KINDS] = {
+		[REQUEST_READ] = "reads",
+		[REQUEST_WRITE] = "writes",
+		[REQUEST_MAP] = "mappings",
+		[REQUEST_IOCTL] = "ioctls",
+	};
+	unsigned int i, kind, succeeded, turns = 0;
+
+	for (i = 0; i < crowd->nr_workers; i++)
+		turns += crowd->shared->report[i].turns;
+	EXPECT_LE(crowd->nr_workers * MIN_REQUESTS, turns);
+	for (kind = 0; kind < NR_REQUEST_KINDS; kind++) {
+		succeeded = 0;
+		for (i = 0; i < crowd->nr_workers; i++)
+			succeeded += crowd->shared->report[i].succeeded[kind];
+		EXPECT_LE(MIN_SUCCEEDED, succeeded)
+			TH_LOG("%s of %u requests", names[kind], turns);
 	}
 }
 
@@ -1065,6 +1113,7 @@ TEST_F_TIMEOUT(race, random_requests_leave_the_device_usable, LOAD_TIMEOUT)
 	close(input);
 	workers_run(crowd, test_long() ? 60000 : 2000);
 	expect_well(_metadata, crowd);
+	expect_requests(_metadata, crowd);
 	user_close(&user);
 	EXPECT_EQ(0, vf_set_type(crowd->pf.vf[0], 0));
 	expect_as_before(_metadata, crowd);
