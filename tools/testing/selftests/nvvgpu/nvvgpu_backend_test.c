@@ -12,6 +12,7 @@
 
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -1213,6 +1214,17 @@ TEST_F(backend, reset_that_fails_recovers_no_crashed_vgpu)
 	EXPECT_EQ(1, mock_calls("recover"));
 }
 
+/*
+ * Reset a VF in each of three ways.  The mock detects by the bus mastering whether
+ * the hardware was reset before.
+ */
+static int reset_three_times(struct vdev *vdev)
+{
+	return vdev_enable(vdev, true) ?: vdev_reset(vdev) ?:
+	       vdev_enable(vdev, true) ?: vdev_flr(vdev) ?:
+	       vdev_enable(vdev, true) ?: pci_write(vdev->bdf, "reset", "1");
+}
+
 TEST_F(backend, every_reset_is_prepared_before_and_done_after)
 {
 	long long resets;
@@ -1224,12 +1236,7 @@ TEST_F(backend, every_reset_is_prepared_before_and_done_after)
 	ASSERT_EQ(0, put(MOCK_DIR "/master", "0"));
 	resets = mock_calls("reset_done");
 
-	/* The mock detects whether the hardware was reset before. */
-	EXPECT_EQ(0, vdev_reset(&self->vdev));
-	ASSERT_EQ(0, vdev_enable(&self->vdev, true));
-	EXPECT_EQ(0, vdev_flr(&self->vdev));
-	ASSERT_EQ(0, vdev_enable(&self->vdev, true));
-	EXPECT_EQ(0, pci_write(self->vf, "reset", "1"));
+	EXPECT_EQ(0, reset_three_times(&self->vdev));
 	EXPECT_EQ(resets + 3, mock_calls("reset_prepare"));
 	EXPECT_EQ(resets + 3, mock_calls("reset_done"));
 	ASSERT_EQ(0, put(MOCK_DIR "/master", "4294967295"));
@@ -1241,6 +1248,115 @@ TEST_F(backend, every_reset_is_prepared_before_and_done_after)
 	ASSERT_OPEN();
 	EXPECT_EQ(resets + 5, mock_calls("reset_prepare"));
 	EXPECT_EQ(resets + 5, mock_calls("reset_done"));
+}
+
+#define NR_READERS	2
+
+/**
+ * struct readers - processes that read a file of a VF, until killed
+ * @pid: of each process
+ * @reads: by each, in memory shared with it
+ */
+struct readers {
+	pid_t pid[NR_READERS];
+	atomic_uint *reads;
+};
+
+/* The file stays open, to spend the time in the driver. */
+static void reader(const char *vf, const struct vf_file *file,
+		   atomic_uint *reads)
+{
+	char buf[4096];
+	int fd;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if ((file->mode & 0004) && child_drop_privileges())
+		_exit(1);
+	fd = poll_open(vf, file->name);
+	/* The mock cannot migrate, and places vGPUs where it likes. */
+	while (pread(fd, buf, sizeof(buf), 0) >= 0 || errno == ENXIO)
+		++*reads;
+	_exit(1);
+}
+
+/* Let processes read a file, without privileges if these are not needed. */
+static int readers_begin(struct readers *readers, const char *vf,
+			 const struct vf_file *file)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_READERS; i++) {
+		readers->pid[i] = child_begin();
+		if (!readers->pid[i])
+			reader(vf, file, &readers->reads[i]);
+		if (readers->pid[i] < 0)
+			return readers->pid[i];
+	}
+
+	return 0;
+}
+
+/* Wait until each has read again.  Return false if one has ended. */
+static bool readers_go_on(struct readers *readers)
+{
+	unsigned int i, before;
+
+	for (i = 0; i < NR_READERS; i++) {
+		before = readers->reads[i];
+		while (readers->reads[i] == before) {
+			if (waitpid(readers->pid[i], NULL, WNOHANG)) {
+				readers->pid[i] = 0;
+				return false;
+			}
+		}
+	}
+
+	return true;
+}
+
+static void readers_end(struct readers *readers)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_READERS; i++) {
+		if (!readers->pid[i])
+			continue;
+		kill(readers->pid[i], SIGKILL);
+		waitpid(readers->pid[i], NULL, 0);
+	}
+}
+
+TEST_F(backend, every_reset_is_prepared_before_it_while_files_are_read)
+{
+	struct readers readers = {};
+	long long resets;
+	unsigned int i;
+
+	readers.reads = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, readers.reads);
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, vdev_enable(&self->vdev, true));
+	ASSERT_EQ(0, put(MOCK_DIR "/master", "0"));
+	resets = mock_calls("reset_done");
+
+	for (i = 0; i < NR_VF_FILES; i++) {
+		if (!(vf_files[i].mode & 0400))
+			continue;
+		ASSERT_EQ(0, readers_begin(&readers, self->vf, &vf_files[i]));
+		EXPECT_TRUE(readers_go_on(&readers));
+		EXPECT_EQ(0, reset_three_times(&self->vdev));
+		EXPECT_TRUE(readers_go_on(&readers));
+		readers_end(&readers);
+		resets += 3;
+		EXPECT_EQ(resets, mock_calls("reset_prepare"))
+			TH_LOG("%s", vf_files[i].name);
+		EXPECT_EQ(resets, mock_calls("reset_done"));
+	}
+	EXPECT_EQ(0, mock_calls("violations"));
+	ASSERT_EQ(0, put(MOCK_DIR "/master", "4294967295"));
 }
 
 /* Run an operation of the first VF in a child, and let the mock block it. */

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 
 #include "nvvgpu_test.h"
+#include "lib/backend.h"
 #include "lib/fit.h"
 #include "lib/wakeups.h"
 
@@ -728,8 +729,7 @@ static void read_files(void)
 	static char buf[65536];
 	unsigned int i;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (setgid(65534) || setuid(65534))
+	if (child_drop_privileges())
 		_exit(1);
 	for (i = 0;; i++)
 		pci_read(vf, vf_files[i % NR_VF_FILES].name, buf, sizeof(buf));

@@ -6,8 +6,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,6 +29,9 @@
 #include "backend.h"
 #include "clock.h"
 #include "engine.h"
+
+/* User and group of no file */
+#define NOBODY	65534
 
 /**
  * put() - write formatted text to a file, in one write
@@ -68,6 +74,22 @@ pid_t child_begin(void)
 		syscall(SYS_close_range, 3, ~0U, 0);
 
 	return pid < 0 ? -errno : pid;
+}
+
+/**
+ * child_drop_privileges() - become a user without privileges, in a child
+ *
+ * Clears the signal of PR_SET_PDEATHSIG, and sets it to SIGKILL.
+ *
+ * Return: 0 or a negative errno.
+ */
+int child_drop_privileges(void)
+{
+	if (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY) ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL))
+		return -errno;
+
+	return 0;
 }
 
 /**

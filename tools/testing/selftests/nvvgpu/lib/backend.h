@@ -32,6 +32,7 @@ int kmsg_count(int kmsg, const char *words);
 
 /* Children, for calls that wait for another process */
 pid_t child_begin(void);
+int child_drop_privileges(void);
 pid_t put_begin(const char *path, const char *text);
 int child_status(pid_t pid);
 bool child_ends_soon(pid_t pid);
