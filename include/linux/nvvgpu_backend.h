@@ -580,6 +580,9 @@ enum nvvgpu_event {
 	NVVGPU_NR_EVENTS,
 };
 
+/* Names of the events in uevents and in nvvgpu/events */
+extern const char * const nvvgpu_event_names[NVVGPU_NR_EVENTS];
+
 #define NVVGPU_EVENT_HAS_CODE		0x1
 #define NVVGPU_EVENT_HAS_ADDRESS	0x2
 

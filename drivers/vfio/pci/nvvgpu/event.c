@@ -20,7 +20,7 @@
 
 #define NVVGPU_EVENT_DELAY	(HZ / 10)
 
-static const char * const nvvgpu_event_names[NVVGPU_NR_EVENTS] = {
+const char * const nvvgpu_event_names[NVVGPU_NR_EVENTS] = {
 	[NVVGPU_EVENT_CRASHED] = NVVGPU_EVENT_NAME_CRASHED,
 	[NVVGPU_EVENT_FAULT] = NVVGPU_EVENT_NAME_FAULT,
 	[NVVGPU_EVENT_GUEST_UP] = NVVGPU_EVENT_NAME_GUEST_UP,
@@ -28,6 +28,7 @@ static const char * const nvvgpu_event_names[NVVGPU_NR_EVENTS] = {
 	[NVVGPU_EVENT_DISPLAY] = NVVGPU_EVENT_NAME_DISPLAY,
 	[NVVGPU_EVENT_PLACEMENT] = NVVGPU_EVENT_NAME_PLACEMENT,
 };
+EXPORT_SYMBOL_NS_GPL(nvvgpu_event_names, "NVVGPU");
 
 /* Remove an event from the queue, which holds it. */
 static void nvvgpu_event_take(struct nvvgpu_events *events,
@@ -170,17 +171,6 @@ unsigned int nvvgpu_events_queued(struct nvvgpu *vgpu)
 	guard(spinlock_irq)(&vgpu->pf->lock);
 
 	return vgpu->events.nr;
-}
-
-/**
- * nvvgpu_event_name() - name an event as its uevent does
- * @event: the event
- *
- * Return: the name
- */
-const char *nvvgpu_event_name(enum nvvgpu_event event)
-{
-	return nvvgpu_event_names[event];
 }
 
 /* Any process can read this, so the address, which is a tenant's, is left out. */

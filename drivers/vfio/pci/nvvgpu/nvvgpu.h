@@ -664,7 +664,6 @@ void nvvgpu_events_drop(struct nvvgpu *vgpu);
 bool nvvgpu_event_next(struct nvvgpu *vgpu, struct nvvgpu_event_info *info,
 		       u64 *count);
 unsigned int nvvgpu_events_queued(struct nvvgpu *vgpu);
-const char *nvvgpu_event_name(enum nvvgpu_event event);
 int nvvgpu_events_emit(struct nvvgpu *vgpu, char *buf);
 
 /* region.c */

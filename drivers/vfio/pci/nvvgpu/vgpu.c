@@ -41,7 +41,7 @@ static void nvvgpu_handle_event(struct nvvgpu *vgpu,
 				const struct nvvgpu_event_info *info, u64 count)
 {
 	struct nvvgpu_notice notice = {
-		.event = nvvgpu_event_name(info->event),
+		.event = nvvgpu_event_names[info->event],
 		.type = vgpu->type.id,
 		.generation = vgpu->generation,
 		.count = count,

@@ -1135,14 +1135,6 @@ static ssize_t unregister_write(struct file *file, const char __user *buf,
 
 static int mock_event(struct mock *mock, unsigned int vf, char *word)
 {
-	static const char * const names[NVVGPU_NR_EVENTS] = {
-		[NVVGPU_EVENT_CRASHED] = NVVGPU_EVENT_NAME_CRASHED,
-		[NVVGPU_EVENT_FAULT] = NVVGPU_EVENT_NAME_FAULT,
-		[NVVGPU_EVENT_GUEST_UP] = NVVGPU_EVENT_NAME_GUEST_UP,
-		[NVVGPU_EVENT_GUEST_DOWN] = NVVGPU_EVENT_NAME_GUEST_DOWN,
-		[NVVGPU_EVENT_DISPLAY] = NVVGPU_EVENT_NAME_DISPLAY,
-		[NVVGPU_EVENT_PLACEMENT] = NVVGPU_EVENT_NAME_PLACEMENT,
-	};
 	struct nvvgpu_event_info info = { .argsz = sizeof(info) };
 	int event, nr = 0;
 
@@ -1150,7 +1142,8 @@ static int mock_event(struct mock *mock, unsigned int vf, char *word)
 		nvvgpu_backend_types_changed(mock->backend);
 		return 0;
 	}
-	event = match_string(names, ARRAY_SIZE(names), strsep(&word, ","));
+	event = match_string(nvvgpu_event_names, NVVGPU_NR_EVENTS,
+			     strsep(&word, ","));
 	if (event < 0)
 		return event;
 	if (word) {
