@@ -818,6 +818,8 @@ u32 nvvgpu_plane_id(struct nvvgpu *vgpu, const struct nvvgpu_plane *plane);
 bool nvvgpu_plane_find(struct nvvgpu *vgpu, u32 id, struct nvvgpu_plane *plane);
 bool nvvgpu_edid_valid(const u8 *edid, size_t length, u32 max_width,
 		       u32 max_height);
+bool nvvgpu_type_same(const struct nvvgpu_type_info *a,
+		      const struct nvvgpu_type_info *b);
 #endif
 
 #endif /* NVVGPU_H */

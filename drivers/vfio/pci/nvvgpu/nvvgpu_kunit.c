@@ -922,6 +922,41 @@ static void types_named_as_nvidia_does(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, name + NVVGPU_NAME_LEN - 1, "-17179869183C");
 }
 
+/* Bytes of struct nvvgpu_type_info that are not attributes */
+static bool test_type_ignores(size_t byte)
+{
+	const size_t argsz = offsetof(struct nvvgpu_type_info, argsz);
+	const size_t hole = offsetofend(struct nvvgpu_type_info, class);
+
+	return (byte >= argsz && byte < argsz + sizeof(u32)) ||
+	       (byte >= hole &&
+		byte < offsetof(struct nvvgpu_type_info, fb_bytes));
+}
+
+/* An attribute that is missing from the comparison, or a new hole, fails. */
+static void types_differ_in_any_byte(struct kunit *test)
+{
+	struct nvvgpu_type_info a = {}, b;
+	size_t i;
+
+	memset(a.name, 'x', sizeof(a.name) - 1);
+	for (i = 0; i < sizeof(a); i++) {
+		/* A name without its NUL is refused before it is compared. */
+		if (i == offsetofend(struct nvvgpu_type_info, name) - 1)
+			continue;
+		memcpy(&b, &a, sizeof(b));
+		((u8 *)&b)[i] ^= 1;
+		KUNIT_EXPECT_EQ_MSG(test, nvvgpu_type_same(&a, &b),
+				    test_type_ignores(i), "byte %zu", i);
+	}
+
+	/* The rest of the buffer after a name */
+	a.name[1] = '\0';
+	memcpy(&b, &a, sizeof(b));
+	b.name[2] = 'y';
+	KUNIT_EXPECT_TRUE(test, nvvgpu_type_same(&a, &b));
+}
+
 static struct kunit_case ops_cases[] = {
 	KUNIT_CASE(ops_minimal),
 	KUNIT_CASE(ops_no_pf),
@@ -933,6 +968,7 @@ static struct kunit_case ops_cases[] = {
 	KUNIT_CASE(ops_migration),
 	KUNIT_CASE(ops_type_names),
 	KUNIT_CASE(types_named_as_nvidia_does),
+	KUNIT_CASE(types_differ_in_any_byte),
 	{ }
 };
 

@@ -3,6 +3,7 @@
  * The directory nvvgpu/types/ of a PF: one directory for each type that the
  * back-end offers, with one value in each file.
  */
+#include <kunit/visibility.h>
 #include <linux/export.h>
 #include <linux/kobject.h>
 #include <linux/pci.h>
@@ -243,8 +244,9 @@ static struct nvvgpu_type *nvvgpu_type_find(struct nvvgpu_pf *pf, u32 id)
 }
 
 /* A back-end may leave anything between the members and after the name. */
-static bool nvvgpu_type_same(const struct nvvgpu_type_info *a,
-			     const struct nvvgpu_type_info *b)
+VISIBLE_IF_KUNIT
+bool nvvgpu_type_same(const struct nvvgpu_type_info *a,
+		      const struct nvvgpu_type_info *b)
 {
 	return a->id == b->id && !strcmp(a->name, b->name) &&
 	       a->class == b->class && a->fb_bytes == b->fb_bytes &&
@@ -258,6 +260,7 @@ static bool nvvgpu_type_same(const struct nvvgpu_type_info *a,
 	       a->subsystem_device == b->subsystem_device &&
 	       a->class_code == b->class_code;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_type_same);
 
 /* Return whether the directory of the type has changed. */
 static bool nvvgpu_type_update(struct nvvgpu_pf *pf, struct nvvgpu_type *type)
