@@ -715,8 +715,6 @@ static const struct {
 } nvvgpu_cmds[] = {
 #define CMD(opcode, name, flags) \
     [NVVGPU_EMU_CMD_##opcode] = { #name, nvvgpu_cmd_##name, flags }
-#define CMD_DASH(opcode, dash, fn, flags) \
-    [NVVGPU_EMU_CMD_##opcode] = { dash, nvvgpu_cmd_##fn, flags }
 #define VGPU    (NVVGPU_CMD_VF | NVVGPU_CMD_VGPU)
     CMD(HELLO, hello, 0),
     CMD(INFO, info, 0),
@@ -729,19 +727,18 @@ static const struct {
     CMD(RESET, reset, VGPU),
     CMD(SUSPEND, suspend, VGPU),
     CMD(RESUME, resume, VGPU),
-    CMD_DASH(STATE_SIZE, "state-size", state_size, VGPU),
+    CMD(STATE_SIZE, state_size, VGPU),
     CMD(SAVE, save, VGPU),
     CMD(LOAD, load, VGPU),
-    CMD_DASH(DIRTY_START, "dirty-start", dirty_start, VGPU),
-    CMD_DASH(DIRTY_STOP, "dirty-stop", dirty_stop, VGPU | NVVGPU_CMD_CRASHED),
-    CMD_DASH(DIRTY_READ, "dirty-read", dirty_read, VGPU),
+    CMD(DIRTY_START, dirty_start, VGPU),
+    CMD(DIRTY_STOP, dirty_stop, VGPU | NVVGPU_CMD_CRASHED),
+    CMD(DIRTY_READ, dirty_read, VGPU),
     CMD(SCRUB, scrub, VGPU),
     CMD(STATS, stats, VGPU | NVVGPU_CMD_CRASHED),
     CMD(DISPLAY, display, VGPU),
     CMD(USED, used, VGPU),
-    CMD_DASH(SET_EDID, "set-edid", set_edid, VGPU),
+    CMD(SET_EDID, set_edid, VGPU),
 #undef VGPU
-#undef CMD_DASH
 #undef CMD
 };
 
@@ -752,8 +749,10 @@ const char *nvvgpu_cmd_name(uint16_t opcode)
     return opcode < ARRAY_SIZE(nvvgpu_cmds) ? nvvgpu_cmds[opcode].name : NULL;
 }
 
-uint16_t nvvgpu_cmd_opcode(const char *name)
+uint16_t nvvgpu_cmd_opcode(const char *dashed)
 {
+    g_autofree char *name = g_strdelimit(g_strdup(dashed), "-", '_');
+
     for (unsigned int i = 0; i < ARRAY_SIZE(nvvgpu_cmds); i++) {
         if (nvvgpu_cmds[i].name && !strcmp(nvvgpu_cmds[i].name, name)) {
             return i;

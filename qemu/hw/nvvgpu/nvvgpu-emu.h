@@ -480,8 +480,8 @@ uint32_t nvvgpu_fw_write(NvvgpuState *s, uint64_t off, const void *buf,
 bool nvvgpu_cmd_exec(NvvgpuState *s, const NvvgpuCmd *cmd, NvvgpuMsg *msg);
 /* Returns NULL for an unknown opcode */
 const char *nvvgpu_cmd_name(uint16_t opcode);
-/* Returns 0 for an unknown name */
-uint16_t nvvgpu_cmd_opcode(const char *name);
+/* Returns 0 for an unknown name; @dashed may have "-" for "_" */
+uint16_t nvvgpu_cmd_opcode(const char *dashed);
 bool nvvgpu_cmd_has_vf(uint16_t opcode);
 
 /* nvvgpu-emu-fault.c */
