@@ -68,29 +68,6 @@ static uint32_t nvvgpu_cmd_info(NvvgpuState *s, NvvgpuVgpu *v,
     return NVVGPU_EMU_OK;
 }
 
-static void nvvgpu_cmd_put_type(NvvgpuState *s, const NvvgpuType *type,
-                                struct nvvgpu_emu_type *raw)
-{
-    memset(raw, 0, sizeof(*raw));
-    raw->id = cpu_to_le32(type->id);
-    raw->max_instances = cpu_to_le32(nvvgpu_vram_instances(s, type));
-    raw->fb_bytes = cpu_to_le64(type->fb_bytes);
-    raw->bar0_bytes = cpu_to_le64(type->bar0_bytes);
-    raw->heads = cpu_to_le32(type->heads);
-    raw->max_width = cpu_to_le32(type->max_width);
-    raw->max_height = cpu_to_le32(type->max_height);
-    raw->weight = cpu_to_le32(type->weight);
-    raw->vendor = cpu_to_le16(type->vendor);
-    raw->device = cpu_to_le16(type->device);
-    raw->subsystem_vendor = cpu_to_le16(type->subsystem_vendor);
-    raw->subsystem_device = cpu_to_le16(type->subsystem_device);
-    raw->class_code = cpu_to_le32(type->class_code);
-    raw->available = cpu_to_le32(nvvgpu_vram_available(s, type));
-    pstrcpy((char *)raw->name, sizeof(raw->name), type->name);
-    pstrcpy((char *)raw->vgpu_class, sizeof(raw->vgpu_class),
-            type->vgpu_class);
-}
-
 static uint32_t nvvgpu_cmd_types(NvvgpuState *s, NvvgpuVgpu *v,
                                  const NvvgpuCmd *cmd, NvvgpuMsg *msg)
 {
@@ -100,7 +77,11 @@ static uint32_t nvvgpu_cmd_types(NvvgpuState *s, NvvgpuVgpu *v,
     msg->res[0] = s->num_types;
     for (unsigned int i = 0; i < s->num_types && !status &&
          cmd->len - msg->len >= sizeof(raw); i++) {
-        nvvgpu_cmd_put_type(s, &s->types[i], &raw);
+        const NvvgpuType *type = &s->types[i];
+
+        raw = type->raw;
+        raw.max_instances = cpu_to_le32(nvvgpu_vram_instances(s, type));
+        raw.available = cpu_to_le32(nvvgpu_vram_available(s, type));
         status = nvvgpu_fw_write(s, msg->len, &raw, sizeof(raw));
         msg->len += sizeof(raw);
     }

@@ -27,7 +27,7 @@ void nvvgpu_display_default_edid(NvvgpuVgpu *v)
         qemu_edid_info info = {
             .vendor = "NVE",
             /* without the "NVIDIA " prefix */
-            .name = strchr(type->name, ' ') + 1,
+            .name = strchr((const char *)type->raw.name, ' ') + 1,
             .prefx = MIN(type->max_width, 1280),
             .prefy = MIN(type->max_height, 800),
             .maxx = type->max_width,

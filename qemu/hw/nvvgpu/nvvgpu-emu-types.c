@@ -10,115 +10,117 @@
 #include "nvvgpu-emu.h"
 
 /*
+ * The types as TYPES returns them, except for the numbers of vGPUs.
+ *
  * Ids: 10xx virtual workstation (Q series), 11xx virtual applications (A
  * series), 12xx virtual PC (B series), 13xx compute (C series), 14xx types with
  * the PCI ids of an existing display adapter.
  */
-static const NvvgpuType emu_types[] = {
+static const struct nvvgpu_emu_type emu_types[] = {
     {
-        .id = 1000,
+        .id = const_le32(1000),
         .name = "NVIDIA EMU-0B",
         .vgpu_class = "B",
-        .fb_bytes = 512 * MiB,
-        .bar0_bytes = 64 * MiB,
-        .heads = 1,
-        .max_width = 1920,
-        .max_height = 1200,
-        .weight = 1,
+        .fb_bytes = const_le64(512 * MiB),
+        .bar0_bytes = const_le64(64 * MiB),
+        .heads = const_le32(1),
+        .max_width = const_le32(1920),
+        .max_height = const_le32(1200),
+        .weight = const_le32(1),
     }, {
-        .id = 1001,
+        .id = const_le32(1001),
         .name = "NVIDIA EMU-1Q",
         .vgpu_class = "Q",
-        .fb_bytes = 1 * GiB,
-        .bar0_bytes = 256 * MiB,
-        .heads = 4,
-        .max_width = 5120,
-        .max_height = 2880,
-        .weight = 2,
+        .fb_bytes = const_le64(1 * GiB),
+        .bar0_bytes = const_le64(256 * MiB),
+        .heads = const_le32(4),
+        .max_width = const_le32(5120),
+        .max_height = const_le32(2880),
+        .weight = const_le32(2),
     }, {
-        .id = 1002,
+        .id = const_le32(1002),
         .name = "NVIDIA EMU-2Q",
         .vgpu_class = "Q",
-        .fb_bytes = 2 * GiB,
-        .bar0_bytes = 256 * MiB,
-        .heads = 4,
-        .max_width = 7680,
-        .max_height = 4320,
-        .weight = 4,
+        .fb_bytes = const_le64(2 * GiB),
+        .bar0_bytes = const_le64(256 * MiB),
+        .heads = const_le32(4),
+        .max_width = const_le32(7680),
+        .max_height = const_le32(4320),
+        .weight = const_le32(4),
     }, {
-        .id = 1003,
+        .id = const_le32(1003),
         .name = "NVIDIA EMU-3Q",
         .vgpu_class = "Q",
-        .fb_bytes = 3 * GiB,
-        .bar0_bytes = 256 * MiB,
-        .heads = 4,
-        .max_width = 7680,
-        .max_height = 4320,
-        .weight = 6,
+        .fb_bytes = const_le64(3 * GiB),
+        .bar0_bytes = const_le64(256 * MiB),
+        .heads = const_le32(4),
+        .max_width = const_le32(7680),
+        .max_height = const_le32(4320),
+        .weight = const_le32(6),
     }, {
-        .id = 1004,
+        .id = const_le32(1004),
         .name = "NVIDIA EMU-4Q",
         .vgpu_class = "Q",
-        .fb_bytes = 4 * GiB,
-        .bar0_bytes = 256 * MiB,
-        .heads = 4,
-        .max_width = 7680,
-        .max_height = 4320,
-        .weight = 8,
+        .fb_bytes = const_le64(4 * GiB),
+        .bar0_bytes = const_le64(256 * MiB),
+        .heads = const_le32(4),
+        .max_width = const_le32(7680),
+        .max_height = const_le32(4320),
+        .weight = const_le32(8),
     }, {
-        .id = 1008,
+        .id = const_le32(1008),
         .name = "NVIDIA EMU-8Q",
         .vgpu_class = "Q",
-        .fb_bytes = 8 * GiB,
-        .bar0_bytes = 256 * MiB,
-        .heads = 4,
-        .max_width = 7680,
-        .max_height = 4320,
-        .weight = 16,
+        .fb_bytes = const_le64(8 * GiB),
+        .bar0_bytes = const_le64(256 * MiB),
+        .heads = const_le32(4),
+        .max_width = const_le32(7680),
+        .max_height = const_le32(4320),
+        .weight = const_le32(16),
     }, {
-        .id = 1101,
+        .id = const_le32(1101),
         .name = "NVIDIA EMU-1A",
         .vgpu_class = "A",
-        .fb_bytes = 1 * GiB,
-        .bar0_bytes = 128 * MiB,
-        .heads = 1,
-        .max_width = 1280,
-        .max_height = 1024,
-        .weight = 2,
+        .fb_bytes = const_le64(1 * GiB),
+        .bar0_bytes = const_le64(128 * MiB),
+        .heads = const_le32(1),
+        .max_width = const_le32(1280),
+        .max_height = const_le32(1024),
+        .weight = const_le32(2),
     }, {
-        .id = 1202,
+        .id = const_le32(1202),
         .name = "NVIDIA EMU-2B",
         .vgpu_class = "B",
-        .fb_bytes = 2 * GiB,
-        .bar0_bytes = 256 * MiB,
-        .heads = 4,
-        .max_width = 5120,
-        .max_height = 2880,
-        .weight = 3,
+        .fb_bytes = const_le64(2 * GiB),
+        .bar0_bytes = const_le64(256 * MiB),
+        .heads = const_le32(4),
+        .max_width = const_le32(5120),
+        .max_height = const_le32(2880),
+        .weight = const_le32(3),
     }, {
-        .id = 1304,
+        .id = const_le32(1304),
         .name = "NVIDIA EMU-4C",
         .vgpu_class = "C",
-        .fb_bytes = 4 * GiB,
-        .bar0_bytes = 256 * MiB,
-        .heads = 0,
-        .weight = 8,
+        .fb_bytes = const_le64(4 * GiB),
+        .bar0_bytes = const_le64(256 * MiB),
+        .heads = const_le32(0),
+        .weight = const_le32(8),
     }, {
         /* PCI ids of QEMU's bochs-display, which Linux's bochs-drm drives */
-        .id = 1401,
+        .id = const_le32(1401),
         .name = "NVIDIA EMU-1B",
         .vgpu_class = "B",
-        .fb_bytes = 1 * GiB,
-        .bar0_bytes = 64 * MiB,
-        .heads = 1,
-        .max_width = 3840,
-        .max_height = 2160,
-        .weight = 2,
-        .vendor = PCI_VENDOR_ID_QEMU,
-        .device = PCI_DEVICE_ID_QEMU_VGA,
-        .subsystem_vendor = PCI_SUBVENDOR_ID_REDHAT_QUMRANET,
-        .subsystem_device = PCI_SUBDEVICE_ID_QEMU,
-        .class_code = PCI_CLASS_DISPLAY_OTHER << 8,
+        .fb_bytes = const_le64(1 * GiB),
+        .bar0_bytes = const_le64(64 * MiB),
+        .heads = const_le32(1),
+        .max_width = const_le32(3840),
+        .max_height = const_le32(2160),
+        .weight = const_le32(2),
+        .vendor = const_le16(PCI_VENDOR_ID_QEMU),
+        .device = const_le16(PCI_DEVICE_ID_QEMU_VGA),
+        .subsystem_vendor = const_le16(PCI_SUBVENDOR_ID_REDHAT_QUMRANET),
+        .subsystem_device = const_le16(PCI_SUBDEVICE_ID_QEMU),
+        .class_code = const_le32(PCI_CLASS_DISPLAY_OTHER << 8),
     },
 };
 
@@ -127,18 +129,18 @@ static const NvvgpuType emu_types[] = {
  * so the numbers of vGPUs are those of this device, not those of the card.
  */
 #define L40S(number, gib, letter, nr_heads, width, height) {            \
-        .id = number,                                                   \
+        .id = const_le32(number),                                       \
         .name = "NVIDIA L40S-" #gib letter,                             \
         .vgpu_class = letter,                                           \
-        .fb_bytes = gib * GiB,                                          \
-        .bar0_bytes = 256 * MiB,                                        \
-        .heads = nr_heads,                                              \
-        .max_width = width,                                             \
-        .max_height = height,                                           \
-        .weight = 2 * gib,                                              \
+        .fb_bytes = const_le64(gib * GiB),                              \
+        .bar0_bytes = const_le64(256 * MiB),                            \
+        .heads = const_le32(nr_heads),                                  \
+        .max_width = const_le32(width),                                 \
+        .max_height = const_le32(height),                               \
+        .weight = const_le32(2 * gib),                                  \
     }
 
-static const NvvgpuType l40s_types[] = {
+static const struct nvvgpu_emu_type l40s_types[] = {
     L40S(1145, 1, "B", 1, 5120, 2880),
     L40S(1146, 2, "B", 4, 5120, 2880),
     L40S(1147, 1, "Q", 4, 5120, 2880),
@@ -167,13 +169,26 @@ static const NvvgpuType l40s_types[] = {
 /* With the VRAM that the largest type needs */
 static const struct {
     const char *name;
-    const NvvgpuType *types;
+    const struct nvvgpu_emu_type *types;
     unsigned int num;
     uint64_t vram_min;
 } catalogues[] = {
     { "emu", emu_types, ARRAY_SIZE(emu_types), 0 },
     { "nvidia-l40s", l40s_types, ARRAY_SIZE(l40s_types), 64 * GiB },
 };
+
+static void nvvgpu_type_init(NvvgpuType *type,
+                             const struct nvvgpu_emu_type *raw)
+{
+    type->raw = *raw;
+    type->id = le32_to_cpu(raw->id);
+    type->fb_bytes = le64_to_cpu(raw->fb_bytes);
+    type->bar0_bytes = le64_to_cpu(raw->bar0_bytes);
+    type->heads = le32_to_cpu(raw->heads);
+    type->max_width = le32_to_cpu(raw->max_width);
+    type->max_height = le32_to_cpu(raw->max_height);
+    type->weight = le32_to_cpu(raw->weight);
+}
 
 bool nvvgpu_types_init(NvvgpuState *s, Error **errp)
 {
@@ -192,8 +207,10 @@ bool nvvgpu_types_init(NvvgpuState *s, Error **errp)
         s->types = g_new(NvvgpuType, catalogues[i].num);
         s->num_types = 0;
         for (unsigned int k = 0; k < catalogues[i].num; k++) {
-            if (catalogues[i].types[k].fb_bytes <= s->vram_size) {
-                s->types[s->num_types++] = catalogues[i].types[k];
+            const struct nvvgpu_emu_type *raw = &catalogues[i].types[k];
+
+            if (le64_to_cpu(raw->fb_bytes) <= s->vram_size) {
+                nvvgpu_type_init(&s->types[s->num_types++], raw);
             }
         }
         return true;

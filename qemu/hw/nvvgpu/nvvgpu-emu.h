@@ -71,20 +71,16 @@ typedef struct NvvgpuFault NvvgpuFault;
 /* nvvgpu-emu-types.c */
 
 struct NvvgpuType {
+    struct nvvgpu_emu_type raw; /* without the numbers of vGPUs */
+
+    /* The attributes that the device uses, in host byte order */
     uint32_t id;
-    const char *name;
-    const char *vgpu_class;
     uint64_t fb_bytes;
     uint64_t bar0_bytes;
     uint32_t heads;
     uint32_t max_width;
     uint32_t max_height;
     uint32_t weight;
-    uint16_t vendor;
-    uint16_t device;
-    uint16_t subsystem_vendor;
-    uint16_t subsystem_device;
-    uint32_t class_code;
 };
 
 bool nvvgpu_types_init(NvvgpuState *s, Error **errp);
