@@ -1506,9 +1506,23 @@ static pid_t bind_blocked(const char *vf)
 	return pid;
 }
 
+/* Bind a VF, use its types, and unbind it, in a child that may be stuck. */
+static bool bind_ends_soon(const char *vf)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(pci_bind(vf, FRONT_END_DRIVER) ||
+		      vf_set_type(vf, MOCK_TYPE) ||
+		      !pci_exists(vf, "nvvgpu/types/7") ||
+		      pci_unbind(vf));
+
+	return pid > 0 && child_ends_soon(pid);
+}
+
 TEST_F(backend, slow_answer_about_the_types_delays_no_other_vf)
 {
-	pid_t pid, other;
+	pid_t pid;
 
 	ASSERT_EQ(0, put(MOCK_DIR "/types", "0"));
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
@@ -1516,13 +1530,7 @@ TEST_F(backend, slow_answer_about_the_types_delays_no_other_vf)
 	ASSERT_EQ(0, pci_unbind(self->vf2));
 	pid = bind_blocked(self->vf);
 	ASSERT_LT(0, pid);
-	other = fork();
-	if (!other)
-		_exit(pci_bind(self->vf2, FRONT_END_DRIVER) ||
-		      vf_set_type(self->vf2, MOCK_TYPE) ||
-		      !pci_exists(self->vf2, "nvvgpu/types/7") ||
-		      pci_unbind(self->vf2));
-	EXPECT_TRUE(child_ends_soon(other));
+	EXPECT_TRUE(bind_ends_soon(self->vf2));
 
 	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
@@ -1553,7 +1561,7 @@ TEST_F(backend, late_answer_about_the_types_replaces_no_newer_one)
 TEST_F(backend, reader_of_a_type_delays_no_bind)
 {
 	long long before;
-	pid_t pid, other;
+	pid_t pid;
 
 	ASSERT_EQ(0, put(MOCK_DIR "/types", "2"));
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
@@ -1575,12 +1583,7 @@ TEST_F(backend, reader_of_a_type_delays_no_bind)
 	ASSERT_EQ(0, post(self->bdf, 0, "types"));
 	while (pci_exists(self->vf, "nvvgpu/types/8/available_instances"))
 		usleep(10000);
-	other = fork();
-	if (!other)
-		_exit(pci_bind(self->vf2, FRONT_END_DRIVER) ||
-		      !pci_exists(self->vf2, "nvvgpu/types/7") ||
-		      pci_unbind(self->vf2));
-	EXPECT_TRUE(child_ends_soon(other));
+	EXPECT_TRUE(bind_ends_soon(self->vf2));
 
 	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
