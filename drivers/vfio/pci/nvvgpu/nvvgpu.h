@@ -384,6 +384,7 @@ struct nvvgpu_migrations {
  * @complaint_limit: limits those about answers that violate the contract
  * @crash_limit: limits those about crashes
  * @types_limit: limits the readers of creatable_vgpu_types
+ * @leaving: these readers no longer wait, set when the VF is unbound
  * @query_mutex: protects everything down to @query_limit; serializes get_stats
  *	with itself and with delete
  * @queryable: the VF has a vGPU whose counters can be read
@@ -440,6 +441,7 @@ struct nvvgpu {
 	struct ratelimit_state complaint_limit;
 	struct ratelimit_state crash_limit;
 	struct ratelimit_state types_limit;
+	bool leaving;
 
 	struct mutex query_mutex; /* see above */
 	bool queryable;
@@ -523,7 +525,7 @@ void nvvgpu_complain(struct nvvgpu_backend *backend, struct nvvgpu *vgpu,
 #define NVVGPU_CAN_REINIT	BIT(14)
 u32 nvvgpu_can(const struct nvvgpu_backend *backend);
 void nvvgpu_query_limit_init(struct ratelimit_state *limit);
-int nvvgpu_query_wait(struct ratelimit_state *limit);
+int nvvgpu_query_wait(struct ratelimit_state *limit, const bool *leaving);
 
 bool nvvgpu_word_valid(const char *name);
 bool nvvgpu_type_valid(const struct nvvgpu_type_info *info);

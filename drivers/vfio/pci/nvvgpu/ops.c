@@ -135,14 +135,18 @@ void nvvgpu_query_limit_init(struct ratelimit_state *limit)
 /**
  * nvvgpu_query_wait() - wait until a reader may call the back-end
  * @limit: from nvvgpu_query_limit_init()
+ * @leaving: set before the file is removed, which waits for its readers
  *
- * Return: 0; -ERESTARTSYS on a signal
+ * Return: 0; -ENODEV if the file is being removed; -ERESTARTSYS on a signal
  */
-int nvvgpu_query_wait(struct ratelimit_state *limit)
+int nvvgpu_query_wait(struct ratelimit_state *limit, const bool *leaving)
 {
-	while (!__ratelimit(limit))
+	while (!__ratelimit(limit)) {
+		if (READ_ONCE(*leaving))
+			return -ENODEV;
 		if (msleep_interruptible(20))
 			return -ERESTARTSYS;
+	}
 
 	return 0;
 }

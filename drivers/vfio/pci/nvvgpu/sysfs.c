@@ -144,7 +144,7 @@ static ssize_t creatable_vgpu_types_show(struct device *dev,
 	if (READ_ONCE(vgpu->state) != NVVGPU_BOUND)
 		return len;
 
-	return nvvgpu_query_wait(&vgpu->types_limit) ?:
+	return nvvgpu_query_wait(&vgpu->types_limit, &vgpu->leaving) ?:
 	       nvvgpu_emit_types(vgpu, buf, len);
 }
 static DEVICE_ATTR_ADMIN_RO(creatable_vgpu_types);

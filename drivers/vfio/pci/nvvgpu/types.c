@@ -21,6 +21,7 @@
  * @error: of get_type_info or 0; if set, only @info.id is valid
  * @seen: used by nvvgpu_types_update()
  * @query_limit: limits the readers of files that call the back-end
+ * @leaving: these readers no longer wait
  */
 struct nvvgpu_type {
 	struct kobject kobj;
@@ -30,6 +31,7 @@ struct nvvgpu_type {
 	int error;
 	bool seen;
 	struct ratelimit_state query_limit;
+	bool leaving;
 };
 
 static struct nvvgpu_type *nvvgpu_to_type(struct kobject *kobj)
@@ -63,7 +65,7 @@ NVVGPU_TYPE_ATTR(weight, "%u", info->weight);
 
 static int nvvgpu_type_available(struct nvvgpu_type *type, char *reason)
 {
-	return nvvgpu_query_wait(&type->query_limit) ?:
+	return nvvgpu_query_wait(&type->query_limit, &type->leaving) ?:
 	       nvvgpu_op_get_available(type->backend, type->info.id,
 				       NVVGPU_PLACEMENT_ANY, reason);
 }
@@ -110,7 +112,7 @@ static ssize_t placements_show(struct kobject *kobj,
 	if (!placements)
 		return -ENOMEM;
 
-	nr = nvvgpu_query_wait(&type->query_limit) ?:
+	nr = nvvgpu_query_wait(&type->query_limit, &type->leaving) ?:
 	     nvvgpu_op_get_placements(type->backend, type->info.id, placements);
 	if (nr < 0)
 		return nr;
@@ -210,6 +212,7 @@ static const struct kobj_type nvvgpu_type_ktype = {
 static void nvvgpu_type_del(struct nvvgpu_type *type)
 {
 	list_del(&type->node);
+	WRITE_ONCE(type->leaving, true);
 	kobject_del(&type->kobj);
 	kobject_put(&type->kobj);
 }

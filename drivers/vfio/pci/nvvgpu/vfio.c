@@ -308,6 +308,7 @@ void nvvgpu_unregister(struct nvvgpu *vgpu)
 	device_lock_assert(dev);
 
 	vfio_pci_core_unregister_device(&vgpu->core);
+	WRITE_ONCE(vgpu->leaving, true);
 	sysfs_remove_groups(&dev->kobj, nvvgpu_groups);
 	scoped_guard(nvvgpu, vgpu)
 		nvvgpu_retire(vgpu);

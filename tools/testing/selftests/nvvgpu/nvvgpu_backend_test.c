@@ -1467,6 +1467,34 @@ TEST_F(backend, readers_of_types_are_limited)
 	}
 }
 
+/* The limit lets ten of them call the back-end each second. */
+#define NR_WAITING 50
+
+TEST_F(backend, readers_that_wait_for_their_turn_delay_no_unbind)
+{
+	pid_t pids[NR_WAITING];
+	long long before, calls;
+	unsigned int i;
+
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	before = mock_calls("get_types");
+	for (i = 0; i < NR_WAITING; i++) {
+		pids[i] = fork();
+		ASSERT_LE(0, pids[i]);
+		if (!pids[i])
+			_exit(pci_read(self->vf, "nvidia/creatable_vgpu_types",
+				       self->buf, sizeof(self->buf)) < 0);
+	}
+	/* By the second ten, all of them have opened the file. */
+	while (mock_calls("get_types") < before + 11)
+		usleep(10000);
+	ASSERT_EQ(0, pci_unbind(self->vf));
+	calls = mock_calls("get_types") - before;
+	for (i = 0; i < NR_WAITING; i++)
+		EXPECT_EQ(pids[i], waitpid(pids[i], NULL, 0));
+	EXPECT_GT(NR_WAITING, calls);
+}
+
 TEST_F(backend, types_that_have_not_changed_keep_their_directories)
 {
 	struct stat before, after;
