@@ -1041,6 +1041,9 @@ TEST_F(backend, type_that_could_not_be_described_is_asked_for_again)
 	ASSERT_EQ(0, pci_unbind(self->vf));
 	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
 	EXPECT_TRUE(pci_exists(self->vf, "nvvgpu/types/7"));
+	/* The worker that announces it asks for the types, too. */
+	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
+				 NVVGPU_EVENT_NAME_TYPES, 5000));
 
 	/* A back-end that has described all its types reports changes. */
 	before = mock_calls("get_types");
