@@ -355,7 +355,7 @@ TEST_F(generic, changes_of_the_types_are_announced)
 	ASSERT_LE(0, pfd.fd);
 	ASSERT_LT(0, read(pfd.fd, self->buf, sizeof(self->buf)));
 
-	for (i = 1; i <= 100; i++) {
+	for (i = 1; i <= 20; i++) {
 		offered = i % 2;
 		ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable",
 					      offered ? "1" : "0"));
