@@ -7,8 +7,8 @@
 since=$SECONDS
 tap=$(mktemp "$CACHE/log/suite.XXXXXX")
 : >"$tap.failed"
-aside=() aside_pid='' kept='' reused=0 more=0
-trap '[[ -z $aside_pid ]] || { kill -- "-$aside_pid" && wait "$aside_pid"; } 2>/dev/null; rm -f "$tap" "$tap".*' EXIT
+aside_names=() aside_pids=() kept='' reused=0 more=0
+trap 'kill_asides 2>/dev/null; rm -f "$tap" "$tap".*' EXIT
 
 # title TEXT: print the title of a part of the run
 title() {
@@ -108,35 +108,48 @@ in_machine() {
 }
 
 # aside NAME COMMAND...: like part, but in the background of the following parts, because
-# they leave a CPU idle much of the time. There can be only one.
+# they leave a CPU idle much of the time. If the machine stalls, start it once more.
 aside() {
-	aside=("$@")
+	local n=${#aside_names[@]} rc try
+	aside_names+=("$1") aside_pids+=('')
 	! passed_earlier "$1" || return 0
+	: >"$tap.aside.$n"
 	# A process group of its own, so that all of it can be ended
 	set -m
 	{
-		"${@:2}" 2>&1 | results
-		exit "${PIPESTATUS[0]}"
-	} >"$tap.aside" </dev/null &
-	aside_pid=$!
+		for try in 1 2; do
+			rc=0
+			"${@:2}" 2>&1 | results >"$tap.aside.$n" || rc=${PIPESTATUS[0]}
+			((rc == 123 && try == 1)) || exit "$rc"
+			say "$1: the machine stalled; starting it again"
+		done
+	} </dev/null &
+	aside_pids[n]=$!
 	set +m
 }
 
-# aside_ends: wait for the background part, show its output and count its results
-aside_ends() {
-	local rc=0
-	title "${aside[0]}, run in the background"
-	! earlier "${aside[0]}" || return 0
-	tail -n +1 -f --pid="$aside_pid" "$tap.aside" | shown
-	wait "$aside_pid" || rc=$?
-	aside_pid=''
-	if ((rc == 123)); then
-		say "the machine stalled; starting it again"
-		part "${aside[@]}"
-	else
-		mv "$tap.aside" "$tap.part"
-		account "${aside[0]}" "$rc"
-	fi
+# asides_end: wait for the background parts, show their output and count their results
+asides_end() {
+	local n rc
+	for n in "${!aside_names[@]}"; do
+		rc=0
+		title "${aside_names[n]}, run in the background"
+		! earlier "${aside_names[n]}" || continue
+		tail -n +1 -f --pid="${aside_pids[n]}" "$tap.aside.$n" | shown
+		wait "${aside_pids[n]}" || rc=$?
+		aside_pids[n]=''
+		mv "$tap.aside.$n" "$tap.part"
+		account "${aside_names[n]}" "$rc"
+	done
+	aside_names=() aside_pids=()
+}
+
+# kill_asides: end the background parts, without their results
+kill_asides() {
+	local pid
+	for pid in "${aside_pids[@]}"; do
+		[[ -z $pid ]] || { kill -- "-$pid" && wait "$pid"; } || true
+	done
 }
 
 # Reasons why a test may be skipped on one kernel if it passed on another
