@@ -92,38 +92,40 @@ part() {
 	account "$1" "$rc"
 }
 
-# in_machine NAME ARG...: run lab/vm with these arguments as a part. If the machine
-# stalls, say so and start it once more.
-in_machine() {
-	local rc=0 try
-	title "$1"
-	! earlier "$1" || return 0
+# restarting NAME FILE COMMAND...: run the command of a part, with its results in FILE, too.
+# If its machine stalls, say so and start it once more.
+restarting() {
+	local rc try
 	for try in 1 2; do
 		rc=0
-		"$LAB/vm" "${@:2}" | results | tee "$tap.part" | shown || rc=${PIPESTATUS[0]}
-		((rc == 123 && try == 1)) || break
-		say "the machine stalled; starting it again"
+		"${@:3}" | results | tee "$2" || rc=${PIPESTATUS[0]}
+		((rc == 123 && try == 1)) || return "$rc"
+		say "$1: the machine stalled; starting it again"
 	done
+}
+
+# in_machine NAME ARG...: run lab/vm with these arguments as a part
+in_machine() {
+	local rc=0
+	title "$1"
+	! earlier "$1" || return 0
+	restarting "$1" "$tap.part" "$LAB/vm" "${@:2}" | shown || rc=${PIPESTATUS[0]}
 	account "$1" "$rc"
 }
 
+# merged COMMAND...: run a command with its messages in its output
+merged() { "$@" 2>&1; }
+
 # aside NAME COMMAND...: like part, but in the background of the following parts, because
-# they leave a CPU idle much of the time. If the machine stalls, start it once more.
+# they leave a CPU idle much of the time
 aside() {
-	local n=${#aside_names[@]} rc try
+	local n=${#aside_names[@]}
 	aside_names+=("$1") aside_pids+=('')
 	! passed_earlier "$1" || return 0
 	: >"$tap.aside.$n"
 	# A process group of its own, so that all of it can be ended
 	set -m
-	{
-		for try in 1 2; do
-			rc=0
-			"${@:2}" 2>&1 | results >"$tap.aside.$n" || rc=${PIPESTATUS[0]}
-			((rc == 123 && try == 1)) || exit "$rc"
-			say "$1: the machine stalled; starting it again"
-		done
-	} </dev/null &
+	restarting "$1" "$tap.aside.$n" merged "${@:2}" </dev/null >/dev/null &
 	aside_pids[n]=$!
 	set +m
 }
@@ -144,7 +146,8 @@ asides_end() {
 	aside_names=() aside_pids=()
 }
 
-# kill_asides: end the background parts, without their results
+# kill_asides: end the background parts, without their results. One that was killed has a
+# status of its own, and one may have ended.
 kill_asides() {
 	local pid
 	for pid in "${aside_pids[@]}"; do
