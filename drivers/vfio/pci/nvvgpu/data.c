@@ -196,7 +196,7 @@ static int nvvgpu_data_fetch(struct nvvgpu_data *data,
 
 	ret = nvvgpu_op_save(vgpu, chunk, buf);
 	if (ret < 0)
-		return nvvgpu_fail(vgpu, ret, "cannot save the vGPU's state");
+		return nvvgpu_refuse(vgpu, ret, "cannot save the vGPU's state");
 	if (!ret && vgpu->mig_state != VFIO_DEVICE_STATE_STOP_COPY) {
 		WRITE_ONCE(data->empty, true);
 		return -ENOMSG;
@@ -478,7 +478,7 @@ static int nvvgpu_data_load(struct nvvgpu_data *data,
 			      "cannot load the vGPU's state: kind %u, offset %#llx, %#llx bytes",
 			      chunk.kind, chunk.offset, chunk.span);
 	else if (ret)
-		nvvgpu_fail(vgpu, ret, "cannot load the vGPU's state");
+		nvvgpu_refuse(vgpu, ret, "cannot load the vGPU's state");
 
 	return ret;
 }

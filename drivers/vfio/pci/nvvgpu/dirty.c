@@ -120,7 +120,7 @@ static int nvvgpu_dirty_start(struct vfio_device *core_vdev,
 
 	ret = nvvgpu_op_dma_log_start(vgpu, log->ranges, log->nr_ranges, &size);
 	if (ret)
-		return nvvgpu_fail(vgpu, ret, "cannot log DMA");
+		return nvvgpu_refuse(vgpu, ret, "cannot log DMA");
 
 	log->page_size = size;
 	vgpu->log = no_free_ptr(log);
@@ -256,7 +256,7 @@ static int nvvgpu_dirty_fetch(struct nvvgpu *vgpu, u64 at, u64 iova, u64 last,
 	if (ret) {
 		/* The back-end may have cleared it, so later reports are wrong. */
 		log->lost = true;
-		return nvvgpu_fail(vgpu, ret, "cannot read the DMA log");
+		return nvvgpu_refuse(vgpu, ret, "cannot read the DMA log");
 	}
 
 	return 1;

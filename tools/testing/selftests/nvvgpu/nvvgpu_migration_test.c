@@ -2249,6 +2249,24 @@ TEST_F(dmalog, refuses_invalid_ranges_and_page_sizes)
 	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
 }
 
+TEST_F(dmalog, log_that_the_firmware_refuses_does_not_fill_the_kernels_log)
+{
+	struct vfio_device_feature_dma_logging_range huge = { 0, 1ULL << 59 };
+	struct vdev *vdev = &self->a.vdev;
+	int i, kmsg = kmsg_open();
+	__u64 page_size = PAGE;
+	char words[64];
+
+	ASSERT_LE(0, kmsg);
+	for (i = 0; i < 20; i++)
+		ASSERT_EQ(-ENOSPC, log_start(vdev, &huge, 1, &page_size));
+	EXPECT_LAST_ERROR(vdev->bdf, ENOSPC, "cannot log DMA");
+	snprintf(words, sizeof(words), "%s: cannot", vdev->bdf);
+	EXPECT_EQ(0, kmsg_count(kmsg, words));
+	close(kmsg);
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+}
+
 TEST_F(dmalog, invalid_log_page_size_of_firmware_is_refused)
 {
 	struct vdev *vdev = &self->a.vdev;
