@@ -166,7 +166,8 @@ static int nvvgpu_data_check(struct nvvgpu_data *data)
 		return -ENODEV;
 
 	/* The end of a reset ends the session. */
-	return vgpu->state == NVVGPU_OPEN && !vgpu->reset_prepared ? 0 : -EIO;
+	return vgpu->state == NVVGPU_OPEN && !vgpu->reset_prepared &&
+	       !nvvgpu_has_crashed(vgpu) ? 0 : -EIO;
 }
 
 /* Check whether the file can be used: the state of a crashed vGPU is useless. */

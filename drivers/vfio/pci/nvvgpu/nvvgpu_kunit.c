@@ -650,6 +650,39 @@ static struct kunit_suite events_suite = {
 	.test_cases = events_cases,
 };
 
+/* Until the last of two resets has ended, a crashed vGPU is not recovered. */
+static void resets_overlap(struct kunit *test)
+{
+	struct nvvgpu *vgpu = nvvgpu_test_vgpu(test);
+
+	mutex_init(&vgpu->state_mutex);
+	mutex_init(&vgpu->dmabufs.scanouts_lock);
+	INIT_LIST_HEAD(&vgpu->dmabufs.scanouts);
+	vgpu->resets = 3;
+
+	vgpu->state = NVVGPU_OPEN;
+	KUNIT_EXPECT_EQ(test, nvvgpu_reset_end(vgpu), 0);
+	test_report(vgpu, NVVGPU_EVENT_CRASHED);
+	KUNIT_EXPECT_EQ(test, nvvgpu_reset_end(vgpu), -EAGAIN);
+	flush_delayed_work(&vgpu->event_work);
+
+	nvvgpu_events_drop(vgpu);
+	vgpu->state = NVVGPU_ERROR;
+	vgpu->resets = 2;
+	KUNIT_EXPECT_EQ(test, nvvgpu_reset_end(vgpu), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, vgpu->resets, 1);
+}
+
+static struct kunit_case resets_cases[] = {
+	KUNIT_CASE(resets_overlap),
+	{ }
+};
+
+static struct kunit_suite resets_suite = {
+	.name = "nvvgpu-resets",
+	.test_cases = resets_cases,
+};
+
 /* Stands for any operation, as none is called. */
 static void test_op(void)
 {
@@ -978,7 +1011,7 @@ static struct kunit_suite ops_suite = {
 };
 
 kunit_test_suites(&region_suite, &config_suite, &params_suite, &events_suite,
-		  &ops_suite);
+		  &resets_suite, &ops_suite);
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("KUnit tests for nvvgpu-vfio-pci");

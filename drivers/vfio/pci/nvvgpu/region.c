@@ -323,7 +323,7 @@ static int nvvgpu_trapped_access(struct nvvgpu *vgpu, unsigned int bar,
 	guard(nvvgpu)(vgpu);
 
 	/* Back-ends need not handle accesses to a crashed vGPU. */
-	if (vgpu->state != NVVGPU_OPEN)
+	if (vgpu->state != NVVGPU_OPEN || nvvgpu_has_crashed(vgpu))
 		return -EIO;
 
 	return nvvgpu_op_bar_rw(vgpu, bar, offset, val, len, iswrite);

@@ -9,6 +9,7 @@
  * between only count.
  */
 #include <linux/pci.h>
+#include <kunit/visibility.h>
 
 #include "nvvgpu.h"
 
@@ -75,12 +76,7 @@ static bool nvvgpu_reset_failed(struct nvvgpu *vgpu)
 	bool prepared = vgpu->reset_prepared;
 	int ret;
 
-	/* nvvgpu_event_work() may not have seen the crash yet. */
-	if (vgpu->state == NVVGPU_ERROR ||
-	    nvvgpu_event_pending(vgpu, NVVGPU_EVENT_CRASHED))
-		ret = -EIO;
-	else
-		ret = nvvgpu_migration_reset(vgpu);
+	ret = nvvgpu_has_crashed(vgpu) ? -EIO : nvvgpu_migration_reset(vgpu);
 
 	vgpu->reset_prepared = false;
 	if (prepared)
@@ -135,7 +131,7 @@ static int nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
 	guard(nvvgpu)(vgpu);
 
 	if (!nvvgpu_reset_over(vgpu))
-		return 0;
+		return nvvgpu_has_crashed(vgpu) ? -EAGAIN : 0;
 	if (!vgpu->reset_ran) {
 		nvvgpu_reset_cancelled(vgpu);
 		return 0;
@@ -169,7 +165,8 @@ static int nvvgpu_resume_or_recover(struct nvvgpu *vgpu)
  * Must be called once for each nvvgpu_reset_begin(), also if the reset failed.
  * Without a call of nvvgpu_reset_ran() in between, a crashed vGPU stays in error.
  *
- * Return: 0, or the error if a crashed vGPU could not be recovered
+ * Return: 0; -EAGAIN if another reset is in progress, which has yet to recover a
+ * crashed vGPU; or the error if it could not be recovered
  */
 int nvvgpu_reset_end(struct nvvgpu *vgpu)
 {
@@ -179,6 +176,7 @@ int nvvgpu_reset_end(struct nvvgpu *vgpu)
 
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(nvvgpu_reset_end);
 
 static void nvvgpu_resume_closed(struct nvvgpu *vgpu)
 {
