@@ -295,6 +295,22 @@ out_del:
 	return ERR_PTR(ret);
 }
 
+/*
+ * VFIO does not reset a VF whose device is closed while somebody else holds
+ * device_lock, as the caller of nvvgpu_unregister() does.  Leave no state of the
+ * user to the next driver of the VF.
+ */
+static void nvvgpu_reset_left(struct nvvgpu *vgpu)
+{
+	int ret;
+
+	if (!vgpu->core.needs_reset)
+		return;
+	ret = pci_reset_function_locked(vgpu->core.pdev);
+	if (ret)
+		nvvgpu_warn(vgpu, "cannot reset the VF: %pe", ERR_PTR(ret));
+}
+
 /**
  * nvvgpu_unregister() - undo nvvgpu_register()
  * @vgpu: the VF's vGPU; device_lock of the VF is held
@@ -310,6 +326,7 @@ void nvvgpu_unregister(struct nvvgpu *vgpu)
 	vfio_pci_core_unregister_device(&vgpu->core);
 	WRITE_ONCE(vgpu->leaving, true);
 	sysfs_remove_groups(&dev->kobj, nvvgpu_groups);
+	nvvgpu_reset_left(vgpu);
 	scoped_guard(nvvgpu, vgpu)
 		nvvgpu_retire(vgpu);
 	nvvgpu_pf_del(vgpu->pf, vgpu);

@@ -1253,6 +1253,36 @@ TEST_F(backend, every_reset_is_prepared_before_and_done_after)
 	EXPECT_EQ(resets + 5, mock_calls("reset_done"));
 }
 
+/* VFIO cannot reset a VF at close while an unbind holds device_lock. */
+TEST_F(backend, vf_that_is_unbound_while_open_is_reset)
+{
+	long long resets;
+	char path[128];
+	pid_t pid;
+	int req;
+
+	req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ASSERT_LE(0, req);
+	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
+	ASSERT_CREATED(self->vf);
+	ASSERT_OPEN();
+	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
+	resets = mock_calls("reset_done");
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver/unbind",
+		 self->vf);
+	pid = put_begin(path, self->vf);
+	ASSERT_LE(0, pid);
+	EXPECT_LE(1, irq_wait(req, 20000));
+	vdev_close(&self->vdev);
+	EXPECT_EQ(0, child_status(pid));
+
+	/* The one at close, without a reset, and the one at unbind */
+	EXPECT_EQ(resets + 2, mock_calls("reset_prepare"));
+	EXPECT_EQ(resets + 2, mock_calls("reset_done"));
+	EXPECT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
+	close(req);
+}
+
 #define NR_READERS	2
 
 /**

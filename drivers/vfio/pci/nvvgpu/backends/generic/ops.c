@@ -203,7 +203,7 @@ static int generic_start(void *handle,
 	return 0;
 }
 
-/* VFIO resets the VF at close, which clears the data of the user. */
+/* The reset at close, or else at unbind, clears the data of the user. */
 static int generic_stop(void *handle)
 {
 	struct generic_vgpu *vgpu = handle;
