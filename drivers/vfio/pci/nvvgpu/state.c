@@ -62,7 +62,8 @@ static void nvvgpu_change_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 		WRITE_ONCE(vgpu->generation, 0);
 		vgpu->reset_prepared = false;
 	}
-	nvvgpu_notify_state(vgpu, &notice);
+	if (event)
+		nvvgpu_notify_state(vgpu, &notice);
 	if (types_changed)
 		nvvgpu_notify_types(vgpu->pf);
 }
@@ -71,7 +72,7 @@ static void nvvgpu_change_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
  * nvvgpu_set_state() - change the state of a vGPU and announce it
  * @vgpu: the VF, locked
  * @state: the new state
- * @event: name of the event
+ * @event: name of the event, or NULL to announce none
  */
 void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 		      const char *event)

@@ -235,6 +235,8 @@ static struct nvvgpu *nvvgpu_alloc(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 	nvvgpu_dmabuf_init(vgpu);
 	nvvgpu_migration_init(vgpu);
 	nvvgpu_dirty_init(vgpu);
+	if (backend->stale[vf])
+		nvvgpu_warn(vgpu, "the previous vGPU is not deleted yet");
 
 	return vgpu;
 }

@@ -272,9 +272,10 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
  * nvvgpu_delete() - delete the vGPU of a VF
  * @vgpu: the VF, locked
  *
- * A failure leaves the vGPU in error; the delete can be tried again.
+ * A failure leaves the vGPU in error; the delete can be tried again.  Without a
+ * vGPU, deletes the one that nvvgpu_retire() has recorded.
  *
- * Return: 0, also if the VF has no vGPU; -EPERM if the device is open; -EOPNOTSUPP
+ * Return: 0, also if there is none; -EPERM if the device is open; -EOPNOTSUPP
  * if the PF driver provisions the VFs; or the error of the back-end
  */
 int nvvgpu_delete(struct nvvgpu *vgpu)
@@ -287,8 +288,11 @@ int nvvgpu_delete(struct nvvgpu *vgpu)
 		return nvvgpu_fail(vgpu, -EPERM,
 				   "cannot delete the vGPU: %s (%d) has it open",
 				   vgpu->owner_comm, pid_nr(vgpu->owner));
-	if (vgpu->state == NVVGPU_BOUND)
-		return 0;
+	if (vgpu->state == NVVGPU_BOUND) {
+		ret = nvvgpu_delete_left(vgpu);
+		return ret ? nvvgpu_fail(vgpu, ret,
+					 "cannot delete the previous vGPU") : 0;
+	}
 	if (!(nvvgpu_can(vgpu->backend) & NVVGPU_CAN_CREATE))
 		return nvvgpu_fail(vgpu, -EOPNOTSUPP,
 				   "cannot delete the vGPU: the PF driver provisions the VFs");
@@ -346,7 +350,7 @@ void nvvgpu_retire(struct nvvgpu *vgpu)
 		return;
 
 	vgpu->backend->stale[vgpu->vf] = vgpu->handle;
-	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NVVGPU_EVENT_NAME_DELETED);
+	nvvgpu_set_state(vgpu, NVVGPU_BOUND, NULL);
 }
 
 static int nvvgpu_check_open(struct nvvgpu *vgpu)

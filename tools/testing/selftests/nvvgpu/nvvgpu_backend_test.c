@@ -965,14 +965,20 @@ TEST_F(backend, delete_that_failed_at_unbind_is_repeated)
 	ASSERT_EQ(0, pci_unbind(self->vf));
 	ASSERT_EQ(0, pci_bind(self->vf, FRONT_END_DRIVER));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
+	EXPECT_FILE(self->vf, "nvvgpu/last_error",
+		    "the previous vGPU is not deleted yet\n");
+	EXPECT_EQ(-EBUSY, vf_set_type(self->vf, 0));
+	EXPECT_LAST_ERROR(self->vf, EBUSY, "cannot delete the previous vGPU");
 	/* EBUSY would mean that the VF is being reset. */
 	EXPECT_EQ(-EIO, vf_set_type(self->vf, MOCK_TYPE));
 	EXPECT_LAST_ERROR(self->vf, EIO,
 			  "cannot create type 7: cannot delete the previous vGPU");
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "none"));
+	EXPECT_EQ(0, vf_set_type(self->vf, 0));
+	EXPECT_EQ(4, mock_calls("delete"));
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(2, mock_calls("create"));
-	EXPECT_EQ(3, mock_calls("delete"));
+	EXPECT_EQ(4, mock_calls("delete"));
 }
 
 TEST_F(backend, vgpu_that_a_failed_create_leaves_is_deleted_later)
