@@ -728,7 +728,7 @@ int nvvgpu_op_dma_log_read(struct nvvgpu *vgpu, u64 iova, u64 length, u8 *bits)
  * @vgpu: the VF, query_mutex held instead of state_mutex
  * @stats: room for NVVGPU_MAX_STATS counters
  *
- * Return: how many there are; -EPROTO when a name violates the contract; or the
+ * Return: how many there are; -EPROTO when the answer violates the contract; or the
  * error of the back-end
  */
 int nvvgpu_op_get_stats(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
@@ -741,7 +741,11 @@ int nvvgpu_op_get_stats(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
 	nr = nvvgpu_counted(vgpu, "get_stats",
 			    backend->ops->get_stats(vgpu->handle, stats,
 						    NVVGPU_MAX_STATS));
-	nr = min(nr, NVVGPU_MAX_STATS);
+	if (nr > NVVGPU_MAX_STATS) {
+		nvvgpu_complain(backend, vgpu, "get_stats returned %d counters",
+				nr);
+		return -EPROTO;
+	}
 	for (i = 0; i < nr; i++) {
 		if (nvvgpu_word_valid(stats[i].name))
 			continue;
@@ -770,7 +774,14 @@ int nvvgpu_op_get_placement(struct nvvgpu *vgpu, u32 *placement)
 			    nvvgpu_ops(vgpu)->get_placement(vgpu->handle,
 							    placement));
 
-	return ret ?: *placement > INT_MAX ? -EPROTO : 0;
+	if (!ret && *placement > INT_MAX) {
+		nvvgpu_complain(vgpu->backend, vgpu,
+				"get_placement returned placement %#x",
+				*placement);
+		return -EPROTO;
+	}
+
+	return ret;
 }
 
 /**
@@ -803,7 +814,13 @@ int nvvgpu_op_get_edid(struct nvvgpu *vgpu, u8 *edid)
 				 nvvgpu_ops(vgpu)->get_edid(vgpu->handle, edid,
 							    NVVGPU_EDID_LEN));
 
-	return ret > NVVGPU_EDID_LEN ? -EPROTO : ret;
+	if (ret > NVVGPU_EDID_LEN) {
+		nvvgpu_complain(vgpu->backend, vgpu,
+				"get_edid returned %d bytes", ret);
+		return -EPROTO;
+	}
+
+	return ret;
 }
 
 /**
