@@ -120,6 +120,11 @@ static int nvvgpu_emit_types(struct nvvgpu *vgpu, char *buf, int len)
 		return nr;
 
 	for (i = 0; i < nr; i++) {
+		/* Each type may take as long as a firmware command. */
+		if (READ_ONCE(vgpu->leaving))
+			return -ENODEV;
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		ret = nvvgpu_emit_creatable(vgpu, buf, len, ids[i]);
 		if (ret < 0)
 			return ret;
