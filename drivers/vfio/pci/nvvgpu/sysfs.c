@@ -216,8 +216,8 @@ static ssize_t placement_id_store(struct device *dev,
 		return nvvgpu_fail(vgpu, -EPERM,
 				   "cannot set the placement: the VF has a vGPU of type %u",
 				   vgpu->type.id);
-	vgpu->settings->placement = placement < 0 ? NVVGPU_PLACEMENT_ANY :
-						    placement;
+	WRITE_ONCE(vgpu->settings->placement,
+		   placement < 0 ? NVVGPU_PLACEMENT_ANY : placement);
 
 	return count;
 }

@@ -141,6 +141,10 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, u32 placement,
 				   type);
 	case -EBUSY:
 	case -EINVAL:
+		if (placement == NVVGPU_PLACEMENT_ANY)
+			return nvvgpu_fail(vgpu, -EIO,
+					   "cannot create type %u: %s", type,
+					   cause);
 		return nvvgpu_fail(vgpu, -EIO,
 				   "cannot create type %u at placement %d: %s",
 				   type, (int)placement,
@@ -251,7 +255,7 @@ int nvvgpu_create(struct nvvgpu *vgpu, u32 type)
 				   type);
 
 	/* Drop the request now, so that it does not apply to the next create. */
-	vgpu->settings->placement = NVVGPU_PLACEMENT_ANY;
+	WRITE_ONCE(vgpu->settings->placement, NVVGPU_PLACEMENT_ANY);
 	/* EBUSY is reserved for a VF that is being reset. */
 	ret = nvvgpu_delete_left(vgpu);
 	if (ret)
