@@ -77,8 +77,9 @@ results() {
 # Tests that are skipped because they belong to a higher level
 higher='^ok .*# SKIP .*(only with NVVGPU_TEST_ALL|kernel has no fault injection)'
 
-# shown: leave out the results of tests that belong to a higher level
-shown() { grep --line-buffered -vE "$higher" || true; }
+# shown: leave out the results of tests that belong to a higher level, and the harness's
+# advice about skipped tests
+shown() { grep --line-buffered -vE "$higher|^# [0-9]+ skipped test\(s\) detected" || true; }
 
 # more N: count tests of a higher level that this level does not list
 more() { more=$((more + $1)); }
@@ -155,8 +156,8 @@ kill_asides() {
 	done
 }
 
-# Reasons why a test may be skipped on one kernel if it passed on another
-elsewhere='# SKIP .*(kernel|iommufd serves as the container)'
+# Reasons why a test may be skipped in one machine if it passed in another
+elsewhere='# SKIP .*(kernel|iommufd serves as the container|NVVGPU_TEST_ALL)'
 
 # skips: print the results of skipped tests, without those that had such a reason
 skips() {
@@ -183,7 +184,7 @@ verdict() {
 	fi
 	say ""
 	if [[ -n ${1-} ]]; then
-		more "$(grep -cE "$higher" "$tap" || true)"
+		more "$(sed -nE "/$higher/s/^ok [0-9]+ ([^ ]+).*/\1/p" "$tap" | sort -u | wc -l)"
 		say "$more more tests in $1"
 		{ grep -vE "$higher" "$tap" || true; } >"$tap.level"
 		mv "$tap.level" "$tap"
