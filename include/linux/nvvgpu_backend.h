@@ -42,7 +42,8 @@ struct pci_dev;
  * - @priv is the pointer passed to nvvgpu_backend_register(), @vgpu the handle
  *   that @create returned.
  * - Strings and arrays are passed with their capacity; strings are NUL
- *   terminated.  Sizes are in bytes.
+ *   terminated.  Sizes are in bytes.  For the bits of @dma_log_read, @length and
+ *   the page size imply the capacity.
  * - @stop, and the operations that end a session before it, such as @save_end, are
  *   called from the release of the VFIO device's file, where a fatal signal may
  *   be pending: a killable wait ends immediately there.  No operation is called
@@ -141,8 +142,8 @@ struct nvvgpu_type_info {
 
 /**
  * nvvgpu_type_info_set() - copy the attributes of a type
- * @to: from the front-end, which may know more or fewer members
- * @from: from the back-end
+ * @to: structure of the front-end, which may know more or fewer members
+ * @from: attributes that the back-end sets
  */
 static inline void nvvgpu_type_info_set(struct nvvgpu_type_info *to,
 					const struct nvvgpu_type_info *from)
@@ -157,6 +158,8 @@ static inline void nvvgpu_type_info_set(struct nvvgpu_type_info *to,
  * struct nvvgpu_range - a range of a BAR or of an address space
  * @offset: start of the range
  * @length: bytes, not 0
+ *
+ * The structure is fixed: a change needs a new NVVGPU_BACKEND_ABI_MAJOR.
  */
 struct nvvgpu_range {
 	u64 offset;
@@ -178,8 +181,8 @@ struct nvvgpu_range {
  * @sparse: the page-aligned areas that can be mapped
  * @nr_trapped: number of areas in @trapped
  * @trapped: areas whose accesses call bar_read and bar_write instead of reaching
- *           the hardware; aligned to 8 bytes, or to pages if the rest of the BAR
- *           can be mapped.  They cannot be mapped
+ *           the hardware; aligned to 8 bytes.  They must not overlap @sparse,
+ *           which must be set if NVVGPU_BAR_MMAP is
  */
 struct nvvgpu_bar_info {
 	u32 argsz;
@@ -216,6 +219,8 @@ struct nvvgpu_vm_context {
  * @span: bytes of state that the chunk covers; where it exceeds @length, the rest
  *        is zeroes
  * @length: bytes of data in the buffer of the chunk
+ *
+ * The structure is fixed: a change needs a new NVVGPU_BACKEND_ABI_MAJOR.
  */
 struct nvvgpu_chunk {
 	u32 kind;
@@ -251,6 +256,8 @@ enum nvvgpu_suspend_level {
  *	nvvgpu_backend_unregister() has returned
  * @value: 0 after @create, and never decreases while the vGPU exists, except that
  *	it may begin again at @recover
+ *
+ * The structure is fixed: a change needs a new NVVGPU_BACKEND_ABI_MAJOR.
  */
 struct nvvgpu_stat {
 	const char *name;
@@ -304,10 +311,10 @@ struct nvvgpu_backend_ops {
 	u32 size;
 
 	/**
-	 * @get_types: optional, the first operation of the provisioning group:
-	 * get_types, get_type_info, get_available, create and delete; fill in
-	 * at most @capacity type ids and return their number; -EOVERFLOW if
-	 * there are more.  The front-end asks for the types to show at the
+	 * @get_types: optional; begins the provisioning group (get_types,
+	 * get_type_info, get_available, create and delete).  Fill in at most
+	 * @capacity type ids and return their number, or -EOVERFLOW if there
+	 * are more.  The front-end asks for the types to show at the
 	 * registration, and at each bind of a VF until there are types and all
 	 * are described; then only after nvvgpu_backend_types_changed().
 	 */
@@ -472,7 +479,7 @@ struct nvvgpu_backend_ops {
 	 */
 	int (*load_end)(void *vgpu, bool commit);
 	/**
-	 * @precopy_estimate: with NVVGPU_MIG_PRE_COPY, and only then; estimate
+	 * @precopy_estimate: required with NVVGPU_MIG_PRE_COPY, else NULL; estimate
 	 * the bytes of data that @save will return of state that was never sent
 	 * and of state that has changed since, without runs of zeroes
 	 */
@@ -494,8 +501,8 @@ struct nvvgpu_backend_ops {
 	 * @dma_log_read: DMA log group; set the bits of the pages that were
 	 * written, and clear them in the log.  The range consists of whole pages
 	 * of the granularity of @dma_log_start, and may span gaps between the
-	 * logged ranges; bit n % 8 of byte n / 8 of @bits, which is zeroed, is
-	 * its page n.
+	 * logged ranges; bit n % 8 of byte n / 8 of @bits, which is zeroed and
+	 * has a bit for each page, is its page n.
 	 */
 	int (*dma_log_read)(void *vgpu, u64 iova, u64 length,
 			    u8 *bits);

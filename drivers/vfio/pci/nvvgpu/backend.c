@@ -23,7 +23,7 @@ static LIST_HEAD(nvvgpu_pfs);
  * @backend: back-end that manages the VF or is about to, else NULL
  * @vgpu: VFIO device of the VF, NULL while no back-end manages it; protected by
  *	device_lock
- * @settings: for the next vGPU
+ * @settings: settings for the next vGPU
  */
 struct nvvgpu_vf {
 	struct list_head node;
@@ -436,7 +436,7 @@ DEFINE_FREE(nvvgpu_backend, struct nvvgpu_backend *, nvvgpu_backend_free(_T))
  * @pf: the PF; must remain until nvvgpu_backend_unregister() has returned, for
  *	instance because the caller is its driver
  * @ops: constant table of operations, must remain as long as @pf
- * @priv: passed to the operations that have no handle of a vGPU
+ * @priv: pointer passed to the operations that have no handle of a vGPU
  * @handle: set to a handle for nvvgpu_backend_unregister() and
  *	nvvgpu_backend_event() before any operation is called; NULL on failure
  *
@@ -514,7 +514,7 @@ static int nvvgpu_backend_delete_stale(struct nvvgpu_backend *backend)
 
 /**
  * nvvgpu_backend_unregister() - unregister a back-end
- * @backend: from nvvgpu_backend_register()
+ * @backend: handle from nvvgpu_backend_register()
  *
  * Unregisters the VFIO devices of all VFs.  As when a VF is unbound, this asks
  * their users to close them, and waits.  Then it deletes all vGPUs.  Must not be
@@ -568,7 +568,7 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_get_vf, "NVVGPU");
 
 /**
  * nvvgpu_backend_event() - report an event of a VF
- * @backend: from nvvgpu_backend_register()
+ * @backend: handle from nvvgpu_backend_register()
  * @vf: number of the VF
  * @info: the event
  *
@@ -607,7 +607,7 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_event, "NVVGPU");
 
 /**
  * nvvgpu_backend_flip() - report that a display has moved to another location
- * @backend: from nvvgpu_backend_register()
+ * @backend: handle from nvvgpu_backend_register()
  * @vf: number of the VF
  *
  * To be called when get_plane returns another plane in the same mode; a new mode

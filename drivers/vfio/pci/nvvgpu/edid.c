@@ -53,8 +53,8 @@ static bool nvvgpu_edid_timings_fit(const u8 *timing, const u8 *end,
 
 /**
  * nvvgpu_edid_valid() - check an EDID
- * @edid: of a monitor
- * @length: bytes
+ * @edid: EDID to check
+ * @length: bytes of @edid
  * @max_width: the most pixels of a detailed timing
  * @max_height: the most lines of a detailed timing
  *

@@ -95,7 +95,7 @@ struct nvvgpu_pf {
 
 /**
  * struct nvvgpu_ready - a vGPU that the PF driver has provisioned
- * @handle: of the back-end, NULL if there is none
+ * @handle: handle of the back-end, NULL if there is none
  * @info: type of the vGPU
  * @adopted: the VF is bound, and its device has the vGPU
  * @crashed: unless @adopted, the vGPU has crashed or could not be stopped
@@ -114,11 +114,11 @@ struct nvvgpu_ready {
  * @table: copy of the operations that both sides know, the rest is NULL
  * @priv: pointer of the back-end, passed to operations that have no handle
  * @complaint_limit: limits nvvgpu_complain() without a VF
- * @leaving: is being unregistered and gets no further VFs
+ * @leaving: the back-end is being unregistered and gets no further VFs
  * @total_vfs: number of entries of @stale and @ready
- * @stale: by number of the VF, the handle of a vGPU that could not be deleted
- * @ready: by number of the VF, the vGPU that the PF driver has provisioned; NULL
- *	if the back-end creates vGPUs; entries are protected by nvvgpu_pf::lock
+ * @stale: handles of vGPUs that could not be deleted, indexed by VF
+ * @ready: vGPUs that the PF driver has provisioned, indexed by VF; NULL if the
+ *	back-end creates vGPUs; entries are protected by nvvgpu_pf::lock
  */
 struct nvvgpu_backend {
 	struct nvvgpu_pf *pf;
@@ -134,8 +134,9 @@ struct nvvgpu_backend {
 
 /**
  * struct nvvgpu_settings - settings of the administrator for the next vGPU
- * @params: for the next start, NULL for none; protected by nvvgpu::text_lock
- * @placement: for the next vGPU or NVVGPU_PLACEMENT_ANY, protected by
+ * @params: parameters for the next start, NULL for none; protected by
+ *	nvvgpu::text_lock
+ * @placement: placement of the next vGPU, or NVVGPU_PLACEMENT_ANY; protected by
  *	nvvgpu::state_mutex
  *
  * Kept when the back-end is replaced, as long as the VF is bound.
@@ -249,7 +250,7 @@ struct nvvgpu_plane_id {
 /**
  * struct nvvgpu_display - the first display of a vGPU, as its user sees it
  * @offered: the device has a display, stable while it is open
- * @mode: how it is offered, stable while it is open
+ * @mode: way in which it is offered, stable while the device is open
  * @plane_region: index of the region that shows the plane
  * @region_bytes: size of that region, which also bounds a dma-buf
  * @watched: the user has queried or accessed the display since opening the
@@ -258,7 +259,7 @@ struct nvvgpu_plane_id {
  *	them
  * @link_up: a monitor is plugged in
  * @edid_len: bytes of @edid, as the user has set them
- * @edid: of the monitor
+ * @edid: EDID of the monitor
  * @edid_changed: the user has replaced the monitor that the back-end had
  * @lock: protects the following
  * @plane: checked plane that is shown to the user; zeroed while the display is
@@ -266,7 +267,7 @@ struct nvvgpu_plane_id {
  * @changes: counts the reasons why mappings may show something other than @plane
  * @seen: plane that queries report; mappings show it or a newer one
  * @revoked: value of @changes when mappings were last revoked
- * @ids: of the last planes, the newest first
+ * @ids: ids of the last planes, the newest first
  * @last_id: the last id that was given to a plane
  * @work: asks the back-end for the plane
  */
@@ -296,11 +297,11 @@ struct nvvgpu_display {
 
 /**
  * struct nvvgpu_use - a use of a vGPU, from an open of its device to the close
- * @number: of the last use, 0 before the first one
- * @open: it has not ended
+ * @number: number of the last use, 0 before the first one
+ * @open: the use has not ended
  * @generation: number of the vGPU
  * @type: id of its type
- * @since: when it began
+ * @since: start of the use
  * @milliseconds: duration of a use that has ended
  * @known: @base is valid
  * @due: @total could not be read at the end
@@ -326,11 +327,11 @@ struct nvvgpu_use {
  * struct nvvgpu_migrations - sessions of a VF since its back-end manages it
  * @saved: the state was saved completely
  * @save_aborted: saving ended before the whole state was saved
- * @save_ms: duration of both
+ * @save_ms: total duration of @saved and @save_aborted sessions
  * @loaded: a state was loaded completely
  * @load_aborted: loading ended before the whole state was loaded, or it was refused
- * @load_ms: duration of both
- * @since: when the session in progress began
+ * @load_ms: total duration of @loaded and @load_aborted sessions
+ * @since: start of the session in progress
  */
 struct nvvgpu_migrations {
 	u64 saved;
@@ -364,7 +365,7 @@ struct nvvgpu_migrations {
  * @reset_ran: the PCI core has reset the VF since @resets was 0
  * @reset_prepared: reset_prepare was called and reset_done is due
  * @err_pending: the user has not been notified of a crash yet
- * @handle: the back-end's, valid while there is a vGPU
+ * @handle: handle of the back-end, valid while there is a vGPU
  * @retired: the device is being unregistered, and gets no vGPU any more
  * @type: type of the vGPU; its id is 0 if there is no vGPU
  * @generation: number of the vGPU, 0 if there is no vGPU
@@ -377,7 +378,7 @@ struct nvvgpu_migrations {
  * @data: data file of the migration session, NULL without a session
  * @log: DMA log of the vGPU, NULL while logging is inactive
  * @dmabufs: see struct nvvgpu_dmabufs
- * @display: of the vGPU
+ * @display: display of the vGPU
  * @event_work: handles @events
  * @events: protected by nvvgpu_pf::lock
  * @log_limit: limits the messages about failures
@@ -400,7 +401,7 @@ struct nvvgpu_migrations {
  * @owner_vm: name of its VM, "" if the back-end does not know it
  * @last_error: text of the last error, empty if the last action succeeded
  * @use: last use of a vGPU
- * @migrations: of the VF
+ * @migrations: migration sessions of the VF
  */
 struct nvvgpu {
 	struct vfio_pci_core_device core;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the KUnit tests of the front-end share. */
+/* Declarations shared by the front-end's KUnit tests */
 #ifndef NVVGPU_KUNIT_H
 #define NVVGPU_KUNIT_H
 

@@ -33,7 +33,7 @@ static const struct nvvgpu_backend_ops *nvvgpu_ops(struct nvvgpu *vgpu)
  * nvvgpu_complain() - log that an answer violates the contract
  * @backend: the back-end
  * @vgpu: the VF, NULL for an operation that has none
- * @fmt: what is wrong, without a newline
+ * @fmt: format of the violation, without a newline
  *
  * The rate is limited per VF, or per back-end without @vgpu, and apart from that of
  * nvvgpu_fail(): a user who can provoke complaints must not hide failures.
@@ -123,7 +123,7 @@ u32 nvvgpu_can(const struct nvvgpu_backend *backend)
 
 /**
  * nvvgpu_query_limit_init() - limit how often readers ask a back-end
- * @limit: of one or more files, which can be read ten times a second together
+ * @limit: limit shared by one or more files: ten reads a second in total
  */
 void nvvgpu_query_limit_init(struct ratelimit_state *limit)
 {
@@ -134,7 +134,7 @@ void nvvgpu_query_limit_init(struct ratelimit_state *limit)
 
 /**
  * nvvgpu_query_wait() - wait until a reader may call the back-end
- * @limit: from nvvgpu_query_limit_init()
+ * @limit: limit set up by nvvgpu_query_limit_init()
  * @leaving: set before the file is removed, which waits for its readers
  *
  * Return: 0; -ENODEV if the file is being removed; -ERESTARTSYS on a signal
@@ -181,7 +181,7 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_class_names, "NVVGPU");
 
 /**
  * nvvgpu_word_valid() - check the name of a back-end or of a counter
- * @name: from the back-end, may be NULL
+ * @name: name from the back-end, may be NULL
  *
  * Return: false unless files in sysfs can show it as one word
  */
@@ -234,7 +234,7 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_type_name_valid, "NVVGPU");
 
 /**
  * nvvgpu_type_valid() - check the description of a type
- * @info: from the back-end
+ * @info: description from the back-end
  *
  * Return: false if it violates the contract
  */
@@ -282,7 +282,7 @@ int nvvgpu_op_get_type_info(struct nvvgpu_backend *backend, u32 type,
  * nvvgpu_op_get_available() - count the vGPUs of a type that can be created
  * @backend: the back-end
  * @type: id of the type
- * @placement: where, or NVVGPU_PLACEMENT_ANY
+ * @placement: requested placement, or NVVGPU_PLACEMENT_ANY
  * @reason: NVVGPU_REASON_LEN bytes, filled in when there are none
  *
  * Return: how many; -ENOENT for an unknown type, or the error of the back-end
@@ -328,7 +328,7 @@ int nvvgpu_op_get_placements(struct nvvgpu_backend *backend, u32 type,
  * nvvgpu_op_create() - create a vGPU
  * @vgpu: the VF
  * @type: id of the type
- * @placement: wanted, replaced by the actual one
+ * @placement: requested placement, replaced by the actual one
  *
  * Return: 0; -EPROTO when the back-end gives no handle; or the error of the
  * back-end
@@ -377,7 +377,7 @@ int nvvgpu_op_delete(struct nvvgpu *vgpu)
 /**
  * nvvgpu_op_delete_stale() - try again to delete a vGPU whose VF is gone
  * @backend: the back-end
- * @handle: of the vGPU
+ * @handle: handle of the vGPU
  *
  * Return: 0 or the error of the back-end
  */
@@ -390,7 +390,7 @@ int nvvgpu_op_delete_stale(struct nvvgpu_backend *backend, void *handle)
 /**
  * nvvgpu_op_start() - start a vGPU
  * @vgpu: the VF
- * @ctx: its user
+ * @ctx: user of the vGPU
  *
  * Return: 0 or the error of the back-end
  */
@@ -466,7 +466,7 @@ int nvvgpu_op_get_bar_info(struct nvvgpu *vgpu, unsigned int bar,
  * nvvgpu_op_bar_rw() - access a trapped area
  * @vgpu: the VF
  * @bar: number of the BAR
- * @offset: in the BAR
+ * @offset: offset in the BAR
  * @val: buffer of the value
  * @len: 1, 2, 4 or 8 bytes
  * @iswrite: direction
@@ -491,7 +491,7 @@ int nvvgpu_op_bar_rw(struct nvvgpu *vgpu, unsigned int bar, u64 offset,
 /**
  * nvvgpu_op_suspend() - quiesce a vGPU for migration
  * @vgpu: the VF
- * @level: how far
+ * @level: suspend level
  *
  * Return: 0 or the error of the back-end
  */
@@ -617,7 +617,7 @@ int nvvgpu_op_load_begin(struct nvvgpu *vgpu)
  * nvvgpu_op_load() - load a chunk
  * @vgpu: the VF
  * @chunk: the chunk
- * @buf: its data
+ * @buf: data of the chunk
  *
  * Return: 0; -EINVAL for an invalid chunk, or the error of the back-end
  */
@@ -631,7 +631,7 @@ int nvvgpu_op_load(struct nvvgpu *vgpu, const struct nvvgpu_chunk *chunk,
 /**
  * nvvgpu_op_load_end() - commit or discard the loaded state
  * @vgpu: the VF
- * @commit: commit, otherwise discard
+ * @commit: true to commit, false to discard
  *
  * Return: 0 or the error of the back-end
  */
@@ -669,7 +669,7 @@ int nvvgpu_op_precopy_estimate(struct nvvgpu *vgpu, u64 *initial, u64 *dirty)
  * @vgpu: the VF
  * @ranges: the IOVA ranges
  * @nr: their number
- * @page_size: wanted, replaced by the actual one
+ * @page_size: requested page size, replaced by the actual one
  *
  * Return: 0; -EPROTO when the page size violates the contract, or the error of
  * the back-end
@@ -710,9 +710,9 @@ int nvvgpu_op_dma_log_stop(struct nvvgpu *vgpu)
 /**
  * nvvgpu_op_dma_log_read() - read and clear the log of DMA writes
  * @vgpu: the VF
- * @iova: where the range begins
- * @length: of the range
- * @bits: zeroed, one for each page
+ * @iova: start of the range
+ * @length: bytes in the range
+ * @bits: zeroed bitmap, one bit for each page
  *
  * Return: 0 or the error of the back-end
  */
@@ -750,7 +750,8 @@ int nvvgpu_op_get_stats(struct nvvgpu *vgpu, struct nvvgpu_stat *stats)
 		if (nvvgpu_word_valid(stats[i].name))
 			continue;
 		nvvgpu_complain(backend, vgpu,
-				"the name of counter %d is malformed", i);
+				"get_stats returned an invalid name for counter %d",
+				i);
 		return -EPROTO;
 	}
 
@@ -826,8 +827,8 @@ int nvvgpu_op_get_edid(struct nvvgpu *vgpu, u8 *edid)
 /**
  * nvvgpu_op_set_edid() - replace the monitor of the first display
  * @vgpu: the VF
- * @edid: of the monitor, valid
- * @length: of @edid, 0 to unplug the monitor
+ * @edid: EDID of the monitor, already checked
+ * @length: bytes of @edid, 0 to unplug the monitor
  *
  * Return: 0 or the error of the back-end
  */

@@ -205,10 +205,10 @@ static int nvvgpu_ready_leave(struct nvvgpu *vgpu)
 
 /**
  * nvvgpu_backend_ready() - report that a VF has a vGPU
- * @backend: from nvvgpu_backend_register(), with a table without @create
+ * @backend: handle from nvvgpu_backend_register(), of a table without @create
  * @vf: number of the VF
- * @info: describes the vGPU
- * @handle: for the operations of the vGPU, not NULL
+ * @info: description of the vGPU
+ * @handle: handle for the operations of the vGPU, not NULL
  *
  * The VF is in the state "created" from now on, or as soon as it is bound to the
  * front-end or a reset in progress is over.  Calls for one VF must be serialized.
@@ -249,7 +249,7 @@ int nvvgpu_backend_ready(struct nvvgpu_backend *backend, unsigned int vf,
 	if (!vgpu)
 		return 0;
 
-	/* In one go, so that nvvgpu_register() does not adopt it in between. */
+	/* Under one lock, so that nvvgpu_register() cannot adopt in between. */
 	scoped_guard(nvvgpu, vgpu) {
 		ret = nvvgpu_adopt(vgpu);
 		if (ret)
@@ -263,7 +263,7 @@ EXPORT_SYMBOL_NS_GPL(nvvgpu_backend_ready, "NVVGPU");
 
 /**
  * nvvgpu_backend_unready() - withdraw the vGPU of a VF
- * @backend: from nvvgpu_backend_register()
+ * @backend: handle from nvvgpu_backend_register()
  * @vf: number of the VF
  *
  * No operation is called for the vGPU afterwards.

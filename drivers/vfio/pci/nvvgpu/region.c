@@ -57,8 +57,8 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_overlaps);
 /**
  * nvvgpu_bar_mappable() - check a range that is to be mapped or exported
  * @info: shape of the BAR
- * @offset: in the BAR
- * @length: bytes
+ * @offset: offset in the BAR
+ * @length: bytes in the range
  *
  * Return: true if the user may reach all of it directly
  */

@@ -42,7 +42,7 @@ void nvvgpu_reset_begin(struct nvvgpu *vgpu)
 /**
  * nvvgpu_reset_ran() - note whether a VF was reset
  * @vgpu: the VF, not locked; a call of nvvgpu_reset_end() is due
- * @ran: it was
+ * @ran: whether the VF was reset
  */
 void nvvgpu_reset_ran(struct nvvgpu *vgpu, bool ran)
 {

@@ -83,7 +83,7 @@ void nvvgpu_set_state(struct nvvgpu *vgpu, enum nvvgpu_state state,
 /**
  * nvvgpu_set_created() - announce that a VF has a vGPU
  * @vgpu: the VF, locked; the vGPU is created
- * @zeroed: its counters begin at 0
+ * @zeroed: the counters of the vGPU begin at 0
  */
 void nvvgpu_set_created(struct nvvgpu *vgpu, bool zeroed)
 {
@@ -96,7 +96,7 @@ void nvvgpu_set_created(struct nvvgpu *vgpu, bool zeroed)
 }
 
 /**
- * nvvgpu_alert() - let the user know that the vGPU is in error
+ * nvvgpu_alert() - notify the user of a vGPU in error
  * @vgpu: the VF, locked
  *
  * The user loses access to the BARs and is notified by the ERR interrupt, both

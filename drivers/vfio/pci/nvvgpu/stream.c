@@ -15,7 +15,7 @@
 
 /**
  * nvvgpu_stream_header() - complete the header of a stream
- * @header: has the fields about the vGPU filled in, the rest zeroed
+ * @header: header with the fields about the vGPU filled in, the rest zeroed
  */
 void nvvgpu_stream_header(struct nvvgpu_mig_header *header)
 {
@@ -29,7 +29,7 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_header);
  * nvvgpu_stream_head() - fill in the head of a record
  * @record: the record
  * @type: NVVGPU_MIG_*
- * @number: of the record
+ * @number: number of the record
  * @length: bytes of payload
  */
 void nvvgpu_stream_head(struct nvvgpu_record *record, u32 type, u64 number,
@@ -75,10 +75,10 @@ static void nvvgpu_stream_enter(struct nvvgpu_stream *stream,
 
 /**
  * nvvgpu_stream_init() - expect a stream
- * @stream: to be set up
+ * @stream: stream to set up
  * @own: header that this side would send
  * @oldest: oldest state version of the back-end that can be loaded
- * @record: for the first record
+ * @record: buffer for the first record
  */
 void nvvgpu_stream_init(struct nvvgpu_stream *stream,
 			const struct nvvgpu_mig_header *own, u32 oldest,
@@ -310,8 +310,8 @@ EXPORT_SYMBOL_IF_KUNIT(nvvgpu_stream_advance);
 
 /**
  * nvvgpu_stream_use() - receive the next record in another place
- * @stream: has just returned NVVGPU_STREAM_STATE
- * @record: for the next record
+ * @stream: stream that has just returned NVVGPU_STREAM_STATE
+ * @record: buffer for the next record
  */
 void nvvgpu_stream_use(struct nvvgpu_stream *stream,
 		       struct nvvgpu_record *record)

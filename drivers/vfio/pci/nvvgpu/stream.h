@@ -56,12 +56,12 @@ enum nvvgpu_stream_part {
  * @oldest: oldest state version of the back-end that can be loaded; the newest
  *	is that of @own
  * @part: part that is being received
- * @buf: where that part goes
+ * @buf: buffer for that part
  * @size: bytes of that part
  * @have: bytes of that part that have been received
- * @number: of the next record
+ * @number: number of the next record
  * @header: received header
- * @record: where records go, owned by the caller
+ * @record: buffer for records, owned by the caller
  * @why: reason of a refusal in words
  * @refused: reason of a refusal as an errno, else 0
  */

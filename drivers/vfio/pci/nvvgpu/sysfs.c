@@ -22,7 +22,7 @@ static struct nvvgpu *nvvgpu_from_dev(struct device *dev)
 	return container_of(core, struct nvvgpu, core);
 }
 
-/* Whether a name ends as NVIDIA's do: a dash, GB of framebuffer, letters */
+/* Return true if a name ends in a dash, digits and capitals, as NVIDIA's do. */
 static bool nvvgpu_name_has_size(const char *name)
 {
 	const char *end = strrchr(name, '-');
@@ -135,7 +135,7 @@ static int nvvgpu_emit_types(struct nvvgpu *vgpu, char *buf, int len)
 	}
 	nvvgpu_types_left_out(vgpu, left_out);
 
-	/* The line that did not fit is behind the end. */
+	/* Bytes of an omitted line lie beyond @len. */
 	return len;
 }
 

@@ -18,7 +18,7 @@
  * @node: entry in nvvgpu_pf::types, or in the answer of the back-end
  * @backend: back-end that offers the type, valid while the directory exists
  * @info: attributes, constant while the directory exists
- * @error: of get_type_info or 0; if set, only @info.id is valid
+ * @error: error of get_type_info or 0; if set, only @info.id is valid
  * @seen: used by nvvgpu_types_update()
  * @query_limit: limits the readers of files that call the back-end
  * @leaving: these readers no longer wait
@@ -523,7 +523,7 @@ void nvvgpu_catalogue_work(struct work_struct *work)
 
 /**
  * nvvgpu_backend_types_changed() - report a change of the types
- * @backend: from nvvgpu_backend_register()
+ * @backend: handle from nvvgpu_backend_register()
  *
  * Call this when the types or their attributes have changed, or when the number
  * of vGPUs that can be created has changed for a reason other than a create or

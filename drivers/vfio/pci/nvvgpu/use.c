@@ -77,7 +77,7 @@ static void nvvgpu_use_settle(struct nvvgpu_use *use,
 /**
  * nvvgpu_use_created() - begin to count for a new vGPU
  * @vgpu: the VF, locked
- * @zeroed: its counters begin at 0
+ * @zeroed: the counters of the vGPU begin at 0
  */
 void nvvgpu_use_created(struct nvvgpu *vgpu, bool zeroed)
 {

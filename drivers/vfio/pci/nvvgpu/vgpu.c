@@ -175,7 +175,7 @@ static int nvvgpu_check_created(struct nvvgpu *vgpu, u32 placement)
 	if (actual > INT_MAX ||
 	    (placement != NVVGPU_PLACEMENT_ANY && placement != actual))
 		return nvvgpu_fail(vgpu, -EPROTO,
-				   "cannot create type %u: the back-end answers with placement %d",
+				   "cannot create type %u: the back-end returned placement %d",
 				   vgpu->type.id, (int)actual);
 
 	ret = nvvgpu_region_shape(vgpu);

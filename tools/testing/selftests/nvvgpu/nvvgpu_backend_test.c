@@ -939,7 +939,7 @@ TEST_F(backend, vgpu_at_an_impossible_placement_is_refused)
 	deletes = mock_calls("delete");
 	EXPECT_EQ(-EPROTO, vf_set_type(self->vf, MOCK_TYPE));
 	EXPECT_LAST_ERROR(self->vf, EPROTO,
-			  "cannot create type 7: the back-end answers with placement -1");
+			  "cannot create type 7: the back-end returned placement -1");
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 	EXPECT_EQ(deletes + 1, mock_calls("delete"));
 }

@@ -7,7 +7,7 @@
 
 #include "emu.h"
 
-/* What the command DISPLAY fills its buffer with */
+/* Buffer of the DISPLAY command */
 struct emu_display {
 	struct nvvgpu_emu_plane plane;
 	u8 edid[NVVGPU_EMU_EDID_SIZE];
@@ -48,7 +48,7 @@ static u32 emu_drm_format(u32 bpp)
 
 /**
  * emu_get_plane() - fill in the scan-out buffer of a vGPU
- * @handle: its struct emu_vgpu
+ * @handle: struct emu_vgpu of the vGPU
  * @plane: filled in
  *
  * Return: 0; -EPROTO if the firmware's answer is too short; or the error of the
@@ -75,7 +75,7 @@ int emu_get_plane(void *handle, struct nvvgpu_plane *plane)
 
 /**
  * emu_get_edid() - copy the EDID of a vGPU's first display
- * @handle: its struct emu_vgpu
+ * @handle: struct emu_vgpu of the vGPU
  * @edid: filled in
  * @capacity: room in @edid
  *
@@ -99,9 +99,9 @@ int emu_get_edid(void *handle, u8 *edid, size_t capacity)
 
 /**
  * emu_set_edid() - replace the monitor on a vGPU's first display
- * @handle: its struct emu_vgpu
- * @edid: of the new monitor
- * @length: of @edid, 0 to unplug the monitor
+ * @handle: struct emu_vgpu of the vGPU
+ * @edid: EDID of the new monitor
+ * @length: bytes of @edid, 0 to unplug the monitor
  *
  * Return: 0 or the error of the firmware
  */

@@ -85,13 +85,13 @@ struct emu_cmd {
  * @placement: placement in VRAM; under &emu_dev.lock
  * @deleting: a delete is in progress, and another vGPU may already have the
  *	framebuffer; under &emu_dev.lock
- * @started: between start and stop; the front-end serializes those
+ * @started: the vGPU is started; the front-end serializes start and stop
  * @stopped: counters when the vGPU was stopped; under &emu_dev.lock
  * @stopped_len: bytes of them, 0 if they are unknown or may have changed
  * @restarted: the firmware has lost the vGPU, and thus its counters; under
  *	&emu_dev.lock
  * @reset_err: result of reset_prepare
- * @still: at NVVGPU_SUSPEND_ALL
+ * @still: the vGPU is at NVVGPU_SUSPEND_ALL
  * @log_page_size: granularity of the DMA log, valid while it is active
  * @save: state being saved, else NULL
  * @load: state being loaded, else NULL
@@ -282,7 +282,7 @@ int emu_dma_log_stop(void *handle);
 int emu_dma_log_read(void *handle, u64 iova, u64 length,
 		     u8 *bits);
 
-/* display.c: what a vGPU displays, and its monitor */
+/* display.c: plane and monitor of a vGPU */
 int emu_get_plane(void *handle, struct nvvgpu_plane *plane);
 int emu_get_edid(void *handle, u8 *edid, size_t capacity);
 int emu_set_edid(void *handle, const u8 *edid, size_t length);

@@ -20,6 +20,7 @@
 #include <linux/kref.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/stringify.h>
 
 #include "emu.h"
 
@@ -152,7 +153,7 @@ static const int emu_fw_errno[] = {
  * @dma: DMA address of @buf or @folio
  * @buf_len: size of @buf or @folio
  * @opcode: NVVGPU_EMU_CMD_*
- * @vf: as in the command
+ * @vf: number of the VF, as in the command
  * @seq: sequence number
  * @order: &emu_dev.cmd_tail when the request was submitted
  * @done: completed once @finished
@@ -723,7 +724,8 @@ struct emu_req *emu_fw_begin(struct emu_dev *emu, const struct emu_cmd *cmd)
 			return req;
 	} while (answers != READ_ONCE(emu->answers));
 
-	emu_fw_deaf(emu, req->epoch, "accepts no more commands");
+	emu_fw_deaf(emu, req->epoch,
+		    "does not respond to " __stringify(EMU_CMD_SLOTS) " commands");
 	emu_req_put(req);
 
 	return ERR_PTR(-EIO);
@@ -731,7 +733,7 @@ struct emu_req *emu_fw_begin(struct emu_dev *emu, const struct emu_cmd *cmd)
 
 /**
  * emu_fw_forget() - ignore the response to a command
- * @req: from emu_fw_begin()
+ * @req: request from emu_fw_begin()
  */
 void emu_fw_forget(struct emu_req *req)
 {
@@ -752,7 +754,7 @@ static void emu_req_out(struct emu_req *req, struct emu_cmd *cmd)
  * emu_fw_end() - wait for the response to a command
  * @emu: the GPU
  * @cmd: the command, receives the results
- * @req: from emu_fw_begin(); released on return
+ * @req: request from emu_fw_begin(), released on return
  *
  * Sleeps for a bounded time.  If a command that changes a vGPU times out, the
  * state of that vGPU is unknown, and it is reported as crashed.  A command that

@@ -32,7 +32,7 @@
  * @req: the request of @cmd, else NULL
  * @asked: pages from @next on that @cmd covers; not in @todo, so that a page
  *	that is written from then on is sent again
- * @first: in the first round
+ * @first: the first round is in progress
  * @regs: the registers have been sent
  */
 struct emu_save {

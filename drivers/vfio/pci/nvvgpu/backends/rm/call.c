@@ -4,7 +4,7 @@
  * long they take.
  *
  * Several of them get a buffer without its length.  Each such buffer is a page
- * that is filled with a pattern behind the length that the RM is known to
+ * that is filled with a pattern after the length that the RM is known to
  * respect, so that an overrun is detected.
  */
 #include <linux/cleanup.h>
@@ -122,7 +122,7 @@ u8 *rm_vm_name_alloc(void)
 
 /**
  * struct rm_waiter - wait for the answer to a start
- * @entry: in rm_vgpu::wait
+ * @entry: entry in rm_vgpu::wait
  * @woken: completed by each wake-up
  *
  * The RM wakes only interruptible waiters.  After a start that was given up, the

@@ -53,7 +53,7 @@ enum rm_call {
  * @pdev: the VF, holds a reference; NULL without a vGPU
  * @made: the vGPU exists in the RM
  * @id: PCI name of the VF as text, which identifies the vGPU to the RM
- * @type: of the vGPU
+ * @type: id of the vGPU's type
  * @vgpu_id: number that the RM has given it
  * @unanswered: the RM may yet answer a start that has timed out
  * @wait: woken by the RM when it has answered a start
@@ -62,12 +62,12 @@ enum rm_call {
  *	vGPU is deleted
  * @fb_bar_size: size of NVIDIA_VGPU_BAR_FB, known once started
  * @nr_areas: entries of @offsets and @sizes, known once started
- * @offsets: of the areas of BAR 0 that may be mapped
- * @sizes: of these areas
+ * @offsets: offsets of the areas of BAR 0 that may be mapped
+ * @sizes: sizes of these areas
  * @starts: vgpu_start calls
  * @timeouts: starts that have timed out
  * @interrupts: interrupts that the RM has injected
- * @limits: of messages about each call
+ * @limits: limits of the messages about each call
  */
 struct rm_vgpu {
 	struct rm_gpu *gpu;
@@ -95,7 +95,7 @@ struct rm_vgpu {
  * struct rm_type - a vGPU type of a GPU
  * @asked: the RM has been asked for @info
  * @known: @info is complete
- * @info: what the type offers; only the id, or also the name, until @known
+ * @info: attributes; only the id, or also the name, until @known
  */
 struct rm_type {
 	bool asked;
@@ -106,19 +106,19 @@ struct rm_type {
 /**
  * struct rm_gpu - a GPU that the RM has reported
  * @node: entry in rm_gpus
- * @pf: holds a reference
+ * @pf: PF of the GPU, holds a reference
  * @backend: handle of the front-end, NULL unless registered
  * @settled: completed once the registration has succeeded or failed
  * @going: the GPU is being removed; no start is waited for
  * @by_vf: the RM has reported VFs, whose types and instances are asked for
- * @limits: of messages about each call that needs no vGPU
+ * @limits: limits of the messages about each call that needs no vGPU
  * @types_mutex: protects rm_type::asked, known and the rest of info
  * @nr_types: entries of @types; only grows
  * @types: types that the RM has reported
  * @wait_key: lock class of rm_vgpu::wait; may outlive the module, as that does
- * @wait_name: its name, likewise
+ * @wait_name: name of @wait_key, likewise
  * @nr_vfs: entries of @vgpus
- * @vgpus: by number of the VF; the front-end serializes calls for one VF
+ * @vgpus: vGPUs, indexed by VF; the front-end serializes calls for one VF
  */
 struct rm_gpu {
 	struct list_head node;

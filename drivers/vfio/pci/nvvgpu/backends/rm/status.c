@@ -58,7 +58,7 @@ void rm_limits_init(struct ratelimit_state *limits)
 
 /**
  * rm_errno() - convert a status code to an errno
- * @status: from the RM
+ * @status: status code from the RM
  *
  * Return: 0 or a negative errno; -EIO for an unknown code
  */
@@ -88,7 +88,7 @@ static const char *rm_status_name(u32 status)
 
 /**
  * rm_warn() - log a failure of the RM, unless that call floods the log
- * @limits: of the PF or VF, so that messages about one VF do not hide others
+ * @limits: limits of the PF or VF; messages about one VF do not hide others
  * @pdev: the PF or VF that the call was about
  * @call: the call
  * @fmt: the rest of the message, without a newline
@@ -141,7 +141,7 @@ static int rm_report(struct rm_gpu *gpu, struct ratelimit_state *limits,
  * @gpu: the GPU; if the RM has lost it, its vGPUs have crashed
  * @pdev: the PF or VF that the call was about
  * @call: the call, which needs no vGPU
- * @status: from the RM
+ * @status: status code from the RM
  *
  * Different codes become the same errno, so the log has the code.
  *
@@ -157,7 +157,7 @@ int rm_check(struct rm_gpu *gpu, struct pci_dev *pdev, enum rm_call call,
  * rm_vgpu_check() - likewise, for a call about a vGPU
  * @vgpu: the vGPU
  * @call: the call
- * @status: from the RM
+ * @status: status code from the RM
  *
  * Return: 0 or a negative errno
  */

@@ -16,7 +16,7 @@ static_assert(NVIDIA_VGPU_MAX_TYPES <= NVVGPU_MAX_TYPES);
 /**
  * rm_type_find() - find a type by its id
  * @gpu: the GPU
- * @id: of the type
+ * @id: id of the type
  *
  * Return: the type, or NULL
  */
@@ -36,7 +36,7 @@ struct rm_type *rm_type_find(struct rm_gpu *gpu, u32 id)
  * rm_types_add() - add the types that the RM has reported
  * @gpu: the GPU, in a callback that excludes others that add types
  * @nr: number of @ids
- * @ids: of the types
+ * @ids: ids of the types
  *
  * Return: true if there are new ones among them
  */
@@ -67,7 +67,7 @@ bool rm_types_add(struct rm_gpu *gpu, u32 nr, const u32 *ids)
 }
 
 /*
- * The letter behind the last number: 'Q' in "NVIDIA A40-4Q", 'C' in "NVIDIA
+ * The letter after the last number: 'Q' in "NVIDIA A40-4Q", 'C' in "NVIDIA
  * A100-1-5CME".
  */
 static char rm_class_letter(const char *name)
@@ -164,7 +164,7 @@ static int rm_type_load(struct rm_gpu *gpu, struct nvvgpu_type_info *info)
 /**
  * rm_type_info() - describe a type
  * @gpu: the GPU
- * @id: of the type
+ * @id: id of the type
  * @to: filled in
  *
  * A type without a description is listed, as in NVIDIA's own driver.

@@ -115,14 +115,14 @@ struct mock;
 
 /**
  * struct mock_vgpu - one VF
- * @mock: its registration
+ * @mock: registration of the vGPU's back-end
  * @vf: number of the VF
  * @busy: an operation for the VF is in progress
- * @created: between create and delete
- * @started: between start and stop
- * @prepared: between reset_prepare and reset_done
+ * @created: create was called, and delete was not
+ * @started: start was called, and stop was not
+ * @prepared: reset_prepare was called, and reset_done was not
  * @saved: the chunk has been returned
- * @starts: since the create or the last recover
+ * @starts: calls of start since the create or the last recover
  * @trapped: content of the trapped area
  */
 struct mock_vgpu {
@@ -182,10 +182,10 @@ static u64 mock_bar_size;
 static u32 mock_bar_denied;
 static struct nvvgpu_range mock_bar_trapped;
 
-/* What get_plane answers */
+/* Plane that get_plane returns */
 static struct nvvgpu_plane mock_plane;
 
-/* What the first save of a session, and state_size, answer */
+/* Results of the first save of a session and of state_size */
 static int mock_chunk_ret;
 static struct nvvgpu_chunk mock_chunk;
 static u64 mock_state_bytes;
@@ -264,7 +264,7 @@ static int mock_get_type_info(void *priv, u32 type,
 		return -ENOENT;
 	info->id = type;
 	strscpy(info->name, "nvvgpu mock");
-	/* As from a structure on the stack */
+	/* Garbage after the NUL, which the front-end must ignore */
 	info->name[sizeof(info->name) - 1] = atomic64_read(&mock_calls[OP_GET_TYPE_INFO]);
 	info->max_instances = MOCK_INSTANCES;
 

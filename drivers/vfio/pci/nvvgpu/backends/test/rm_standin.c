@@ -114,16 +114,16 @@ static const char * const standin_ops[NR_OPS] = {
 /**
  * struct standin_vgpu - a vGPU without a function
  * @node: entry in standin_vgpus
- * @id: as given by the caller
+ * @id: id that the caller passed
  * @vgpu_id: number
  * @type: id of its type
  * @fb_mib: framebuffer of its type
  * @opened: its device is being opened or is open
  * @started: the last start was successful
- * @cookie: for inject_interrupt, NULL until there is one
+ * @cookie: cookie for inject_interrupt, NULL until there is one
  * @wait: wait queue of a pending start
- * @status: where the answer goes
- * @vm_name: where the name of the VM goes
+ * @status: receives the answer
+ * @vm_name: receives the name of the VM
  * @answer: answers a pending start
  */
 struct standin_vgpu {
@@ -561,7 +561,7 @@ static const struct nvidia_vgpu_rm_ops standin_table = {
 
 /**
  * nvidia_vgpu_vfio_get_ops() - get the functions of the RM
- * @ops: with the caller's version; filled in
+ * @ops: table with the caller's version; filled in
  *
  * Return: NV_OK, or NV_ERR_GENERIC with the version of the RM in @ops
  */
