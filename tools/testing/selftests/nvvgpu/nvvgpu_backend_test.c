@@ -568,7 +568,7 @@ TEST_F(backend, departure_asks_the_user_and_waits)
 	close(req);
 }
 
-TEST_F(backend, departure_of_one_lets_no_other_in)
+TEST_F(backend, pf_is_busy_until_unregister_returns)
 {
 	pid_t pid;
 
@@ -1143,7 +1143,7 @@ TEST_F(backend, loaded_state_that_cannot_be_discarded_is_an_error)
 	EXPECT_EQ(2, mock_calls("recover"));
 }
 
-/* The back-end may do anything with the memory of a crashed vGPU. */
+/* Even a back-end that gives away this memory must not expose it to the user. */
 TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 {
 	static const struct {
@@ -1198,7 +1198,7 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 }
 
 /* The vGPU's recovery relies on the reset of its VF. */
-TEST_F(backend, reset_that_fails_recovers_no_crashed_vgpu)
+TEST_F(backend, failed_reset_does_not_recover_a_crashed_vgpu)
 {
 	char methods[64];
 
@@ -1293,8 +1293,8 @@ TEST_F(backend, vf_that_is_unbound_while_open_is_reset)
 
 /**
  * struct readers - processes that read a file of a VF, until killed
- * @pid: of each process
- * @reads: by each, in memory shared with it
+ * @pid: pid of each process
+ * @reads: reads of each process, in memory shared with it
  */
 struct readers {
 	pid_t pid[NR_READERS];
@@ -1509,7 +1509,7 @@ TEST_F(backend, readers_of_types_are_limited)
 /* The limit lets ten of them call the back-end each second. */
 #define NR_WAITING 50
 
-TEST_F(backend, readers_that_wait_for_their_turn_delay_no_unbind)
+TEST_F(backend, waiting_readers_do_not_delay_an_unbind)
 {
 	pid_t pids[NR_WAITING];
 	long long before, calls;
@@ -1775,7 +1775,6 @@ TEST_F(backend, totals_do_not_wrap_after_a_recovery)
 		TH_LOG("%s", self->buf);
 }
 
-/* Also when the recovery fails */
 TEST_F(backend, totals_do_not_wrap_after_a_failed_recovery)
 {
 	ASSERT_OPEN_TRAPPED();

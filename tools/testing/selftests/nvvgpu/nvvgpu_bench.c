@@ -389,7 +389,7 @@ static int dma_copy(void)
 
 /**
  * struct call - a call to be measured
- * @name: as printed
+ * @name: name, as printed
  * @times: repetitions in one round
  * @call: the call
  * @prepare: done before each call, or NULL
@@ -468,9 +468,9 @@ static const struct call data_calls[] = {
 
 /**
  * struct row - a line of the table of calls
- * @name: of the call
+ * @name: name of the call
  * @bound: see struct call
- * @span: what it took with each driver
+ * @span: duration with each driver
  */
 struct row {
 	const char *name;

@@ -64,15 +64,15 @@ enum content {
 
 /**
  * struct user_process - a user, as its own process knows itself
- * @state: what it is to do
+ * @state: activity that the test has requested
  * @down: a reset may be unable to recover the vGPU
  * @user: its device
  * @err_fd: eventfd of ERR
  * @req_fd: eventfd of REQ
  * @busy: @thread is running
- * @stop: @thread shall end
- * @thread: of a user in DMA or in reset
- * @failure: of a reset, when it is not one that may be
+ * @stop: @thread must end
+ * @thread: thread of a user in DMA or in reset
+ * @failure: errno of a reset that failed unexpectedly
  */
 struct user_process {
 	enum state state;
@@ -380,8 +380,8 @@ static int do_answer(struct user_process *self, int question)
 
 /**
  * struct agent - a user, as the test knows it
- * @pid: of its process, 0 when there is none
- * @fd: for questions and answers
+ * @pid: pid of its process, 0 without a process
+ * @fd: socket for questions and answers
  */
 struct agent {
 	pid_t pid;

@@ -303,7 +303,7 @@ TEST_F(display, queries_that_are_invalid_are_refused)
 			.info.argsz = argsz,
 			.info.flags = REGION,
 		};
-		/* What is behind the index is a later addition. */
+		/* Fields after region_index are optional. */
 		int ret = argsz < offsetof(struct vfio_device_gfx_plane_info,
 					   region_index) + sizeof(__u32) ?
 			  -EINVAL : 0;
@@ -602,8 +602,8 @@ TEST_F(display, region_ends_where_it_says)
 	EXPECT_EQ(-EINVAL, vdev_read(&self->vdev, self->region, size, &word, 4));
 }
 
-/* A piece that is mapped by itself shows the same as in the whole. */
-TEST_F(display, piece_of_the_region_shows_that_piece)
+/* A part that is mapped alone shows the same as in the whole region. */
+TEST_F(display, part_of_the_region_shows_that_part)
 {
 	void *map;
 

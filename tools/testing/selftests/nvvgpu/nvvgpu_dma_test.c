@@ -852,7 +852,7 @@ TEST_F(dma, doorbell_rung_backwards_halts_the_engine)
 /* On a busy host the engine may finish before it is stopped. */
 #define TRIES	40
 
-/* Patterns that the work below writes, before its end and at it */
+/* Patterns of submit_much(): all descriptors but the last, and the last */
 #define UNFINISHED	0x11111111
 #define FINISHED	0x22222222
 
@@ -1364,7 +1364,10 @@ TEST_F(reuse, registers_interrupts_and_rings_are_clean_after_reuse)
 	read_regs(&engine, before);
 	vdev_close(&vdev);
 
-	/* For the next user, the next vGPU, and that of another VF there */
+	/*
+	 * Check the next user, the next vGPU of the VF, and a vGPU of another VF at
+	 * this placement.
+	 */
 	for (way = 0; way < 3; way++) {
 		const char *vf = self->s.vf;
 

@@ -46,7 +46,7 @@ enum step {
 /**
  * struct stage - what the steps are done with
  * @vf: PCI name
- * @type: of the vGPU
+ * @type: type of the vGPU
  * @user: its device and its IOAS
  * @type_fd: nvidia/current_vgpu_type, as opening it is none of the steps
  * @reset_fd: the VF's reset
@@ -516,7 +516,7 @@ TEST_F_TIMEOUT(nth, failure_is_clean, 600)
 	}
 	EXPECT_EQ(0, ret);
 	EXPECT_LT(0, hits);
-	TH_LOG("%u of %u allocations failed, %u of them were told", hits,
+	TH_LOG("%u of %u allocations failed, %u of these failures were reported", hits,
 	       nth - 1, failures);
 
 	/* Nothing has leaked, and the vGPU works. */

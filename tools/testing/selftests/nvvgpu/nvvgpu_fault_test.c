@@ -483,13 +483,13 @@ TEST_F(vgpu_error, placement_of_a_crashed_vgpu_stays_its_own)
 	ASSERT_EQ(0, gpu_reset(&self->pf));
 	EXPECT_STATE("error");
 
-	/* Not before the recovery, */
+	/* Before the recovery, another vGPU must not get the placement. */
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[2], self->type.id));
 	ASSERT_LT(0, pci_read(self->pf.vf[2], "nvidia/placement_id", other,
 			      sizeof(other)));
 	EXPECT_STRNE(mine, other);
 
-	/* and not during it. */
+	/* Nor during the recovery. */
 	ASSERT_EQ(0, fw_faults("delete:1:slow=500"));
 	ASSERT_EQ(0, gpu_commands(&self->pf, &count));
 	pid = fork();
@@ -1066,7 +1066,7 @@ TEST_F(removal, lost_interrupt_does_not_crash_a_vgpu)
 	EXPECT_STREQ("created", vf_wait_state(vf, "created"));
 }
 
-TEST_F(removal, pf_itself_is_no_vgpu)
+TEST_F(removal, pf_is_not_a_vgpu)
 {
 	ASSERT_EQ(0, pf_set_vfs(&self->pf, 0));
 	EXPECT_EQ(-ENODEV, pci_bind(self->pf.bdf, FRONT_END_DRIVER));

@@ -669,7 +669,7 @@ TEST_F(generic, pf_is_unplugged_and_plugged_in)
  * struct closer - a user that closes its device when it is asked to
  * @vdev: the device
  * @req: eventfd of VFIO_PCI_REQ_IRQ_INDEX
- * @asked: how often, or 0 if not in time
+ * @asked: number of requests, or 0 if there was none in time
  */
 struct closer {
 	struct vdev *vdev;

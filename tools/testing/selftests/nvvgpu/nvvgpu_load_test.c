@@ -25,7 +25,7 @@
 /* 64 VFs take long with an emulated debug kernel, and long runs on a busy host. */
 #define LOAD_TIMEOUT	1800
 #define CHUNK		PAGE
-/* With two workers for each, as many as a small machine can do */
+/* VFs of a race; each has two workers */
 #define RACE_VFS	8
 
 /* The lower a bit of the seed, the shorter its period, so mix them. */
@@ -57,11 +57,11 @@ enum request {
 };
 
 /**
- * struct report - what a worker has come to
- * @turns: done
+ * struct report - result of a worker
+ * @turns: turns completed
  * @succeeded: random requests of each kind that succeeded
- * @err: that ended it, 0 when all was well
- * @what: it was doing then
+ * @err: error that ended it, 0 if it succeeded
+ * @what: action that failed
  */
 struct report {
 	unsigned int turns;
@@ -81,11 +81,11 @@ static void fail(struct report *report, int err, const char *fmt, ...)
 }
 
 /**
- * struct shared - what workers and the test have in common
+ * struct shared - memory shared by the workers and the test
  * @ready: workers that are waiting for the others
- * @start: they may begin
- * @stop: they shall end
- * @report: of each
+ * @start: workers may begin
+ * @stop: workers must end
+ * @report: report of each worker
  */
 struct shared {
 	atomic_uint ready;
@@ -95,15 +95,15 @@ struct shared {
 };
 
 /**
- * struct crowd - all the workers and what they work on
+ * struct crowd - all the workers and their vGPUs
  * @pf: the GPU
- * @types: of it
- * @type: of the vGPUs
- * @shared: with the workers
- * @worker: processes, 0 once ended
- * @nr_workers: how many there were
- * @seed: of all that is left to chance
- * @picture: before they began
+ * @types: types of the GPU
+ * @type: type of the vGPUs
+ * @shared: memory shared with the workers
+ * @worker: pids of the workers, 0 once ended
+ * @nr_workers: number of workers started
+ * @seed: seed of all random numbers
+ * @picture: state of the GPU before the workers began
  */
 struct crowd {
 	struct pf pf;

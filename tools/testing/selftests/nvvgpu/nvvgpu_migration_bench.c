@@ -35,7 +35,7 @@
 /**
  * struct series - one thing measured several times
  * @v: the values
- * @nr: how many
+ * @nr: number of entries
  */
 struct series {
 	double v[VALUES_MAX];

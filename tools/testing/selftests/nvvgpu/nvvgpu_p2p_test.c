@@ -45,11 +45,11 @@ static int try_export(const struct vdev *vdev, unsigned int bar, __u64 offset,
 /**
  * struct scene - two vGPUs of one VM, which share an address space, and a stranger
  * @pf: the GPU
- * @type: of the vGPUs; their framebuffer BAR is smaller than the VF's own
+ * @type: type of the vGPUs; their framebuffer BAR is smaller than the VF's own
  * @ioas: the address space
  * @a: whose engine is the peer
  * @b: whose framebuffer is exported
- * @stranger: in another VM
+ * @stranger: vGPU in another VM
  * @fb: dma-buf of the framebuffer BAR
  */
 struct scene {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * nvvgpu-rm: the adapter to the resource manager in NVIDIA's vGPU host driver,
- * with a stand-in that fails, delays its answers and goes away when told to.
+ * with a stand-in that fails, delays its answers and is removed on request.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -436,7 +436,7 @@ static pid_t open_in_child(const char *vf)
 	_exit(-vdev_open(&vdev, vf, &ioas));
 }
 
-/* What the last update_request was */
+/* Parameters of the last update_request */
 #define EXPECT_LAST(_fmt, ...) do {					\
 	char __want[NVVGPU_PARAMS_LEN + 64];				\
 									\
@@ -977,7 +977,10 @@ TEST_F(rm, slow_start_is_not_interrupted_by_signals)
 	EXPECT_EQ(1, nr_calls("vgpu_start"));
 }
 
-/* These mean a placement that is taken or invalid, and the RM has none. */
+/*
+ * These statuses would mean a taken or invalid placement, but the RM has no
+ * placements.
+ */
 TEST_F(rm, refused_create_is_not_blamed_on_a_placement)
 {
 	static const char * const fails[] = {

@@ -29,7 +29,7 @@
 
 /**
  * gpu_prepare() - enable VFs and bind them to the front-end
- * @pf: to be filled in
+ * @pf: filled in
  * @nr: minimum number of VFs
  *
  * Deletes vGPUs that an earlier test has left.
@@ -96,7 +96,7 @@ static inline int test_main(int argc, char **argv, const char *missing)
 
 /**
  * gpu_reset() - reset the GPU and restart its firmware
- * @pf: from pf_find()
+ * @pf: PF from pf_find()
  *
  * Return: 0 or a negative errno.
  */
@@ -107,8 +107,8 @@ static inline int gpu_reset(const struct pf *pf)
 
 /**
  * gpu_commands() - get the number of commands that the firmware has received
- * @pf: from pf_find()
- * @count: to be filled in
+ * @pf: PF from pf_find()
+ * @count: filled in
  *
  * Return: 0 or a negative errno.
  */
@@ -136,8 +136,8 @@ static inline int gpu_commands(const struct pf *pf, __u32 *count)
 
 /**
  * gpu_wait_command() - wait until the firmware has received a command
- * @pf: from pf_find()
- * @count: from gpu_commands(), before the command
+ * @pf: PF from pf_find()
+ * @count: result of gpu_commands() before the command
  *
  * Return: 0 or a negative errno.
  */
@@ -228,7 +228,7 @@ static inline int fw_set_timeout(unsigned int ms)
 
 /**
  * gpu_clean() - delete all vGPUs
- * @pf: from gpu_prepare()
+ * @pf: PF from gpu_prepare()
  */
 static inline void gpu_clean(struct pf *pf)
 {
@@ -240,7 +240,7 @@ static inline void gpu_clean(struct pf *pf)
 
 /**
  * type_smallest() - find the type with the smallest framebuffer
- * @types: from vf_types()
+ * @types: types from vf_types()
  * @nr: number of types
  *
  * Return: the type.
@@ -260,7 +260,7 @@ static inline const struct vgpu_type *type_smallest(const struct vgpu_type *type
 
 /**
  * type_largest() - find the type with the largest framebuffer
- * @types: from vf_types()
+ * @types: types from vf_types()
  * @nr: number of types
  *
  * Return: the type.
@@ -308,7 +308,7 @@ struct user {
 
 /**
  * user_open_in() - open a vGPU, map memory and start the engine
- * @user: to be filled in; memory of an earlier call is reused
+ * @user: filled in; memory of an earlier call is reused
  * @vf: PCI name of a VF that has a vGPU
  * @ioas: open IOAS to use
  * @iova: DMA address for the memory

@@ -149,7 +149,7 @@ static inline int subject_read_ids(struct subject *s)
  * subject_prepare() - find a VF and a type, without creating the vGPU
  * @s: zeroed
  * @kind: kind of the vGPU
- * @ioas: to be opened
+ * @ioas: IOAS to open
  * @mode: kind of @ioas
  *
  * Return: 0 or a negative errno; -EOPNOTSUPP, with everything undone, if this

@@ -35,7 +35,7 @@
 
 /**
  * put() - write formatted text to a file, in one write
- * @path: of the file
+ * @path: path of the file
  * @fmt: the text
  *
  * Return: 0 or a negative errno.
@@ -94,8 +94,8 @@ int child_drop_privileges(void)
 
 /**
  * put_begin() - write to a file from a child process
- * @path: of the file
- * @text: what to write
+ * @path: path of the file
+ * @text: text to write
  *
  * Return: the child, for child_status(), or a negative errno.
  */
@@ -144,9 +144,9 @@ bool child_ends_soon(pid_t pid)
 
 /**
  * get() - read a file
- * @path: of the file
+ * @path: path of the file
  * @buf: receives the content, always terminated
- * @size: of the buffer
+ * @size: size of the buffer
  *
  * Return: the length or a negative errno.
  */
@@ -178,7 +178,7 @@ int get(const char *path, char *buf, size_t size)
 
 /**
  * get_value() - read the number of a line that begins with a word
- * @path: of a file with lines "word number"
+ * @path: path of a file with lines "word number"
  * @key: the word
  *
  * Return: the number or a negative errno.
@@ -254,7 +254,7 @@ int mod_add(const char *name, const char *params)
 
 /**
  * mod_del() - unload a module
- * @name: as for mod_add()
+ * @name: name, as for mod_add()
  *
  * Return: 0, also if it is not loaded, or a negative errno; -EWOULDBLOCK
  * while it is in use.
@@ -272,7 +272,7 @@ int mod_del(const char *name)
 
 /**
  * mod_del_users() - unload all modules that use a module
- * @name: as for mod_add()
+ * @name: name, as for mod_add()
  *
  * Return: 0 or a negative errno.
  */
@@ -298,7 +298,7 @@ int mod_del_users(const char *name)
 
 /**
  * mod_refs() - count the references to a module
- * @name: as for mod_add()
+ * @name: name, as for mod_add()
  *
  * Return: their number, or a negative errno if it is not loaded.
  */
@@ -315,7 +315,7 @@ int mod_refs(const char *name)
 
 /**
  * pf_find_driver() - find the first SR-IOV PF that a driver is bound to
- * @pf: to be filled in
+ * @pf: filled in
  * @driver: name
  *
  * Return: 0 or a negative errno; -ENODEV if there is none.
@@ -349,8 +349,8 @@ int pf_find_driver(struct pf *pf, const char *driver)
 
 /**
  * pf_prepare() - enable VFs of any PF and bind them to the front-end
- * @pf: to be filled in
- * @driver: of the PF
+ * @pf: filled in
+ * @driver: driver of the PF
  * @nr: number of VFs
  *
  * VFs that are already bound are rebound, to discard the state of earlier tests.
@@ -454,7 +454,7 @@ void generic_drop(const char *dir)
 
 /**
  * generic_enable() - offer the types of a claim, or withdraw them
- * @dir: of the claim
+ * @dir: directory of the claim
  * @val: "1" or "0"
  *
  * Return: 0 or a negative errno.
@@ -466,7 +466,7 @@ int generic_enable(const char *dir, const char *val)
 
 /**
  * generic_enabled() - check whether a claim offers its types
- * @dir: of the claim
+ * @dir: directory of the claim
  *
  * Return: true if so.
  */
@@ -481,8 +481,8 @@ bool generic_enabled(const char *dir)
 
 /**
  * generic_type_add() - create a type, which is not offered yet
- * @dir: of the claim
- * @id: of the type
+ * @dir: directory of the claim
+ * @id: id of the type
  *
  * Return: 0 or a negative errno.
  */
@@ -497,8 +497,8 @@ int generic_type_add(const char *dir, int id)
 
 /**
  * generic_type_del() - undo generic_type_add()
- * @dir: of the claim
- * @id: of the type
+ * @dir: directory of the claim
+ * @id: id of the type
  *
  * Return: 0 or a negative errno.
  */
@@ -513,10 +513,10 @@ int generic_type_del(const char *dir, int id)
 
 /**
  * generic_type_put() - set an attribute of a type
- * @dir: of the claim
- * @id: of the type
+ * @dir: directory of the claim
+ * @id: id of the type
  * @attr: its file
- * @val: what to write
+ * @val: value to write
  *
  * Return: 0 or a negative errno.
  */
@@ -629,9 +629,9 @@ static bool uevent_parse(const char *buf, size_t len, struct uevent *uevent)
 
 /**
  * uevent_next() - read the next uevent of the front-end for a VF
- * @fd: from uevent_open()
+ * @fd: file descriptor from uevent_open()
  * @vf: PCI name
- * @uevent: to be filled in
+ * @uevent: filled in
  * @timeout_ms: time-out
  *
  * Return: 0 or a negative errno; -ETIMEDOUT if there is none.
@@ -661,7 +661,7 @@ int uevent_next(int fd, const char *vf, struct uevent *uevent, int timeout_ms)
 
 /**
  * uevent_wait() - wait for a uevent of the front-end for a VF
- * @fd: from uevent_open()
+ * @fd: file descriptor from uevent_open()
  * @vf: PCI name
  * @event: NVVGPU_EVENT
  * @timeout_ms: time-out
@@ -701,7 +701,7 @@ int kmsg_open(void)
 
 /**
  * kmsg_count() - count the messages with these words since the last call
- * @kmsg: from kmsg_open()
+ * @kmsg: file descriptor from kmsg_open()
  * @words: a part of a message
  *
  * Return: how many

@@ -27,7 +27,7 @@
  * @vdev: an open device
  * @flags: VFIO_GFX_PLANE_TYPE_*
  * @plane_type: DRM_PLANE_TYPE_*
- * @info: to be filled in
+ * @info: filled in
  *
  * Return: 0 or a negative errno.
  */
@@ -45,7 +45,7 @@ int gfx_query(const struct vdev *vdev, __u32 flags, __u32 plane_type,
 /**
  * gfx_plane() - ask for the plane as QEMU does
  * @vdev: an open device
- * @info: to be filled in
+ * @info: filled in
  *
  * Return: 0 or a negative errno.
  */
@@ -57,8 +57,8 @@ int gfx_plane(const struct vdev *vdev, struct vfio_device_gfx_plane_info *info)
 /**
  * gfx_wait() - wait until the plane has a certain width
  * @vdev: an open device
- * @width: of the plane, 0 for none
- * @info: to be filled in
+ * @width: width of the plane, 0 for none
+ * @info: filled in
  *
  * Return: 0 or a negative errno; -ETIMEDOUT if it stays different.
  */
@@ -81,7 +81,7 @@ int gfx_wait(const struct vdev *vdev, __u32 width,
 /**
  * gfx_dmabuf_plane() - ask for the plane as QEMU does of a display with dma-bufs
  * @vdev: an open device
- * @info: to be filled in
+ * @info: filled in
  *
  * Return: 0 or a negative errno.
  */
@@ -94,8 +94,8 @@ int gfx_dmabuf_plane(const struct vdev *vdev,
 /**
  * gfx_dmabuf_wait() - wait until another plane is displayed
  * @vdev: an open device
- * @id: of the last plane
- * @info: to be filled in
+ * @id: id of the last plane
+ * @info: filled in
  *
  * Return: 0 or a negative errno; -ETIMEDOUT if it stays the same.
  */
@@ -118,7 +118,7 @@ int gfx_dmabuf_wait(const struct vdev *vdev, __u32 id,
 /**
  * gfx_dmabuf() - VFIO_DEVICE_GET_GFX_DMABUF
  * @vdev: an open device
- * @id: of a plane
+ * @id: id of a plane
  *
  * Return: a file descriptor or a negative errno.
  */
@@ -130,7 +130,7 @@ int gfx_dmabuf(const struct vdev *vdev, __u32 id)
 /**
  * gfx_region() - find a region of VFIO_REGION_TYPE_GFX
  * @vdev: an open device
- * @subtype: of the region
+ * @subtype: subtype of the region
  *
  * Return: its index; -ENOENT if there is none; or another negative errno.
  */
@@ -175,13 +175,13 @@ int gfx_region(const struct vdev *vdev, __u32 subtype)
 }
 
 /**
- * gfx_map() - map a piece of a region
+ * gfx_map() - map a part of a region
  * @vdev: an open device
  * @region: index
- * @offset: in the region
+ * @offset: offset in the region
  * @len: bytes
  * @prot: PROT_*
- * @map: to be filled in
+ * @map: filled in
  *
  * Return: 0 or a negative errno.
  */
@@ -217,7 +217,7 @@ int edid_region(const struct vdev *vdev)
 /**
  * edid_info() - read the fields of the EDID region
  * @vdev: an open device
- * @info: to be filled in
+ * @info: filled in
  *
  * Return: 0 or a negative errno.
  */
@@ -246,7 +246,7 @@ int edid_put(const struct vdev *vdev, size_t field, __u32 val)
 /**
  * edid_link() - plug or unplug the monitor
  * @vdev: an open device
- * @up: which
+ * @up: link state
  *
  * Return: 0 or a negative errno.
  */
@@ -260,7 +260,7 @@ int edid_link(const struct vdev *vdev, bool up)
 /**
  * edid_plug() - replace the monitor, as VFIO's header describes it
  * @vdev: an open device
- * @edid: of the monitor
+ * @edid: EDID of the monitor
  * @len: bytes
  *
  * Return: 0 or a negative errno.
@@ -287,7 +287,7 @@ int edid_plug(const struct vdev *vdev, const __u8 *edid, size_t len)
 
 /**
  * edid_seal() - make the sums of an EDID's blocks right
- * @edid: to be changed
+ * @edid: EDID to change
  * @len: bytes
  */
 void edid_seal(__u8 *edid, size_t len)
@@ -304,9 +304,9 @@ void edid_seal(__u8 *edid, size_t len)
 
 /**
  * edid_make() - describe a monitor
- * @edid: to be filled in, EDID_BLOCK bytes
- * @width: of its preferred mode
- * @height: of it
+ * @edid: filled in, EDID_BLOCK bytes
+ * @width: width of its preferred mode
+ * @height: height of it
  */
 void edid_make(__u8 *edid, unsigned int width, unsigned int height)
 {
@@ -328,7 +328,7 @@ void edid_make(__u8 *edid, unsigned int width, unsigned int height)
 /**
  * guest_write() - write a register of the display
  * @vdev: an open device
- * @index: of the register
+ * @index: index of the register
  * @val: the value
  *
  * Return: 0 or a negative errno.

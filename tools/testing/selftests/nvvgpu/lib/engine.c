@@ -63,7 +63,7 @@ void engine_write64(const struct engine *engine, unsigned int reg, __u64 val)
 
 /**
  * engine_init() - find the engine of an open device
- * @engine: to be filled in
+ * @engine: filled in
  * @vdev: an open device; memory is enabled and the registers are mapped
  *
  * Return: 0 or a negative errno; -ENODEV if it is not such an engine.
@@ -294,7 +294,7 @@ int engine_run(struct engine *engine, struct nvvgpu_emu_desc desc)
 /**
  * engine_error() - get the cause of a halted engine
  * @engine: initialised
- * @error: to be filled in
+ * @error: filled in
  */
 void engine_error(const struct engine *engine, struct engine_error *error)
 {

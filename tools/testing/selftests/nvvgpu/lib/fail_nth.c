@@ -41,7 +41,7 @@ int nth_open(void)
 
 /**
  * nth_write() - make one allocation fail
- * @fd: from nth_open()
+ * @fd: file descriptor from nth_open()
  * @nth: the first from now on is 1; 0 for none
  *
  * Return: 0 or a negative errno.
@@ -56,7 +56,7 @@ int nth_write(int fd, unsigned int nth)
 
 /**
  * nth_end() - end the failures
- * @fd: from nth_open()
+ * @fd: file descriptor from nth_open()
  *
  * Return: true if the allocation has failed, false if there were fewer
  */
@@ -111,7 +111,7 @@ int cache_fail(const char *cache)
 
 /**
  * cache_end() - end the failures
- * @fd: from cache_fail()
+ * @fd: file descriptor from cache_fail()
  *
  * Return: 0 or a negative errno.
  */

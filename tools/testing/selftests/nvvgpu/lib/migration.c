@@ -97,7 +97,7 @@ int mig_data_size(const struct vdev *vdev, __u64 *bytes)
 
 /**
  * mig_precopy_info() - get the estimated data before the device stops
- * @data_fd: of the session
+ * @data_fd: data file of the session
  * @info: filled in
  *
  * Return: 0 or a negative errno
@@ -130,7 +130,7 @@ const char *mig_name(unsigned int state)
  * stream_add() - append bytes to a stream
  * @stream: the stream
  * @data: the bytes
- * @len: how many
+ * @len: number of bytes
  *
  * Return: 0 or -ENOMEM
  */
@@ -154,7 +154,7 @@ int stream_add(struct stream *stream, const void *data, size_t len)
 /**
  * stream_read() - read all available data
  * @stream: receives the data
- * @data_fd: of the session
+ * @data_fd: data file of the session
  *
  * Return: 0 at the end, -ENOMSG without more data for now, or another
  * negative errno
@@ -177,7 +177,7 @@ int stream_read(struct stream *stream, int data_fd)
 
 /**
  * stream_write() - write a whole stream
- * @data_fd: of the session
+ * @data_fd: data file of the session
  * @stream: the stream
  * @step: maximum bytes of a write
  * @taken: bytes that were accepted, may be NULL
@@ -242,7 +242,7 @@ struct nvvgpu_mig_record *stream_record(const struct stream *stream,
 /**
  * log_start() - start the DMA log of a device
  * @vdev: the device
- * @ranges: of IOVAs
+ * @ranges: ranges of IOVAs
  * @nr: number of entries
  * @page_size: requested granularity, set to the actual one
  *
@@ -282,8 +282,8 @@ int log_stop(const struct vdev *vdev)
 /**
  * log_read() - read the log and clear it
  * @vdev: the device
- * @iova: of the range
- * @length: of the range
+ * @iova: start of the range
+ * @length: bytes in the range
  * @page_size: granularity of the bits
  * @bitmap: receives the bits
  *

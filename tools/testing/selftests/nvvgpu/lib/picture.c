@@ -80,7 +80,7 @@ static void show_types(FILE *out, const char *vf)
 
 /**
  * picture_take() - take a snapshot of the state of a GPU
- * @pf: from pf_find()
+ * @pf: PF from pf_find()
  *
  * It has vGPUs, free types, and users of modules, devices, interrupts and files.
  *
@@ -147,7 +147,7 @@ static size_t line_length(const char *text)
 
 /**
  * picture_change() - find a leak
- * @before: from picture_take()
+ * @before: picture from picture_take()
  * @after: likewise
  *
  * Return: NULL, or the first line that differs.

@@ -112,7 +112,7 @@ static int exchange(int fd, const char *command, const char *arguments,
  * @command: name
  * @arguments: a JSON object, or NULL
  * @reply: receives the whole response, may be NULL
- * @size: of @reply
+ * @size: size of @reply
  *
  * Return: 0, -EREMOTEIO if the monitor refuses, or another negative errno.
  */
@@ -244,7 +244,7 @@ static int gpu_property(const char *property, char *reply, size_t size)
 /**
  * fw_params() - get the parameters of the last start of each vGPU
  * @reply: receives the response, which contains "<vf> <params>; ..."
- * @size: of @reply
+ * @size: size of @reply
  *
  * Return: 0 or a negative errno.
  */
@@ -255,7 +255,7 @@ int fw_params(char *reply, size_t size)
 
 /**
  * fw_delay() - get the delay of the firmware before each command
- * @us: to be filled in
+ * @us: filled in
  *
  * Return: 0 or a negative errno.
  */

@@ -94,9 +94,9 @@ static void pci_path(char *path, const char *bdf, const char *file)
 /**
  * pci_read() - read a file of a device
  * @bdf: PCI name
- * @file: in the device's directory
+ * @file: file in the device's directory
  * @buf: receives the content, always terminated
- * @size: of the buffer
+ * @size: size of the buffer
  *
  * Return: the length or a negative errno.
  */
@@ -113,7 +113,7 @@ int pci_read(const char *bdf, const char *file, char *buf, size_t size)
 /**
  * pci_write_len() - write any bytes to a file of a device, in one write
  * @bdf: PCI name
- * @file: in the device's directory
+ * @file: file in the device's directory
  * @data: the data
  * @len: number of bytes
  *
@@ -132,7 +132,7 @@ int pci_write_len(const char *bdf, const char *file, const void *data,
 /**
  * pci_write() - write text to a file of a device, in one write
  * @bdf: PCI name
- * @file: in the device's directory
+ * @file: file in the device's directory
  * @text: no newline is added
  *
  * Return: 0 or a negative errno.
@@ -145,7 +145,7 @@ int pci_write(const char *bdf, const char *file, const char *text)
 /**
  * pci_read_u64() - read a number from a file of a device
  * @bdf: PCI name
- * @file: in the device's directory
+ * @file: file in the device's directory
  * @val: the number
  *
  * Return: 0 or a negative errno.
@@ -166,7 +166,7 @@ int pci_read_u64(const char *bdf, const char *file, __u64 *val)
 /**
  * pci_mode() - get the permission bits of a file of a device
  * @bdf: PCI name
- * @file: in the device's directory
+ * @file: file in the device's directory
  *
  * Return: the bits or a negative errno.
  */
@@ -185,7 +185,7 @@ int pci_mode(const char *bdf, const char *file)
 /**
  * pci_exists() - check whether a device has a file
  * @bdf: PCI name
- * @file: in the device's directory
+ * @file: file in the device's directory
  *
  * Return: true if so.
  */
@@ -217,7 +217,7 @@ static int pci_link(const char *bdf, const char *file, char *buf, size_t size)
  * pci_driver() - get the name of the driver of a device
  * @bdf: PCI name
  * @buf: destination
- * @size: of the buffer
+ * @size: size of the buffer
  *
  * Return: 0 or a negative errno; -ENOENT if there is none.
  */
@@ -338,7 +338,7 @@ int module_param_set(const char *module, const char *param, const char *val)
 
 /**
  * pf_scan() - update the list of VFs of a PF
- * @pf: from pf_find()
+ * @pf: PF from pf_find()
  *
  * Return: 0 or a negative errno.
  */
@@ -366,7 +366,7 @@ int pf_scan(struct pf *pf)
 
 /**
  * pf_find() - find the GPU to test
- * @pf: to be filled in
+ * @pf: filled in
  *
  * It is the one in NVVGPU_PF, or the first one that the emulated GPU's
  * driver is bound to.
@@ -406,7 +406,7 @@ int pf_find(struct pf *pf)
 
 /**
  * pf_set_vfs() - set the number of VFs of a PF
- * @pf: from pf_find()
+ * @pf: PF from pf_find()
  * @nr: 0 disables SR-IOV
  *
  * Return: 0 or a negative errno.
@@ -450,7 +450,7 @@ static int type_read(const char *vf, unsigned int id, const char *name,
 /**
  * type_number() - read an attribute of a type
  * @type: the type
- * @name: of the file
+ * @name: name of the file
  *
  * Return: the number, 0 if there is no such file.
  */
@@ -505,7 +505,7 @@ static int compare_ids(const void *a, const void *b)
  * vf_types() - read nvvgpu/types
  * @vf: PCI name
  * @types: filled in, sorted by id
- * @capacity: of @types
+ * @capacity: entries in @types
  *
  * Return: number of types or a negative errno.
  */
@@ -571,7 +571,7 @@ int vf_type(const char *vf)
 /**
  * vf_creatable() - count the lines of a type in nvidia/creatable_vgpu_types
  * @vf: PCI name
- * @id: of the type, 0 counts all
+ * @id: id of the type, 0 counts all
  *
  * Return: the number of lines, or a negative errno.
  */
@@ -598,7 +598,7 @@ int vf_creatable(const char *vf, unsigned int id)
  * vf_state() - read nvvgpu/state without its newline
  * @vf: PCI name
  * @buf: destination
- * @size: of the buffer
+ * @size: size of the buffer
  *
  * Return: the length or a negative errno.
  */
@@ -681,8 +681,8 @@ int poll_open(const char *vf, const char *file)
 
 /**
  * poll_changed() - wait until a file is reported to have changed
- * @fd: from poll_open()
- * @timeout_ms: how long
+ * @fd: file descriptor from poll_open()
+ * @timeout_ms: time-out in milliseconds
  *
  * Return: true if it has changed since the last call.
  */
@@ -701,7 +701,7 @@ bool poll_changed(int fd, int timeout_ms)
 
 /**
  * poll_settle() - wait until all changes of a list of types have been reported
- * @fd: from poll_open()
+ * @fd: file descriptor from poll_open()
  *
  * Reports are delayed by up to 0.1 s.
  */

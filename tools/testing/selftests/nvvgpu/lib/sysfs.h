@@ -79,7 +79,7 @@ int pf_set_vfs(struct pf *pf, unsigned int nr);
  * @max_instances: maximum number on an empty GPU
  * @available: instances that could be created now
  * @reason: reason if @available is 0
- * @vf: where it was read, for type_number()
+ * @vf: VF where it was read, for type_number()
  */
 struct vgpu_type {
 	unsigned int id;

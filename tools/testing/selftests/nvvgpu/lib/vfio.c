@@ -50,7 +50,7 @@ static bool is_iommufd(int fd)
 
 /**
  * ioas_open() - create an I/O address space
- * @ioas: to be filled in
+ * @ioas: filled in
  * @mode: kind of address space
  *
  * Return: 0 or a negative errno; -EOPNOTSUPP if iommufd serves as the
@@ -83,7 +83,7 @@ int ioas_open(struct ioas *ioas, enum iommu_mode mode)
 
 /**
  * ioas_open_sibling() - create another IOAS in the same iommufd context
- * @ioas: to be filled in
+ * @ioas: filled in
  * @other: an open one with IOMMU_IOMMUFD, which must be closed last
  *
  * Return: 0 or a negative errno.
@@ -251,7 +251,7 @@ int ioas_unmap(struct ioas *ioas, __u64 iova, __u64 len)
 
 /**
  * vdev_init() - prepare for vdev_bind()
- * @vdev: to be filled in
+ * @vdev: filled in
  * @bdf: PCI name, such as 0000:01:00.2
  * @ioas: address space of the device
  */
@@ -368,7 +368,7 @@ static int group_bind(struct vdev *vdev)
 
 /**
  * vdev_bind() - open a device without an address space
- * @vdev: from vdev_init()
+ * @vdev: device from vdev_init()
  *
  * With a group this includes the container, which is attached from then on.
  * Call vdev_close() even after a failure.
@@ -401,7 +401,7 @@ int vdev_bind(struct vdev *vdev)
 /**
  * vdev_attach() - attach a device to an IOAS, or replace the current one
  * @vdev: bound, with IOMMU_IOMMUFD
- * @pt_id: of an IOAS or a HWPT
+ * @pt_id: id of an IOAS or a HWPT
  *
  * Return: 0 or a negative errno.
  */
@@ -432,7 +432,7 @@ int vdev_detach(struct vdev *vdev)
 
 /**
  * vdev_open() - open a device and attach it to an address space
- * @vdev: to be filled in
+ * @vdev: filled in
  * @bdf: PCI name
  * @ioas: address space of the device
  *
@@ -481,7 +481,7 @@ void vdev_close(struct vdev *vdev)
  * vdev_ioctl() - call an ioctl of a device
  * @vdev: a bound device
  * @request: VFIO_DEVICE_*
- * @arg: of the request
+ * @arg: argument of the request
  *
  * Return: the result of the ioctl, or a negative errno.
  */
@@ -494,8 +494,8 @@ int vdev_ioctl(const struct vdev *vdev, unsigned long request, void *arg)
  * vdev_feature() - VFIO_DEVICE_FEATURE
  * @vdev: an open device
  * @flags: VFIO_DEVICE_FEATURE_*, the feature and the operation
- * @data: of the feature, in and out
- * @len: of @data
+ * @data: data of the feature, in and out
+ * @len: bytes of @data
  *
  * Return: 0 or a negative errno.
  */
@@ -527,7 +527,7 @@ int vdev_feature(const struct vdev *vdev, __u32 flags, void *data, size_t len)
 /**
  * vdev_info() - VFIO_DEVICE_GET_INFO
  * @vdev: an open device
- * @info: to be filled in
+ * @info: filled in
  *
  * Return: 0 or a negative errno.
  */
@@ -553,8 +553,8 @@ int vdev_reset(const struct vdev *vdev)
 /**
  * vdev_region_info() - VFIO_DEVICE_GET_REGION_INFO without capabilities
  * @vdev: an open device
- * @index: of the region
- * @info: to be filled in
+ * @index: index of the region
+ * @info: filled in
  *
  * Return: 0 or a negative errno.
  */
@@ -583,7 +583,7 @@ static int region_pos(const struct vdev *vdev, unsigned int region,
  * vdev_read() - read from a region
  * @vdev: an open device
  * @region: index
- * @offset: in the region, not checked here
+ * @offset: offset in the region, not checked here
  * @buf: destination
  * @len: bytes
  *
@@ -608,7 +608,7 @@ int vdev_read(const struct vdev *vdev, unsigned int region, __u64 offset,
  * vdev_write() - write to a region
  * @vdev: an open device
  * @region: index
- * @offset: in the region, not checked here
+ * @offset: offset in the region, not checked here
  * @buf: source
  * @len: bytes
  *
@@ -711,7 +711,7 @@ int vdev_map_bar(struct vdev *vdev, unsigned int bar)
  * vdev_try_mmap() - map a range of a region and unmap it again
  * @vdev: an open device
  * @region: index
- * @offset: in the region, not checked here
+ * @offset: offset in the region, not checked here
  * @len: bytes
  *
  * Return: 0 or a negative errno.
@@ -751,7 +751,7 @@ struct feature_dma_buf {
  * vdev_export() - VFIO_DEVICE_FEATURE_DMA_BUF
  * @vdev: an open device
  * @region: index
- * @ranges: of the region, not checked here
+ * @ranges: ranges of the region, not checked here
  * @nr: number of entries
  *
  * Return: a file descriptor or a negative errno.
@@ -793,7 +793,7 @@ void vdev_unmap_bar(struct vdev *vdev, unsigned int bar)
  * vdev_irq_info() - VFIO_DEVICE_GET_IRQ_INFO
  * @vdev: an open device
  * @index: VFIO_PCI_*_IRQ_INDEX
- * @info: to be filled in
+ * @info: filled in
  *
  * Return: 0 or a negative errno.
  */
@@ -901,7 +901,7 @@ int vdev_msix_disable(struct vdev *vdev)
 
 /**
  * irq_wait_any() - wait for one of several eventfds, without clearing it
- * @eventfds: not blocking
+ * @eventfds: non-blocking eventfds
  * @nr: number of @eventfds, at most VDEV_MAX_IRQS
  * @timeout_ms: 0 does not wait, negative waits forever
  *
@@ -922,7 +922,7 @@ bool irq_wait_any(const int *eventfds, unsigned int nr, int timeout_ms)
 
 /**
  * irq_wait() - wait for an eventfd and clear it
- * @eventfd: not blocking
+ * @eventfd: non-blocking eventfd
  * @timeout_ms: 0 does not wait, negative waits forever
  *
  * Return: the number of signals, 0 after the time-out.

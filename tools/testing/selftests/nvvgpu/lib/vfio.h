@@ -40,7 +40,7 @@ enum iommu_mode {
  * @fd: file descriptor of /dev/iommu or of the container
  * @id: id of the IOAS, with IOMMU_IOMMUFD
  * @sibling: the file belongs to another struct ioas
- * @groups: in the container, which gets its type with the first one
+ * @groups: number of groups in the container, which gets its type with the first one
  */
 struct ioas {
 	enum iommu_mode mode;
@@ -68,7 +68,7 @@ int ioas_unmap(struct ioas *ioas, __u64 iova, __u64 len);
  * @bar: BARs mapped by vdev_map_bar(), else NULL
  * @bar_len: bytes mapped
  * @irq: eventfds of the enabled MSI-X vectors
- * @nr_irqs: how many
+ * @nr_irqs: number of interrupts
  */
 struct vdev {
 	char bdf[16];
@@ -114,7 +114,7 @@ void vdev_unmap_bar(struct vdev *vdev, unsigned int bar);
 
 /**
  * struct vdev_range - a range of a region
- * @offset: in the region
+ * @offset: offset in the region
  * @length: bytes
  */
 struct vdev_range {
