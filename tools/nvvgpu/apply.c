@@ -308,7 +308,7 @@ static bool is_interrupted(const sigset_t *signals)
 /**
  * plan_run() - carry a plan out
  * @plan: without conflicts, unless there is --keep-going
- * @host: as it was when the plan was made
+ * @host: host, scanned when the plan was made
  *
  * A signal that asks to end makes the next action fail.
  *

@@ -189,7 +189,7 @@ static bool serial_valid(const char *serial)
 	return strlen(serial) == 16 && strspn(serial, "0123456789abcdefABCDEF") == 16;
 }
 
-/* The GPU may be missing now; that is no error of the file. */
+/* The GPU may be missing now; that is not an error in the file. */
 static void read_gpu(struct reader *reader, struct json_object *object)
 {
 	struct config *config = reader->config;
@@ -458,7 +458,7 @@ enum status configs_read(struct configs *configs, const char *path)
 
 /**
  * configs_check() - check all definitions before a file is replaced
- * @path: of the file, which may be missing
+ * @path: path of the file, which may be missing
  * @object: its new content
  *
  * Return: whether they are valid with @object; if not, messages say why

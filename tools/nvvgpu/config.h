@@ -12,9 +12,9 @@
  * @vf: number of its VF
  * @type: id or name
  * @placement: or PLACEMENT_ANY
- * @params: for the back-end, "" for none
+ * @params: parameters for the back-end, "" for none
  * @name: or ""
- * @manual: not created at boot
+ * @manual: the vGPU is not created at boot
  */
 struct entry {
 	unsigned int vf;
@@ -27,13 +27,13 @@ struct entry {
 
 /**
  * struct config - one file
- * @path: of the file
+ * @path: path of the file
  * @pf: address of the GPU, "" if it is not there
  * @wanted: the GPU as the file names it
  * @vfs: number of VFs, -1 for any
  * @bind_all: bind all VFs, not only those with a vGPU
  * @entries: the vGPUs
- * @nr: how many
+ * @nr: number of entries
  */
 struct config {
 	char path[PATH_LEN];
@@ -48,7 +48,7 @@ struct config {
 /**
  * struct configs - all files, in the order of their names
  * @list: the files
- * @nr: how many
+ * @nr: number of entries
  * @invalid: there are others, which are not valid
  * @denied: there are others, which this user must not read
  */
@@ -86,11 +86,11 @@ enum action_kind {
  * @status: exit status that goes with @conflict
  * @result: "planned", "done", "failed", "skipped" or "rolled-back"
  * @old: the VF before the action, for the roll-back
- * @old_params: of that VF
+ * @old_params: parameters of that VF
  * @old_vfs: number of VFs before the action
  * @old_autoprobe: whether the kernel probed drivers for new VFs before the action
- * @bindings: of the VFs that the action may unbind, before it
- * @nr_bindings: how many
+ * @bindings: bindings of the VFs that the action may unbind, before it
+ * @nr_bindings: entries in @bindings
  */
 struct action {
 	enum action_kind kind;
@@ -112,7 +112,7 @@ struct action {
 /**
  * struct plan - all actions
  * @actions: the actions
- * @nr: how many
+ * @nr: number of entries
  */
 struct plan {
 	struct action *actions;

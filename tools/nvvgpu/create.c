@@ -111,7 +111,7 @@ static struct vf *pick_vf(struct host *host, struct gpu *only, const char *type,
 	return best ? gpu_free_vf(best) : NULL;
 }
 
-/* Bind a VF that has no driver, if a back-end takes it then; @old is for taking it back. */
+/* Bind a VF without a driver if its PF has a back-end; @old undoes it. */
 static struct vf *gpu_bind_vf(struct gpu *gpu, struct binding *old)
 {
 	unsigned int i;

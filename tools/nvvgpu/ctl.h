@@ -126,7 +126,7 @@ extern struct options opt;
  * @bar: sizes of the BARs that differ from the VF's own, else 0
  * @heads: displays
  * @resolution: "<width>x<height>"
- * @max_instances: on an empty GPU
+ * @max_instances: number that an empty GPU has room for
  * @weight: share of engine time
  * @available: number that can still be created, AVAILABLE_UNKNOWN without root
  * @reason: why @available is 0
@@ -150,20 +150,20 @@ struct gpu;
 /**
  * struct vf - a virtual function and its vGPU
  * @gpu: its GPU
- * @number: from 0
+ * @number: number of the VF, from 0
  * @bdf: PCI address
  * @driver: or ""
  * @managed: a back-end manages it, so it has the files of the driver
  * @leaving: it is being unbound from the driver or removed, which waits until it is closed
  * @refused: the driver has refused the last change, and nvvgpu/last_error says why
- * @state: as nvvgpu/state, "" unless @managed
- * @backend: as nvvgpu/backend
+ * @state: content of nvvgpu/state, "" unless @managed
+ * @backend: content of nvvgpu/backend
  * @type: id, 0 without a vGPU
  * @generation: number of the vGPU, 0 without one
  * @placement: or PLACEMENT_ANY
  * @name: given by create or apply, or ""
- * @pid: of the process that has it open, or 0
- * @command: of that process
+ * @pid: process that has it open, or 0
+ * @command: command name of that process
  * @vm: name of its VM, or ""
  */
 struct vf {
@@ -189,7 +189,7 @@ struct vf {
  * struct pci_vfs - where the VFs of a PF are
  * @domain: PCI domain
  * @first: bus, device and function of VF 0
- * @stride: from one VF to the next
+ * @stride: distance from one VF to the next
  */
 struct pci_vfs {
 	unsigned int domain;
@@ -213,13 +213,13 @@ struct binding {
  * struct gpu - a physical function with vGPUs
  * @bdf: PCI address
  * @driver: or ""
- * @model: from the list of PCI ids
+ * @model: name from the list of PCI ids
  * @numa: node, or -1
  * @total: VFs that it can have
  * @nr_vfs: VFs that are enabled
  * @vfs: the VFs, in the order of their numbers
  * @nr_types: entries in @types; 0 if the list cannot be read
- * @types: that it offers
+ * @types: types that it offers
  */
 struct gpu {
 	char bdf[BDF_LEN];
@@ -236,7 +236,7 @@ struct gpu {
 /**
  * struct host - all GPUs, in the order of their addresses
  * @gpus: the GPUs
- * @nr: how many
+ * @nr: number of entries
  */
 struct host {
 	struct gpu *gpus;
@@ -351,7 +351,7 @@ struct json_object *json_answer(const char *command);
 /**
  * struct table - lines of text in columns
  * @nr_columns: cells of a line
- * @cells: of all lines
+ * @cells: cells of all lines
  * @nr_cells: entries in @cells
  */
 struct table {
@@ -379,7 +379,7 @@ enum status findings_end(const char *command, struct json_object *findings);
  * @options: letters of the options that it takes, besides those of all
  * @min: arguments at least
  * @max: arguments at most
- * @arguments: as the usage shows them
+ * @arguments: arguments, as the usage shows them
  * @help: one line
  */
 struct command {

@@ -225,7 +225,7 @@ static unsigned int vfs_enabled(const char *pf)
  * struct edit - a change of a file with definitions
  * @pf: GPU of the file
  * @number: number of the VF
- * @path: of the file
+ * @path: path of the file
  * @object: content of the file
  * @entries: those of all other VFs
  * @found: there is an entry for the VF

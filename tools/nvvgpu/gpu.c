@@ -228,7 +228,7 @@ struct gpu *host_gpu(struct host *host, const char *bdf)
  * @text: its PCI address
  * @gpu: receives the GPU
  *
- * Return: 0; -EINVAL if @text is no address; -ENODEV without such a GPU
+ * Return: 0; -EINVAL if @text is not an address; -ENODEV without such a GPU
  */
 int find_gpu(struct host *host, const char *text, struct gpu **gpu)
 {
@@ -348,7 +348,7 @@ enum status need_vf(struct host *host, const char *text, struct vf **vf)
 	return STATUS_NOT_FOUND;
 }
 
-/* What to do about a GPU that no back-end manages; valid until the next call */
+/* Advice for a GPU without a back-end; valid until the next call */
 const char *backend_advice(const struct gpu *gpu)
 {
 	static char advice[TEXT_LEN];

@@ -279,7 +279,7 @@ static enum status types_missing(const struct gpu *gpu)
 	return STATUS_NOT_FOUND;
 }
 
-/* @typeless: a GPU without types is no failure, but skipped */
+/* @typeless: skip a GPU without types instead of failing */
 static enum status show_types(const struct gpu *gpu, bool typeless, struct json_object *gpus)
 {
 	if (!gpu->nr_types)

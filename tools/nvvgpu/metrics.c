@@ -225,12 +225,12 @@ static void vgpu_framebuffer(FILE *file, const struct vf *vf, const char *arg)
 	fprintf(file, "} %llu\n", type->framebuffer);
 }
 
-/* The last code or address of an event is not a count. */
+/* The last code of an event is not a count. */
 static bool is_count(const char *event)
 {
 	const char *dash = strrchr(event, '-');
 
-	return !dash || (strcmp(dash, "-code") && strcmp(dash, "-address"));
+	return !dash || strcmp(dash, "-code");
 }
 
 /* Prometheus counts time in seconds. */
@@ -327,7 +327,7 @@ static void vgpu_migration_time(FILE *file, const struct vf *vf, const char *arg
 /**
  * struct families - names of counters, each once
  * @names: the names
- * @nr: how many
+ * @nr: number of entries
  */
 struct families {
 	char names[MAX_FAMILIES][NAME_LEN];

@@ -25,7 +25,7 @@ static struct pci_access *access_open(void)
 
 /**
  * pci_parse() - bring a PCI address into the form that sysfs has
- * @text: with or without the domain
+ * @text: address, with or without the domain
  * @bdf: BDF_LEN bytes
  *
  * Return: 0 or -EINVAL
@@ -52,7 +52,7 @@ int pci_parse(const char *text, char *bdf)
 /**
  * pci_vfs() - find out where the VFs of a PF are
  * @pf: address of the PF
- * @vfs: to be filled in
+ * @vfs: filled in
  *
  * Return: 0 or -ENODEV
  */
@@ -108,7 +108,7 @@ static int serial_of(struct pci_dev *dev, char *buf, size_t size)
  * pci_serial() - read the PCI Express serial number of a device
  * @bdf: its address
  * @buf: receives 16 hexadecimal digits
- * @size: of @buf
+ * @size: size of @buf
  *
  * Return: 0; -ENOENT if it has none or the caller may not read it
  */

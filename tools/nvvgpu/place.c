@@ -19,7 +19,7 @@
 /**
  * struct slots - where the vGPUs of a type can be
  * @at: placements, in ascending order
- * @nr: how many there are; 0 if they are not known
+ * @nr: number of entries; 0 if they are not known
  * @extent: a vGPU is smaller than this or has this size
  */
 struct slots {

@@ -266,7 +266,7 @@ static bool is_about(const struct action *action, const struct vf *vf)
 	return !strcmp(action->config->pf, vf->gpu->bdf) && action->vf == vf->number;
 }
 
-/* A name that another vGPU has, and keeps, cannot be given again. */
+/* Refuse a name that another vGPU keeps. */
 static void check_name(const struct plan *plan, struct host *host, struct action *action)
 {
 	struct vf *vf;

@@ -39,8 +39,8 @@ static void put_chunk(FILE *file, const char *type, const void *data, __u32 len)
  * @file: receives it
  * @width: pixels of a line
  * @height: lines
- * @lines: for each line a 0, which means that it is not filtered, and three
- *	bytes for each pixel: red, green and blue
+ * @lines: unfiltered lines, each of which is a 0 and three bytes for each
+ *	pixel: red, green and blue
  *
  * Return: 0; -ENOMEM; -EIO if the file cannot be written
  */
@@ -49,7 +49,7 @@ int png_write(FILE *file, __u32 width, __u32 height, const unsigned char *lines)
 	static const unsigned char magic[] = "\x89PNG\r\n\x1a\n";
 	unsigned char head[13] = { [8] = PNG_DEPTH, [9] = PNG_TRUECOLOR };
 	unsigned long bytes = (unsigned long)height * (1 + 3 * width);
-	/* What cannot be compressed needs less than 1 % more. */
+	/* Incompressible data grows by less than 1 %. */
 	unsigned long len = bytes + bytes / 100 + 1024;
 	unsigned char *data = malloc(len);
 

@@ -12,8 +12,8 @@
 /**
  * struct counter - one counter of one vGPU
  * @vf: address of its VF
- * @generation: of the vGPU
- * @name: of the counter
+ * @generation: generation of the vGPU
+ * @name: name of the counter
  * @val: its value
  */
 struct counter {
@@ -26,8 +26,8 @@ struct counter {
 /**
  * struct sample - all counters at a time
  * @counters: the counters
- * @nr: how many
- * @when: in seconds
+ * @nr: number of entries
+ * @when: time in seconds
  */
 struct sample {
 	struct counter *counters;

@@ -180,7 +180,7 @@ int binding_save(struct binding *binding, const struct vf *vf)
 
 /**
  * binding_restore() - give a VF the driver back that it had
- * @binding: that driver
+ * @binding: driver that the VF had
  * @vf: the VF, which may have been bound to our driver or re-created since then
  *
  * Return: 0; -EBUSY if another program uses the VF, which is left alone then; or
@@ -234,7 +234,7 @@ static int vf_create_anywhere(struct vf *vf, unsigned int type)
 
 /**
  * vf_delete() - delete a vGPU
- * @vf: as scanned; a vGPU that has been created since then is spared
+ * @vf: VF as scanned; a vGPU that has been created since then is spared
  *
  * Return: 0; -ESTALE when that vGPU is gone; or another negative errno, for which
  * vf_why() has a text
@@ -288,7 +288,7 @@ static void vf_withdraw(const struct vf *vf, const char *params)
  * @vf: without a vGPU
  * @type: its type
  * @placement: or PLACEMENT_ANY for the one that leaves most room for larger types
- * @params: for the back-end, NULL or "" for none
+ * @params: parameters for the back-end, NULL or "" for none
  * @name: or NULL
  *
  * Return: 0; -EEXIST if another program has created one; -ECANCELED if @name cannot be
