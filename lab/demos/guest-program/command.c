@@ -46,7 +46,7 @@ __u64 said_before_ms(void)
 /**
  * command_read() - read the next line that is not empty
  * @line: filled in
- * @size: of @line
+ * @size: size of @line
  *
  * Reads without buffering, so that console_pending() sees the rest.
  *

@@ -86,7 +86,7 @@ static struct area ring, buffer;
 static unsigned int jobs;
 static int failures;
 
-/* What the rounds have written to VRAM */
+/* Data that the rounds have written to VRAM */
 static struct {
 	size_t len;
 	__u32 crc;

@@ -31,7 +31,7 @@ struct area {
 	__u64 *phys;
 };
 
-/* What the picture says of the guest */
+/* Name of the guest in the picture */
 #if __STDC_HOSTED__
 #define GUEST_NAME	"drawn by a program on Linux"
 #else

@@ -1974,7 +1974,7 @@ static void test_display(void)
     g_assert_cmpuint(le32_to_cpu(plane.bpp), ==, 32);
     g_assert_cmpuint(le64_to_cpu(plane.offset), ==, 1088 * 4 * 3 + 64);
 
-    /* A page flip is no mode change; a plane that does not fit is disabled */
+    /* A page flip is not a mode change; a plane too large is disabled */
     dispi(g, 0, 9, 768);
     g_assert_cmpuint(fw_events(g), ==, 1);
     g_assert_cmphex(le16_to_cpu(g->event.opcode), ==, NVVGPU_EMU_EVENT_FLIP);
