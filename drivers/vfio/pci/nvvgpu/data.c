@@ -167,7 +167,7 @@ static int nvvgpu_data_check(struct nvvgpu_data *data)
 
 	/* The end of a reset ends the session. */
 	return vgpu->state == NVVGPU_OPEN && !vgpu->reset_prepared &&
-	       !nvvgpu_has_crashed(vgpu) ? 0 : -EIO;
+	       !nvvgpu_event_pending(vgpu, NVVGPU_EVENT_CRASHED) ? 0 : -EIO;
 }
 
 /* Check whether the file can be used: the state of a crashed vGPU is useless. */

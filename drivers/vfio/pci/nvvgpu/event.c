@@ -122,21 +122,6 @@ bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event)
 }
 EXPORT_SYMBOL_IF_KUNIT(nvvgpu_event_pending);
 
-/**
- * nvvgpu_has_crashed() - check whether a vGPU is in error
- * @vgpu: the VF, locked
- *
- * Return: true if it is, or if the back-end has reported a crash that
- * nvvgpu_event_work() has not handled yet
- */
-bool nvvgpu_has_crashed(struct nvvgpu *vgpu)
-{
-	lockdep_assert_held(&vgpu->state_mutex);
-
-	return vgpu->state == NVVGPU_ERROR ||
-	       nvvgpu_event_pending(vgpu, NVVGPU_EVENT_CRASHED);
-}
-
 static void nvvgpu_event_discard(struct nvvgpu_events *events,
 				 enum nvvgpu_event event)
 {

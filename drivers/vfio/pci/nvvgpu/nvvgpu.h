@@ -662,7 +662,6 @@ void nvvgpu_use_env(struct nvvgpu *vgpu, struct kobj_uevent_env *env,
 void nvvgpu_event_add(struct nvvgpu *vgpu,
 		      const struct nvvgpu_event_info *info);
 bool nvvgpu_event_pending(struct nvvgpu *vgpu, enum nvvgpu_event event);
-bool nvvgpu_has_crashed(struct nvvgpu *vgpu);
 void nvvgpu_event_drop(struct nvvgpu *vgpu, enum nvvgpu_event event);
 void nvvgpu_events_drop(struct nvvgpu *vgpu);
 bool nvvgpu_event_next(struct nvvgpu *vgpu, struct nvvgpu_event_info *info,

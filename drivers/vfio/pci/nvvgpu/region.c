@@ -323,7 +323,8 @@ static int nvvgpu_trapped_access(struct nvvgpu *vgpu, unsigned int bar,
 	guard(nvvgpu)(vgpu);
 
 	/* Back-ends need not handle accesses to a crashed vGPU. */
-	if (vgpu->state != NVVGPU_OPEN || nvvgpu_has_crashed(vgpu))
+	if (vgpu->state != NVVGPU_OPEN ||
+	    nvvgpu_event_pending(vgpu, NVVGPU_EVENT_CRASHED))
 		return -EIO;
 
 	return nvvgpu_op_bar_rw(vgpu, bar, offset, val, len, iswrite);

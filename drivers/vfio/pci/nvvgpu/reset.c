@@ -70,6 +70,15 @@ static int nvvgpu_recover(struct nvvgpu *vgpu)
 	return vgpu->opened && !vgpu->withdrawn ? nvvgpu_restart(vgpu) : 0;
 }
 
+/* Check for a crash, also for one that nvvgpu_event_work() has yet to handle. */
+static bool nvvgpu_has_crashed(struct nvvgpu *vgpu)
+{
+	lockdep_assert_held(&vgpu->state_mutex);
+
+	return vgpu->state == NVVGPU_ERROR ||
+	       nvvgpu_event_pending(vgpu, NVVGPU_EVENT_CRASHED);
+}
+
 /* Call reset_done if it is due.  Return true if the vGPU has crashed. */
 static bool nvvgpu_reset_failed(struct nvvgpu *vgpu)
 {
