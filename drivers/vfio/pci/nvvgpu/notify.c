@@ -68,7 +68,7 @@ static void nvvgpu_record(struct nvvgpu *vgpu, struct ratelimit_state *limit,
  * nvvgpu_report_crash() - record and log that a vGPU is in error
  * @vgpu: the vGPU, state_mutex held
  * @err: a negative errno
- * @fmt: format of the cause, without a newline
+ * @fmt: format of the message, without a newline
  *
  * Like nvvgpu_fail(), but with a limit of its own: no other failure of the VF can
  * suppress the message.
@@ -90,7 +90,7 @@ int nvvgpu_report_crash(struct nvvgpu *vgpu, int err, const char *fmt, ...)
  * nvvgpu_fail() - record and log the failure of an action
  * @vgpu: the vGPU, state_mutex held
  * @err: a negative errno
- * @fmt: format of the failed action, without a newline
+ * @fmt: format of the message, without a newline
  *
  * The log and nvvgpu/last_error show the same text.  The rate is limited per
  * VF, so that the failures of one VF cannot suppress those of another.
@@ -112,7 +112,7 @@ int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...)
  * nvvgpu_refuse() - record why a request of a user was refused
  * @vgpu: the vGPU, state_mutex held
  * @err: a negative errno
- * @fmt: format of the refused request, without a newline
+ * @fmt: format of the message, without a newline
  *
  * Like nvvgpu_fail(), but the log has a debug message only: a user of the device
  * must not be able to fill the log.
@@ -131,9 +131,11 @@ int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 }
 
 /**
- * nvvgpu_warn() - record and log that a sysfs file is incomplete
+ * nvvgpu_warn() - record and log a warning
  * @vgpu: the vGPU; no lock is needed
- * @fmt: format of the omission, without a newline
+ * @fmt: format of the message, without a newline
+ *
+ * Without a limit, so only for what a user of the device cannot repeat.
  */
 void nvvgpu_warn(struct nvvgpu *vgpu, const char *fmt, ...)
 {

@@ -33,7 +33,7 @@ static const struct nvvgpu_backend_ops *nvvgpu_ops(struct nvvgpu *vgpu)
  * nvvgpu_complain() - log that an answer violates the contract
  * @backend: the back-end
  * @vgpu: the VF, NULL for an operation that has none
- * @fmt: format of the violation, without a newline
+ * @fmt: format of the message, without a newline
  *
  * The rate is limited per VF, or per back-end without @vgpu, and apart from that of
  * nvvgpu_fail(): a user who can provoke complaints must not hide failures.

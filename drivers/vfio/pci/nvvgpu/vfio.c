@@ -235,10 +235,19 @@ static struct nvvgpu *nvvgpu_alloc(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 	nvvgpu_dmabuf_init(vgpu);
 	nvvgpu_migration_init(vgpu);
 	nvvgpu_dirty_init(vgpu);
-	if (backend->stale[vf])
-		nvvgpu_warn(vgpu, "the previous vGPU is not deleted yet");
 
 	return vgpu;
+}
+
+/* Take over the vGPU that the VF already has, or warn that there is an old one. */
+static void nvvgpu_inherit(struct nvvgpu *vgpu)
+{
+	guard(nvvgpu)(vgpu);
+
+	/* A failure is in the log, and leaves the VF without a vGPU. */
+	nvvgpu_adopt(vgpu);
+	if (vgpu->backend->stale[vgpu->vf])
+		nvvgpu_warn(vgpu, "the previous vGPU is not deleted yet");
 }
 
 /**
@@ -277,9 +286,7 @@ struct nvvgpu *nvvgpu_register(struct pci_dev *pdev, struct nvvgpu_pf *pf,
 		goto out_unregister;
 	nvvgpu_types_link(vgpu);
 	nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_BACKEND);
-	/* A failure is in the log, and leaves the VF without a vGPU. */
-	scoped_guard(nvvgpu, vgpu)
-		nvvgpu_adopt(vgpu);
+	nvvgpu_inherit(vgpu);
 
 	return vgpu;
 
