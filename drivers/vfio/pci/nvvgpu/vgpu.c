@@ -141,15 +141,14 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, u32 placement,
 				   type);
 	case -EBUSY:
 	case -EINVAL:
-		if (placement == NVVGPU_PLACEMENT_ANY)
+		if (placement != NVVGPU_PLACEMENT_ANY)
 			return nvvgpu_fail(vgpu, -EIO,
-					   "cannot create type %u: %s", type,
-					   cause);
-		return nvvgpu_fail(vgpu, -EIO,
-				   "cannot create type %u at placement %d: %s",
-				   type, (int)placement,
-				   err == -EBUSY ? "placement taken" :
-				   "invalid placement");
+					   "cannot create type %u at placement %d: %s",
+					   type, (int)placement,
+					   err == -EBUSY ? "placement taken" :
+					   "invalid placement");
+		err = -EIO;
+		break;
 	case -ETIMEDOUT:
 		return nvvgpu_fail(vgpu, err,
 				   "cannot create type %u: the GPU does not respond",
@@ -157,13 +156,14 @@ static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, u32 placement,
 	case -ENOSPC:
 		err = -EIO;
 		cause = "no room";
-		fallthrough;
-	default:
-		nvvgpu_op_get_available(vgpu->backend, type,
-					NVVGPU_PLACEMENT_ANY, reason);
-		return nvvgpu_fail(vgpu, err, "cannot create type %u: %s", type,
-				   reason[0] ? reason : cause);
+		break;
 	}
+
+	nvvgpu_op_get_available(vgpu->backend, type, NVVGPU_PLACEMENT_ANY,
+				reason);
+
+	return nvvgpu_fail(vgpu, err, "cannot create type %u: %s", type,
+			   reason[0] ? reason : cause);
 }
 
 /* Check what the back-end has created. */
