@@ -1263,7 +1263,6 @@ TEST_F(backend, every_reset_is_prepared_before_and_done_after)
 TEST_F(backend, vf_that_is_unbound_while_open_is_reset)
 {
 	long long resets;
-	char path[128];
 	pid_t pid;
 	int req;
 
@@ -1274,9 +1273,7 @@ TEST_F(backend, vf_that_is_unbound_while_open_is_reset)
 	ASSERT_OPEN();
 	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
 	resets = mock_calls("reset_done");
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver/unbind",
-		 self->vf);
-	pid = put_begin(path, self->vf);
+	pid = pci_unbind_begin(self->vf);
 	ASSERT_LE(0, pid);
 	EXPECT_LE(1, irq_wait(req, 20000));
 	vdev_close(&self->vdev);
@@ -1889,16 +1886,6 @@ TEST_F(backend, slow_vf_delays_no_other)
 	}
 }
 
-/* Whether the kernel's log has this message of a VF since the last call */
-static bool logged(int kmsg, const char *vf, const char *text)
-{
-	char words[256];
-
-	snprintf(words, sizeof(words), "%s: %s", vf, text);
-
-	return kmsg_count(kmsg, words) > 0;
-}
-
 TEST_F(backend, messages_of_a_vf_hide_none_of_another)
 {
 	int i, kmsg = kmsg_open();
@@ -1913,9 +1900,9 @@ TEST_F(backend, messages_of_a_vf_hide_none_of_another)
 	do {
 		ASSERT_GT(1000, i++);
 		ASSERT_EQ(-EPERM, vf_set_type(self->vf, 999));
-	} while (logged(kmsg, self->vf, "cannot"));
+	} while (vf_logged(kmsg, self->vf, "cannot"));
 	ASSERT_EQ(-EPERM, vf_set_type(self->vf2, 999));
-	EXPECT_TRUE(logged(kmsg, self->vf2, "cannot"));
+	EXPECT_TRUE(vf_logged(kmsg, self->vf2, "cannot"));
 
 	/* Answers that violate the contract */
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "delete 512"));
@@ -1923,10 +1910,10 @@ TEST_F(backend, messages_of_a_vf_hide_none_of_another)
 	do {
 		ASSERT_GT(1000, i++);
 		ASSERT_EQ(-EPROTO, vf_set_type(self->vf, 0));
-	} while (logged(kmsg, self->vf, "back-end mock: delete returned -512"));
+	} while (vf_logged(kmsg, self->vf, "back-end mock: delete returned -512"));
 	ASSERT_EQ(-EPROTO, vf_set_type(self->vf2, 0));
-	EXPECT_TRUE(logged(kmsg, self->vf2,
-			   "back-end mock: delete returned -512"));
+	EXPECT_TRUE(vf_logged(kmsg, self->vf2,
+			      "back-end mock: delete returned -512"));
 	close(kmsg);
 }
 
@@ -1940,7 +1927,7 @@ TEST_F(backend, failures_of_a_vf_do_not_hide_its_crash)
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	for (i = 0; i < 20; i++)
 		ASSERT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
-	EXPECT_FALSE(logged(kmsg, self->vf, "cannot"));
+	EXPECT_FALSE(vf_logged(kmsg, self->vf, "cannot"));
 	EXPECT_LAST_ERROR(self->vf, ENODEV, "cannot open: no vGPU type is set");
 
 	ASSERT_CREATED(self->vf);
@@ -1948,10 +1935,10 @@ TEST_F(backend, failures_of_a_vf_do_not_hide_its_crash)
 	do {
 		ASSERT_GT(1000, i++);
 		ASSERT_EQ(-EPERM, vf_set_type(self->vf, 999));
-	} while (logged(kmsg, self->vf, "cannot"));
+	} while (vf_logged(kmsg, self->vf, "cannot"));
 	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
 	while (!found && now_ms() < end) {
-		found = logged(kmsg, self->vf, "the vGPU has crashed");
+		found = vf_logged(kmsg, self->vf, "the vGPU has crashed");
 		usleep(10000);
 	}
 	EXPECT_TRUE(found);
@@ -2069,7 +2056,7 @@ TEST_F(backend, absurd_page_size_of_the_dma_log_is_refused)
 		snprintf(text, sizeof(text),
 			 "back-end mock: dma_log_start returned pages of %#llx bytes",
 			 pages[i].size);
-		EXPECT_EQ(!!pages[i].err, logged(kmsg, self->vf, text));
+		EXPECT_EQ(!!pages[i].err, vf_logged(kmsg, self->vf, text));
 		if (!pages[i].err)
 			EXPECT_EQ(0, log_stop(&self->vdev));
 	}

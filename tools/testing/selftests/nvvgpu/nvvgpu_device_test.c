@@ -12,6 +12,7 @@
 
 #include <linux/iommufd.h>
 
+#include "lib/backend.h"
 #include "subject.h"
 
 FIXTURE(device) {
@@ -215,13 +216,8 @@ TEST_F(device, unbinding_asks_the_user_to_close)
 	ASSERT_LE(0, fd);
 	ASSERT_OPEN();
 	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, fd));
-	pid = fork();
+	pid = pci_unbind_begin(self->vf);
 	ASSERT_LE(0, pid);
-	if (!pid) {
-		/* Only the parent must have the device open. */
-		vdev_close(&self->vdev);
-		_exit(-pci_unbind(self->vf));
-	}
 
 	EXPECT_LT(0, irq_wait(fd, 15000));
 	/* It is in use until it is closed. */

@@ -730,18 +730,15 @@ TEST_F(display, vgpus_do_not_show_each_other)
 TEST_F(display, unbinding_waits_for_the_viewer)
 {
 	int req = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	char path[128];
 	pid_t child;
 
 	ASSERT_LE(0, req);
 	ASSERT_SHOWN();
 	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver/unbind",
-		 self->vf);
 	/* A child that has the mappings, too, would wait for itself. */
 	ASSERT_EQ(0, madvise(self->fb, self->type->bar0, MADV_DONTFORK));
 	ASSERT_EQ(0, madvise(self->shown, self->shown_len, MADV_DONTFORK));
-	child = put_begin(path, self->vf);
+	child = pci_unbind_begin(self->vf);
 	ASSERT_LT(0, child);
 	EXPECT_LE(1, irq_wait(req, 20000));
 	EXPECT_TRUE(shows(self, 0));

@@ -611,10 +611,8 @@ TEST_F(generic, driver_of_the_pf_leaves_and_returns)
 	ASSERT_EQ(0, vf_set_type(nvme.vf[0], WHOLE));
 	ASSERT_EQ(0, vf_set_type(nvme.vf[1], WHOLE));
 	ASSERT_EQ(0, vdev_open(&self->vdev, nvme.vf[1], &self->ioas));
-	pid = child_begin();
+	pid = pci_unbind_begin(nvme.bdf);
 	ASSERT_LE(0, pid);
-	if (!pid)
-		_exit(-pci_unbind(nvme.bdf));
 	while (pci_exists(nvme.vf[0], "nvvgpu"))
 		usleep(10000);
 	EXPECT_FILE(nvme.vf[1], "nvvgpu/state", "open\n");

@@ -110,6 +110,22 @@ pid_t put_begin(const char *path, const char *text)
 }
 
 /**
+ * pci_unbind_begin() - unbind a device from a child process
+ * @bdf: PCI name
+ *
+ * Return: the child, for child_status(), or a negative errno.
+ */
+pid_t pci_unbind_begin(const char *bdf)
+{
+	pid_t pid = child_begin();
+
+	if (!pid)
+		_exit(-pci_unbind(bdf));
+
+	return pid;
+}
+
+/**
  * child_status() - wait for a child process
  * @pid: the child
  *
@@ -720,6 +736,23 @@ int kmsg_count(int kmsg, const char *words)
 	}
 
 	return nr;
+}
+
+/**
+ * vf_logged() - look for a message of a VF since the last call
+ * @kmsg: file descriptor from kmsg_open()
+ * @vf: PCI name of the VF
+ * @text: beginning of the message
+ *
+ * Return: true if there is one.
+ */
+bool vf_logged(int kmsg, const char *vf, const char *text)
+{
+	char words[256];
+
+	snprintf(words, sizeof(words), "%s: %s", vf, text);
+
+	return kmsg_count(kmsg, words) > 0;
 }
 
 /**

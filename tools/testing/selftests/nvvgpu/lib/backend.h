@@ -29,11 +29,13 @@ long long get_value(const char *path, const char *key);
 /* The kernel's log */
 int kmsg_open(void);
 int kmsg_count(int kmsg, const char *words);
+bool vf_logged(int kmsg, const char *vf, const char *text);
 
 /* Children, for calls that wait for another process */
 pid_t child_begin(void);
 int child_drop_privileges(void);
 pid_t put_begin(const char *path, const char *text);
+pid_t pci_unbind_begin(const char *bdf);
 int child_status(pid_t pid);
 bool child_ends_soon(pid_t pid);
 
