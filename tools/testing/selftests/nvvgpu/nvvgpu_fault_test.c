@@ -767,6 +767,76 @@ TEST_F(removal, lost_response_beside_a_slow_command_leaves_the_gpu_up)
 	EXPECT_EQ(0, vf_set_type(self->pf.vf[0], self->type.id));
 }
 
+TEST_F(removal, late_create_delays_no_other_vf)
+{
+	struct user user = {};
+	__u32 count = 0;
+	pid_t pid;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware late");
+
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[2], self->type.id));
+	ASSERT_EQ(0, user_open(&user, self->pf.vf[0], IOMMU_IOMMUFD));
+	ASSERT_EQ(0, fw_faults("create:1:late=3600000"));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &count));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-vf_set_type(self->pf.vf[1], self->type.id));
+	ASSERT_EQ(0, gpu_wait_command(&self->pf, count));
+
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
+	EXPECT_EQ(0, vdev_reset(&user.vdev));
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[2], 0));
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[3], self->type.id));
+	/* The create is still waiting for its response. */
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+
+	ASSERT_EQ(0, fw_faults("now:answer"));
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_STREQ("created", vf_wait_state(self->pf.vf[1], "created"));
+	EXPECT_EQ(0, user_back(&user));
+	user_close(&user);
+}
+
+TEST_F(removal, late_recovery_delays_no_other_vf)
+{
+	char mine[16], other[16];
+	__u32 count = 0;
+	pid_t pid;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware late");
+
+	ASSERT_LT(0, pci_read(self->pf.vf[0], "nvidia/placement_id", mine,
+			      sizeof(mine)));
+	ASSERT_EQ(0, vf_set_type(self->pf.vf[2], self->type.id));
+	ASSERT_EQ(0, fw_faults("delete:1:late=3600000"));
+	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
+	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
+	ASSERT_EQ(0, gpu_commands(&self->pf, &count));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-pci_write(self->pf.vf[0], "reset", "1"));
+	ASSERT_EQ(0, gpu_wait_command(&self->pf, count));
+
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
+	ASSERT_LT(0, pci_read(self->pf.vf[1], "nvidia/placement_id", other,
+			      sizeof(other)));
+	EXPECT_STRNE(mine, other);
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[2], 0));
+	/* The recovery is still waiting for the response to its delete. */
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+
+	ASSERT_EQ(0, fw_faults("now:answer"));
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_STREQ("created", vf_wait_state(self->pf.vf[0], "created"));
+	EXPECT_FILE(self->pf.vf[0], "nvidia/placement_id", mine);
+}
+
 /* Its framebuffer is free for the firmware, but not for the driver. */
 TEST_F(removal, delete_that_timed_out_leaves_room_for_others)
 {
@@ -887,7 +957,7 @@ TEST_F(removal, vgpu_deleted_during_a_reset_stays_deleted)
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware slow");
 
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
-	ASSERT_EQ(0, fw_faults("create:1:slow=1000,delete:1:slow=500"));
+	ASSERT_EQ(0, fw_faults("delete:1:slow=500"));
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid)
@@ -902,23 +972,26 @@ TEST_F(removal, vgpu_deleted_during_a_reset_stays_deleted)
 	EXPECT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
 }
 
-TEST_F(removal, reset_waits_for_one_response_only)
+TEST_F(removal, reset_releases_the_placement_of_a_create_that_timed_out)
 {
-	unsigned int i;
+	static const char placement[] = "9";
 
 	if (!qmp_available())
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware hang");
 
-	for (i = 1; i < TEST_VFS; i++)
-		ASSERT_EQ(0, vf_set_type(self->pf.vf[i], self->type.id));
+	ASSERT_EQ(0, pci_write(self->pf.vf[1], "nvidia/placement_id",
+			       placement));
 	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
 	ASSERT_EQ(0, fw_faults("create:1:hang"));
+	EXPECT_EQ(-ETIMEDOUT, vf_set_type(self->pf.vf[1], self->type.id));
+	ASSERT_EQ(0, fw_set_timeout(FW_TIMEOUT_MS));
+	ASSERT_EQ(0, pci_write(self->pf.vf[2], "nvidia/placement_id",
+			       placement));
+	EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[2], self->type.id));
+
 	ASSERT_EQ(0, gpu_reset(&self->pf));
-	ASSERT_EQ(0, fw_faults(""));
-	/* No vGPU is created, as the others' framebuffers are not reserved. */
-	EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[0], 0));
-	ASSERT_EQ(0, gpu_reset(&self->pf));
-	EXPECT_ALL_AGAIN();
+	EXPECT_EQ(0, place_becomes_free(self->pf.vf[2], self->type.id,
+					placement));
 }
 
 /*

@@ -29,8 +29,8 @@ int emu_dma_log_stop(void *handle)
 
 	err = emu_dma_log_cmd(emu, &cmd, vf, NVVGPU_EMU_CMD_DIRTY_STOP);
 
-	/* No log is active. */
-	return err == -EBADFD ? 0 : err;
+	/* No log is active, or a reset of the GPU has ended it with the vGPU. */
+	return err == -EBADFD || err == -ENOENT ? 0 : err;
 }
 
 int emu_dma_log_start(void *handle,

@@ -81,10 +81,10 @@ struct emu_cmd {
  * @vf: number of the virtual function
  * @lock: serializes CREATE and DELETE of the front-end and of the reaper
  * @type: NULL without a vGPU; changed under @lock and &emu_dev.lock
- * @fb_offset: offset of the framebuffer in VRAM; under &emu_dev.lock
- * @placement: placement in VRAM; under &emu_dev.lock
- * @deleting: a delete is in progress, and another vGPU may already have the
- *	framebuffer; under &emu_dev.lock
+ * @reserved: type of the framebuffer at @placement, which no other vGPU gets: @type,
+ *	or that of a create that is in progress or in &emu_dev.unsure; changed under
+ *	@lock and &emu_dev.lock
+ * @placement: index of the first granule, valid with @reserved; changed likewise
  * @started: the vGPU is started; the front-end serializes start and stop
  * @stopped: counters when the vGPU was stopped; under &emu_dev.lock
  * @stopped_len: bytes of them, 0 if they are unknown or may have changed
@@ -101,9 +101,8 @@ struct emu_vgpu {
 	unsigned int vf;
 	struct mutex lock;	/* one CREATE or DELETE at a time */
 	const struct nvvgpu_type_info *type;
-	u64 fb_offset;
+	const struct nvvgpu_type_info *reserved;
 	u32 placement;
-	bool deleting;
 	bool started;
 	struct nvvgpu_emu_stats stopped;
 	u32 stopped_len;
@@ -160,19 +159,17 @@ struct emu_vgpu {
  *	equal
  * @room: number of vGPUs that can be created of each entry of @types
  *
- * @place_lock: held for read to create or delete a vGPU, and for write while the
- *	firmware has lost existing vGPUs, whose placements must remain free
  * @slot_wait: woken when an entry of @reqs becomes free
- * @unreserved: VFs whose vGPU the firmware no longer has, so that it may give their
- *	framebuffers to others; changed under @place_lock
  * @unsure: VFs on which the firmware may have a vGPU that the driver does not
  *	know; atomic bits
- * @reaper: deletes vGPUs in @unsure after a late response to their create
+ * @reaper: deletes vGPUs in @unsure after a late response to their create, and
+ *	after a reset
  * @vgpus: indexed by number of the VF
  *
- * Lock order: the front-end's lock of one VF, &emu_vgpu.lock, @place_lock,
- * @msg_mutex, @lock.  emu_fw_start() and emu_fw_stop() need the device lock
- * of @pdev, which is outside of all these.
+ * Lock order: the front-end's lock of one VF, &emu_vgpu.lock, @msg_mutex, @lock.
+ * emu_fw_start() and emu_fw_stop() need the device lock of @pdev, which is outside
+ * of all these.  No lock but &emu_vgpu.lock is held while a command about a VF waits
+ * for its response, so that no VF waits for another.
  */
 struct emu_dev {
 	struct pci_dev *pdev;
@@ -210,9 +207,7 @@ struct emu_dev {
 	u32 room_read;
 	u32 room[NVVGPU_MAX_TYPES];
 
-	struct rw_semaphore place_lock; /* see above */
 	wait_queue_head_t slot_wait;
-	DECLARE_BITMAP(unreserved, NVVGPU_EMU_MAX_VFS);
 	DECLARE_BITMAP(unsure, NVVGPU_EMU_MAX_VFS);
 	struct work_struct reaper;
 	struct emu_vgpu vgpus[NVVGPU_EMU_MAX_VFS];
@@ -244,7 +239,7 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 extern const struct nvvgpu_backend_ops emu_backend_ops;
 
 void emu_vgpus_init(struct emu_dev *emu);
-void emu_vgpus_reserve(struct emu_dev *emu);
+void emu_vgpus_restarted(struct emu_dev *emu);
 void emu_vgpus_lost(struct emu_dev *emu);
 void emu_vgpu_lost(struct emu_dev *emu, unsigned int vf);
 void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event, u32 code,

@@ -157,13 +157,10 @@ static int emu_sriov_configure(struct pci_dev *pdev, int nr_vfs)
  */
 static void emu_restart(struct emu_dev *emu)
 {
-	guard(rwsem_write)(&emu->place_lock);
-
-	if (emu_fw_start(emu))
-		return;
-	emu_vgpus_reserve(emu);
-	guard(spinlock)(&emu->lock);
-	emu_room_changed(emu);
+	emu_vgpus_restarted(emu);
+	/* Release the placements of creates that timed out before the reset. */
+	if (!emu_fw_start(emu))
+		schedule_work(&emu->reaper);
 }
 
 static void emu_set_resetting(struct emu_dev *emu, bool resetting)

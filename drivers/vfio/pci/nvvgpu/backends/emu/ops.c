@@ -137,11 +137,18 @@ static int emu_get_type_info(void *priv, u32 type,
 	return 0;
 }
 
+/* Number of granules of a framebuffer */
+static u64 emu_granules(struct emu_dev *emu,
+			const struct nvvgpu_type_info *info)
+{
+	return div64_u64(info->fb_bytes, emu->granule);
+}
+
 /* Free VRAM, and the largest contiguous part of it */
 static u64 emu_vram_free(struct emu_dev *emu, u64 *largest)
 {
 	const struct emu_vgpu *vgpu, *end = emu->vgpus + ARRAY_SIZE(emu->vgpus);
-	u64 from = 0, to, length, next, sum = 0;
+	u64 from = 0, to, at, length, next, sum = 0;
 
 	lockdep_assert_held(&emu->lock);
 
@@ -149,11 +156,11 @@ static u64 emu_vram_free(struct emu_dev *emu, u64 *largest)
 		to = emu->vram_bytes;
 		next = emu->vram_bytes;
 		for (vgpu = emu->vgpus; vgpu < end; vgpu++) {
-			if (!vgpu->type || vgpu->fb_offset < from ||
-			    vgpu->fb_offset > to)
+			at = vgpu->placement * emu->granule;
+			if (!vgpu->reserved || at < from || at > to)
 				continue;
-			to = vgpu->fb_offset;
-			next = to + vgpu->type->fb_bytes;
+			to = at;
+			next = to + vgpu->reserved->fb_bytes;
 		}
 		length = to - from;
 		sum += length;
@@ -196,31 +203,111 @@ static void emu_why_unavailable(struct emu_dev *emu,
 		 info->fb_bytes / SZ_1M, sum / SZ_1M, largest / SZ_1M);
 }
 
-/* Return whether a framebuffer of this type can be at a placement. */
-static bool emu_place_free(struct emu_dev *emu,
-			   const struct nvvgpu_type_info *info, u32 placement,
-			   char *reason, size_t len)
+/* Find a vGPU whose framebuffer overlaps these granules. */
+static const struct emu_vgpu *emu_place_owner(struct emu_dev *emu, u64 at,
+					      u64 size)
 {
 	const struct emu_vgpu *vgpu, *end = emu->vgpus + ARRAY_SIZE(emu->vgpus);
-	u64 size = div64_u64(info->fb_bytes, emu->granule);
-	u64 from = placement * emu->granule;
 
 	lockdep_assert_held(&emu->lock);
 
-	if (placement + size > emu->granules ||
-	    placement % roundup_pow_of_two(size)) {
-		snprintf(reason, len, "placement %u is invalid", placement);
-		return false;
-	}
-	for (vgpu = emu->vgpus; vgpu < end; vgpu++) {
-		if (!vgpu->type || vgpu->fb_offset >= from + info->fb_bytes ||
-		    from >= vgpu->fb_offset + vgpu->type->fb_bytes)
-			continue;
-		snprintf(reason, len, "placement %u is taken", placement);
-		return false;
-	}
+	for (vgpu = emu->vgpus; vgpu < end; vgpu++)
+		if (vgpu->reserved && vgpu->placement < at + size &&
+		    at < vgpu->placement + emu_granules(emu, vgpu->reserved))
+			return vgpu;
 
-	return true;
+	return NULL;
+}
+
+/*
+ * Find the first free placement of a type from @at on.  A framebuffer begins at a
+ * multiple of its size, rounded up to a power of two.
+ */
+static bool emu_place_next(struct emu_dev *emu,
+			   const struct nvvgpu_type_info *info, u64 *at)
+{
+	u64 size = emu_granules(emu, info);
+	u64 align = roundup_pow_of_two(size);
+	const struct emu_vgpu *owner;
+
+	for (;;) {
+		*at = round_up(*at, align);
+		if (*at + size > emu->granules)
+			return false;
+		owner = emu_place_owner(emu, *at, size);
+		if (!owner)
+			return true;
+		*at = owner->placement + emu_granules(emu, owner->reserved);
+	}
+}
+
+/* Count the free placements of a type, but not more than @max. */
+static int emu_places_free(struct emu_dev *emu,
+			   const struct nvvgpu_type_info *info, int max)
+{
+	u64 at = 0;
+	int nr;
+
+	for (nr = 0; nr < max && emu_place_next(emu, info, &at); nr++)
+		at++;
+
+	return nr;
+}
+
+/* Return 0, -EINVAL for an invalid placement, or -EBUSY if it is taken. */
+static int emu_place_check(struct emu_dev *emu,
+			   const struct nvvgpu_type_info *info, u32 placement)
+{
+	u64 size = emu_granules(emu, info);
+
+	if (placement + size > emu->granules ||
+	    placement % roundup_pow_of_two(size))
+		return -EINVAL;
+
+	return emu_place_owner(emu, placement, size) ? -EBUSY : 0;
+}
+
+/*
+ * Reserve a placement for a new vGPU.  The driver chooses it and not the firmware,
+ * which may have lost vGPUs whose framebuffers are still mapped.
+ */
+static int emu_place_reserve(struct emu_vgpu *vgpu,
+			     const struct nvvgpu_type_info *info, u32 wanted)
+{
+	struct emu_dev *emu = vgpu->emu;
+	u64 at = 0;
+	int err;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	guard(spinlock)(&emu->lock);
+
+	if (wanted != NVVGPU_PLACEMENT_ANY) {
+		err = emu_place_check(emu, info, wanted);
+		if (err)
+			return err;
+		at = wanted;
+	} else if (!emu_place_next(emu, info, &at)) {
+		return -ENOSPC;
+	}
+	vgpu->reserved = info;
+	vgpu->placement = at;
+
+	return 0;
+}
+
+/* Release the placement of a create that has failed. */
+static void emu_place_release(struct emu_vgpu *vgpu)
+{
+	struct emu_dev *emu = vgpu->emu;
+
+	guard(spinlock)(&emu->lock);
+
+	/* A vGPU that exists keeps it. */
+	if (vgpu->reserved == vgpu->type)
+		return;
+	vgpu->reserved = vgpu->type;
+	emu_room_changed(emu);
 }
 
 static int emu_get_available(void *priv, u32 type, u32 placement, char *reason,
@@ -228,7 +315,7 @@ static int emu_get_available(void *priv, u32 type, u32 placement, char *reason,
 {
 	const struct nvvgpu_type_info *info = emu_type_find(priv, type);
 	struct emu_dev *emu = priv;
-	int nr;
+	int nr, err;
 
 	if (!info)
 		return -ENOENT;
@@ -246,16 +333,20 @@ static int emu_get_available(void *priv, u32 type, u32 placement, char *reason,
 
 	guard(spinlock)(&emu->lock);
 
-	nr = min(nr, emu_vfs_free(emu));
+	nr = emu_places_free(emu, info, min(nr, emu_vfs_free(emu)));
 	if (!nr)
 		emu_why_unavailable(emu, info, reason, len);
-	else if (placement != NVVGPU_PLACEMENT_ANY)
-		nr = emu_place_free(emu, info, placement, reason, len);
+	if (!nr || placement == NVVGPU_PLACEMENT_ANY)
+		return nr;
 
-	return nr;
+	err = emu_place_check(emu, info, placement);
+	if (err)
+		snprintf(reason, len, "placement %u is %s", placement,
+			 err == -EBUSY ? "taken" : "invalid");
+
+	return !err;
 }
 
-/* A framebuffer begins at a multiple of its size, rounded up to a power of two. */
 static int emu_get_placements(void *priv, u32 type, u32 *placements,
 			      size_t capacity)
 {
@@ -267,7 +358,7 @@ static int emu_get_placements(void *priv, u32 type, u32 *placements,
 	if (!info)
 		return -ENOENT;
 
-	size = div64_u64(info->fb_bytes, emu->granule);
+	size = emu_granules(emu, info);
 	for (at = 0; at + size <= emu->granules;
 	     at += roundup_pow_of_two(size)) {
 		if (nr == capacity)
@@ -287,13 +378,11 @@ static int emu_vgpu_discard(struct emu_dev *emu, unsigned int vf)
 
 	set_bit(vf, emu->unsure);
 	err = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_DELETE);
-	/* The firmware may still free the placement. */
-	if (err == -ETIMEDOUT && emu->vgpus[vf].type)
-		set_bit(vf, emu->unreserved);
 	if (err && err != -ENOENT)
 		return err;
 
 	clear_bit(vf, emu->unsure);
+	emu_place_release(&emu->vgpus[vf]);
 	return 0;
 }
 
@@ -304,11 +393,8 @@ static void emu_reap(struct work_struct *work)
 
 	for_each_set_bit(vf, emu->unsure, NVVGPU_EMU_MAX_VFS) {
 		guard(mutex)(&emu->vgpus[vf].lock);
-		if (!test_bit(vf, emu->unsure) || emu->vgpus[vf].type ||
-		    emu_vgpu_discard(emu, vf))
-			continue;
-		guard(spinlock)(&emu->lock);
-		emu_room_changed(emu);
+		if (test_bit(vf, emu->unsure) && !emu->vgpus[vf].type)
+			emu_vgpu_discard(emu, vf);
 	}
 }
 
@@ -325,23 +411,10 @@ void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf)
 	schedule_work(&emu->reaper);
 }
 
-/* Check whether a framebuffer at @offset overlaps that of @other. */
-static bool emu_fb_overlaps(u64 offset, const struct nvvgpu_type_info *type,
-			    const struct emu_vgpu *other)
+/* Accept a new vGPU if it is where it has been requested. */
+static int emu_vgpu_adopt(struct emu_vgpu *vgpu, const struct emu_cmd *cmd)
 {
-	return offset < other->fb_offset + other->type->fb_bytes &&
-	       other->fb_offset < offset + type->fb_bytes;
-}
-
-/* Accept a new vGPU if its placement is valid. */
-static int emu_vgpu_adopt(struct emu_dev *emu, unsigned int vf,
-			  const struct nvvgpu_type_info *type, u32 wanted,
-			  const struct emu_cmd *cmd)
-{
-	struct emu_vgpu *vgpu = &emu->vgpus[vf];
-	u64 placement = cmd->res[0];
-	u64 offset = cmd->res[1];
-	unsigned int other;
+	struct emu_dev *emu = vgpu->emu;
 
 	lockdep_assert_held(&vgpu->lock);
 	lockdep_assert_held(&emu->lock);
@@ -350,143 +423,51 @@ static int emu_vgpu_adopt(struct emu_dev *emu, unsigned int vf,
 	if (cmd->epoch != emu->epoch)
 		return -EIO;
 
-	if (placement >= NVVGPU_PLACEMENT_ANY ||
-	    (wanted != NVVGPU_PLACEMENT_ANY && placement != wanted) ||
-	    offset > emu->vram_bytes - type->fb_bytes) {
+	if (cmd->res[0] != vgpu->placement ||
+	    cmd->res[1] != vgpu->placement * emu->granule) {
 		dev_err(&emu->pdev->dev,
-			"firmware placed the vGPU of VF %u at %llu, offset %#llx, instead of %d\n",
-			vf, placement, offset, (int)wanted);
+			"firmware placed the vGPU of VF %u at %llu, offset %#llx, instead of %u\n",
+			vgpu->vf, cmd->res[0], cmd->res[1], vgpu->placement);
 		return -EPROTO;
 	}
 
-	/* A vGPU that has crashed keeps its framebuffer, too. */
-	for (other = 0; other < NVVGPU_EMU_MAX_VFS; other++) {
-		if (other == vf || !emu->vgpus[other].type ||
-		    emu->vgpus[other].deleting ||
-		    !emu_fb_overlaps(offset, type, &emu->vgpus[other]))
-			continue;
-		dev_err(&emu->pdev->dev,
-			"firmware placed the vGPU of VF %u in the framebuffer of VF %u\n",
-			vf, other);
-		return -EPROTO;
-	}
-
-	vgpu->type = type;
-	vgpu->fb_offset = offset;
-	vgpu->placement = placement;
+	vgpu->type = vgpu->reserved;
 	vgpu->started = false;
-	__set_bit(vf, emu->alive);
+	vgpu->stopped_len = 0;
+	vgpu->restarted = false;
+	__set_bit(vgpu->vf, emu->alive);
 	return 0;
 }
 
-/* Have the firmware create a vGPU. */
-static int emu_vgpu_make(struct emu_dev *emu, unsigned int vf,
-			 const struct nvvgpu_type_info *info, u32 *placement)
+/* Have the firmware create a vGPU at the placement that is reserved for it. */
+static int emu_vgpu_make(struct emu_vgpu *vgpu)
 {
+	struct emu_dev *emu = vgpu->emu;
 	struct emu_cmd cmd = {
 		.opcode = NVVGPU_EMU_CMD_CREATE,
-		.vf = vf,
-		.arg[0] = info->id,
-		.arg[1] = *placement,
+		.vf = vgpu->vf,
+		.arg[0] = vgpu->reserved->id,
+		.arg[1] = vgpu->placement,
 	};
 	int err;
 
-	lockdep_assert_held(&emu->vgpus[vf].lock);
-	lockdep_assert_held(&emu->place_lock);
+	lockdep_assert_held(&vgpu->lock);
 
-	if (*placement == NVVGPU_PLACEMENT_ANY)
-		cmd.arg[1] = NVVGPU_EMU_PLACEMENT_ANY;
 	err = emu_fw_cmd(emu, &cmd);
 	/* The vGPU may exist or may still be created, or an unknown one exists. */
 	if (err == -ETIMEDOUT || err == -EBADFD || err == -EPROTO)
-		set_bit(vf, emu->unsure);
+		set_bit(vgpu->vf, emu->unsure);
+	else if (err)
+		emu_place_release(vgpu);
 	if (err)
 		return err;
 
-	spin_lock(&emu->lock);
-	err = emu_vgpu_adopt(emu, vf, info, *placement, &cmd);
-	emu->vgpus[vf].stopped_len = 0;
-	emu->vgpus[vf].restarted = false;
-	spin_unlock(&emu->lock);
-	if (err) {
-		emu_vgpu_discard(emu, vf);
-		return err;
-	}
+	scoped_guard(spinlock, &emu->lock)
+		err = emu_vgpu_adopt(vgpu, &cmd);
+	if (err)
+		emu_vgpu_discard(emu, vgpu->vf);
 
-	*placement = cmd.res[0];
-	return 0;
-}
-
-/* Have the firmware create a vGPU again that it has lost. */
-static int emu_vgpu_reserve(struct emu_dev *emu, unsigned int vf)
-{
-	struct emu_cmd cmd = {
-		.opcode = NVVGPU_EMU_CMD_CREATE,
-		.vf = vf,
-	};
-	int err;
-
-	lockdep_assert_held_write(&emu->place_lock);
-
-	scoped_guard(spinlock, &emu->lock) {
-		cmd.arg[0] = emu->vgpus[vf].type->id;
-		cmd.arg[1] = emu->vgpus[vf].placement;
-	}
-	err = emu_fw_cmd(emu, &cmd);
-	/* An earlier command may have created it after a time-out. */
-	if (!err || err == -EBADFD) {
-		clear_bit(vf, emu->unreserved);
-		return 0;
-	}
-
-	dev_err(&emu->pdev->dev,
-		"failed to reserve placement %llu of VF %u: %pe\n",
-		cmd.arg[1], vf, ERR_PTR(err));
 	return err;
-}
-
-/* The firmware must not choose the placement of a vGPU whose recovery has failed. */
-static void emu_vgpus_reserve_lost(struct emu_dev *emu)
-{
-	unsigned int vf;
-
-	if (bitmap_empty(emu->unreserved, NVVGPU_EMU_MAX_VFS) ||
-	    !emu_fw_is_up(emu))
-		return;
-
-	guard(rwsem_write)(&emu->place_lock);
-
-	/* Do not wait for each of them in turn. */
-	for_each_set_bit(vf, emu->unreserved, NVVGPU_EMU_MAX_VFS)
-		if (emu_vgpu_reserve(emu, vf) == -ETIMEDOUT)
-			return;
-}
-
-/**
- * emu_vgpus_reserve() - re-create the vGPUs after a reset of the firmware
- * @emu: the GPU, its firmware just started; @place_lock is held for write
- *
- * The vGPUs are still in error until they are recovered or deleted.  But no other
- * vGPU can get their framebuffers, which users may still have mapped.
- */
-void emu_vgpus_reserve(struct emu_dev *emu)
-{
-	unsigned int vf;
-
-	lockdep_assert_held_write(&emu->place_lock);
-
-	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++) {
-		if (!emu->vgpus[vf].type)
-			continue;
-		set_bit(vf, emu->unreserved);
-		scoped_guard(spinlock, &emu->lock)
-			emu->vgpus[vf].restarted = true;
-		/* Do not wait for each of them in turn. */
-		if (emu_vgpu_reserve(emu, vf) == -ETIMEDOUT) {
-			emu_fw_down(emu, -EIO, "does not create vGPUs again");
-			return;
-		}
-	}
 }
 
 static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement,
@@ -508,46 +489,36 @@ static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 	}
 
 	*vgpu = &emu->vgpus[vf];
-	emu_vgpus_reserve_lost(emu);
+	err = emu_place_reserve(&emu->vgpus[vf], info, *placement);
+	if (err)
+		return err;
+	err = emu_vgpu_make(&emu->vgpus[vf]);
+	if (err)
+		return err;
 
-	guard(rwsem_read)(&emu->place_lock);
-
-	return emu_vgpu_make(emu, vf, info, placement);
+	*placement = emu->vgpus[vf].placement;
+	return 0;
 }
 
 /*
- * The firmware can only recover a crashed vGPU by DELETE and CREATE.  Create no
- * other vGPU in between, so that the placement remains free.
+ * The firmware can only recover a crashed vGPU by DELETE and CREATE.  The placement
+ * remains reserved in between.
  */
 static int emu_recover(void *handle)
 {
 	struct emu_vgpu *vgpu = handle;
 	struct emu_dev *emu = vgpu->emu;
 	unsigned int vf = vgpu->vf;
-	const struct nvvgpu_type_info *info;
-	u32 placement;
 	int err;
 
 	guard(mutex)(&vgpu->lock);
 
-	info = vgpu->type;
-
-	guard(rwsem_write)(&emu->place_lock);
-
-	spin_lock(&emu->lock);
-	__clear_bit(vf, emu->alive);
-	placement = vgpu->placement;
-	spin_unlock(&emu->lock);
+	scoped_guard(spinlock, &emu->lock)
+		__clear_bit(vf, emu->alive);
 
 	err = emu_vgpu_discard(emu, vf);
-	if (err)
-		return err;
-	set_bit(vf, emu->unreserved);
-	err = emu_vgpu_make(emu, vf, info, &placement);
-	if (!err)
-		clear_bit(vf, emu->unreserved);
 
-	return err;
+	return err ?: emu_vgpu_make(vgpu);
 }
 
 static int emu_delete(void *handle)
@@ -558,12 +529,10 @@ static int emu_delete(void *handle)
 	int err;
 
 	guard(mutex)(&vgpu->lock);
-	guard(rwsem_read)(&emu->place_lock);
 
 	/* Report no more events of this vGPU. */
 	spin_lock(&emu->lock);
 	__clear_bit(vf, emu->alive);
-	vgpu->deleting = true;
 	spin_unlock(&emu->lock);
 	vgpu->started = false;
 
@@ -571,10 +540,9 @@ static int emu_delete(void *handle)
 	err = emu_vgpu_discard(emu, vf);
 
 	spin_lock(&emu->lock);
-	vgpu->deleting = false;
 	if (!err) {
 		vgpu->type = NULL;
-		clear_bit(vf, emu->unreserved);
+		vgpu->reserved = NULL;
 	}
 	spin_unlock(&emu->lock);
 
@@ -708,13 +676,8 @@ static int emu_read_stats(struct emu_vgpu *vgpu, struct nvvgpu_emu_stats *stats)
 			return -EIO;
 	}
 	err = emu_fw_cmd(vgpu->emu, &cmd);
-	if (err)
-		return err;
 
-	/* A reset of the GPU may have re-created the vGPU before the response. */
-	guard(spinlock)(&vgpu->emu->lock);
-
-	return vgpu->restarted ? -EIO : cmd.len;
+	return err ?: cmd.len;
 }
 
 static int emu_get_stats(void *handle, struct nvvgpu_stat *stats,
@@ -805,10 +768,23 @@ void emu_vgpus_init(struct emu_dev *emu)
 	unsigned int vf;
 
 	INIT_WORK(&emu->reaper, emu_reap);
-	init_rwsem(&emu->place_lock);
 	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++) {
 		emu->vgpus[vf].emu = emu;
 		emu->vgpus[vf].vf = vf;
 		mutex_init(&emu->vgpus[vf].lock);
 	}
+}
+
+/**
+ * emu_vgpus_restarted() - mark the counters of all vGPUs as lost
+ * @emu: the GPU, its firmware is about to start without any vGPU
+ */
+void emu_vgpus_restarted(struct emu_dev *emu)
+{
+	unsigned int vf;
+
+	guard(spinlock)(&emu->lock);
+
+	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++)
+		emu->vgpus[vf].restarted = true;
 }
