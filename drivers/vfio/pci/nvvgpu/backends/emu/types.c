@@ -62,9 +62,10 @@ const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 	if (info->class == NVVGPU_NR_CLASSES)
 		return "invalid class";
 
-	memcpy(info->name, raw->name, sizeof(info->name));
-	if (!nvvgpu_type_name_valid(info->name))
+	if (!nvvgpu_type_name_valid(raw->name))
 		return "invalid name";
+	/* emu_types_load() compares all bytes. */
+	strscpy_pad(info->name, raw->name);
 
 	info->fb_bytes = le64_to_cpu(raw->fb_bytes);
 	info->max_instances = le32_to_cpu(raw->max_instances);

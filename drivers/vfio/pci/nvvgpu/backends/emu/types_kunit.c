@@ -78,6 +78,20 @@ static void types_names(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, parse(&raw));
 }
 
+/* The types of two boots are compared as memory. */
+static void types_name_is_padded(struct kunit *test)
+{
+	struct nvvgpu_emu_type raw = good;
+	struct nvvgpu_type_info info = {}, other = {};
+
+	raw.name[sizeof(raw.name) - 1] = 'x';
+	KUNIT_ASSERT_NULL(test, emu_type_parse(&good, TEST_VRAM, TEST_GRANULE,
+					       &info));
+	KUNIT_ASSERT_NULL(test, emu_type_parse(&raw, TEST_VRAM, TEST_GRANULE,
+					       &other));
+	KUNIT_EXPECT_MEMEQ(test, &info, &other, sizeof(info));
+}
+
 #define expect_refused(test, why, field, value) do {	\
 	struct nvvgpu_emu_type raw = good;		\
 							\
@@ -154,6 +168,7 @@ static void types_largest(struct kunit *test)
 static struct kunit_case types_cases[] = {
 	KUNIT_CASE(types_good),
 	KUNIT_CASE(types_names),
+	KUNIT_CASE(types_name_is_padded),
 	KUNIT_CASE(types_of_partial_pages),
 	KUNIT_CASE(types_refused),
 	KUNIT_CASE(types_largest),
