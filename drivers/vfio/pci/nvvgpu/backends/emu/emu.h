@@ -9,6 +9,7 @@
 #include <linux/mutex.h>
 #include <linux/nvvgpu_backend.h>
 #include <linux/pci.h>
+#include <linux/ratelimit.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -95,6 +96,8 @@ struct emu_cmd {
  * @log_page_size: granularity of the DMA log, valid while it is active
  * @save: state being saved, else NULL
  * @load: state being loaded, else NULL
+ * @log_limit: limits the messages about invalid answers, which the user of the vGPU
+ *	can cause by resets
  */
 struct emu_vgpu {
 	struct emu_dev *emu;
@@ -112,6 +115,7 @@ struct emu_vgpu {
 	u64 log_page_size;
 	struct emu_save *save;
 	struct emu_load *load;
+	struct ratelimit_state log_limit;
 };
 
 /**

@@ -425,9 +425,11 @@ static int emu_vgpu_adopt(struct emu_vgpu *vgpu, const struct emu_cmd *cmd)
 
 	if (cmd->res[0] != vgpu->placement ||
 	    cmd->res[1] != vgpu->placement * emu->granule) {
-		dev_err(&emu->pdev->dev,
-			"firmware placed the vGPU of VF %u at %llu, offset %#llx, instead of %u\n",
-			vgpu->vf, cmd->res[0], cmd->res[1], vgpu->placement);
+		if (__ratelimit(&vgpu->log_limit))
+			dev_err(&emu->pdev->dev,
+				"firmware placed the vGPU of VF %u at %llu, offset %#llx, instead of %u\n",
+				vgpu->vf, cmd->res[0], cmd->res[1],
+				vgpu->placement);
 		return -EPROTO;
 	}
 
@@ -772,6 +774,9 @@ void emu_vgpus_init(struct emu_dev *emu)
 		emu->vgpus[vf].emu = emu;
 		emu->vgpus[vf].vf = vf;
 		mutex_init(&emu->vgpus[vf].lock);
+		ratelimit_state_init(&emu->vgpus[vf].log_limit,
+				     DEFAULT_RATELIMIT_INTERVAL,
+				     DEFAULT_RATELIMIT_BURST);
 	}
 }
 
