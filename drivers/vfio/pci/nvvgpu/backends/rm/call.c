@@ -172,7 +172,7 @@ static int rm_wait_answer(struct rm_vgpu *vgpu, struct rm_waiter *waiter)
 	if (left > 0)
 		return -ENODEV;
 
-	vgpu->timeouts++;
+	WRITE_ONCE(vgpu->timeouts, vgpu->timeouts + 1);
 	if (__ratelimit(&vgpu->limits[RM_ANSWER]))
 		pci_warn(vgpu->pdev,
 			 "the RM has not started the vGPU within %u ms\n",
@@ -204,7 +204,7 @@ int rm_start(struct rm_vgpu *vgpu, pid_t pid)
 
 	/* The RM may leave the name of an earlier VM there. */
 	memset(vgpu->vm_name, 0, NVIDIA_VGPU_VM_NAME_LEN);
-	vgpu->starts++;
+	WRITE_ONCE(vgpu->starts, vgpu->starts + 1);
 	WRITE_ONCE(vgpu->status, NVIDIA_VGPU_PENDING);
 	status = rm_ops.vgpu_start(vgpu->id, &vgpu->wait, &vgpu->status,
 				   vgpu->vm_name, pid);

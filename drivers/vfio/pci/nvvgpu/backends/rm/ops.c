@@ -342,9 +342,10 @@ static int rm_get_stats(void *handle, struct nvvgpu_stat *stats,
 			size_t capacity)
 {
 	struct rm_vgpu *vgpu = handle;
+	/* May be called at the same time as any other operation. */
 	const struct nvvgpu_stat all[] = {
-		{ "starts", vgpu->starts },
-		{ "start_timeouts", vgpu->timeouts },
+		{ "starts", READ_ONCE(vgpu->starts) },
+		{ "start_timeouts", READ_ONCE(vgpu->timeouts) },
 		{ "interrupts", atomic64_read(&vgpu->interrupts) },
 	};
 	size_t nr = min(capacity, ARRAY_SIZE(all));
