@@ -239,6 +239,17 @@ int emu_types_available(struct emu_dev *emu,
 const char *emu_type_parse(const struct nvvgpu_emu_type *raw, u64 vram_bytes,
 			   u64 granule, struct nvvgpu_type_info *info);
 
+/* place.c: placements of the framebuffers in VRAM */
+u64 emu_granules(struct emu_dev *emu, const struct nvvgpu_type_info *info);
+u64 emu_vram_free(struct emu_dev *emu, u64 *largest);
+int emu_places_free(struct emu_dev *emu, const struct nvvgpu_type_info *info,
+		    int max);
+int emu_place_check(struct emu_dev *emu, const struct nvvgpu_type_info *info,
+		    u32 placement);
+int emu_place_reserve(struct emu_vgpu *vgpu,
+		      const struct nvvgpu_type_info *info, u32 wanted);
+void emu_place_release(struct emu_vgpu *vgpu);
+
 /* ops.c: operations of the back-end */
 extern const struct nvvgpu_backend_ops emu_backend_ops;
 

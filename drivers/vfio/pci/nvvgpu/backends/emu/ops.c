@@ -4,8 +4,6 @@
  */
 #include <linux/bitmap.h>
 #include <linux/cleanup.h>
-#include <linux/log2.h>
-#include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/sizes.h>
 #include <linux/string.h>
@@ -137,39 +135,6 @@ static int emu_get_type_info(void *priv, u32 type,
 	return 0;
 }
 
-/* Number of granules of a framebuffer */
-static u64 emu_granules(struct emu_dev *emu,
-			const struct nvvgpu_type_info *info)
-{
-	return div64_u64(info->fb_bytes, emu->granule);
-}
-
-/* Free VRAM, and the largest contiguous part of it */
-static u64 emu_vram_free(struct emu_dev *emu, u64 *largest)
-{
-	const struct emu_vgpu *vgpu, *end = emu->vgpus + ARRAY_SIZE(emu->vgpus);
-	u64 from = 0, to, at, length, next, sum = 0;
-
-	lockdep_assert_held(&emu->lock);
-
-	for (*largest = 0; from < emu->vram_bytes; from = next) {
-		to = emu->vram_bytes;
-		next = emu->vram_bytes;
-		for (vgpu = emu->vgpus; vgpu < end; vgpu++) {
-			at = vgpu->placement * emu->granule;
-			if (!vgpu->reserved || at < from || at > to)
-				continue;
-			to = at;
-			next = to + vgpu->reserved->fb_bytes;
-		}
-		length = to - from;
-		sum += length;
-		*largest = max(*largest, length);
-	}
-
-	return sum;
-}
-
 /* How many of the VFs that are enabled have no vGPU? */
 static unsigned int emu_vfs_free(struct emu_dev *emu)
 {
@@ -201,113 +166,6 @@ static void emu_why_unavailable(struct emu_dev *emu,
 	snprintf(reason, len,
 		 "no contiguous %llu MiB of framebuffer free: %llu MiB in all, at most %llu contiguous",
 		 info->fb_bytes / SZ_1M, sum / SZ_1M, largest / SZ_1M);
-}
-
-/* Find a vGPU whose framebuffer overlaps these granules. */
-static const struct emu_vgpu *emu_place_owner(struct emu_dev *emu, u64 at,
-					      u64 size)
-{
-	const struct emu_vgpu *vgpu, *end = emu->vgpus + ARRAY_SIZE(emu->vgpus);
-
-	lockdep_assert_held(&emu->lock);
-
-	for (vgpu = emu->vgpus; vgpu < end; vgpu++)
-		if (vgpu->reserved && vgpu->placement < at + size &&
-		    at < vgpu->placement + emu_granules(emu, vgpu->reserved))
-			return vgpu;
-
-	return NULL;
-}
-
-/*
- * Find the first free placement of a type from @at on.  A framebuffer begins at a
- * multiple of its size, rounded up to a power of two.
- */
-static bool emu_place_next(struct emu_dev *emu,
-			   const struct nvvgpu_type_info *info, u64 *at)
-{
-	u64 size = emu_granules(emu, info);
-	u64 align = roundup_pow_of_two(size);
-	const struct emu_vgpu *owner;
-
-	for (;;) {
-		*at = round_up(*at, align);
-		if (*at + size > emu->granules)
-			return false;
-		owner = emu_place_owner(emu, *at, size);
-		if (!owner)
-			return true;
-		*at = owner->placement + emu_granules(emu, owner->reserved);
-	}
-}
-
-/* Count the free placements of a type, but not more than @max. */
-static int emu_places_free(struct emu_dev *emu,
-			   const struct nvvgpu_type_info *info, int max)
-{
-	u64 at = 0;
-	int nr;
-
-	for (nr = 0; nr < max && emu_place_next(emu, info, &at); nr++)
-		at++;
-
-	return nr;
-}
-
-/* Return 0, -EINVAL for an invalid placement, or -EBUSY if it is taken. */
-static int emu_place_check(struct emu_dev *emu,
-			   const struct nvvgpu_type_info *info, u32 placement)
-{
-	u64 size = emu_granules(emu, info);
-
-	if (placement + size > emu->granules ||
-	    placement % roundup_pow_of_two(size))
-		return -EINVAL;
-
-	return emu_place_owner(emu, placement, size) ? -EBUSY : 0;
-}
-
-/*
- * Reserve a placement for a new vGPU.  The driver chooses it and not the firmware,
- * which may have lost vGPUs whose framebuffers are still mapped.
- */
-static int emu_place_reserve(struct emu_vgpu *vgpu,
-			     const struct nvvgpu_type_info *info, u32 wanted)
-{
-	struct emu_dev *emu = vgpu->emu;
-	u64 at = 0;
-	int err;
-
-	lockdep_assert_held(&vgpu->lock);
-
-	guard(spinlock)(&emu->lock);
-
-	if (wanted != NVVGPU_PLACEMENT_ANY) {
-		err = emu_place_check(emu, info, wanted);
-		if (err)
-			return err;
-		at = wanted;
-	} else if (!emu_place_next(emu, info, &at)) {
-		return -ENOSPC;
-	}
-	vgpu->reserved = info;
-	vgpu->placement = at;
-
-	return 0;
-}
-
-/* Release the placement of a create that has failed. */
-static void emu_place_release(struct emu_vgpu *vgpu)
-{
-	struct emu_dev *emu = vgpu->emu;
-
-	guard(spinlock)(&emu->lock);
-
-	/* A vGPU that exists keeps it. */
-	if (vgpu->reserved == vgpu->type)
-		return;
-	vgpu->reserved = vgpu->type;
-	emu_room_changed(emu);
 }
 
 static int emu_get_available(void *priv, u32 type, u32 placement, char *reason,
