@@ -15,6 +15,8 @@
 
 /* Short enough to wait for, long enough for a slow machine */
 #define TIMEOUT_MS	500
+/* Long enough for all that a test does meanwhile */
+#define LONG_TIMEOUT_MS	20000
 
 /* The action while the firmware misbehaves; each needs one command. */
 enum action {
@@ -225,44 +227,13 @@ TEST_F(fault, failure_is_clean)
 	EXPECT_EQ(0, user_work(&self->other));
 }
 
-/* Create a vGPU at a placement as soon as that is free, and delete it. */
-static int place_becomes_free(const char *vf, unsigned int type,
-			      const char *placement)
-{
-	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
-	int err;
-
-	do {
-		err = pci_write(vf, "nvidia/placement_id", placement) ?:
-		      vf_set_type(vf, type);
-	} while (err == -EIO && now_ms() < end);
-
-	return err ?: vf_set_type(vf, 0);
-}
-
 TEST_F(fault, late_response_is_dropped)
 {
-	static const char placement[] = "9";
-	int fd;
-
-	if (variant->action == ACT_CREATE)
-		ASSERT_EQ(0, pci_write(self->vf, "nvidia/placement_id",
-				       placement));
 	ARM("late=3600000");
 	EXPECT_EQ(variant->err ? -ETIMEDOUT : 0, ACT());
 	EXPECT_STATE(variant->silent);
 	EXPECT_EQ(0, user_work(&self->other));
-	fd = poll_open(self->pf.vf[2], "nvidia/creatable_vgpu_types");
-	ASSERT_LE(0, fd);
-	poll_settle(fd);
 	ASSERT_EQ(0, fw_faults("now:answer"));
-	/* The vGPU that was created after the time-out is deleted. */
-	if (variant->action == ACT_CREATE) {
-		EXPECT_TRUE(poll_changed(fd, ENGINE_TIMEOUT_MS));
-		EXPECT_EQ(0, place_becomes_free(self->pf.vf[2], self->type->id,
-						placement));
-	}
-	close(fd);
 	EXPECT_RECOVERS();
 	EXPECT_EQ(0, user_work(&self->other));
 }
@@ -655,8 +626,7 @@ TEST_F(removal, misplaced_vgpu_is_refused)
 		{ "create:1:lie=2", "-1" },	/* created, but with an unknown status */
 		{ "create:1:lie=5", "-1" },	/* nowhere */
 		{ "create:1:lie=7", "-1" },	/* outside of VRAM */
-		/* At 4 GiB less one byte, where that of the first VF ends */
-		{ "create:1:lie=6", "0" },
+		{ "create:1:lie=6", "0" },	/* at another offset */
 	};
 	const char *vf = self->pf.vf[1];
 	struct vgpu_type types[MAX_TYPES];
@@ -671,8 +641,6 @@ TEST_F(removal, misplaced_vgpu_is_refused)
 	ASSERT_LT(0, nr);
 	type = type_smallest(types, nr);
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], 0));
-	ASSERT_EQ(0, pci_write(self->pf.vf[0], "nvidia/placement_id", "7"));
-	ASSERT_EQ(0, vf_set_type(self->pf.vf[0], type->id));
 
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
 		ASSERT_EQ(0, pci_write(vf, "nvidia/placement_id",
@@ -776,6 +744,7 @@ TEST_F(removal, late_create_delays_no_other_vf)
 	if (!qmp_available())
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware late");
 
+	ASSERT_EQ(0, fw_set_timeout(LONG_TIMEOUT_MS));
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[2], self->type.id));
 	ASSERT_EQ(0, user_open(&user, self->pf.vf[0], IOMMU_IOMMUFD));
 	ASSERT_EQ(0, fw_faults("create:1:late=3600000"));
@@ -789,8 +758,8 @@ TEST_F(removal, late_create_delays_no_other_vf)
 	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
 	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
 	EXPECT_EQ(0, vdev_reset(&user.vdev));
-	EXPECT_EQ(0, vf_set_type(self->pf.vf[2], 0));
 	EXPECT_EQ(0, vf_set_type(self->pf.vf[3], self->type.id));
+	EXPECT_EQ(0, vf_set_type(self->pf.vf[2], 0));
 	/* The create is still waiting for its response. */
 	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
 
@@ -812,6 +781,7 @@ TEST_F(removal, late_recovery_delays_no_other_vf)
 
 	ASSERT_LT(0, pci_read(self->pf.vf[0], "nvidia/placement_id", mine,
 			      sizeof(mine)));
+	ASSERT_EQ(0, fw_set_timeout(LONG_TIMEOUT_MS));
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[2], self->type.id));
 	ASSERT_EQ(0, fw_faults("delete:1:late=3600000"));
 	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
@@ -821,7 +791,8 @@ TEST_F(removal, late_recovery_delays_no_other_vf)
 	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(-pci_write(self->pf.vf[0], "reset", "1"));
-	ASSERT_EQ(0, gpu_wait_command(&self->pf, count));
+	/* The front-end first reads the counters. */
+	ASSERT_EQ(0, gpu_wait_command(&self->pf, count + 1));
 
 	EXPECT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
 	ASSERT_LT(0, pci_read(self->pf.vf[1], "nvidia/placement_id", other,
@@ -948,50 +919,111 @@ TEST_F(removal, counters_of_a_use_are_not_doubled_by_a_recovery)
 		TH_LOG("expected%sin %s", at, after);
 }
 
-TEST_F(removal, vgpu_deleted_during_a_reset_stays_deleted)
+/* Create a vGPU at a placement as soon as that is free, and delete it. */
+static int place_becomes_free(const char *vf, unsigned int type,
+			      const char *placement)
 {
-	pid_t pid;
+	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	int err;
+
+	do {
+		err = pci_write(vf, "nvidia/placement_id", placement) ?:
+		      vf_set_type(vf, type);
+	} while (err == -EIO && now_ms() < end);
+
+	return err ?: vf_set_type(vf, 0);
+}
+
+/*
+ * A create at this placement times out, and so does the delete that follows: the
+ * placement is not free for another vGPU.
+ */
+#define SILENT_PLACEMENT	"9"
+
+static int create_in_silence(struct pf *pf, unsigned int type,
+			     const char *faults)
+{
+	struct vgpu_type types[MAX_TYPES];
+	__u32 count = 0;
 	int ret;
 
-	if (!qmp_available())
-		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware slow");
+	/* The driver remembers how many can be created. */
+	ret = vf_types(pf->vf[1], types, MAX_TYPES);
+	if (ret < 0)
+		return ret;
+	ret = pci_write(pf->vf[1], "nvidia/placement_id", SILENT_PLACEMENT) ?:
+	      fw_set_timeout(TIMEOUT_MS) ?: fw_faults(faults) ?:
+	      gpu_commands(pf, &count);
+	if (ret)
+		return ret;
+	if (vf_set_type(pf->vf[1], type) != -ETIMEDOUT)
+		return -EPROTO;
 
-	ASSERT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
-	ASSERT_EQ(0, fw_faults("delete:1:slow=500"));
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid)
-		_exit(-gpu_reset(&self->pf));
-	/* As soon as the firmware accepts commands again */
-	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[1], "error"));
-	do {
-		ret = vf_set_type(self->pf.vf[1], 0);
-	} while (ret == -EIO);
-	EXPECT_EQ(0, ret);
-	EXPECT_EQ(0, child_status(pid));
-	EXPECT_EQ(0, vf_set_type(self->pf.vf[1], self->type.id));
+	/* The create, a ping after its time-out, the delete, a ping after its own */
+	ret = gpu_wait_command(pf, count + 3) ?:
+	      fw_set_timeout(FW_TIMEOUT_MS) ?:
+	      pci_write(pf->vf[2], "nvidia/placement_id", SILENT_PLACEMENT);
+	if (ret)
+		return ret;
+
+	return vf_set_type(pf->vf[2], type) == -EIO ? 0 : -EEXIST;
 }
 
 TEST_F(removal, reset_releases_the_placement_of_a_create_that_timed_out)
 {
-	static const char placement[] = "9";
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware hang");
+
+	ASSERT_EQ(0, create_in_silence(&self->pf, self->type.id,
+				       "create:1:hang,delete:1:hang"));
+	ASSERT_EQ(0, gpu_reset(&self->pf));
+	EXPECT_EQ(0, place_becomes_free(self->pf.vf[2], self->type.id,
+					SILENT_PLACEMENT));
+}
+
+TEST_F(removal, late_delete_releases_the_placement_of_a_create_that_timed_out)
+{
+	int fd;
+
+	if (!qmp_available())
+		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware late");
+
+	ASSERT_EQ(0, create_in_silence(&self->pf, self->type.id,
+				       "create:1:hang,delete:1:late=3600000"));
+	fd = poll_open(self->pf.vf[3], "nvidia/creatable_vgpu_types");
+	ASSERT_LE(0, fd);
+	poll_settle(fd);
+	ASSERT_EQ(0, fw_faults("now:answer"));
+	EXPECT_TRUE(poll_changed(fd, ENGINE_TIMEOUT_MS));
+	close(fd);
+	EXPECT_EQ(0, place_becomes_free(self->pf.vf[2], self->type.id,
+					SILENT_PLACEMENT));
+}
+
+TEST_F(removal, create_that_timed_out_keeps_no_placement)
+{
+	static const char * const faults[] = {
+		"create:1:hang",
+		/* The firmware has created the vGPU. */
+		"create:1:late=3600000",
+	};
+	unsigned int i;
 
 	if (!qmp_available())
 		SKIP(return, "no monitor in NVVGPU_QMP to make the firmware hang");
 
-	ASSERT_EQ(0, pci_write(self->pf.vf[1], "nvidia/placement_id",
-			       placement));
-	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
-	ASSERT_EQ(0, fw_faults("create:1:hang"));
-	EXPECT_EQ(-ETIMEDOUT, vf_set_type(self->pf.vf[1], self->type.id));
-	ASSERT_EQ(0, fw_set_timeout(FW_TIMEOUT_MS));
-	ASSERT_EQ(0, pci_write(self->pf.vf[2], "nvidia/placement_id",
-			       placement));
-	EXPECT_EQ(-EIO, vf_set_type(self->pf.vf[2], self->type.id));
-
-	ASSERT_EQ(0, gpu_reset(&self->pf));
-	EXPECT_EQ(0, place_becomes_free(self->pf.vf[2], self->type.id,
-					placement));
+	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+		ASSERT_EQ(0, pci_write(self->pf.vf[1], "nvidia/placement_id",
+				       SILENT_PLACEMENT));
+		ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
+		ASSERT_EQ(0, fw_faults(faults[i]));
+		EXPECT_EQ(-ETIMEDOUT, vf_set_type(self->pf.vf[1],
+						  self->type.id));
+		ASSERT_EQ(0, fw_set_timeout(FW_TIMEOUT_MS));
+		EXPECT_EQ(0, place_becomes_free(self->pf.vf[2], self->type.id,
+						SILENT_PLACEMENT))
+			TH_LOG("%s", faults[i]);
+	}
 }
 
 /*

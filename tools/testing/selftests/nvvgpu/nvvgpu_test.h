@@ -137,7 +137,8 @@ static inline int gpu_commands(const struct pf *pf, __u32 *count)
 /**
  * gpu_wait_command() - wait until the firmware has received a command
  * @pf: PF from pf_find()
- * @count: result of gpu_commands() before the command
+ * @count: result of gpu_commands() before the command, plus the number of commands
+ *	that come before it
  *
  * Return: 0 or a negative errno.
  */
@@ -148,7 +149,7 @@ static inline int gpu_wait_command(const struct pf *pf, __u32 count)
 
 	do {
 		ret = gpu_commands(pf, &now);
-	} while (!ret && now == count);
+	} while (!ret && (__s32)(now - count) <= 0);
 
 	return ret;
 }

@@ -83,14 +83,17 @@ struct emu_cmd {
  * @lock: serializes CREATE and DELETE of the front-end and of the reaper
  * @type: NULL without a vGPU; changed under @lock and &emu_dev.lock
  * @reserved: type of the framebuffer at @placement, which no other vGPU gets: @type,
- *	or that of a create that is in progress or in &emu_dev.unsure; changed under
- *	@lock and &emu_dev.lock
+ *	or that of a create that is in progress or left @unsure; changed under @lock
+ *	and &emu_dev.lock
  * @placement: index of the first granule, valid with @reserved; changed likewise
+ * @unsure: the firmware may have a vGPU that the driver does not know, or not have
+ *	the one that it knows; under @lock
+ * @reaper: deletes a vGPU that the driver does not know: after a create that timed
+ *	out, a late response to a create or delete, and a reset; again if its own
+ *	delete times out
  * @started: the vGPU is started; the front-end serializes start and stop
  * @stopped: counters when the vGPU was stopped; under &emu_dev.lock
  * @stopped_len: bytes of them, 0 if they are unknown or may have changed
- * @restarted: the firmware has lost the vGPU, and thus its counters; under
- *	&emu_dev.lock
  * @reset_err: result of reset_prepare
  * @still: the vGPU is at NVVGPU_SUSPEND_ALL
  * @log_page_size: granularity of the DMA log, valid while it is active
@@ -106,10 +109,11 @@ struct emu_vgpu {
 	const struct nvvgpu_type_info *type;
 	const struct nvvgpu_type_info *reserved;
 	u32 placement;
+	bool unsure;
+	struct delayed_work reaper;
 	bool started;
 	struct nvvgpu_emu_stats stopped;
 	u32 stopped_len;
-	bool restarted;
 	int reset_err;
 	bool still;
 	u64 log_page_size;
@@ -161,13 +165,10 @@ struct emu_vgpu {
  *	time the firmware goes down
  * @room_read: @room_changes when @room was read; @room is valid while they are
  *	equal
- * @room: number of vGPUs that can be created of each entry of @types
+ * @room: number of vGPUs that the firmware can create of each entry of @types; the
+ *	placements that the driver has reserved may leave room for less
  *
  * @slot_wait: woken when an entry of @reqs becomes free
- * @unsure: VFs on which the firmware may have a vGPU that the driver does not
- *	know; atomic bits
- * @reaper: deletes vGPUs in @unsure after a late response to their create, and
- *	after a reset
  * @vgpus: indexed by number of the VF
  *
  * Lock order: the front-end's lock of one VF, &emu_vgpu.lock, @msg_mutex, @lock.
@@ -212,8 +213,6 @@ struct emu_dev {
 	u32 room[NVVGPU_MAX_TYPES];
 
 	wait_queue_head_t slot_wait;
-	DECLARE_BITMAP(unsure, NVVGPU_EMU_MAX_VFS);
-	struct work_struct reaper;
 	struct emu_vgpu vgpus[NVVGPU_EMU_MAX_VFS];
 };
 
@@ -254,12 +253,13 @@ void emu_place_release(struct emu_vgpu *vgpu);
 extern const struct nvvgpu_backend_ops emu_backend_ops;
 
 void emu_vgpus_init(struct emu_dev *emu);
-void emu_vgpus_restarted(struct emu_dev *emu);
+void emu_vgpus_exit(struct emu_dev *emu);
+void emu_vgpus_reap(struct emu_dev *emu);
 void emu_vgpus_lost(struct emu_dev *emu);
 void emu_vgpu_lost(struct emu_dev *emu, unsigned int vf);
 void emu_vgpu_event(struct emu_dev *emu, unsigned int vf, u16 event, u32 code,
 		    u64 address);
-void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf);
+void emu_vgpu_late(struct emu_dev *emu, unsigned int vf);
 
 /* migration.c: save and load the state of a vGPU */
 /*

@@ -474,8 +474,8 @@ static void emu_fw_answer(struct emu_dev *emu, const struct nvvgpu_emu_msg *msg)
 		trace_nvvgpu_emu_late_response(&emu->pdev->dev, seq, opcode, vf,
 					       status, le64_to_cpu(msg->res[0]),
 					       len);
-		if (opcode == NVVGPU_EMU_CMD_CREATE && status == NVVGPU_EMU_OK)
-			emu_vgpu_late_create(emu, vf);
+		if (emu_cmds[opcode].flags & EMU_CMD_ROOM)
+			emu_vgpu_late(emu, vf);
 	} else {
 		trace_nvvgpu_emu_response(&emu->pdev->dev, seq, opcode, vf,
 					  status, le64_to_cpu(msg->res[0]),

@@ -117,7 +117,7 @@ static void emu_remove(struct pci_dev *pdev)
 	/* Waits until users have closed the VFs, as the REQ interrupt asks. */
 	emu_unregister(emu);
 	emu_fw_stop(emu);
-	cancel_work_sync(&emu->reaper);
+	emu_vgpus_exit(emu);
 	pci_disable_sriov(pdev);
 }
 
@@ -157,10 +157,9 @@ static int emu_sriov_configure(struct pci_dev *pdev, int nr_vfs)
  */
 static void emu_restart(struct emu_dev *emu)
 {
-	emu_vgpus_restarted(emu);
 	/* Release the placements of creates that timed out before the reset. */
 	if (!emu_fw_start(emu))
-		schedule_work(&emu->reaper);
+		emu_vgpus_reap(emu);
 }
 
 static void emu_set_resetting(struct emu_dev *emu, bool resetting)

@@ -10,6 +10,9 @@
 
 #include "emu.h"
 
+/* When to ask again about a vGPU that nobody knows, if the firmware is silent */
+#define EMU_REAP_AGAIN	(60 * HZ)
+
 static int emu_vf_cmd(struct emu_dev *emu, unsigned int vf, u16 opcode)
 {
 	struct emu_cmd cmd = { .opcode = opcode, .vf = vf };
@@ -228,45 +231,59 @@ static int emu_get_placements(void *priv, u32 type, u32 *placements,
 }
 
 /* Delete a vGPU that the firmware may have on this VF. */
-static int emu_vgpu_discard(struct emu_dev *emu, unsigned int vf)
+static int emu_vgpu_discard(struct emu_vgpu *vgpu)
 {
 	int err;
 
-	lockdep_assert_held(&emu->vgpus[vf].lock);
+	lockdep_assert_held(&vgpu->lock);
 
-	set_bit(vf, emu->unsure);
-	err = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_DELETE);
+	vgpu->unsure = true;
+	err = emu_vf_cmd(vgpu->emu, vgpu->vf, NVVGPU_EMU_CMD_DELETE);
+	/* The response may be lost, so that nothing else calls the reaper. */
+	if (err == -ETIMEDOUT)
+		queue_delayed_work(system_dfl_wq, &vgpu->reaper, EMU_REAP_AGAIN);
 	if (err && err != -ENOENT)
 		return err;
 
-	clear_bit(vf, emu->unsure);
-	emu_place_release(&emu->vgpus[vf]);
+	vgpu->unsure = false;
+	emu_place_release(vgpu);
 	return 0;
 }
 
 static void emu_reap(struct work_struct *work)
 {
-	struct emu_dev *emu = container_of(work, struct emu_dev, reaper);
-	unsigned int vf;
+	struct emu_vgpu *vgpu = container_of(to_delayed_work(work),
+					     struct emu_vgpu, reaper);
 
-	for_each_set_bit(vf, emu->unsure, NVVGPU_EMU_MAX_VFS) {
-		guard(mutex)(&emu->vgpus[vf].lock);
-		if (test_bit(vf, emu->unsure) && !emu->vgpus[vf].type)
-			emu_vgpu_discard(emu, vf);
-	}
+	guard(mutex)(&vgpu->lock);
+
+	if (vgpu->unsure && !vgpu->type)
+		emu_vgpu_discard(vgpu);
 }
 
 /**
- * emu_vgpu_late_create() - handle a late response to a create
+ * emu_vgpu_late() - handle a late response to a create or delete
  * @emu: the GPU
  * @vf: number of the VF
  *
- * The create has already failed with a time-out, so the vGPU is deleted.
+ * The command has already failed with a time-out.  Now the firmware can say whether
+ * it has a vGPU that nobody knows.
  */
-void emu_vgpu_late_create(struct emu_dev *emu, unsigned int vf)
+void emu_vgpu_late(struct emu_dev *emu, unsigned int vf)
 {
-	set_bit(vf, emu->unsure);
-	schedule_work(&emu->reaper);
+	mod_delayed_work(system_dfl_wq, &emu->vgpus[vf].reaper, 0);
+}
+
+/**
+ * emu_vgpus_reap() - delete the vGPUs that nobody knows
+ * @emu: the GPU, its firmware was just started
+ */
+void emu_vgpus_reap(struct emu_dev *emu)
+{
+	unsigned int vf;
+
+	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++)
+		mod_delayed_work(system_dfl_wq, &emu->vgpus[vf].reaper, 0);
 }
 
 /* Accept a new vGPU if it is where it has been requested. */
@@ -294,7 +311,6 @@ static int emu_vgpu_adopt(struct emu_vgpu *vgpu, const struct emu_cmd *cmd)
 	vgpu->type = vgpu->reserved;
 	vgpu->started = false;
 	vgpu->stopped_len = 0;
-	vgpu->restarted = false;
 	__set_bit(vgpu->vf, emu->alive);
 	return 0;
 }
@@ -313,19 +329,20 @@ static int emu_vgpu_make(struct emu_vgpu *vgpu)
 
 	lockdep_assert_held(&vgpu->lock);
 
+	vgpu->unsure = true;
 	err = emu_fw_cmd(emu, &cmd);
-	/* The vGPU may exist or may still be created, or an unknown one exists. */
-	if (err == -ETIMEDOUT || err == -EBADFD || err == -EPROTO)
-		set_bit(vgpu->vf, emu->unsure);
-	else if (err)
-		emu_place_release(vgpu);
-	if (err)
-		return err;
-
-	scoped_guard(spinlock, &emu->lock)
+	if (!err) {
+		guard(spinlock)(&emu->lock);
 		err = emu_vgpu_adopt(vgpu, &cmd);
-	if (err)
-		emu_vgpu_discard(emu, vgpu->vf);
+	}
+
+	/* The firmware may have created a vGPU nevertheless, or may still do so. */
+	if (err == -ETIMEDOUT)
+		mod_delayed_work(system_dfl_wq, &vgpu->reaper, 0);
+	else if (err)
+		emu_vgpu_discard(vgpu);
+	else
+		vgpu->unsure = false;
 
 	return err;
 }
@@ -335,28 +352,22 @@ static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 {
 	const struct nvvgpu_type_info *info = emu_type_find(priv, type);
 	struct emu_dev *emu = priv;
+	struct emu_vgpu *new = &emu->vgpus[vf];
 	int err;
 
 	if (!info)
 		return -ENOENT;
 
-	guard(mutex)(&emu->vgpus[vf].lock);
+	guard(mutex)(&new->lock);
 
-	if (test_bit(vf, emu->unsure)) {
-		err = emu_vgpu_discard(emu, vf);
-		if (err)
-			return err;
-	}
-
-	*vgpu = &emu->vgpus[vf];
-	err = emu_place_reserve(&emu->vgpus[vf], info, *placement);
-	if (err)
-		return err;
-	err = emu_vgpu_make(&emu->vgpus[vf]);
+	err = new->unsure ? emu_vgpu_discard(new) : 0;
+	err = err ?: emu_place_reserve(new, info, *placement);
+	err = err ?: emu_vgpu_make(new);
 	if (err)
 		return err;
 
-	*placement = emu->vgpus[vf].placement;
+	*vgpu = new;
+	*placement = new->placement;
 	return 0;
 }
 
@@ -367,46 +378,38 @@ static int emu_create(void *priv, unsigned int vf, u32 type, u32 *placement,
 static int emu_recover(void *handle)
 {
 	struct emu_vgpu *vgpu = handle;
-	struct emu_dev *emu = vgpu->emu;
-	unsigned int vf = vgpu->vf;
-	int err;
 
 	guard(mutex)(&vgpu->lock);
 
-	scoped_guard(spinlock, &emu->lock)
-		__clear_bit(vf, emu->alive);
+	scoped_guard(spinlock, &vgpu->emu->lock)
+		__clear_bit(vgpu->vf, vgpu->emu->alive);
 
-	err = emu_vgpu_discard(emu, vf);
-
-	return err ?: emu_vgpu_make(vgpu);
+	return emu_vgpu_discard(vgpu) ?: emu_vgpu_make(vgpu);
 }
 
 static int emu_delete(void *handle)
 {
 	struct emu_vgpu *vgpu = handle;
 	struct emu_dev *emu = vgpu->emu;
-	unsigned int vf = vgpu->vf;
 	int err;
 
 	guard(mutex)(&vgpu->lock);
 
 	/* Report no more events of this vGPU. */
-	spin_lock(&emu->lock);
-	__clear_bit(vf, emu->alive);
-	spin_unlock(&emu->lock);
+	scoped_guard(spinlock, &emu->lock)
+		__clear_bit(vgpu->vf, emu->alive);
 	vgpu->started = false;
 
 	/* Firmware that was reset has no vGPU, so there is nothing to delete. */
-	err = emu_vgpu_discard(emu, vf);
+	err = emu_vgpu_discard(vgpu);
+	if (err)
+		return err;
 
-	spin_lock(&emu->lock);
-	if (!err) {
-		vgpu->type = NULL;
-		vgpu->reserved = NULL;
-	}
-	spin_unlock(&emu->lock);
-
-	return err;
+	/* The front-end announces the room that a delete makes. */
+	guard(spinlock)(&emu->lock);
+	vgpu->type = NULL;
+	vgpu->reserved = NULL;
+	return 0;
 }
 
 /* Remember the counters of a vGPU that has stopped; @len is 0 to forget them. */
@@ -471,12 +474,10 @@ static int emu_stop(void *handle)
 	/* Firmware before 1.2 has not filled them in. */
 	emu_keep_stats(vgpu, &stats, stopped ? 0 : stop.len);
 
-	/* A vGPU that does not exist need not be scrubbed. */
+	/* A reset of the GPU that has deleted the vGPU has also cleared its memory. */
 	scrubbed = emu_vf_cmd(emu, vf, NVVGPU_EMU_CMD_SCRUB);
-	if (scrubbed == -ENOENT && stopped == -ENOENT)
-		return 0;
 
-	return scrubbed;
+	return scrubbed == -ENOENT ? 0 : scrubbed;
 }
 
 /* Stop DMA before the function is reset. */
@@ -532,10 +533,11 @@ static int emu_read_stats(struct emu_vgpu *vgpu, struct nvvgpu_emu_stats *stats)
 		*stats = vgpu->stopped;
 		if (vgpu->stopped_len)
 			return vgpu->stopped_len;
-		if (vgpu->restarted)
-			return -EIO;
 	}
 	err = emu_fw_cmd(vgpu->emu, &cmd);
+	/* A reset or a failed recovery has deleted the vGPU with its counters. */
+	if (err == -ENOENT)
+		return -EIO;
 
 	return err ?: cmd.len;
 }
@@ -627,11 +629,11 @@ void emu_vgpus_init(struct emu_dev *emu)
 {
 	unsigned int vf;
 
-	INIT_WORK(&emu->reaper, emu_reap);
 	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++) {
 		emu->vgpus[vf].emu = emu;
 		emu->vgpus[vf].vf = vf;
 		mutex_init(&emu->vgpus[vf].lock);
+		INIT_DELAYED_WORK(&emu->vgpus[vf].reaper, emu_reap);
 		ratelimit_state_init(&emu->vgpus[vf].log_limit,
 				     DEFAULT_RATELIMIT_INTERVAL,
 				     DEFAULT_RATELIMIT_BURST);
@@ -639,15 +641,13 @@ void emu_vgpus_init(struct emu_dev *emu)
 }
 
 /**
- * emu_vgpus_restarted() - mark the counters of all vGPUs as lost
- * @emu: the GPU, its firmware is about to start without any vGPU
+ * emu_vgpus_exit() - undo emu_vgpus_init()
+ * @emu: the GPU, not registered with the front-end, its firmware stopped
  */
-void emu_vgpus_restarted(struct emu_dev *emu)
+void emu_vgpus_exit(struct emu_dev *emu)
 {
 	unsigned int vf;
 
-	guard(spinlock)(&emu->lock);
-
 	for (vf = 0; vf < NVVGPU_EMU_MAX_VFS; vf++)
-		emu->vgpus[vf].restarted = true;
+		cancel_delayed_work_sync(&emu->vgpus[vf].reaper);
 }
