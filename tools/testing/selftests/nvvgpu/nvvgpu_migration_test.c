@@ -2297,6 +2297,17 @@ TEST_F(dmalog, continues_after_a_reset)
 	EXPECT_TRUE(is_set(self->bits, 21));
 }
 
+TEST_F(dmalog, reset_of_the_gpu_ends_it)
+{
+	struct vdev *vdev = &self->a.vdev;
+	__u64 page_size = PAGE;
+
+	ASSERT_EQ(0, log_start(vdev, &self->range, 1, &page_size));
+	ASSERT_EQ(0, gpu_reset(&self->pf));
+	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
+	EXPECT_EQ(0, log_stop(vdev));
+}
+
 TEST_F(dmalog, ends_with_the_device_and_with_a_crash)
 {
 	struct vdev *vdev = &self->a.vdev;
