@@ -183,7 +183,7 @@ static struct nvvgpu_type_info *emu_types_read(struct emu_dev *emu,
 }
 
 /**
- * emu_types_available() - count the vGPUs of a type that can be created
+ * emu_types_available() - count the vGPUs of a type that the firmware can create
  * @emu: the GPU
  * @type: one of &emu_dev.types
  *
@@ -251,7 +251,9 @@ int emu_types_load(struct emu_dev *emu)
 	granules = cmd.res[2];
 	nr_vfs = cmd.res[3];
 	nr_types = cmd.res[4];
+	/* A placement is an index of 32 bits. */
 	if (vram_bytes != emu->vram_bytes || !granule || !granules ||
+	    granules > INT_MAX ||
 	    check_mul_overflow(granule, granules, &total) ||
 	    total > vram_bytes || !nr_vfs || nr_vfs > NVVGPU_EMU_MAX_VFS ||
 	    !nr_types || nr_types > NVVGPU_MAX_TYPES) {
