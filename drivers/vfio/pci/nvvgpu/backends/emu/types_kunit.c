@@ -82,8 +82,10 @@ static void types_names(struct kunit *test)
 static void types_name_is_padded(struct kunit *test)
 {
 	struct nvvgpu_emu_type raw = good;
-	struct nvvgpu_type_info info = {}, other = {};
+	struct nvvgpu_type_info info, other;
 
+	memset(&info, 0, sizeof(info));
+	memset(&other, 0, sizeof(other));
 	raw.name[sizeof(raw.name) - 1] = 'x';
 	KUNIT_ASSERT_NULL(test, emu_type_parse(&good, TEST_VRAM, TEST_GRANULE,
 					       &info));
