@@ -146,7 +146,7 @@ module_files() {
 	local m dep tree
 	tree=$(echo "$1"/modules/lib/modules/*)
 	for m in "${@:2}"; do
-		dep=$(grep -E "(^|/)$m\.ko:" "$tree/modules.dep" 2>/dev/null) || continue
+		dep=$(grep -E "(^|/)$m\.ko(\.xz)?:" "$tree/modules.dep" 2>/dev/null) || continue
 		# shellcheck disable=SC2086 # a list
 		printf '%s\n' ${dep#*:} | tac
 		echo "${dep%%:*}"
