@@ -205,6 +205,17 @@ void nvvgpu_notify(struct nvvgpu *vgpu, const struct nvvgpu_notice *notice)
 }
 
 /**
+ * nvvgpu_notify_creatable() - announce that other types can be created
+ * @vgpu: the VF
+ *
+ * Wakes processes that poll nvidia/creatable_vgpu_types of this VF.
+ */
+void nvvgpu_notify_creatable(struct nvvgpu *vgpu)
+{
+	sysfs_notify(&nvvgpu_dev(vgpu)->kobj, "nvidia", "creatable_vgpu_types");
+}
+
+/**
  * nvvgpu_notify_event() - announce an event of a VF that keeps its state
  * @vgpu: the VF
  * @event: name of the event

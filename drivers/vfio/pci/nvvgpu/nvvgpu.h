@@ -643,6 +643,7 @@ __printf(2, 3)
 void nvvgpu_warn(struct nvvgpu *vgpu, const char *fmt, ...);
 void nvvgpu_succeed(struct nvvgpu *vgpu);
 void nvvgpu_notify(struct nvvgpu *vgpu, const struct nvvgpu_notice *notice);
+void nvvgpu_notify_creatable(struct nvvgpu *vgpu);
 void nvvgpu_notify_event(struct nvvgpu *vgpu, const char *event);
 void nvvgpu_notify_state(struct nvvgpu *vgpu,
 			 const struct nvvgpu_notice *notice);

@@ -2,8 +2,6 @@
 /*
  * The VFs of a PF that have a VFIO device, and what concerns all of them.
  */
-#include <linux/sysfs.h>
-
 #include "nvvgpu.h"
 
 /* Protects the PFs and their VFs.  No operation is called with it held. */
@@ -68,8 +66,7 @@ void nvvgpu_types_work(struct work_struct *work)
 	guard(mutex)(&nvvgpu_pfs_mutex);
 
 	list_for_each_entry(vgpu, &pf->vgpus, node)
-		sysfs_notify(&nvvgpu_dev(vgpu)->kobj, "nvidia",
-			     "creatable_vgpu_types");
+		nvvgpu_notify_creatable(vgpu);
 }
 
 /**
@@ -95,8 +92,7 @@ void nvvgpu_announce_types(struct nvvgpu_pf *pf)
 	guard(mutex)(&nvvgpu_pfs_mutex);
 
 	list_for_each_entry(vgpu, &pf->vgpus, node) {
-		sysfs_notify(&nvvgpu_dev(vgpu)->kobj, "nvidia",
-			     "creatable_vgpu_types");
+		nvvgpu_notify_creatable(vgpu);
 		nvvgpu_notify_event(vgpu, NVVGPU_EVENT_NAME_TYPES);
 	}
 }
