@@ -1508,7 +1508,8 @@ TEST_F(backend, readers_of_types_are_limited)
 
 TEST_F(backend, waiting_readers_do_not_delay_an_unbind)
 {
-	pid_t pids[NR_WAITING];
+	static const char file[] = "nvidia/creatable_vgpu_types";
+	pid_t pids[NR_WAITING], unbind;
 	long long before, calls;
 	unsigned int i;
 
@@ -1517,18 +1518,30 @@ TEST_F(backend, waiting_readers_do_not_delay_an_unbind)
 	for (i = 0; i < NR_WAITING; i++) {
 		pids[i] = fork();
 		ASSERT_LE(0, pids[i]);
-		if (!pids[i])
-			_exit(pci_read(self->vf, "nvidia/creatable_vgpu_types",
-				       self->buf, sizeof(self->buf)) < 0);
+		if (pids[i])
+			continue;
+		while (pci_read(self->vf, file, self->buf,
+				sizeof(self->buf)) >= 0)
+			;
+		_exit(0);
 	}
 	/* By the second ten, all of them have opened the file. */
 	while (mock_calls("get_types") < before + 11)
 		usleep(10000);
-	ASSERT_EQ(0, pci_unbind(self->vf));
-	calls = mock_calls("get_types") - before;
+	unbind = fork();
+	ASSERT_LE(0, unbind);
+	if (!unbind)
+		_exit(-pci_unbind(self->vf));
+
+	/* It can no longer be opened, and its removal waits for those who read it. */
+	while (pci_exists(self->vf, file))
+		usleep(1000);
+	calls = mock_calls("get_types");
+	EXPECT_EQ(0, child_status(unbind));
+	/* Each of them would have its turn if the removal waited for that. */
+	EXPECT_GT(NR_WAITING / 2, mock_calls("get_types") - calls);
 	for (i = 0; i < NR_WAITING; i++)
 		EXPECT_EQ(pids[i], waitpid(pids[i], NULL, 0));
-	EXPECT_GT(NR_WAITING, calls);
 }
 
 TEST_F(backend, types_that_have_not_changed_keep_their_directories)
