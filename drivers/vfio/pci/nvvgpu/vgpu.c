@@ -123,10 +123,12 @@ static int nvvgpu_delete_left(struct nvvgpu *vgpu)
 		return 0;
 
 	ret = nvvgpu_op_delete_stale(vgpu->backend, *stale);
-	if (!ret)
-		*stale = NULL;
+	if (ret)
+		return ret;
+	*stale = NULL;
+	nvvgpu_notify_types(vgpu->pf);
 
-	return ret;
+	return 0;
 }
 
 static int nvvgpu_fail_create(struct nvvgpu *vgpu, u32 type, u32 placement,
