@@ -342,7 +342,7 @@ static int rm_get_stats(void *handle, struct nvvgpu_stat *stats,
 			size_t capacity)
 {
 	struct rm_vgpu *vgpu = handle;
-	/* May be called at the same time as any other operation. */
+	/* May be called at the same time as any other operation but create and delete. */
 	const struct nvvgpu_stat all[] = {
 		{ "starts", READ_ONCE(vgpu->starts) },
 		{ "start_timeouts", READ_ONCE(vgpu->timeouts) },
