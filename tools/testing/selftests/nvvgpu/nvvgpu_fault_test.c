@@ -17,6 +17,8 @@
 #define TIMEOUT_MS	500
 /* Long enough for all that a test does meanwhile */
 #define LONG_TIMEOUT_MS	20000
+/* Long before the driver asks again without a response, after a minute */
+#define SOON_MS		30000
 
 /* The action while the firmware misbehaves; each needs one command. */
 enum action {
@@ -923,7 +925,7 @@ TEST_F(removal, counters_of_a_use_are_not_doubled_by_a_recovery)
 static int place_becomes_free(const char *vf, unsigned int type,
 			      const char *placement)
 {
-	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	__u64 end = now_ms() + SOON_MS;
 	int err;
 
 	do {
@@ -994,8 +996,7 @@ TEST_F(removal, late_delete_releases_the_placement_of_a_create_that_timed_out)
 	ASSERT_LE(0, fd);
 	poll_settle(fd);
 	ASSERT_EQ(0, fw_faults("now:answer"));
-	/* Long before the driver asks again without a response */
-	EXPECT_TRUE(poll_changed(fd, 30000));
+	EXPECT_TRUE(poll_changed(fd, SOON_MS));
 	close(fd);
 	EXPECT_EQ(0, place_becomes_free(self->pf.vf[2], self->type.id,
 					SILENT_PLACEMENT));
