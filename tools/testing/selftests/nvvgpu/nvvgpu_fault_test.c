@@ -657,6 +657,22 @@ TEST_F(removal, misplaced_vgpu_is_refused)
 	}
 }
 
+/* Set the type of a VF in a child, and wait for the first command of that. */
+static pid_t begin_set_type(const struct pf *pf, const char *vf,
+			    unsigned int type)
+{
+	__u32 count = 0;
+	pid_t pid;
+
+	if (gpu_commands(pf, &count))
+		return -1;
+	pid = fork();
+	if (!pid)
+		_exit(-vf_set_type(vf, type));
+
+	return pid > 0 && !gpu_wait_command(pf, count) ? pid : -1;
+}
+
 TEST_F(removal, create_that_timed_out_can_be_retried)
 {
 	const char *vf = self->pf.vf[1];
@@ -683,7 +699,6 @@ TEST_F(removal, create_that_timed_out_can_be_retried)
 
 TEST_F(removal, command_behind_a_slow_one_is_waited_for)
 {
-	__u32 count = 0;
 	char stats[PAGE];
 	pid_t pid;
 
@@ -694,12 +709,8 @@ TEST_F(removal, command_behind_a_slow_one_is_waited_for)
 	ASSERT_EQ(0, fw_set_timeout(TIMEOUT_MS));
 	/* Slower than two other commands may be, but a deletion may be */
 	ASSERT_EQ(0, fw_faults("delete:1:slow=1500"));
-	ASSERT_EQ(0, gpu_commands(&self->pf, &count));
-	pid = fork();
+	pid = begin_set_type(&self->pf, self->pf.vf[0], 0);
 	ASSERT_LE(0, pid);
-	if (!pid)
-		_exit(-vf_set_type(self->pf.vf[0], 0));
-	ASSERT_EQ(0, gpu_wait_command(&self->pf, count));
 	EXPECT_LT(0, pci_read(self->pf.vf[1], "nvvgpu/stats", stats,
 			      sizeof(stats)));
 	EXPECT_EQ(0, child_status(pid));
@@ -740,7 +751,6 @@ TEST_F(removal, lost_response_beside_a_slow_command_leaves_the_gpu_up)
 TEST_F(removal, late_create_delays_no_other_vf)
 {
 	struct user user = {};
-	__u32 count = 0;
 	pid_t pid;
 
 	if (!qmp_available())
@@ -750,12 +760,8 @@ TEST_F(removal, late_create_delays_no_other_vf)
 	ASSERT_EQ(0, vf_set_type(self->pf.vf[2], self->type.id));
 	ASSERT_EQ(0, user_open(&user, self->pf.vf[0], IOMMU_IOMMUFD));
 	ASSERT_EQ(0, fw_faults("create:1:late=3600000"));
-	ASSERT_EQ(0, gpu_commands(&self->pf, &count));
-	pid = fork();
+	pid = begin_set_type(&self->pf, self->pf.vf[1], self->type.id);
 	ASSERT_LE(0, pid);
-	if (!pid)
-		_exit(-vf_set_type(self->pf.vf[1], self->type.id));
-	ASSERT_EQ(0, gpu_wait_command(&self->pf, count));
 
 	ASSERT_EQ(0, fw_faults("now:vcrash=0"));
 	EXPECT_STREQ("error", vf_wait_state(self->pf.vf[0], "error"));
@@ -837,7 +843,6 @@ TEST_F(removal, delete_that_timed_out_leaves_room_for_others)
 TEST_F(removal, vgpu_that_crashes_at_its_creation_can_be_recovered)
 {
 	struct user user = {};
-	__u32 count = 0;
 	pid_t pid;
 
 	if (!qmp_available())
@@ -845,12 +850,8 @@ TEST_F(removal, vgpu_that_crashes_at_its_creation_can_be_recovered)
 
 	/* It crashes before the driver knows that it exists. */
 	ASSERT_EQ(0, fw_faults("create:1:late=3600000"));
-	ASSERT_EQ(0, gpu_commands(&self->pf, &count));
-	pid = fork();
+	pid = begin_set_type(&self->pf, self->pf.vf[1], self->type.id);
 	ASSERT_LE(0, pid);
-	if (!pid)
-		_exit(-vf_set_type(self->pf.vf[1], self->type.id));
-	ASSERT_EQ(0, gpu_wait_command(&self->pf, count));
 	ASSERT_EQ(0, fw_faults("now:vcrash=1"));
 	ASSERT_EQ(0, fw_faults("now:answer"));
 	ASSERT_EQ(0, child_status(pid));
