@@ -221,7 +221,7 @@ TEST_F(backend, provisioned_vfs_need_no_create)
 
 	ASSERT_EQ(0, put(MOCK_DIR "/ready", "%s 0", self->bdf));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_CREATED, 5000));
+				 NVVGPU_EVENT_NAME_CREATED, WAIT_MS));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "created\n");
 	EXPECT_EQ(MOCK_TYPE, vf_type(self->vf));
 	EXPECT_EQ(-EBUSY, put(MOCK_DIR "/ready", "%s 0", self->bdf));
@@ -234,7 +234,7 @@ TEST_F(backend, provisioned_vfs_need_no_create)
 	EXPECT_EQ(-EBUSY, put(MOCK_DIR "/unready", "%s 0", self->bdf));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
-	EXPECT_LT(0, irq_wait(self->err, 10000));
+	EXPECT_LT(0, irq_wait(self->err, WAIT_MS));
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 	vdev_close(&self->vdev);
@@ -242,7 +242,7 @@ TEST_F(backend, provisioned_vfs_need_no_create)
 
 	ASSERT_EQ(0, put(MOCK_DIR "/unready", "%s 0", self->bdf));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_DELETED, 5000));
+				 NVVGPU_EVENT_NAME_DELETED, WAIT_MS));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "bound\n");
 	EXPECT_EQ(-ENODEV, vdev_open(&self->vdev, self->vf, &self->ioas));
 	EXPECT_EQ(0, mock_calls("create"));
@@ -468,7 +468,7 @@ TEST_F(backend, arrives_after_the_vf)
 {
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_BACKEND, 5000));
+				 NVVGPU_EVENT_NAME_BACKEND, WAIT_MS));
 	EXPECT_EQ(1, vf_creatable(self->vf, MOCK_TYPE));
 	ASSERT_CREATED(self->vf);
 	ASSERT_OPEN();
@@ -482,7 +482,7 @@ TEST_F(backend, leaving_is_announced_and_ends_the_files)
 
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_BACKEND, 5000));
+				 NVVGPU_EVENT_NAME_BACKEND, WAIT_MS));
 	snprintf(path, sizeof(path),
 		 "/sys/bus/pci/devices/%s/nvidia/creatable_vgpu_types",
 		 self->vf);
@@ -492,7 +492,7 @@ TEST_F(backend, leaving_is_announced_and_ends_the_files)
 
 	ASSERT_EQ(0, mock_del(self->bdf));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_BACKEND, 5000));
+				 NVVGPU_EVENT_NAME_BACKEND, WAIT_MS));
 	EXPECT_EQ(-1, pread(fd, self->buf, sizeof(self->buf), 0));
 	EXPECT_EQ(ENODEV, errno);
 	close(fd);
@@ -529,7 +529,7 @@ TEST_F(backend, departs_and_returns_with_vgpus_created)
 		ASSERT_CREATED(self->vf2);
 		ASSERT_EQ(0, mock_del(self->bdf));
 		EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-					 NVVGPU_EVENT_NAME_DELETED, 5000));
+					 NVVGPU_EVENT_NAME_DELETED, WAIT_MS));
 		EXPECT_UNMANAGED(self->vf);
 		EXPECT_UNMANAGED(self->vf2);
 	}
@@ -549,7 +549,7 @@ TEST_F(backend, departure_asks_the_user_and_waits)
 	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
 	pid = put_begin(MOCK_DIR "/unregister", self->bdf);
 	ASSERT_LE(0, pid);
-	EXPECT_LE(1, irq_wait(req, 20000));
+	EXPECT_LE(1, irq_wait(req, WAIT_MS));
 
 	/* Until it closes the device, the user can use it, and owner shows it. */
 	EXPECT_EQ(4, vdev_read(&self->vdev, 0, 4096, &val, 4));
@@ -1031,7 +1031,7 @@ TEST_F(backend, type_that_cannot_be_described_for_now_stays)
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_type_info 5"));
 	ASSERT_EQ(0, post(self->bdf, 0, "types"));
 	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_TYPES, 5000));
+				 NVVGPU_EVENT_NAME_TYPES, WAIT_MS));
 	EXPECT_LT(before, mock_calls("get_type_info"));
 	EXPECT_TRUE(pci_exists(self->vf, "nvvgpu/types/7"));
 }
@@ -1049,7 +1049,7 @@ TEST_F(backend, type_that_could_not_be_described_is_asked_for_again)
 	EXPECT_TRUE(pci_exists(self->vf, "nvvgpu/types/7"));
 	/* The worker that announces it asks for the types, too. */
 	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_TYPES, 5000));
+				 NVVGPU_EVENT_NAME_TYPES, WAIT_MS));
 
 	/* A back-end that has described all its types reports changes. */
 	before = mock_calls("get_types");
@@ -1124,7 +1124,7 @@ TEST_F(backend, loaded_state_that_cannot_be_discarded_is_an_error)
 	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 	EXPECT_LAST_ERROR(self->vf, EIO,
 			  "cannot discard the state that was loaded");
-	EXPECT_LT(0, irq_wait(self->err, 10000));
+	EXPECT_LT(0, irq_wait(self->err, WAIT_MS));
 
 	/* The reset that ends a session recovers the vGPU. */
 	EXPECT_EQ(0, vdev_reset(&self->vdev));
@@ -1165,7 +1165,7 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 		EXPECT_EQ(4, vdev_read(&self->vdev, 0, 0, &val, 4));
 
 		ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
-		EXPECT_EQ(1, irq_wait(self->err, 5000));
+		EXPECT_EQ(1, irq_wait(self->err, WAIT_MS));
 		EXPECT_EQ(SIGBUS, touch(self->vdev.bar[0]));
 		EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 0, &val, 4));
 		if (!i) {
@@ -1174,7 +1174,7 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 			EXPECT_EQ(0, touch(self->vdev.bar[0]));
 			EXPECT_EQ(4, vdev_read(&self->vdev, 0, 0, &val, 4));
 			ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
-			EXPECT_EQ(1, irq_wait(self->err, 5000));
+			EXPECT_EQ(1, irq_wait(self->err, WAIT_MS));
 		}
 
 		ASSERT_EQ(0, put(MOCK_DIR "/fail", "recover 5"));
@@ -1182,7 +1182,7 @@ TEST_F(backend, crashed_vgpu_is_inaccessible_until_it_is_recovered)
 		EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 		EXPECT_LAST_ERROR(self->vf, backends[i].err,
 				  "cannot recover the vGPU by a reset");
-		EXPECT_EQ(1, irq_wait(self->err, 5000));
+		EXPECT_EQ(1, irq_wait(self->err, WAIT_MS));
 		EXPECT_EQ(SIGBUS, touch(self->vdev.bar[0]));
 		EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 0, &val, 4));
 		EXPECT_EQ(-EIO, vdev_write(&self->vdev, 0, 0, &val, 4));
@@ -1275,7 +1275,7 @@ TEST_F(backend, vf_that_is_unbound_while_open_is_reset)
 	resets = mock_calls("reset_done");
 	pid = pci_unbind_begin(self->vf);
 	ASSERT_LE(0, pid);
-	EXPECT_LE(1, irq_wait(req, 20000));
+	EXPECT_LE(1, irq_wait(req, WAIT_MS));
 	vdev_close(&self->vdev);
 	EXPECT_EQ(0, child_status(pid));
 
@@ -1555,7 +1555,7 @@ TEST_F(backend, types_that_have_not_changed_keep_their_directories)
 	ASSERT_EQ(0, stat(path, &before));
 	ASSERT_EQ(0, post(self->bdf, 0, "types"));
 	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_TYPES, 5000));
+				 NVVGPU_EVENT_NAME_TYPES, WAIT_MS));
 	ASSERT_EQ(0, stat(path, &after));
 	EXPECT_EQ(before.st_ino, after.st_ino);
 }
@@ -1702,10 +1702,10 @@ TEST_F(backend, change_of_the_types_is_announced_on_every_vf)
 	ASSERT_CREATED(self->vf);
 	ASSERT_EQ(0, post(self->bdf, 0, "types"));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_TYPES, 5000));
+				 NVVGPU_EVENT_NAME_TYPES, WAIT_MS));
 	ASSERT_EQ(0, post(self->bdf, 0, "types"));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf2,
-				 NVVGPU_EVENT_NAME_TYPES, 5000));
+				 NVVGPU_EVENT_NAME_TYPES, WAIT_MS));
 }
 
 /* A back-end that reports a change whenever it is asked for its types */
@@ -1718,7 +1718,7 @@ TEST_F(backend, types_that_never_settle_are_announced_at_a_limited_rate)
 	ASSERT_EQ(0, post(self->bdf, 0, "types"));
 	for (i = 0; i < 20; i++)
 		ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
-					 NVVGPU_EVENT_NAME_TYPES, 5000));
+					 NVVGPU_EVENT_NAME_TYPES, WAIT_MS));
 	EXPECT_LE(20 * 90, now_ms() - begin);
 }
 
@@ -1932,7 +1932,7 @@ TEST_F(backend, messages_of_a_vf_hide_none_of_another)
 
 TEST_F(backend, failures_of_a_vf_do_not_hide_its_crash)
 {
-	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	__u64 end = now_ms() + WAIT_MS;
 	int i, kmsg = kmsg_open();
 	bool found = false;
 
@@ -1964,9 +1964,9 @@ TEST_F(backend, crash_is_reported_and_a_reset_recovers)
 	ASSERT_CREATED(self->vf);
 	ASSERT_OPEN();
 	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
-	EXPECT_EQ(1, irq_wait(self->err, 5000));
+	EXPECT_EQ(1, irq_wait(self->err, WAIT_MS));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_CRASHED, 5000));
+				 NVVGPU_EVENT_NAME_CRASHED, WAIT_MS));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "error\n");
 	EXPECT_FILE(self->vf2, "nvvgpu/state", "bound\n");
 	EXPECT_LT(1, pci_read(self->vf, "nvvgpu/last_error", self->buf,
@@ -2006,7 +2006,7 @@ TEST_F(backend, recovery_drops_the_pending_crash_and_no_other_event)
 
 	/* The crash, which is first in the queue, would put it in error. */
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
+				 NVVGPU_EVENT_NAME_PLACEMENT, WAIT_MS));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 }
@@ -2165,7 +2165,7 @@ TEST_F(backend, trapped_access_to_a_crashed_vgpu_returns_eio)
 
 	ASSERT_OPEN_TRAPPED();
 	ASSERT_EQ(0, post(self->bdf, 0, "crashed"));
-	EXPECT_EQ(1, irq_wait(self->err, 5000));
+	EXPECT_EQ(1, irq_wait(self->err, WAIT_MS));
 	EXPECT_EQ(-EIO, vdev_read(&self->vdev, 0, 4096, &val, 4));
 	EXPECT_EQ(-EIO, vdev_write(&self->vdev, 0, 4096, &val, 4));
 	EXPECT_EQ(0, mock_calls("bar_read"));
@@ -2240,11 +2240,11 @@ TEST_F(backend, events_are_delivered_in_order)
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_CREATED, 5000));
+				 NVVGPU_EVENT_NAME_CREATED, WAIT_MS));
 	ASSERT_EQ(0, post(self->bdf, 0, "display guest-up fault guest-down"));
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
 		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
-					 5000));
+					 WAIT_MS));
 		EXPECT_STREQ(want[i], uevent.event);
 		EXPECT_EQ(MOCK_TYPE, uevent.type);
 		EXPECT_EQ(1, uevent.count);
@@ -2260,7 +2260,7 @@ TEST_F(backend, events_that_repeat_are_counted)
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_CREATED, 5000));
+				 NVVGPU_EVENT_NAME_CREATED, WAIT_MS));
 
 	/* While an operation is in progress events are queued. */
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "get_placement"));
@@ -2275,16 +2275,16 @@ TEST_F(backend, events_that_repeat_are_counted)
 	EXPECT_EQ(5, count(self->vf, "coalesced"));
 	ASSERT_EQ(0, put(MOCK_DIR "/block", "none"));
 	ASSERT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
+				 NVVGPU_EVENT_NAME_PLACEMENT, WAIT_MS));
 
 	/* Each event once, in the order of the last reports */
-	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, WAIT_MS));
 	EXPECT_STREQ(NVVGPU_EVENT_NAME_GUEST_DOWN, uevent.event);
 	EXPECT_EQ(2, uevent.count);
-	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, WAIT_MS));
 	EXPECT_STREQ(NVVGPU_EVENT_NAME_FAULT, uevent.event);
 	EXPECT_EQ(3, uevent.count);
-	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, WAIT_MS));
 	EXPECT_STREQ(NVVGPU_EVENT_NAME_GUEST_UP, uevent.event);
 	EXPECT_EQ(3, uevent.count);
 	EXPECT_EQ(-ETIMEDOUT, uevent_next(self->uevents, self->vf, &uevent, 200));
@@ -2297,22 +2297,22 @@ TEST_F(backend, events_carry_their_code_and_address)
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_CREATED, 5000));
+				 NVVGPU_EVENT_NAME_CREATED, WAIT_MS));
 	EXPECT_EQ(-ENOENT, count(self->vf, "fault-code"));
 
 	/* The last of two reports, one without, and a crash */
 	ASSERT_EQ(0, post(self->bdf, 0,
 			  "fault,3,1000 fault,4,3f00000000 guest-up crashed,79"));
-	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, WAIT_MS));
 	EXPECT_STREQ(NVVGPU_EVENT_NAME_FAULT, uevent.event);
 	EXPECT_EQ(2, uevent.count);
 	EXPECT_EQ(4, uevent.code);
 	EXPECT_EQ(0x3f00000000, uevent.address);
-	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, WAIT_MS));
 	EXPECT_STREQ(NVVGPU_EVENT_NAME_GUEST_UP, uevent.event);
 	EXPECT_EQ(-1, uevent.code);
 	EXPECT_EQ(-1, uevent.address);
-	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, 5000));
+	ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent, WAIT_MS));
 	EXPECT_STREQ(NVVGPU_EVENT_NAME_CRASHED, uevent.event);
 	EXPECT_EQ(79, uevent.code);
 	EXPECT_EQ(-1, uevent.address);
@@ -2334,13 +2334,13 @@ TEST_F(backend, storm_of_events_loses_none)
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_CREATED, 5000));
+				 NVVGPU_EVENT_NAME_CREATED, WAIT_MS));
 	for (i = 0; i < rounds; i++)
 		ASSERT_EQ(0, post(self->bdf, 0,
 				  "fault display fault display fault display fault display"));
 	while (told < rounds * 8ULL) {
 		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
-					 10000));
+					 WAIT_MS));
 		told += uevent.count;
 	}
 	EXPECT_EQ(rounds * 8, told);
@@ -2358,12 +2358,12 @@ TEST_F(backend, flood_of_events_is_rate_limited)
 	ASSERT_EQ(0, mock_add(self->bdf, "sound"));
 	ASSERT_CREATED(self->vf);
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_CREATED, 5000));
+				 NVVGPU_EVENT_NAME_CREATED, WAIT_MS));
 	for (begin = now_ms(); now_ms() < begin + 1000; reported += 2)
 		ASSERT_EQ(0, post(self->bdf, 0, "guest-up guest-down"));
 	for (; told < reported; uevents++) {
 		ASSERT_EQ(0, uevent_next(self->uevents, self->vf, &uevent,
-					 10000));
+					 WAIT_MS));
 		told += uevent.count;
 	}
 	TH_LOG("%llu reports, %llu uevents", reported, uevents);
@@ -2391,7 +2391,7 @@ TEST_F(backend, close_is_announced_after_the_reset)
 	done = mock_calls("reset_done");
 	ASSERT_EQ(0, pthread_create(&thread, NULL, close_it, &self->vdev));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_CLOSED, 5000));
+				 NVVGPU_EVENT_NAME_CLOSED, WAIT_MS));
 	EXPECT_LT(done, mock_calls("reset_done"));
 	pthread_join(thread, NULL);
 }
@@ -2411,13 +2411,13 @@ TEST_F(backend, crash_is_reported_immediately_after_earlier_events)
 	for (i = 0; i < 5; i++) {
 		ASSERT_CREATED(self->vf);
 		EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-					 NVVGPU_EVENT_NAME_CREATED, 5000));
+					 NVVGPU_EVENT_NAME_CREATED, WAIT_MS));
 		/* An event of another VF, which is reported after the delay */
 		ASSERT_EQ(0, post(self->bdf, 1, "guest-up"));
 		ASSERT_EQ(0, post(self->bdf, 0, "fault crashed"));
 		for (j = 0, told = 0; j < 3; j++) {
 			ASSERT_EQ(0, uevent_next(self->uevents, "/", &uevent,
-						 5000));
+						 WAIT_MS));
 			if (told == 2 || strcmp(order[2], uevent.event))
 				EXPECT_STREQ(order[told++], uevent.event);
 		}
@@ -2497,7 +2497,7 @@ TEST_F(backend, events_wake_pollers)
 	} while (poll(&pfd, 1, 200) == 1);
 
 	ASSERT_EQ(0, post(self->bdf, 0, "display"));
-	EXPECT_EQ(1, poll(&pfd, 1, 5000));
+	EXPECT_EQ(1, poll(&pfd, 1, WAIT_MS));
 	close(pfd.fd);
 }
 
@@ -2509,13 +2509,14 @@ TEST_F(backend, moved_vgpu_shows_its_new_placement)
 	ASSERT_EQ(0, put(MOCK_DIR "/placement", "11"));
 	ASSERT_EQ(0, post(self->bdf, 0, "placement"));
 	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf,
-				 NVVGPU_EVENT_NAME_PLACEMENT, 5000));
+				 NVVGPU_EVENT_NAME_PLACEMENT, WAIT_MS));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
 
 	/* Without get_placement the previous placement is kept. */
 	ASSERT_EQ(0, put(MOCK_DIR "/fail", "get_placement 5"));
 	ASSERT_EQ(0, post(self->bdf, 0, "placement"));
-	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement", 5000));
+	EXPECT_EQ(0, uevent_wait(self->uevents, self->vf, "placement",
+				 WAIT_MS));
 	EXPECT_FILE(self->vf, "nvidia/placement_id", "11\n");
 	EXPECT_LAST_ERROR(self->vf, EIO,
 			  "cannot get the new placement of the vGPU");

@@ -219,7 +219,7 @@ TEST_F(device, unbinding_asks_the_user_to_close)
 	pid = pci_unbind_begin(self->vf);
 	ASSERT_LE(0, pid);
 
-	EXPECT_LT(0, irq_wait(fd, 15000));
+	EXPECT_LT(0, irq_wait(fd, WAIT_MS));
 	/* It is in use until it is closed. */
 	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
 	EXPECT_EQ(0, vdev_enable(&self->vdev, false));
@@ -746,7 +746,7 @@ TEST_F(device_engine, each_vector_signals_its_own_eventfd)
 		};
 
 		engine_submit(&self->user.engine, &nop, 1);
-		EXPECT_EQ(1, irq_wait(vdev->irq[v], ENGINE_TIMEOUT_MS));
+		EXPECT_EQ(1, irq_wait(vdev->irq[v], WAIT_MS));
 		for (others = 0, i = 0; i < NVVGPU_EMU_VF_VECTORS; i++)
 			others += irq_wait(vdev->irq[i], 0);
 		EXPECT_EQ(0, others);
@@ -765,13 +765,13 @@ TEST_F(device_engine, interrupts_stop_and_start_again)
 
 	for (i = 0; i < 3; i++) {
 		engine_submit(&self->user.engine, &nop, 1);
-		EXPECT_EQ(1, irq_wait(vdev->irq[0], ENGINE_TIMEOUT_MS));
+		EXPECT_EQ(1, irq_wait(vdev->irq[0], WAIT_MS));
 		ASSERT_EQ(0, vdev_msix_disable(vdev));
 
 		/* It also works without interrupts. */
 		engine_submit(&self->user.engine, &nop, 1);
 		EXPECT_EQ(0, engine_wait(&self->user.engine,
-					 ENGINE_TIMEOUT_MS));
+					 WAIT_MS));
 		ASSERT_EQ(0, vdev_msix_enable(vdev, ENGINE_VECTORS));
 		irq_wait(vdev->irq[0], 100);
 	}
@@ -825,10 +825,10 @@ TEST_F(device_engine, masked_vector_is_pending_until_unmasked)
 		/* The other vectors are unchanged. */
 		EXPECT_EQ(0, engine_run(engine, (struct nvvgpu_emu_desc){}));
 		__atomic_store_n(mask, 0, __ATOMIC_SEQ_CST);
-		EXPECT_EQ(1, irq_wait(vdev->irq[2], ENGINE_TIMEOUT_MS));
+		EXPECT_EQ(1, irq_wait(vdev->irq[2], WAIT_MS));
 		EXPECT_FALSE(vector_pending(vdev, 2));
 		engine_submit(engine, &nop, 1);
-		EXPECT_EQ(1, irq_wait(vdev->irq[2], ENGINE_TIMEOUT_MS));
+		EXPECT_EQ(1, irq_wait(vdev->irq[2], WAIT_MS));
 	}
 }
 
@@ -869,7 +869,7 @@ TEST_F(device_engine, vector_can_be_removed_and_restored)
 		ASSERT_EQ(0, vdev_ioctl(vdev, VFIO_DEVICE_SET_IRQS, &one));
 		engine_submit(engine, &nop, 1);
 		/* Also counts one that has been pending since. */
-		EXPECT_LE(1, irq_wait(vdev->irq[1], ENGINE_TIMEOUT_MS));
+		EXPECT_LE(1, irq_wait(vdev->irq[1], WAIT_MS));
 	}
 }
 
@@ -914,7 +914,7 @@ TEST_F(device_engine, engine_stands_still_in_d3hot)
 	/* First without resets, to measure the time */
 	begin = now_ms();
 	engine_submit(&user->engine, work, ARRAY_SIZE(work));
-	ASSERT_EQ(0, engine_wait(&user->engine, ENGINE_TIMEOUT_MS));
+	ASSERT_EQ(0, engine_wait(&user->engine, WAIT_MS));
 	took = now_ms() - begin;
 
 	while (!stood && tries--) {
@@ -928,7 +928,7 @@ TEST_F(device_engine, engine_stands_still_in_d3hot)
 		}
 		ASSERT_EQ(0, vdev_set_power(&user->vdev, VDEV_D0));
 		ASSERT_EQ(0, vdev_enable(&user->vdev, true));
-		EXPECT_EQ(0, engine_wait(&user->engine, ENGINE_TIMEOUT_MS));
+		EXPECT_EQ(0, engine_wait(&user->engine, WAIT_MS));
 		EXPECT_EQ(42, *value);
 	}
 	EXPECT_TRUE(stood)

@@ -243,7 +243,7 @@ static bool shows(struct _test_data_display *self, int frame)
 
 static bool shows_soon(struct _test_data_display *self, int frame)
 {
-	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	__u64 end = now_ms() + WAIT_MS;
 
 	while (!shows(self, frame)) {
 		if (now_ms() > end)
@@ -740,7 +740,7 @@ TEST_F(display, unbinding_waits_for_the_viewer)
 	ASSERT_EQ(0, madvise(self->shown, self->shown_len, MADV_DONTFORK));
 	child = pci_unbind_begin(self->vf);
 	ASSERT_LT(0, child);
-	EXPECT_LE(1, irq_wait(req, 20000));
+	EXPECT_LE(1, irq_wait(req, WAIT_MS));
 	EXPECT_TRUE(shows(self, 0));
 	display_close(self);
 	EXPECT_EQ(0, child_status(child));
@@ -822,7 +822,7 @@ TEST_F(display, modes_are_announced_and_flips_are_not)
 	ASSERT_LE(0, uevents);
 	ASSERT_SHOWN();
 	EXPECT_EQ(0, uevent_wait(uevents, self->vf, NVVGPU_EVENT_NAME_DISPLAY,
-				 5000));
+				 WAIT_MS));
 	before = display_events(self->vf);
 	for (i = 0; i < 20; i++) {
 		ASSERT_EQ(0, guest_flip(&self->vdev, LINES * (i % 2)));
@@ -1624,7 +1624,7 @@ TEST_F(dmabuf, query_allows_it_after_a_wakeup)
 	EXPECT_STREQ("suspended\n", status);
 
 	EXPECT_EQ(0, gfx_query(vdev, DMABUF, PRIMARY, &self->display.info));
-	EXPECT_EQ(1, irq_wait(entry.wakeup_eventfd, 5000));
+	EXPECT_EQ(1, irq_wait(entry.wakeup_eventfd, WAIT_MS));
 	EXPECT_EQ(0, gfx_query(vdev, DMABUF, PRIMARY, &self->display.info));
 	EXPECT_EQ(0, importer_put("map", "\n", 0, ""));
 	close(entry.wakeup_eventfd);
@@ -1757,7 +1757,7 @@ TEST_F(untrue, back_end_waits_for_the_viewer)
 	ASSERT_EQ(0, madvise(shown, PAGE, MADV_DONTFORK));
 	child = put_begin(MOCK_DIR "/unregister", self->pf.bdf);
 	ASSERT_LT(0, child);
-	EXPECT_LE(1, irq_wait(req, 20000));
+	EXPECT_LE(1, irq_wait(req, WAIT_MS));
 	EXPECT_EQ(before, peek(shown));
 	munmap(shown, PAGE);
 	vdev_close(&self->vdev);

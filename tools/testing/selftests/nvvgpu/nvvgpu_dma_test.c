@@ -231,7 +231,7 @@ TEST_F(dma, ring_wraps_around)
 						    ++value);
 		batch[i - 1].flags |= NVVGPU_EMU_DESC_IRQ;
 		engine_submit(&a->engine, batch, ARRAY_SIZE(batch));
-		ASSERT_EQ(0, engine_wait(&a->engine, ENGINE_TIMEOUT_MS));
+		ASSERT_EQ(0, engine_wait(&a->engine, WAIT_MS));
 		for (bad = 0, i = 0; i < ARRAY_SIZE(batch); i++)
 			bad += sem[i] != value - ARRAY_SIZE(batch) + i + 1;
 		EXPECT_EQ(0, bad);
@@ -247,7 +247,7 @@ TEST_F(dma, unmapped_read_is_refused_and_named)
 					       PAGE)));
 	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ,
 			    NOWHERE + 0x40);
-	EXPECT_EQ(1, irq_wait(a->vdev.irq[ENGINE_VECTOR_ERROR], 5000));
+	EXPECT_EQ(1, irq_wait(a->vdev.irq[ENGINE_VECTOR_ERROR], WAIT_MS));
 
 	/* A reset of the engine clears the error. */
 	ASSERT_EQ(0, user_restart(a));
@@ -434,7 +434,7 @@ TEST_F(dma, fault_names_the_vf_that_it_is_about)
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(-EIO, engine_run(&b->engine,
 				   engine_copy(TO_VRAM, 0, NOWHERE, PAGE)));
-	EXPECT_EQ(0, uevent_next(fd, b->vf, &uevent, 5000));
+	EXPECT_EQ(0, uevent_next(fd, b->vf, &uevent, WAIT_MS));
 	EXPECT_STREQ(NVVGPU_EVENT_NAME_FAULT, uevent.event);
 	EXPECT_EQ(NVVGPU_EMU_VF_ERR_DMA_READ, uevent.code);
 	EXPECT_EQ(NOWHERE, uevent.address);
@@ -445,7 +445,7 @@ TEST_F(dma, fault_names_the_vf_that_it_is_about)
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(-EIO, engine_run(&a->engine,
 				   engine_copy(TO_VRAM, 0, NOWHERE, PAGE)));
-	EXPECT_EQ(0, uevent_wait(fd, a->vf, NVVGPU_EVENT_NAME_FAULT, 5000));
+	EXPECT_EQ(0, uevent_wait(fd, a->vf, NVVGPU_EVENT_NAME_FAULT, WAIT_MS));
 	EXPECT_EQ(-ETIMEDOUT, uevent_next(fd, b->vf, &uevent, 100));
 	close(fd);
 }
@@ -586,10 +586,10 @@ TEST_F(dma, refused_access_does_not_disturb_the_other)
 		work.flags |= NVVGPU_EMU_DESC_IRQ;
 		engine_submit(&b->engine, &work, 1);
 		engine_submit(&a->engine, &bad, 1);
-		EXPECT_EQ(-EIO, engine_wait(&a->engine, ENGINE_TIMEOUT_MS));
+		EXPECT_EQ(-EIO, engine_wait(&a->engine, WAIT_MS));
 		EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ,
 				    NOWHERE + i * PAGE);
-		EXPECT_EQ(0, engine_wait(&b->engine, ENGINE_TIMEOUT_MS));
+		EXPECT_EQ(0, engine_wait(&b->engine, WAIT_MS));
 		ASSERT_EQ(0, user_restart(a));
 	}
 	check_copy(_metadata, b, 0, MIB, PAGE, 100000);
@@ -667,7 +667,7 @@ TEST_F(dma, each_use_has_its_own_number_and_counters)
 		user_close(a);
 
 		do {
-			ASSERT_EQ(0, uevent_next(fd, vf, &uevent, 5000));
+			ASSERT_EQ(0, uevent_next(fd, vf, &uevent, WAIT_MS));
 		} while (strcmp(uevent.event, NVVGPU_EVENT_NAME_CLOSED));
 		EXPECT_EQ(use, uevent.use);
 		EXPECT_LE(0, uevent.milliseconds);
@@ -757,7 +757,7 @@ TEST_F(dma, bad_descriptors_are_refused_by_number)
 
 		*sem = 0;
 		engine_submit(&a->engine, batch, 3);
-		EXPECT_EQ(-EIO, engine_wait(&a->engine, ENGINE_TIMEOUT_MS));
+		EXPECT_EQ(-EIO, engine_wait(&a->engine, WAIT_MS));
 		engine_error(&a->engine, &error);
 		EXPECT_EQ(bad[i].code, error.code)
 			TH_LOG("descriptor %u", i);
@@ -803,7 +803,7 @@ TEST_F(dma, bad_rings_are_refused)
 		a->engine.tail = bad[i].tail;
 		engine_write(&a->engine, NVVGPU_EMU_VF_REG_DOORBELL,
 			     bad[i].tail);
-		EXPECT_EQ(-EIO, engine_wait(&a->engine, 5000))
+		EXPECT_EQ(-EIO, engine_wait(&a->engine, WAIT_MS))
 			TH_LOG("ring %u", i);
 		EXPECT_EQ(NVVGPU_EMU_VF_ERR_RING,
 			  engine_read(&a->engine, NVVGPU_EMU_VF_REG_ERROR));
@@ -812,7 +812,7 @@ TEST_F(dma, bad_rings_are_refused)
 	/* A ring at an unmapped address */
 	engine_start(&a->engine, a->mem, NOWHERE, USER_RING);
 	engine_submit(&a->engine, &nop, 1);
-	EXPECT_EQ(-EIO, engine_wait(&a->engine, ENGINE_TIMEOUT_MS));
+	EXPECT_EQ(-EIO, engine_wait(&a->engine, WAIT_MS));
 	EXPECT_ENGINE_ERROR(&a->engine, NVVGPU_EMU_VF_ERR_DMA_READ, NOWHERE);
 }
 
@@ -833,7 +833,7 @@ TEST_F(dma, doorbell_rung_backwards_halts_the_engine)
 
 		ASSERT_EQ(0, user_restart(&self->a));
 		engine_submit(engine, &fill, 1);
-		end = now_ms() + ENGINE_TIMEOUT_MS;
+		end = now_ms() + WAIT_MS;
 		while (__atomic_load_n(fb, __ATOMIC_RELAXED) != tries)
 			ASSERT_GT(end, now_ms());
 		engine_write(engine, NVVGPU_EMU_VF_REG_DOORBELL, 0);

@@ -360,11 +360,11 @@ TEST_F(generic, changes_of_the_types_are_announced)
 		ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable",
 					      offered ? "1" : "0"));
 		ASSERT_EQ(0, uevent_wait(fd, self->vf, NVVGPU_EVENT_NAME_TYPES,
-					 10000))
+					 WAIT_MS))
 			TH_LOG("change %d", i);
 		EXPECT_EQ(offered, pci_exists(self->vf, "nvvgpu/types/2"));
 		EXPECT_EQ(offered, vf_creatable(self->vf, 2));
-		ASSERT_EQ(1, poll(&pfd, 1, 10000)) TH_LOG("change %d", i);
+		ASSERT_EQ(1, poll(&pfd, 1, WAIT_MS)) TH_LOG("change %d", i);
 		EXPECT_NE(0, pfd.revents & POLLPRI);
 		lseek(pfd.fd, 0, SEEK_SET);
 		ASSERT_LT(0, read(pfd.fd, self->buf, sizeof(self->buf)));
@@ -372,9 +372,11 @@ TEST_F(generic, changes_of_the_types_are_announced)
 
 	/* Also one that is removed with its directory in configfs */
 	ASSERT_EQ(0, generic_type_put(self->dir, 2, "enable", "1"));
-	EXPECT_EQ(0, uevent_wait(fd, self->vf, NVVGPU_EVENT_NAME_TYPES, 10000));
+	EXPECT_EQ(0, uevent_wait(fd, self->vf, NVVGPU_EVENT_NAME_TYPES,
+				 WAIT_MS));
 	ASSERT_EQ(0, generic_type_del(self->dir, 2));
-	EXPECT_EQ(0, uevent_wait(fd, self->vf, NVVGPU_EVENT_NAME_TYPES, 10000));
+	EXPECT_EQ(0, uevent_wait(fd, self->vf, NVVGPU_EVENT_NAME_TYPES,
+				 WAIT_MS));
 	EXPECT_FALSE(pci_exists(self->vf, "nvvgpu/types/2"));
 	close(pfd.fd);
 	close(fd);
@@ -551,7 +553,7 @@ TEST_F(generic, disabling_waits_for_the_user)
 	snprintf(path, sizeof(path), "%s/enable", self->dir);
 	pid = put_begin(path, "0");
 	ASSERT_LT(0, pid);
-	EXPECT_LE(1, irq_wait(req, 20000));
+	EXPECT_LE(1, irq_wait(req, WAIT_MS));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 	vdev_close(&self->vdev);
 	EXPECT_EQ(0, child_status(pid));
@@ -679,7 +681,7 @@ static void *close_if_asked(void *arg)
 {
 	struct closer *closer = arg;
 
-	closer->asked = irq_wait(closer->req, ENGINE_TIMEOUT_MS);
+	closer->asked = irq_wait(closer->req, WAIT_MS);
 	vdev_close(closer->vdev);
 
 	return NULL;
@@ -729,7 +731,7 @@ TEST_F(generic, waiting_for_a_user_does_not_delay_other_devices)
 	ASSERT_EQ(0, vdev_open(&self->vdev, self->vf, &self->ioas));
 	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, disable_it, self->dir));
-	ASSERT_LT(0, irq_wait(req, ENGINE_TIMEOUT_MS));
+	ASSERT_LT(0, irq_wait(req, WAIT_MS));
 
 	/* The first device waits for this test. */
 	EXPECT_TRUE(generic_enabled(self->dir));

@@ -265,7 +265,7 @@ TEST_F(migration, halted_engine_is_halted_at_the_destination)
 		EXPECT_EQ(was[i], engine_read(&self->engine, regs[i]))
 			TH_LOG("register %#x", regs[i]);
 	EXPECT_LT(0, irq_wait(self->b.irq[ENGINE_VECTOR_ERROR],
-			      ENGINE_TIMEOUT_MS));
+			      WAIT_MS));
 }
 
 static long long migrations_of(const char *vf, const char *name)
@@ -299,7 +299,7 @@ TEST_F(migration, sessions_are_counted_and_announced)
 	ASSERT_SAVED();
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(STOP), NULL));
 	EXPECT_EQ(saved + 1, migrations_of(from, "saved"));
-	ASSERT_EQ(0, uevent_next(fd, from, &uevent, 5000));
+	ASSERT_EQ(0, uevent_next(fd, from, &uevent, WAIT_MS));
 	EXPECT_STREQ(NVVGPU_EVENT_NAME_SAVED, uevent.event);
 	EXPECT_LT(0, uevent.use);
 
@@ -316,7 +316,7 @@ TEST_F(migration, sessions_are_counted_and_announced)
 	ASSERT_LOADED(MIB);
 	EXPECT_EQ(loaded + 1, migrations_of(to, "loaded"));
 	EXPECT_EQ(refused + 1, migrations_of(to, "load-aborted"));
-	ASSERT_EQ(0, uevent_wait(fd, to, NVVGPU_EVENT_NAME_LOADED, 5000));
+	ASSERT_EQ(0, uevent_wait(fd, to, NVVGPU_EVENT_NAME_LOADED, WAIT_MS));
 	EXPECT_EQ(saved + 1, migrations_of(from, "saved"));
 	close(fd);
 }
@@ -400,7 +400,7 @@ TEST_F(migration, work_in_flight_is_finished_at_the_destination)
 	ASSERT_ARRIVED(MIB);
 
 	/* The destination raises the interrupt, even if the source did so. */
-	ASSERT_EQ(0, engine_wait(&self->engine, ENGINE_TIMEOUT_MS));
+	ASSERT_EQ(0, engine_wait(&self->engine, WAIT_MS));
 	EXPECT_EQ(0, irq_wait(self->b.irq[ENGINE_VECTOR_DONE], 500));
 	for (i = 0; i < WORK; i++)
 		EXPECT_EQ(crc, vram_crc(&self->a, &self->engine, i * 2 * MIB,
@@ -414,10 +414,10 @@ TEST_F(migration, possibly_lost_interrupt_is_raised_again)
 
 	submit(&self->a, &desc, 1);
 	ASSERT_LT(0, irq_wait(self->a.vdev.irq[ENGINE_VECTOR_DONE],
-			      ENGINE_TIMEOUT_MS));
+			      WAIT_MS));
 	ASSERT_SAVED();
 	ASSERT_ARRIVED(MIB);
-	ASSERT_EQ(0, engine_wait(&self->engine, ENGINE_TIMEOUT_MS));
+	ASSERT_EQ(0, engine_wait(&self->engine, WAIT_MS));
 	EXPECT_EQ(0, irq_wait(self->b.irq[ENGINE_VECTOR_DONE], 500));
 }
 
@@ -531,7 +531,7 @@ static int set_mode(const struct vdev *vdev, const char *vf, __u16 width)
 	if (uevents < 0)
 		return uevents;
 	ret = guest_mode(vdev, &mode) ?:
-	      uevent_wait(uevents, vf, NVVGPU_EVENT_NAME_DISPLAY, 5000);
+	      uevent_wait(uevents, vf, NVVGPU_EVENT_NAME_DISPLAY, WAIT_MS);
 	close(uevents);
 
 	return ret;
@@ -954,7 +954,7 @@ static int stuck_start(struct stuck_reader *reader, int data_fd)
 		return -EAGAIN;
 	pollfd.fd = reader->uffd;
 
-	return poll(&pollfd, 1, 5000) == 1 ? 0 : -ETIMEDOUT;
+	return poll(&pollfd, 1, WAIT_MS) == 1 ? 0 : -ETIMEDOUT;
 }
 
 /* Serve the page, and return what the read has returned. */
@@ -1045,7 +1045,7 @@ TEST_F(migration, nothing_moves_in_p2p_and_stop)
 		/* The rest of the function responds. */
 		EXPECT_NE(0xffff, vdev_cfg_read16(&self->a.vdev, 0));
 		ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
-		ASSERT_EQ(0, engine_wait(&self->a.engine, ENGINE_TIMEOUT_MS));
+		ASSERT_EQ(0, engine_wait(&self->a.engine, WAIT_MS));
 
 		/* And it works again. */
 		ASSERT_EQ(0, engine_run(&self->a.engine,
@@ -1069,7 +1069,7 @@ TEST_F(migration, doorbell_in_stop_takes_effect_in_running)
 	usleep(50000);
 	EXPECT_EQ(0, *value);
 	ASSERT_EQ(0, mig_set(&self->a.vdev, S(RUNNING), NULL));
-	EXPECT_EQ(0, engine_wait(&self->a.engine, ENGINE_TIMEOUT_MS));
+	EXPECT_EQ(0, engine_wait(&self->a.engine, WAIT_MS));
 	EXPECT_EQ(77, *value);
 }
 
@@ -1082,10 +1082,10 @@ TEST_F(migration, guest_up_is_reported_at_the_destination)
 	ASSERT_SAVED();
 	ASSERT_ARRIVED(MIB);
 	EXPECT_EQ(0, uevent_wait(uevents, self->pf.vf[1],
-				 NVVGPU_EVENT_NAME_GUEST_UP, 5000));
+				 NVVGPU_EVENT_NAME_GUEST_UP, WAIT_MS));
 	ASSERT_EQ(0, vdev_reset(&self->b));
 	EXPECT_EQ(0, uevent_wait(uevents, self->pf.vf[1],
-				 NVVGPU_EVENT_NAME_GUEST_DOWN, 5000));
+				 NVVGPU_EVENT_NAME_GUEST_DOWN, WAIT_MS));
 	close(uevents);
 }
 

@@ -294,7 +294,7 @@ TEST_F(rm, vfs_are_reported_after_their_gpu)
 /* A worker asks for the types that a VF has brought. */
 TEST_F(rm, slow_name_of_a_type_delays_no_other_caller)
 {
-	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	__u64 end = now_ms() + WAIT_MS;
 	struct vgpu_type types[8];
 	char held[16] = "";
 	pid_t pid;
@@ -813,7 +813,7 @@ TEST_F(rm, rm_that_has_lost_the_gpu_crashes_its_vgpus)
 	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "all 0xf"));
 	EXPECT_EQ(-ENODEV, pci_read(self->pf.vf[2], "nvidia/creatable_vgpu_types",
 				    self->buf, sizeof(self->buf)));
-	EXPECT_EQ(1, irq_wait(err, 20000));
+	EXPECT_EQ(1, irq_wait(err, WAIT_MS));
 	EXPECT_STREQ("error", vf_wait_state(self->vf, "error"));
 	EXPECT_STREQ("error", vf_wait_state(self->vf2, "error"));
 	vdev_close(&self->vdev);
@@ -1020,6 +1020,7 @@ TEST_F(rm, endless_start_times_out)
 	EXPECT_EQ(2, nr_calls("vgpu_create"));
 	EXPECT_EQ(1, nr_calls("vgpu_delete"));
 	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", "0"));
+	ASSERT_EQ(0, put(TIMEOUT_PARAM, "25000"));
 	ASSERT_OPEN();
 	EXPECT_EQ(3, nr_calls("vgpu_create"));
 
@@ -1043,6 +1044,7 @@ TEST_F(rm, vgpu_that_cannot_be_recreated_is_still_deleted)
 	EXPECT_EQ(1, nr_calls("vgpu_delete"));
 	ASSERT_EQ(0, put(STANDIN_DIR "/fail", "none"));
 	ASSERT_EQ(0, put(STANDIN_DIR "/start_delay_ms", "0"));
+	ASSERT_EQ(0, put(TIMEOUT_PARAM, "25000"));
 	ASSERT_EQ(0, vf_set_type(self->vf, TYPE_1Q));
 	ASSERT_OPEN();
 }
@@ -1100,7 +1102,7 @@ TEST_F(rm, gpu_that_goes_away_waits_for_the_user)
 	ASSERT_EQ(0, vdev_set_irq(&self->vdev, VFIO_PCI_REQ_IRQ_INDEX, req));
 	pid = put_begin(STANDIN_DIR "/pf", "none");
 	ASSERT_LT(0, pid);
-	EXPECT_LE(1, irq_wait(req, 20000));
+	EXPECT_LE(1, irq_wait(req, WAIT_MS));
 	EXPECT_FILE(self->vf, "nvvgpu/state", "open\n");
 	vdev_close(&self->vdev);
 	EXPECT_EQ(0, child_status(pid));

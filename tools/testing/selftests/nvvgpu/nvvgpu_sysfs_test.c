@@ -1165,13 +1165,14 @@ TEST_F(sysfs, pollers_are_woken_by_changes)
 		for (i = 0; i < NR_POLLED; i++) {
 			if (i == 2 && !created)
 				continue;
-			EXPECT_TRUE(poll_changed(fd[i], 5000))
+			EXPECT_TRUE(poll_changed(fd[i], WAIT_MS))
 				TH_LOG("%s, step %u", polled[i], step);
 		}
 		EXPECT_FALSE(poll_changed(other[0], 0));
 		EXPECT_FALSE(poll_changed(other[1], 0));
 		/* A vGPU reduces the types that other VFs can create. */
-		EXPECT_EQ(created, poll_changed(other[2], created ? 5000 : 500))
+		EXPECT_EQ(created,
+			  poll_changed(other[2], created ? WAIT_MS : 500))
 			TH_LOG("the other VF's list, step %u", step);
 		if (created) {
 			poll_settle(fd[2]);
@@ -1229,7 +1230,7 @@ TEST_F(sysfs, changes_in_quick_succession_wake_pollers_of_the_list_once)
 		passed = now_ms() - begin;
 	} while (changes < 40 ||
 		 (changes < 3 * (passed / 100 + 2) && passed < 5000));
-	woken += poll_changed(fd, 5000);
+	woken += poll_changed(fd, WAIT_MS);
 	EXPECT_LT(0, woken);
 	EXPECT_GE((now_ms() - begin) / 100 + 2, woken);
 	close(fd);
@@ -1238,7 +1239,7 @@ TEST_F(sysfs, changes_in_quick_succession_wake_pollers_of_the_list_once)
 #define EXPECT_UEVENT(fd, what, id) do {				\
 	struct uevent __u = {};						\
 									\
-	EXPECT_EQ(0, uevent_next(fd, self->vf, &__u, 5000));		\
+	EXPECT_EQ(0, uevent_next(fd, self->vf, &__u, WAIT_MS));		\
 	EXPECT_STREQ(what, __u.event);					\
 	EXPECT_EQ(id, __u.type);					\
 	EXPECT_EQ(1, __u.count);					\

@@ -162,7 +162,7 @@ static inline int gpu_wait_command(const struct pf *pf, __u32 count)
  */
 static inline bool vf_falls_asleep(const char *vf)
 {
-	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	__u64 end = now_ms() + WAIT_MS;
 	char buf[32];
 
 	do {

@@ -149,7 +149,7 @@ int child_status(pid_t pid)
  */
 bool child_ends_soon(pid_t pid)
 {
-	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	__u64 end = now_ms() + WAIT_MS;
 	int status = -1;
 
 	while (!waitpid(pid, &status, WNOHANG) && now_ms() < end)

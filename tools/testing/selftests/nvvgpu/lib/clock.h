@@ -9,6 +9,9 @@
 
 #include <linux/types.h>
 
+/* How long to wait for what has to come; only a test that fails waits so long. */
+#define WAIT_MS	100000
+
 /**
  * now_ms() - read a monotonic clock
  *

@@ -65,7 +65,7 @@ int gfx_plane(const struct vdev *vdev, struct vfio_device_gfx_plane_info *info)
 int gfx_wait(const struct vdev *vdev, __u32 width,
 	     struct vfio_device_gfx_plane_info *info)
 {
-	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	__u64 end = now_ms() + WAIT_MS;
 	int ret;
 
 	do {
@@ -102,7 +102,7 @@ int gfx_dmabuf_plane(const struct vdev *vdev,
 int gfx_dmabuf_wait(const struct vdev *vdev, __u32 id,
 		    struct vfio_device_gfx_plane_info *info)
 {
-	__u64 end = now_ms() + ENGINE_TIMEOUT_MS;
+	__u64 end = now_ms() + WAIT_MS;
 	int ret;
 
 	do {

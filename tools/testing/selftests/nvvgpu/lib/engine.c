@@ -288,7 +288,7 @@ int engine_run(struct engine *engine, struct nvvgpu_emu_desc desc)
 	}
 	engine_submit(engine, &desc, 1);
 
-	return engine_wait(engine, ENGINE_TIMEOUT_MS);
+	return engine_wait(engine, WAIT_MS);
 }
 
 /**

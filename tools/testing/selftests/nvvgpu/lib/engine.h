@@ -13,9 +13,6 @@
 
 #include "vfio.h"
 
-/* Upper bound of all waits; only an error takes longer. */
-#define ENGINE_TIMEOUT_MS	100000
-
 /* The vectors that engine_start() uses */
 #define ENGINE_VECTOR_DONE	0
 #define ENGINE_VECTOR_ERROR	1

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "clock.h"
 #include "sysfs.h"
 
 #define PCI_DEVICES	"/sys/bus/pci/devices"
@@ -641,22 +642,20 @@ const char *vf_backend(const char *vf, unsigned int *minor)
  * @vf: PCI name
  * @want: the state
  *
- * Return: @want, or the state after five seconds.
+ * Return: @want, or the state after WAIT_MS.
  */
 const char *vf_wait_state(const char *vf, const char *want)
 {
+	__u64 end = now_ms() + WAIT_MS;
 	static char state[32];
-	int tries;
 
-	for (tries = 0; tries < 100; tries++) {
+	for (;;) {
 		if (vf_state(vf, state, sizeof(state)) < 0)
 			return "unreadable";
-		if (!strcmp(state, want))
-			break;
+		if (!strcmp(state, want) || now_ms() > end)
+			return state;
 		usleep(50000);
 	}
-
-	return state;
 }
 
 /**
