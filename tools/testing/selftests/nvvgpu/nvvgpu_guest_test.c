@@ -406,16 +406,21 @@ static pid_t guest_start(const char *initramfs, const char *console,
 	_exit(127);
 }
 
-/* Wait for the guest to end, as long as its console shows progress. */
+/*
+ * Wait for the guest to end, as long as its console shows progress.  Print a line
+ * every minute, as the lab gives up on a test that prints nothing.
+ */
 static int guest_wait(pid_t qemu, const char *console, int *status)
 {
-	unsigned int silent = 0;
+	unsigned int silent = 0, seconds = 0;
 	off_t seen = 0;
 	struct stat st;
 	pid_t pid;
 
 	while (!(pid = waitpid(qemu, status, WNOHANG))) {
 		sleep(1);
+		if (!(++seconds % 60))
+			printf("# the guest has run for %u s\n", seconds);
 		if (!stat(console, &st) && st.st_size != seen) {
 			seen = st.st_size;
 			silent = 0;
