@@ -110,6 +110,15 @@ cache_init() {
 	export NVVGPU_CACHE=$CACHE
 }
 
+# work_folder NAME: create a folder for temporary files in the cache and print its path. If a
+# killed run leaves it, lab/vm removes it later.
+work_folder() {
+	local folder
+	folder=$(mktemp -d "$CACHE/run/$1.XXXXXX")
+	echo $$ >"$folder/pid"
+	echo "$folder"
+}
+
 # need_space GIB WHAT: die unless the cache's file system has that much free space
 need_space() {
 	local free
