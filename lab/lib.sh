@@ -100,8 +100,11 @@ need_tools() {
 
 # cache_init: make the cache and resolve its path
 cache_init() {
-	mkdir -p "$CACHE"/{lock,log,run} 2>/dev/null ||
-		die "cannot create $CACHE; set NVVGPU_CACHE to a writable folder"
+	[[ -n ${NVVGPU_CACHE-}${XDG_CACHE_HOME-}${HOME-} ]] ||
+		die "no folder for the cache; set NVVGPU_CACHE or HOME"
+	mkdir -p "$CACHE"/{lock,log,run} 2>/dev/null &&
+		[[ -w $CACHE && -w $CACHE/lock && -w $CACHE/log && -w $CACHE/run ]] ||
+		die "cannot write to $CACHE; set NVVGPU_CACHE to a writable folder"
 	CACHE=$(cd "$CACHE" && pwd -P)
 	[[ $CACHE != *[:[:space:]]* ]] ||
 		die "the cache's path has a blank or a colon, which make does not support: $CACHE; set NVVGPU_CACHE"
@@ -178,7 +181,11 @@ lock() {
 # which may be due to load.
 kvm_works() {
 	local seen log rc=0
-	grep -qwE 'vmx|svm' /proc/cpuinfo && [[ -w /dev/kvm ]] || return 1
+	grep -qwE 'vmx|svm' /proc/cpuinfo && [[ -e /dev/kvm ]] || return 1
+	if [[ ! -w /dev/kvm ]]; then
+		warn "using QEMU's TCG, because /dev/kvm is not writable; add this user to the group $(stat -c %G /dev/kvm)"
+		return 1
+	fi
 	seen=$CACHE/kvm-$(cat /proc/sys/kernel/random/boot_id)
 	if [[ ! -e $seen ]]; then
 		rm -f "$CACHE"/kvm-*
@@ -191,6 +198,7 @@ kvm_works() {
 			warn "KVM does not boot a kernel within 20 s; using QEMU's TCG this time"
 			return 1
 		else
+			warn "using QEMU's TCG until the next boot, because KVM does not boot a kernel: ${log##*$'\n'}"
 			echo no >"$seen"
 		fi
 	fi
@@ -236,6 +244,8 @@ explain() {
 		die "the Debian mirror lacks a file that its index lists, $(grep -oE '[^/]+\.(deb|dsc|xz) +404' "$1" | sed -n '1{s/ .*//;s/%2b/+/g;s/%7e/~/g;p}'): wait until it is up to date, or set NVVGPU_MIRROR to another (log: $1)"
 	elif grep -qE 'Could not (resolve|connect)|Temporary failure resolving|Failed to fetch|Connection (failed|timed out|refused)|Unable to connect|Network is unreachable' "$1"; then
 		die "the Debian mirror cannot be reached: $(grep -oE '(https?|ftp)://[^/ ]+' "$1" | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }'); check the network or set NVVGPU_MIRROR (log: $1)"
+	elif grep -qE '^unshare: ' "$1"; then
+		die "this host does not let users create namespaces: $(grep -m 1 '^unshare: ' "$1"); see the manual page subuid(5), and kernel.apparmor_restrict_unprivileged_userns (log: $1)"
 	elif grep -q 'is not signed' "$1"; then
 		die "the mirror does not have all suites, or their signature cannot be checked; set NVVGPU_MIRROR to another (log: $1)"
 	fi
