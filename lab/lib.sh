@@ -46,7 +46,7 @@ fi
 
 LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 TOP=$(dirname "$LAB")
-CACHE=${NVVGPU_CACHE:-${XDG_CACHE_HOME:-${HOME:?"set HOME or NVVGPU_CACHE"}/.cache}/nvvgpu}
+CACHE=${NVVGPU_CACHE:-${XDG_CACHE_HOME:-${HOME-}/.cache}/nvvgpu}
 JOBS=${NVVGPU_JOBS:-$(nproc)}
 # The PATH of some users lacks chroot and other tools.
 PATH=$PATH:/usr/sbin:/sbin
