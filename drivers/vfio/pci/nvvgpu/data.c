@@ -475,11 +475,11 @@ static int nvvgpu_data_load(struct nvvgpu_data *data,
 
 	ret = nvvgpu_op_load(vgpu, &chunk, record->data);
 	if (ret == -EINVAL)
-		nvvgpu_refuse(vgpu, ret,
-			      "cannot load the vGPU's state: kind %u, offset %#llx, %#llx bytes",
-			      chunk.kind, chunk.offset, chunk.span);
+		nvvgpu_refuse_stream(vgpu, ret,
+				     "cannot load the vGPU's state: kind %u, offset %#llx, %#llx bytes",
+				     chunk.kind, chunk.offset, chunk.span);
 	else if (ret)
-		nvvgpu_refuse(vgpu, ret, "cannot load the vGPU's state");
+		nvvgpu_refuse_stream(vgpu, ret, "cannot load the vGPU's state");
 
 	return ret;
 }
@@ -503,9 +503,9 @@ static int nvvgpu_data_refuse(struct nvvgpu_data *data, int err)
 		return -ENODEV;
 	data->whole = false;
 
-	return nvvgpu_refuse(data->vgpu, err,
-			     "cannot load the migration stream: %s",
-			     data->stream.why);
+	return nvvgpu_refuse_stream(data->vgpu, err,
+				    "cannot load the migration stream: %s",
+				    data->stream.why);
 }
 
 /* Consume @len more bytes, and handle the record if they complete it. */

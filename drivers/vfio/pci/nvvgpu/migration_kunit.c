@@ -151,6 +151,7 @@ static int test_init(struct kunit *test)
 	spin_lock_init(&vgpu->text_lock);
 	ratelimit_state_init(&vgpu->log_limit, 0, 0);
 	ratelimit_state_init(&vgpu->crash_limit, 0, 0);
+	ratelimit_state_init(&vgpu->stream_limit, 0, 0);
 	device_initialize(&vgpu->core.vdev.device);
 	vgpu->core.vdev.device.release = test_release;
 	vgpu->state = NVVGPU_OPEN;

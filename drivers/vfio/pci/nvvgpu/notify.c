@@ -131,6 +131,28 @@ int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...)
 }
 
 /**
+ * nvvgpu_refuse_stream() - record why a migration stream was refused
+ * @vgpu: the vGPU, state_mutex held
+ * @err: a negative errno
+ * @fmt: format of the message, without a newline
+ *
+ * Like nvvgpu_refuse(), but the log has up to three messages a minute: after a
+ * migration by libvirt, its hook deletes the vGPU together with last_error.
+ *
+ * Return: @err
+ */
+int nvvgpu_refuse_stream(struct nvvgpu *vgpu, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	nvvgpu_record(vgpu, &vgpu->stream_limit, err, fmt, args);
+	va_end(args);
+
+	return err;
+}
+
+/**
  * nvvgpu_warn() - record and log a warning
  * @vgpu: the vGPU; no lock is needed
  * @fmt: format of the message, without a newline

@@ -384,6 +384,7 @@ struct nvvgpu_migrations {
  * @log_limit: limits the messages about failures
  * @complaint_limit: limits those about answers that violate the contract
  * @crash_limit: limits those about crashes
+ * @stream_limit: limits those about refused migration streams
  * @types_limit: limits the readers of creatable_vgpu_types
  * @leaving: these readers no longer wait, set when the VF is unbound
  * @query_mutex: protects everything down to @query_limit; serializes get_stats
@@ -441,6 +442,7 @@ struct nvvgpu {
 	struct ratelimit_state log_limit;
 	struct ratelimit_state complaint_limit;
 	struct ratelimit_state crash_limit;
+	struct ratelimit_state stream_limit;
 	struct ratelimit_state types_limit;
 	bool leaving;
 
@@ -639,6 +641,8 @@ __printf(3, 4)
 int nvvgpu_fail(struct nvvgpu *vgpu, int err, const char *fmt, ...);
 __printf(3, 4)
 int nvvgpu_refuse(struct nvvgpu *vgpu, int err, const char *fmt, ...);
+__printf(3, 4)
+int nvvgpu_refuse_stream(struct nvvgpu *vgpu, int err, const char *fmt, ...);
 __printf(2, 3)
 void nvvgpu_warn(struct nvvgpu *vgpu, const char *fmt, ...);
 void nvvgpu_succeed(struct nvvgpu *vgpu);

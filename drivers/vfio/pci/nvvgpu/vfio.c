@@ -25,6 +25,7 @@ static int nvvgpu_init_dev(struct vfio_device *core_vdev)
 			     DEFAULT_RATELIMIT_BURST);
 	ratelimit_state_init(&vgpu->crash_limit, DEFAULT_RATELIMIT_INTERVAL,
 			     DEFAULT_RATELIMIT_BURST);
+	ratelimit_state_init(&vgpu->stream_limit, 60 * HZ, 3);
 	nvvgpu_query_limit_init(&vgpu->query_limit);
 	nvvgpu_query_limit_init(&vgpu->types_limit);
 	INIT_DELAYED_WORK(&vgpu->event_work, nvvgpu_event_work);

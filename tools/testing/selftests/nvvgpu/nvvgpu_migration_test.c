@@ -1694,6 +1694,34 @@ TEST_F(migration, another_type_is_refused_and_the_source_unharmed)
 	EXPECT_EQ(crc, vram_crc(&self->a, &self->a.engine, 0, MIB));
 }
 
+TEST_F(migration, refused_streams_are_logged_but_do_not_fill_the_log)
+{
+	const char *vf = self->pf.vf[1];
+	int i, nr, kmsg = kmsg_open();
+	__u64 begin = now_ms();
+	size_t taken;
+
+	ASSERT_LE(0, kmsg);
+	ASSERT_SMALL_STREAM();
+	head_of(&self->stream)->type++;
+	/* Earlier tests count for the limit of the VF as long as it is bound. */
+	vdev_close(&self->b);
+	ASSERT_EQ(0, pci_unbind(vf));
+	ASSERT_EQ(0, pci_bind(vf, FRONT_END_DRIVER));
+	ASSERT_EQ(0, vf_set_type(vf, self->type->id));
+	ASSERT_EQ(0, vdev_open(&self->b, vf, &self->to));
+
+	EXPECT_EQ(-EINVAL, refused(&self->b, &self->stream, MIB, &taken));
+	EXPECT_TRUE(vf_logged(kmsg, vf, "cannot load the migration stream: vGPU type mismatch"));
+	for (i = 0; i < 50; i++)
+		EXPECT_EQ(-EINVAL, refused(&self->b, &self->stream, MIB,
+					   &taken));
+	nr = kmsg_count(kmsg, "cannot load the migration stream");
+	/* Three a minute */
+	EXPECT_GE(3 * ((now_ms() - begin) / 60000 + 2), nr);
+	close(kmsg);
+}
+
 /*
  * Failures of the firmware
  */
